@@ -1,0 +1,63 @@
+"""The shell around every command: bad input is one sentence on stderr and exit status 2.
+
+`InputError` is raised wherever a user's file, flag, config field or machine (a full disk) is at fault; anything
+else that escapes a command is a bug and keeps its traceback.
+"""
+
+import errno
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+
+EXIT_BAD_INPUT = 2
+
+
+class InputError(ValueError):
+    """Input that cannot be used: the message names the value, the rule and the way out, in one sentence."""
+
+
+def run(main: Callable[[], None], argv: Sequence[str] | None = None) -> None:
+    """Runs a command's `main` with parsed absl flags.
+
+    Args:
+        main: the command; takes nothing, since absl's flags are global.
+        argv: command line with the program's name first; `sys.argv` when None.
+
+    Raises:
+        SystemExit: status 0 at the end, 2 for bad input, 130 after Ctrl-C.
+    """
+    logging.set_verbosity(logging.INFO)
+    logging.use_absl_handler()
+    logging.get_absl_handler().setFormatter(None)
+    app.run(lambda _: _guarded(main), argv=argv, flags_parser=_parse_flags)
+
+
+def _guarded(main: Callable[[], None]) -> None:
+    try:
+        main()
+    except InputError as error:
+        fail(str(error))
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        fail(f"cannot write {error.filename or 'a file'}: {error.strerror}; free space or choose another folder")
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command goes on where this one stopped\n")
+        sys.exit(130)
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    try:
+        rest = flags.FLAGS(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+        fail(" ".join(str(error).split()))
+    if len(rest) > 1:
+        fail(f"argument {rest[1]!r} has no flag; write it as --flag=value (--help lists the flags)")
+    return rest
+
+
+def fail(message: str) -> None:
+    """Ends the program with one sentence on stderr and status 2."""
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(EXIT_BAD_INPUT)

@@ -1,0 +1,96 @@
+"""What a clip looks like: sizes of sound and pictures, with every derived size in one place."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class AudioSpec:
+    """A window of mono sound and its short-time Fourier transform.
+
+    Attributes:
+        rate_hz: samples a second.
+        clip_samples: samples of a window that enters a mixture.
+        fft_samples: samples of a periodic Hann window, which is the length of the transform too.
+        hop_samples: samples from one spectrogram column to the next.
+        pad_mode: how the ends are extended by `fft_samples // 2`: "reflect" or "constant" (zeros).
+
+    Raises:
+        ValueError: a size that makes no spectrogram.
+    """
+
+    rate_hz: int
+    clip_samples: int
+    fft_samples: int
+    hop_samples: int
+    pad_mode: str = "reflect"
+
+    def __post_init__(self) -> None:
+        if self.pad_mode not in ("reflect", "constant"):
+            raise ValueError(f"pad_mode={self.pad_mode!r} is unknown; use 'reflect' or 'constant'")
+        for name in ("rate_hz", "clip_samples", "fft_samples", "hop_samples"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be positive")
+        if self.fft_samples % 2:
+            raise ValueError(f"fft_samples={self.fft_samples} must be even; try {self.fft_samples + 1}")
+        if self.hop_samples > self.fft_samples // 2:
+            raise ValueError(
+                f"hop_samples={self.hop_samples} must be at most half of fft_samples={self.fft_samples}, "
+                "or the inverse transform cannot rebuild the sound"
+            )
+        if self.clip_samples <= self.fft_samples // 2:
+            raise ValueError(
+                f"clip_samples={self.clip_samples} must exceed fft_samples / 2 = {self.fft_samples // 2}, "
+                "the length of the padding"
+            )
+
+    @property
+    def freq_bins(self) -> int:
+        """Rows of the linear spectrogram."""
+        return self.fft_samples // 2 + 1
+
+    @property
+    def time_frames(self) -> int:
+        """Columns of the spectrogram (centred frames)."""
+        return 1 + self.clip_samples // self.hop_samples
+
+    @property
+    def clip_seconds(self) -> float:
+        """Length of a window in seconds."""
+        return self.clip_samples / self.rate_hz
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameSpec:
+    """The pictures that go with a window of sound.
+
+    Attributes:
+        count: pictures a window (the paper's T), at even intervals over it.
+        crop_px: side of the square that the network sees.
+
+    Raises:
+        ValueError: a size below one.
+    """
+
+    count: int
+    crop_px: int
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.crop_px < 1:
+            raise ValueError(f"frames: count={self.count} and crop_px={self.crop_px} must be at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSetSpec:
+    """How a prepared data set was cut; recorded with it, and compared with what a run asks for.
+
+    Attributes:
+        rate_hz: samples a second of the stored sound.
+        fps: stored pictures a second.
+        frame_px: shorter side of the stored pictures.
+        chunk_seconds: longest piece of a video in one record.
+    """
+
+    rate_hz: int
+    fps: float
+    frame_px: int
+    chunk_seconds: float

@@ -1,0 +1,15 @@
+"""TensorFlow as this project uses it: tf.data on the CPU, and never a GPU.
+
+Every other module takes TensorFlow from here (`from data_pipeline.tf_cpu import tf`), so that JAX finds the
+accelerators' memory untouched whatever is imported first.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # the native log prints start-up notes otherwise
+
+import tensorflow as tf  # noqa: E402
+
+tf.config.set_visible_devices([], "GPU")
+
+__all__ = ["tf"]

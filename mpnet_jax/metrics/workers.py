@@ -1,0 +1,136 @@
+"""Scores mixtures on several processes, in order."""
+
+import contextlib
+import multiprocessing
+import os
+import sys
+import types
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from mpnet_jax.metrics.bss_eval import METHODS, bss_eval
+
+Job = tuple[Float[np.ndarray, "..."], Mapping[str, Float[np.ndarray, "..."]]]
+
+# The libraries under NumPy read these once, when they are loaded.
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+# Jobs waiting for each worker: enough that none idles, few enough that memory stays small.
+_QUEUED_PER_WORKER = 3
+
+
+class SourceScores(NamedTuple):
+    """Ratios of one variant of one mixture in dB, each (source,) float64; see `bss_eval.BssEval`."""
+
+    sdr: np.ndarray
+    sir: np.ndarray
+    sar: np.ndarray
+    reason: tuple[str, ...]
+
+
+def score_mixtures(
+    jobs: Iterable[Job],
+    *,
+    workers: int,
+    method: str = "mir_eval",
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[dict[str, SourceScores]]:
+    """Scores each mixture's variants, in the order of the jobs.
+
+    Jobs are taken as they are needed, so a generator may make them. Each worker keeps its linear algebra on
+    one thread and imports this package's metrics only, never the caller's main module.
+
+    Args:
+        jobs: (true waveforms, {variant: separated waveforms}) of each mixture.
+        workers: processes; 0 or 1 scores in this one.
+        method: one of `bss_eval.METHODS`.
+        progress: called with the number of mixtures finished after each.
+
+    Yields:
+        {variant: ratios of its sources} of each mixture.
+
+    Raises:
+        ValueError: unknown method or negative `workers`, at once; wrong shapes, when the job comes up.
+        RuntimeError: a worker died.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} is unknown; choose one of {', '.join(sorted(METHODS))}")
+    if workers < 0:
+        raise ValueError(f"workers={workers} must not be negative; 0 scores in this process")
+    results = _in_order(jobs, workers, method) if workers > 1 else (_score(job, method) for job in jobs)
+    return _reported(results, progress)
+
+
+def _reported(
+    results: Iterator[dict[str, SourceScores]], progress: Callable[[int], None] | None
+) -> Iterator[dict[str, SourceScores]]:
+    for done, result in enumerate(results, start=1):
+        if progress is not None:
+            progress(done)
+        yield result
+
+
+def _score(job: Job, method: str) -> dict[str, SourceScores]:
+    reference, variants = job
+    if not variants:
+        return {}
+    scores = bss_eval(reference, np.stack(list(variants.values())), method=method)
+    return {
+        name: SourceScores(scores.sdr[row], scores.sir[row], scores.sar[row], tuple(scores.reason[row]))
+        for row, name in enumerate(variants)
+    }
+
+
+def _in_order(jobs: Iterable[Job], workers: int, method: str) -> Iterator[dict[str, SourceScores]]:
+    # Spawned, since a fork of a process that runs JAX or TensorFlow threads can lock up.
+    executor = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    waiting: deque[Future[dict[str, SourceScores]]] = deque()
+    try:
+        for job in jobs:
+            with _lean_children():
+                waiting.append(executor.submit(_score, job, method))
+            if len(waiting) >= workers * _QUEUED_PER_WORKER:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            f"one of {workers} scoring processes died, most often for want of memory; take fewer workers"
+        ) from error
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _lean_children() -> Iterator[None]:
+    """Lets processes started inside take one thread each and skip the caller's main module.
+
+    A spawned process runs the parent's main module again, which for a command would load JAX and TensorFlow
+    into every worker. The pool starts a process when a job is submitted, so this surrounds each submission.
+    """
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    main = sys.modules["__main__"]
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

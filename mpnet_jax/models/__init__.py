@@ -1,0 +1,1 @@
+"""Networks as small Linen modules: pictures to visual vectors, spectrograms to feature maps."""

@@ -1,0 +1,108 @@
+"""Batch normalisation with statistics over all devices."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+EPSILON = 1e-5
+
+
+def _mean_over_devices(values: Array, axis_name: str | None) -> Array:
+    return values if axis_name is None else jax.lax.pmean(values, axis_name)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def normalise(
+    x: Float[Array, "... channel"],
+    scale: Float[Array, " channel"],
+    bias: Float[Array, " channel"],
+    axis_name: str | None,
+) -> tuple[Float[Array, "... channel"], Float[Array, " channel"], Float[Array, " channel"]]:
+    """Normalises by the statistics of the whole batch, in one pass over the data each way.
+
+    The backward pass is written by hand as `a * dy + b * x + c` with three numbers a channel, which is about half
+    the time of differentiating the forward pass. Equal to the plain form (tested), also across devices.
+
+    Args:
+        x: any leading axes, channels last.
+        scale: gain a channel.
+        bias: offset a channel.
+        axis_name: pmap axis over which the statistics are taken; None for one device.
+
+    Returns:
+        Normalised values, mean and (biased) variance.
+    """
+    return _normalise_forward(x, scale, bias, axis_name)[0]
+
+
+def _normalise_forward(x: Array, scale: Array, bias: Array, axis_name: str | None):
+    axes = tuple(range(x.ndim - 1))
+    moments = jnp.stack([jnp.mean(x, axes), jnp.mean(jnp.square(x), axes)])
+    mean, square = _mean_over_devices(moments, axis_name)
+    variance = jnp.maximum(square - jnp.square(mean), 0.0)
+    rate = jax.lax.rsqrt(variance + EPSILON)
+    gain = scale * rate
+    return (x * gain + (bias - mean * gain), mean, variance), (x, scale, mean, rate)
+
+
+def _normalise_backward(axis_name: str | None, residuals, cotangents):
+    # Mean and variance leave only for the running statistics: no gradient flows back through them.
+    x, scale, mean, rate = residuals
+    dy = cotangents[0]
+    axes = tuple(range(x.ndim - 1))
+    count = x.size // x.shape[-1]
+    dy_sum = jnp.sum(dy, axes)
+    dy_x_sum = jnp.sum(dy * x, axes)
+    d_scale = (dy_x_sum - mean * dy_sum) * rate
+    dy_mean, d_scale_mean = _mean_over_devices(jnp.stack([dy_sum, d_scale]) / count, axis_name)
+    a = scale * rate
+    b = -a * rate * d_scale_mean
+    c = -a * dy_mean - b * mean
+    return a * dy + (b * x + c), d_scale, dy_sum
+
+
+normalise.defvjp(_normalise_forward, _normalise_backward)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation over every axis but the last.
+
+    In training the batch's own statistics (over all devices), in evaluation the running ones and nothing else. The
+    running variance is the unbiased one, as in PyTorch.
+
+    Attributes:
+        train: use and record the batch's statistics.
+        axis_name: pmap axis of the devices that share a batch; None for one device.
+        decay: share of the old running value that is kept at each step.
+        scale_std: standard deviation of the initial gain around 1.
+    """
+
+    train: bool
+    axis_name: str | None = None
+    decay: float = 0.9
+    scale_std: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "... channel"]) -> Float[Array, "... channel"]:
+        """Returns the normalised values, same shape."""
+        channels = x.shape[-1:]
+        scale = self.param(
+            "scale", lambda key: 1.0 + self.scale_std * jax.random.normal(key, channels, jnp.float32)
+        )
+        bias = self.param("bias", nn.initializers.zeros, channels)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
+        running_variance = self.variable("batch_stats", "var", jnp.ones, channels)
+        if not self.train:
+            gain = scale * jax.lax.rsqrt(running_variance.value + EPSILON)
+            return x * gain + (bias - running_mean.value * gain)
+        y, mean, variance = normalise(x, scale, bias, self.axis_name)
+        if not self.is_initializing():
+            count = x.size // x.shape[-1] * (jax.lax.axis_size(self.axis_name) if self.axis_name else 1)
+            unbiased = variance * (count / max(count - 1, 1))
+            keep = self.decay
+            running_mean.value = keep * running_mean.value + (1 - keep) * jax.lax.stop_gradient(mean)
+            running_variance.value = keep * running_variance.value + (1 - keep) * jax.lax.stop_gradient(unbiased)
+        return y

@@ -1,0 +1,1 @@
+"""Frequency axes as constant matrices, and the way back to a waveform."""
