@@ -91,7 +91,7 @@ def summarise(
         raise ValueError(f"mixture {empty} names no video; give the ids of the videos it was made of")
     keep = np.flatnonzero(np.isfinite(values))
     valid = values[keep].astype(np.float64)
-    sets = [tuple(dict.fromkeys(video_ids[index])) for index in keep]
+    sets = [tuple(dict.fromkeys(video_ids[index])) for index in keep.tolist()]
     interval = None
     if len({frozenset(ids) for ids in sets}) > 1:
         means = _resampled_means(valid, sets, np.random.default_rng(seed), resamples)

@@ -81,8 +81,8 @@ def bss_eval(
             ratios[:, used] = METHODS[method](reference.astype(np.float64), whole[used])
         except SingularReferences:
             reason[scored] = DEPENDENT_REFERENCES
-        ratios[:, ~scored] = np.nan
-        reason[scored & np.isnan(ratios).any(axis=0)] = NOT_FINITE
+        else:
+            reason[scored & np.isnan(ratios).any(axis=0)] = NOT_FINITE
         ratios[:, reason != ""] = np.nan
     return BssEval(*ratios, reason=reason)
 

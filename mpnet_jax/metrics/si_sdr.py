@@ -3,7 +3,10 @@
 import numpy as np
 from jaxtyping import Float
 
-DEFINITION = "SI-SDR: energy of the estimate along the reference over the energy of the rest, in dB; means not removed."
+DEFINITION = (
+    "SI-SDR: energy of the estimate along the reference over the energy of the rest, in dB, "
+    "without removing means."
+)
 
 
 def si_sdr(reference: Float[np.ndarray, "..."], estimate: Float[np.ndarray, "..."]) -> np.ndarray:

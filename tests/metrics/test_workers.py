@@ -1,0 +1,107 @@
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+from mpnet_jax.metrics.bss_eval import bss_eval
+from mpnet_jax.metrics.workers import score_mixtures
+
+
+def jobs(count, samples=1500):
+    rng = np.random.default_rng(0)
+    for _ in range(count):
+        reference = rng.standard_normal((2, samples)).astype(np.float32)
+        noisy = (reference + 0.2 * rng.standard_normal(reference.shape)).astype(np.float32)
+        yield reference, {"separation": noisy, "swapped": noisy[::-1].copy()}
+
+
+def test_inline_is_bss_eval():
+    done = []
+    results = list(score_mixtures(jobs(3), workers=0, progress=done.append))
+    assert done == [1, 2, 3]
+    for (reference, variants), result in zip(jobs(3), results, strict=True):
+        assert list(result) == ["separation", "swapped"]
+        expected = bss_eval(reference, np.stack(list(variants.values())))
+        for row, scores in enumerate(result.values()):
+            np.testing.assert_array_equal(scores.sdr, expected.sdr[row])
+            np.testing.assert_array_equal(scores.sar, expected.sar[row])
+            assert scores.reason == ("", "")
+
+
+def test_a_mixture_without_variants():
+    reference = np.ones((2, 1500), np.float32)
+    assert list(score_mixtures([(reference, {})], workers=1)) == [{}]
+
+
+def test_arguments_are_checked_before_the_first_job():
+    with pytest.raises(ValueError, match=r"method='x' is unknown; choose one of .*mir_eval"):
+        score_mixtures([], workers=0, method="x")
+    with pytest.raises(ValueError, match="workers=-1 must not be negative"):
+        score_mixtures([], workers=-1)
+
+
+def test_an_error_in_a_job_comes_out():
+    reference = np.ones((2, 1500), np.float32)
+    with pytest.raises(ValueError, match="source and samples must be the same"):
+        list(score_mixtures([(reference, {"a": np.ones((2, 9), np.float32)})], workers=1))
+
+
+SCRIPT = """
+import os, sys
+print("main", flush=True)  # once, unless a worker runs this file again
+import numpy as np
+from mpnet_jax.metrics.workers import score_mixtures
+
+rng = np.random.default_rng(0)
+taken = []
+def jobs():
+    for index in range(9):
+        taken.append(index)
+        reference = (index + 1) * rng.standard_normal((2, 1500))
+        if index == 4:
+            reference[0] = 0.0
+        yield reference, {"a": reference + rng.standard_normal((2, 1500))}
+
+before, main = dict(os.environ), sys.modules["__main__"]
+results = []
+for result in score_mixtures(jobs(), workers=2, progress=lambda done: print("done", done)):
+    results.append(result["a"])
+    assert len(taken) <= len(results) + 6, "jobs are taken far ahead"
+assert dict(os.environ) == before and sys.modules["__main__"] is main
+levels = [scores.sdr.mean() for scores in results]
+assert results[4].reason == ("silent reference",) * 2
+del levels[4]
+assert levels == sorted(levels), levels
+early = score_mixtures(jobs(), workers=2)
+next(early)
+early.close()
+loaded = {"jax", "tensorflow", "librosa", "matplotlib", "flax"} & set(sys.modules)
+assert not loaded, loaded
+"""
+
+
+def test_worker_processes(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    run = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=100
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split("\n")[:-1] == ["main", *(f"done {n}" for n in range(1, 10))]
+
+
+def test_every_metric_loads_without_the_heavy_libraries():
+    code = (
+        "import sys, mpnet_jax.metrics.amid, mpnet_jax.metrics.aggregate, mpnet_jax.metrics.si_sdr\n"
+        "import mpnet_jax.metrics.workers\n"
+        "print({'jax', 'tensorflow', 'librosa', 'matplotlib', 'flax'} & set(sys.modules))"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "set()\n", "")
