@@ -1,0 +1,1 @@
+"""From staged videos to TFDS data sets."""

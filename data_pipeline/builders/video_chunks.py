@@ -1,0 +1,112 @@
+"""The TFDS data set: one example is a chunk of one solo, never a whole video."""
+
+import contextlib
+import io
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_pipeline.tf_cpu import tf  # noqa: F401  (before TFDS, so that no GPU is touched)
+
+import tensorflow_datasets as tfds  # isort: skip
+
+VERSION = "1.0.0"
+Examples = Iterator[tuple[str, dict[str, Any]]]
+
+
+class VideoChunks(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
+    """Chunks of solos: sound, pictures and boxes; see `docs/DATA.md`."""
+
+    VERSION = tfds.core.Version(VERSION)
+
+    def __init__(
+        self,
+        *,
+        examples: Mapping[str, Callable[[], Examples]],
+        classes: Sequence[str],
+        facts: Mapping[str, Any],
+        **kwargs: Any,
+    ) -> None:
+        """Takes the data instead of downloading it.
+
+        Args:
+            examples: split -> a function that gives its (key, example) pairs.
+            classes: names of the labels.
+            facts: recorded with the set: how it was cut, and from what.
+            **kwargs: for TFDS, such as `data_dir`.
+        """
+        self._examples, self._classes, self._facts = examples, tuple(classes), dict(facts)
+        super().__init__(**kwargs)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="Solos of one instrument each, cut into chunks of sound and pictures.",
+            features=tfds.features.FeaturesDict(features(self._classes)),
+            metadata=tfds.core.MetadataDict(self._facts),
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
+        del dl_manager  # nothing is downloaded
+        return {split: self._generate_examples(split) for split in self._examples}
+
+    def _generate_examples(self, split: str) -> Examples:
+        yield from self._examples[split]()
+
+
+def features(classes: Sequence[str]) -> dict[str, tfds.features.FeatureConnector]:
+    """Features of an example.
+
+    `audio` int16 (samples,), mono, full scale 32768; `frames` JPEG (frames, height, width, 3), the first at
+    the chunk's start, then one every 1 / fps seconds; `boxes` float32 (frames, 4) as ymin, xmin, ymax, xmax in
+    parts of the picture, NaN where unknown; `start_seconds` of the chunk in its video; `video_rms` root mean
+    square of the whole video's sound, full scale 1.
+    """
+    return {
+        "audio": tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="bytes"),
+        "frames": tfds.features.Sequence(tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg")),
+        "boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32, encoding="bytes"),
+        "video_id": tfds.features.Text(),
+        "label": tfds.features.ClassLabel(names=list(classes)),
+        "chunk": tfds.features.Scalar(dtype=np.int64),
+        "start_seconds": tfds.features.Scalar(dtype=np.float32),
+        "video_rms": tfds.features.Scalar(dtype=np.float32),
+    }
+
+
+def build(
+    data_dir: Path,
+    name: str,
+    *,
+    examples: Mapping[str, Callable[[], Examples]],
+    classes: Sequence[str],
+    facts: Mapping[str, Any],
+) -> Path:
+    """Writes a data set that `tfds.builder_from_directory` reads.
+
+    Args:
+        data_dir: the set goes to `data_dir/name/1.0.0`.
+        name: name of the set, lower case with underscores.
+        examples: split -> a function that gives its (key, example) pairs; keys are unique in the split.
+        classes: names of the labels.
+        facts: JSON values recorded with the set.
+
+    Returns:
+        The folder of the set.
+    """
+    # A class of its own, because TFDS takes a set's name from the class.
+    named = types.new_class(
+        "NamedVideoChunks",
+        (VideoChunks,),
+        {"skip_registration": True},
+        lambda space: space.update(name=name, __module__=__name__),
+    )
+    tfds.disable_progress_bar()
+    # TFDS announces a download on stdout, which is where a command's result belongs.
+    with contextlib.redirect_stdout(io.StringIO()):
+        builder = named(data_dir=str(data_dir), examples=examples, classes=classes, facts=facts)
+        builder.download_and_prepare(file_format="tfrecord")
+    return Path(builder.data_dir)

@@ -1,0 +1,331 @@
+"""Video files in, mono sound and pictures out: the only caller of the video library (PyAV).
+
+Sound and pictures share one timeline, whose zero is the container's start. Timestamps alone decide what is
+shown or heard at a time; frame counters lie in videos of variable frame rate.
+"""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import soxr
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+
+from data_pipeline.command import InputError
+
+# A stream that ends before this part of its stated length was cut short, not merely rounded.
+_COMPLETE_PART = 0.9
+# Smaller differences between a block's timestamp and the samples counted so far are rounding, not gaps.
+_GAP_SECONDS = 0.05
+# Before version 19 a title in an unknown encoding would refuse the whole file.
+_OPEN_OPTIONS: dict[str, Any] = (
+    {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
+)
+_FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63, "f4": 1.0, "f8": 1.0}
+
+
+class MediaError(InputError):
+    """A video that cannot be used.
+
+    Attributes:
+        reason: the kind of fault in a few words, to count by.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        # Exceptions cross process borders by their constructor's arguments.
+        return type(self), (self.reason, str(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class MediaInfo:
+    """What a file's header says.
+
+    Attributes:
+        duration_s: stated length in seconds; None where the container does not say.
+        has_video: a picture stream is there (cover art does not count).
+        has_audio: a sound stream is there.
+        audio_rate_hz: stated sample rate; None without sound.
+        picture_px: stated (height, width) before rotation; None without pictures.
+    """
+
+    duration_s: float | None
+    has_video: bool
+    has_audio: bool
+    audio_rate_hz: int | None
+    picture_px: tuple[int, int] | None
+
+
+def probe(path: Path) -> MediaInfo:
+    """Reads the header of a media file.
+
+    Raises:
+        MediaError: the file is no video, or its header is cut off.
+    """
+    with _opened(path) as container:
+        video, audio = _video_stream(container), _audio_stream(container)
+        duration = container.duration
+        return MediaInfo(
+            duration_s=None if duration is None else duration / av.time_base,
+            has_video=video is not None,
+            has_audio=audio is not None,
+            audio_rate_hz=audio.rate if audio else None,
+            picture_px=(video.height, video.width) if video else None,
+        )
+
+
+def read_audio(path: Path, rate_hz: int) -> np.ndarray:
+    """Decodes the sound of a video.
+
+    Args:
+        path: any container and codec that FFmpeg reads.
+        rate_hz: samples a second to return.
+
+    Returns:
+        float32 (samples,): the mean of the channels, full scale 1.0; sample 0 is the container's start, so a
+        sound stream that starts later begins with zeros and one that starts earlier is cut.
+
+    Raises:
+        MediaError: no sound, not a video, or less than 90 % of the stated length can be decoded.
+    """
+    with _opened(path) as container:
+        stream = _audio_stream(container)
+        if stream is None:
+            raise MediaError("no sound", f"{path} has no sound; give a video with a sound stream")
+        stream.codec_context.thread_count = 1
+        blocks, seconds, rate_in, resampler = [], 0.0, 0, None
+        for rate, block in _aligned_blocks(container, stream):
+            if resampler is None:
+                rate_in = rate
+                resampler = soxr.ResampleStream(rate_in, rate_hz, 1, dtype="float32", quality="HQ")
+            elif rate != rate_in:
+                raise MediaError(
+                    "unsteady sample rate",
+                    f"{path} changes its sample rate from {rate_in} to {rate} Hz at {seconds:.1f} s; "
+                    "re-encode it at one rate",
+                )
+            blocks.append(resampler.resample_chunk(block))
+            seconds += len(block) / rate_in
+        if resampler is None:
+            raise MediaError(
+                "cannot be decoded", f"{path} has a sound stream that cannot be decoded; re-encode it"
+            )
+        blocks.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+        _require_complete(path, container, stream, seconds)
+    return np.concatenate(blocks)
+
+
+def read_frames(
+    path: Path, times_s: Sequence[float] | np.ndarray, short_side_px: int
+) -> Iterator[np.ndarray]:
+    """Decodes the pictures shown at given times, one after another.
+
+    Args:
+        path: any container and codec that FFmpeg reads.
+        times_s: seconds from the container's start, in ascending order.
+        short_side_px: shorter side of the pictures returned; the shape that a player shows is kept
+            (rotation, mirroring and pixels that are not square are honoured).
+
+    Yields:
+        uint8 (height, width, 3) RGB for each time: the picture with the latest timestamp at or before it; the
+        first picture for earlier times, the last for later ones. One picture asked for twice is one array.
+
+    Raises:
+        MediaError: no pictures, not a video, or less than 90 % of the stated length can be decoded.
+        ValueError: times that go back.
+    """
+    times = np.asarray(times_s, np.float64)
+    if np.any(np.diff(times) < 0):
+        raise ValueError(f"times_s goes back at index {int(np.argmax(np.diff(times) < 0)) + 1}; sort it")
+    with _opened(path) as container:
+        stream = _video_stream(container)
+        if stream is None:
+            raise MediaError("no picture", f"{path} has no picture; give a video with a picture stream")
+        # Videos are decoded in parallel, so a decoder with threads of its own would only fight for the cores.
+        stream.codec_context.thread_count = 1
+        scaler, shown, picture, seconds, position = _Scaler(short_side_px, stream), None, None, 0.0, 0
+        for start_s, end_s, frame in _timed_frames(container, stream):
+            while shown is not None and position < len(times) and times[position] < start_s:
+                picture = scaler(shown) if picture is None else picture
+                yield picture
+                position += 1
+            if position == len(times):
+                return
+            shown, picture, seconds = frame, None, end_s
+        if shown is None:
+            raise MediaError("cannot be decoded", f"{path} has pictures that cannot be decoded; re-encode it")
+        _require_complete(path, container, stream, seconds)
+        picture = scaler(shown) if picture is None else picture
+        for _ in range(position, len(times)):
+            yield picture
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[InputContainer]:
+    """Opens a container; whatever the library raises becomes one sentence."""
+    try:
+        container = av.open(str(path), **_OPEN_OPTIONS)
+    except FileNotFoundError:
+        raise MediaError("not found", f"{path} is not there; check the path") from None
+    except PermissionError:
+        raise MediaError("not readable", f"{path} may not be read; check its permissions") from None
+    except (FFmpegError, OSError) as error:
+        raise MediaError(
+            "not a video",
+            f"{path} is not a video or its header is cut off ({error.strerror}); download or encode it again",
+        ) from None
+    try:
+        with container:
+            yield container
+    except FFmpegError as error:
+        raise MediaError(
+            "cannot be decoded", f"{path} cannot be decoded ({error.strerror}); download or encode it again"
+        ) from None
+
+
+def _video_stream(container: InputContainer) -> VideoStream | None:
+    """The first stream of moving pictures; cover art is a stream too, but shows no player."""
+    return next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
+
+
+def _audio_stream(container: InputContainer) -> AudioStream | None:
+    return next(iter(container.streams.audio), None)
+
+
+def _decoded(container: InputContainer, stream: AudioStream | VideoStream) -> Iterator[Any]:
+    """Every frame that can be decoded; broken packets are passed over, a broken container ends the stream."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, FFmpegError):
+            return
+        try:
+            yield from packet.decode()
+        except FFmpegError:
+            continue
+
+
+def _origin_s(container: InputContainer) -> float:
+    return 0.0 if container.start_time is None else container.start_time / av.time_base
+
+
+def _aligned_blocks(container: InputContainer, stream: AudioStream) -> Iterator[tuple[int, np.ndarray]]:
+    """(rate_hz, float32 (samples,)) blocks without holes: gaps between timestamps are zeros, overlaps cut."""
+    origin, position = _origin_s(container), 0
+    limit_s = math.inf if container.duration is None else container.duration / av.time_base + 1.0
+    for frame in _decoded(container, stream):
+        block, rate = _mono(frame), frame.sample_rate
+        if frame.time is not None and frame.time - origin < limit_s:
+            gap = round((frame.time - origin) * rate) - position
+            if abs(gap) >= _GAP_SECONDS * rate or position == 0:
+                if gap > 0:
+                    yield rate, np.zeros(gap, np.float32)
+                    position += gap
+                block = block[max(-gap, 0) :]
+        if len(block):
+            yield rate, block
+            position += len(block)
+
+
+def _mono(frame: AudioFrame) -> np.ndarray:
+    """Mean of the channels, float32 (samples,), full scale 1.0, whatever the sample format."""
+    samples = frame.to_ndarray()
+    kind = samples.dtype.str[1:]
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    offset = 128.0 if kind == "u1" else 0.0
+    mono = (samples.mean(axis=0, dtype=np.float64) - offset) / _FULL_SCALE[kind]
+    return np.nan_to_num(mono, posinf=1.0, neginf=-1.0).astype(np.float32)
+
+
+def _timed_frames(
+    container: InputContainer, stream: VideoStream
+) -> Iterator[tuple[float, float, VideoFrame]]:
+    """(start_s, end_s, frame) in the order of presentation, seconds from the container's start."""
+    origin = _origin_s(container)
+    usual = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
+    end = 0.0
+    for frame in _decoded(container, stream):
+        start = end if frame.time is None else frame.time - origin
+        length = frame.duration * frame.time_base if frame.duration and frame.time_base else usual
+        end = max(end, start + float(length))
+        yield start, end, frame
+
+
+def _require_complete(
+    path: Path, container: InputContainer, stream: AudioStream | VideoStream, decoded_s: float
+) -> None:
+    stated = _stated_end_s(container, stream)
+    if stated is not None and decoded_s < _COMPLETE_PART * stated:
+        raise MediaError(
+            "truncated",
+            f"{path} is truncated: {decoded_s:.1f} s of {stated:.1f} s of its {stream.type} can be decoded; "
+            "download or encode it again",
+        )
+
+
+def _stated_end_s(container: InputContainer, stream: AudioStream | VideoStream) -> float | None:
+    """Where a stream should end, in seconds from the container's start; None where nothing says."""
+    if stream.duration is not None and stream.time_base is not None:
+        start = (stream.start_time or 0) * stream.time_base
+        return float(start + stream.duration * stream.time_base) - _origin_s(container)
+    # Matroska gives the length of a stream as a tag such as 00:00:24.000000000.
+    hours, _, rest = stream.metadata.get("DURATION", "").partition(":")
+    minutes, _, seconds = rest.partition(":")
+    try:
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None if container.duration is None else container.duration / av.time_base
+
+
+class _Scaler:
+    """Turns decoded frames into upright RGB pictures of one shorter side; keeps the conversion tables."""
+
+    def __init__(self, short_side_px: int, stream: VideoStream) -> None:
+        self._short_side_px = short_side_px
+        self._pixel_aspect = float(stream.sample_aspect_ratio or 1)
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: VideoFrame) -> np.ndarray:
+        shown_width = frame.width * self._pixel_aspect
+        scale = self._short_side_px / min(shown_width, frame.height)
+        width, height = (
+            max(self._short_side_px, round(side * scale)) for side in (shown_width, frame.height)
+        )
+        method = "AREA" if scale < 1 else "BICUBIC"
+        scaled = self._reformatter.reformat(frame, width, height, format="rgb24", interpolation=method)
+        return _upright(scaled.to_ndarray(), _display_matrix(frame))
+
+
+def _display_matrix(frame: VideoFrame) -> np.ndarray | None:
+    """The 2 x 2 part of the display matrix: stored (x, y), as a row vector, times it is shown (x, y)."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    return None if data is None else np.frombuffer(data, np.int32).reshape(3, 3)[:2, :2]
+
+
+def _upright(picture: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
+    """Applies a quarter-turn or mirror display matrix to an RGB picture (height, width, 3)."""
+    if matrix is None:
+        return picture
+    (a, b), (c, d) = matrix
+    if abs(a) < abs(b):  # a quarter turn: shown x comes from stored y
+        picture, flip_x, flip_y = picture.transpose(1, 0, 2), c < 0, b < 0
+    else:
+        flip_x, flip_y = a < 0, d < 0
+    return np.ascontiguousarray(picture[:: -1 if flip_y else 1, :: -1 if flip_x else 1])

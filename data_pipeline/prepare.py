@@ -1,0 +1,311 @@
+"""Turns video files into a TFDS data set that the loader reads at random.
+
+    python -m data_pipeline.prepare --source=folder --videos=DIR --data_dir=data --name=my_solos
+
+Every video is decoded once, in parallel, into a staged file; an interrupted run continues where it was. Then
+the set is built beside and moved to DATA_DIR/NAME/1.0.0 in one step, so that a half-written set is never
+taken for a whole one. Videos that cannot be used are skipped, counted and named.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from absl import flags, logging
+from tqdm import tqdm
+
+from data_pipeline import command
+from data_pipeline.builders import staging
+from data_pipeline.builders import summary as summaries
+from data_pipeline.builders.staging import CutSpec, Facts
+from data_pipeline.command import InputError
+from data_pipeline.sources import Video, folder
+from data_pipeline.splits import SPLITS, assign_splits
+
+SOURCES = {"folder": folder.find_videos}
+SET_VERSION = "1.0.0"
+SUMMARY_FILE = "prepare_summary.json"
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_LOG_SECONDS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What to prepare.
+
+    Attributes:
+        source: kind of source, one of SOURCES.
+        videos: folder of videos.
+        data_dir: folder of data sets.
+        name: name of the new set.
+        cut: how videos are cut into records.
+        workers: processes that decode; 1 decodes in this process.
+
+    Raises:
+        InputError: a value that cannot be used.
+    """
+
+    source: str
+    videos: Path
+    data_dir: Path
+    name: str
+    cut: CutSpec
+    workers: int
+
+    def __post_init__(self) -> None:
+        if self.source not in SOURCES:
+            raise InputError(f"--source={self.source} is unknown; use one of {', '.join(sorted(SOURCES))}")
+        if not _NAME.fullmatch(self.name):
+            raise InputError(
+                f"--name={self.name} must be lower-case letters, digits and underscores, a letter first; "
+                "try --name=my_solos"
+            )
+        if self.workers < 1:
+            raise InputError(f"--workers={self.workers} must be at least 1")
+
+    @property
+    def set_dir(self) -> Path:
+        """Folder of the finished set."""
+        return self.data_dir / self.name / SET_VERSION
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What makes two preparations of the same videos equal."""
+        return {"source": self.source, **dataclasses.asdict(self.cut)}
+
+
+def prepare(options: Options) -> None:
+    """Prepares a data set; says so and returns at once when it is there.
+
+    Raises:
+        InputError: no usable videos, a set of that name with other parameters or videos, a worker that died,
+            or another run at work on the same set.
+    """
+    listing = SOURCES[options.source](options.videos)
+    recorded = {**options.parameters, "videos_fingerprint": _fingerprint(listing.videos)}
+    if options.set_dir.exists():
+        _require_same(options, recorded)
+        sys.stdout.write(f"{options.set_dir} is there already\n")
+        return
+    with _staging_folder(options) as stage:
+        facts = _stage_all(listing.videos, options, stage)
+        kept = [fact for fact in facts if fact.reason is None]
+        splits = assign_splits([fact.video_id for fact in kept], {fact.video_id: fact.label for fact in kept})
+        summary = summaries.summarise(facts, splits, listing.skipped)
+        if not kept:
+            raise InputError(
+                f"none of the {len(facts)} videos in {options.videos} can be used: "
+                + "; ".join(f"{reason}: {len(names)}" for reason, names in sorted(summary["skipped"].items()))
+                + "; the first: "
+                + next(fact.message for fact in facts)
+            )
+        recorded["skipped"] = {reason: len(names) for reason, names in summary["skipped"].items()}
+        summary = {"parameters": options.parameters, **summary}
+        _build(options, stage, kept, splits, recorded, summary)
+    shutil.rmtree(stage)
+    sys.stdout.write(summaries.as_text(summary) + f"{options.set_dir} is ready\n")
+
+
+def _fingerprint(videos: Sequence[Video]) -> str:
+    """Tells one set of videos from another: ids, classes and sizes, but not times, which copying changes."""
+    rows = [
+        [video.id, video.label, video.path.stat().st_size if video.path.exists() else 0] for video in videos
+    ]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _require_same(options: Options, recorded: dict[str, Any]) -> None:
+    """Refuses a set of that name that was made otherwise."""
+    way_out = "choose another --name, or remove that folder"
+    try:
+        there = json.loads((options.set_dir / "metadata.json").read_text())
+    except (OSError, ValueError):
+        raise InputError(f"{options.set_dir} is there and does not say how it was made; {way_out}") from None
+    for key, value in recorded.items():
+        if there.get(key) != value:
+            how = (
+                "from other videos"
+                if key == "videos_fingerprint"
+                else f"with {key}={there.get(key)}, not {value}"
+            )
+            raise InputError(f"{options.set_dir} is there already and was made {how}; {way_out}")
+
+
+@contextlib.contextmanager
+def _staging_folder(options: Options) -> Iterator[Path]:
+    """The folder of staged videos, for this process alone; emptied when it was cut with other parameters."""
+    stage = options.data_dir / ".staging" / options.name
+    stage.mkdir(parents=True, exist_ok=True)
+    with (stage.parent / f"{options.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"another run prepares {options.set_dir}; wait for it or choose another --name"
+            ) from None
+        note = stage / "parameters.txt"
+        wanted = json.dumps(options.parameters)
+        if note.exists() and note.read_text() != wanted:
+            logging.info("staged videos in %s were cut with other parameters; starting again", stage)
+            shutil.rmtree(stage)
+            stage.mkdir()
+        note.write_text(wanted)
+        yield stage
+        os.unlink(lock.name)
+
+
+def _stage_all(videos: Sequence[Video], options: Options, stage: Path) -> list[Facts]:
+    """Facts of every video, in the order of `videos`; decodes those that were not staged before."""
+    staging.busy_videos(stage)  # marks that an earlier run left
+    done = {video.id: facts for video in videos if (facts := staging.staged_facts(video, stage)) is not None}
+    todo = [video for video in videos if video.id not in done]
+    if done:
+        logging.info("%d of %d videos are staged already", len(done), len(videos))
+    workers = min(options.workers, len(todo))
+    with _progress(len(todo)) as progress:
+        for facts in _staged(todo, options.cut, stage, workers):
+            done[facts.video_id] = facts
+            if facts.reason is not None:
+                logging.info("skipped: %s", facts.message)
+            progress.update()
+    return [done[video.id] for video in videos]
+
+
+def _staged(todo: Sequence[Video], cut: CutSpec, stage: Path, workers: int) -> Iterator[Facts]:
+    if workers <= 1:
+        yield from (staging.stage_video(video, cut, stage) for video in todo)
+        return
+    # Fresh processes: a fork of one that has threads (TensorFlow's, a progress bar's) may hang.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+        futures = [pool.submit(staging.stage_video, video, cut, stage) for video in todo]
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool:
+            raise InputError(
+                "a worker process was killed, which often means too little memory, while these were in work: "
+                f"{', '.join(staging.busy_videos(stage))}; the same command goes on where this one stopped, "
+                f"with --workers={max(1, workers // 2)} in less memory"
+            ) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _build(
+    options: Options,
+    stage: Path,
+    kept: Sequence[Facts],
+    splits: dict[str, str],
+    recorded: dict[str, Any],
+    summary: dict[str, Any],
+) -> None:
+    """Builds the set inside the staging folder and moves it to its place as a whole."""
+    logging.info("building %s", options.set_dir)
+    # Here, because TensorFlow takes seconds to load and bad input should be answered before.
+    from data_pipeline import records
+    from data_pipeline.builders import video_chunks
+
+    def examples(split: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        for fact in kept:
+            if splits[fact.video_id] == split:
+                for example in staging.staged_chunks(fact, stage):
+                    yield f"{fact.video_id}#{example['chunk']:06d}", example
+
+    build_dir = stage / "build"
+    shutil.rmtree(build_dir, ignore_errors=True)
+    built = video_chunks.build(
+        build_dir,
+        options.name,
+        examples={name: lambda name=name: examples(name) for name in SPLITS if name in splits.values()},
+        classes=sorted({fact.label for fact in kept}),
+        facts=recorded,
+    )
+    records.write_indexes(built)
+    (built / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n")
+    options.set_dir.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(built, options.set_dir)
+
+
+def _progress(total: int) -> "tqdm[Any]":
+    """A bar on a terminal; elsewhere one line now and then."""
+    if sys.stderr.isatty():
+        return tqdm(total=total, unit="video", desc="decoding", disable=not total)
+    return tqdm(
+        total=total,
+        unit="video",
+        desc="decoding",
+        disable=not total,
+        mininterval=_LOG_SECONDS,
+        file=_Lines(),
+        bar_format="{desc}: {n_fmt} of {total_fmt} videos, {elapsed} gone, {remaining} to go",
+    )
+
+
+class _Lines:
+    """Gives a progress bar lines of their own in a log, instead of one that is written over."""
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            sys.stderr.write(text.strip() + "\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def _define_flags() -> None:
+    """Defines the flags when this is the program; others that import this module have their own."""
+    defaults = CutSpec()
+    flags.DEFINE_enum("source", "folder", sorted(SOURCES), "Kind of source.")
+    flags.DEFINE_string(
+        "videos", None, "Folder of videos; the first-level sub-folder names the class.", required=True
+    )
+    flags.DEFINE_string("data_dir", "data", "Folder of data sets.")
+    flags.DEFINE_string("name", None, "Name of the new data set.", required=True)
+    flags.DEFINE_integer("rate_hz", defaults.rate_hz, "Samples a second of the stored sound.")
+    flags.DEFINE_float("fps", defaults.fps, "Stored pictures a second.")
+    flags.DEFINE_integer("frame_px", defaults.frame_px, "Shorter side of the stored pictures.")
+    flags.DEFINE_float("chunk_seconds", defaults.chunk_seconds, "Longest piece of a video in one record.")
+    flags.DEFINE_float("min_seconds", defaults.min_seconds, "Shortest piece worth a record.")
+    flags.DEFINE_float("silence_dbfs", defaults.silence_dbfs, "Level below which a video is silent.")
+    flags.DEFINE_integer("workers", os.cpu_count() or 1, "Processes that decode.")
+
+
+def main() -> None:
+    """Runs the command with absl's flags."""
+    values = flags.FLAGS
+    cut = CutSpec(
+        rate_hz=values.rate_hz,
+        fps=values.fps,
+        frame_px=values.frame_px,
+        chunk_seconds=values.chunk_seconds,
+        min_seconds=values.min_seconds,
+        silence_dbfs=values.silence_dbfs,
+    )
+    prepare(
+        Options(
+            source=values.source,
+            videos=Path(values.videos),
+            data_dir=Path(values.data_dir),
+            name=values.name,
+            cut=cut,
+            workers=values.workers,
+        )
+    )
+
+
+if __name__ == "__main__":
+    _define_flags()
+    command.run(main)
