@@ -29,10 +29,14 @@ from data_pipeline.command import InputError
 _COMPLETE_PART = 0.9
 # Smaller differences between a block's timestamp and the samples counted so far are rounding, not gaps.
 _GAP_SECONDS = 0.05
+# Timestamps are fractions; as floating-point numbers equal ones may differ in the last digit.
+_SAME_TIME_SECONDS = 1e-6
 # Before version 19 a title in an unknown encoding would refuse the whole file.
 _OPEN_OPTIONS: dict[str, Any] = (
     {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 )
+# Formats that list every packet, and so know how long each stream is; the library guesses for the others.
+_LISTS_PACKETS = {"mov", "mp4", "avi"}
 _FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63, "f4": 1.0, "f8": 1.0}
 
 
@@ -160,7 +164,9 @@ def read_frames(
         stream.codec_context.thread_count = 1
         scaler, shown, picture, seconds, position = _Scaler(short_side_px, stream), None, None, 0.0, 0
         for start_s, end_s, frame in _timed_frames(container, stream):
-            while shown is not None and position < len(times) and times[position] < start_s:
+            while (
+                shown is not None and position < len(times) and times[position] < start_s - _SAME_TIME_SECONDS
+            ):
                 picture = scaler(shown) if picture is None else picture
                 yield picture
                 position += 1
@@ -281,17 +287,22 @@ def _require_complete(
 
 
 def _stated_end_s(container: InputContainer, stream: AudioStream | VideoStream) -> float | None:
-    """Where a stream should end, in seconds from the container's start; None where nothing says."""
-    if stream.duration is not None and stream.time_base is not None:
-        start = (stream.start_time or 0) * stream.time_base
-        return float(start + stream.duration * stream.time_base) - _origin_s(container)
+    """Where a stream should end, in seconds from the container's start; None where nothing reliable says."""
     # Matroska gives the length of a stream as a tag such as 00:00:24.000000000.
     hours, _, rest = stream.metadata.get("DURATION", "").partition(":")
     minutes, _, seconds = rest.partition(":")
-    try:
+    with contextlib.suppress(ValueError):
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except ValueError:
-        return None if container.duration is None else container.duration / av.time_base
+    if stream.duration is not None and stream.time_base is not None and _LISTS_PACKETS & _formats(container):
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - _origin_s(container)
+    # The container's length is that of its longest stream. A last picture may stay for long, sound goes on.
+    if stream.type == "video" or container.duration is None:
+        return None
+    return container.duration / av.time_base
+
+
+def _formats(container: InputContainer) -> set[str]:
+    return set(container.format.name.split(","))
 
 
 class _Scaler:

@@ -17,6 +17,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -114,7 +115,9 @@ def prepare(options: Options) -> None:
         recorded["skipped"] = {reason: len(names) for reason, names in summary["skipped"].items()}
         summary = {"parameters": options.parameters, **summary}
         _build(options, stage, kept, splits, recorded, summary)
-    shutil.rmtree(stage)
+        shutil.rmtree(stage)
+    with contextlib.suppress(OSError):  # another set may be staged there
+        (options.data_dir / ".staging").rmdir()
     sys.stdout.write(summaries.as_text(summary) + f"{options.set_dir} is ready\n")
 
 
@@ -189,7 +192,7 @@ def _staged(todo: Sequence[Video], cut: CutSpec, stage: Path, workers: int) -> I
         return
     # Fresh processes: a fork of one that has threads (TensorFlow's, a progress bar's) may hang.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(workers, context, _leave_interrupts_to_parent) as pool:
         futures = [pool.submit(staging.stage_video, video, cut, stage) for video in todo]
         try:
             for future in concurrent.futures.as_completed(futures):
@@ -202,6 +205,11 @@ def _staged(todo: Sequence[Video], cut: CutSpec, stage: Path, workers: int) -> I
             ) from None
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_interrupts_to_parent() -> None:
+    """Ctrl-C reaches every process of a terminal; the videos in work are finished, and the parent says so."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _build(

@@ -93,6 +93,8 @@ class RecordStore:
                 f"{folder} has no split {split!r}; it has {', '.join(sorted(builder.info.splits))}"
             )
         paths = [Path(path) for path in builder.info.splits[split].filepaths]
+        if gone := [path for path in paths if not path.exists()]:
+            raise InputError(f"{gone[0]} is gone; prepare the data set again")
         clips = _read_index(folder, split, paths)
         if clips is None:
             logging.info("no index of %s/%s; reading its records once to make one", folder, split)
@@ -178,10 +180,7 @@ class RecordStore:
     def _descriptor(self, shard: int) -> int:
         with self._lock:
             if shard not in self._descriptors:
-                try:
-                    self._descriptors[shard] = os.open(self._paths[shard], os.O_RDONLY | os.O_CLOEXEC)
-                except FileNotFoundError:
-                    raise InputError(f"{self._paths[shard]} is gone; prepare the data set again") from None
+                self._descriptors[shard] = os.open(self._paths[shard], os.O_RDONLY | os.O_CLOEXEC)
             return self._descriptors[shard]
 
 

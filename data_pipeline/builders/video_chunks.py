@@ -61,8 +61,8 @@ def features(classes: Sequence[str]) -> dict[str, tfds.features.FeatureConnector
     """Features of an example.
 
     `audio` int16 (samples,), mono, full scale 32768; `frames` JPEG (frames, height, width, 3), the first at
-    the chunk's start, then one every 1 / fps seconds; `boxes` float32 (frames, 4) as ymin, xmin, ymax, xmax in
-    parts of the picture, NaN where unknown; `start_seconds` of the chunk in its video; `video_rms` root mean
+    the chunk's start, then one every 1 / fps seconds; `boxes` float32 (frames, 4) as ymin, xmin, ymax,
+    xmax in parts of the picture, NaN where unknown; `start_seconds` of the chunk; `video_rms` root mean
     square of the whole video's sound, full scale 1.
     """
     return {

@@ -1,0 +1,79 @@
+"""Tiny real videos, written as a camera would."""
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".mov": ("libx264", "pcm_s16le")}
+CODECS |= {".webm": ("libvpx", "libopus"), ".avi": ("mpeg4", "pcm_s16le")}
+MILLISECONDS = Fraction(1, 1000)
+
+
+def _moving_square(count: int) -> list[np.ndarray]:
+    pictures = np.zeros((count, 48, 64, 3), np.uint8)
+    for number, picture in enumerate(pictures):
+        left = (2 * number) % 48
+        picture[16:32, left : left + 16] = (250, 40, 40)
+    return list(pictures)
+
+
+def _write(
+    path: Path,
+    *,
+    seconds: float = 4.0,
+    tone_hz: float = 440.0,
+    level: float = 0.5,
+    rate_hz: int = 44100,
+    sound: np.ndarray | None = None,
+    sound_delay_s: float = 0.0,
+    pictures: Sequence[np.ndarray] | None = None,
+    times_ms: Sequence[int] | None = None,
+    rotation: int | None = None,
+    with_sound: bool = True,
+    with_pictures: bool = True,
+    header_first: bool = False,
+) -> Path:
+    """Writes a video; by default a sine on both channels, and a square that moves (10 pictures a second)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    video_codec, audio_codec = CODECS[path.suffix]
+    options = {"movflags": "faststart"} if header_first else {}
+    with av.open(str(path), "w", options=options) as container:
+        if with_pictures:
+            pictures = _moving_square(round(10 * seconds)) if pictures is None else pictures
+            times_ms = [100 * number for number in range(len(pictures))] if times_ms is None else times_ms
+            stream = container.add_stream(video_codec, rate=10)
+            stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "yuv420p"
+            if video_codec != "mpeg4":  # which stores times as counts of pictures
+                stream.codec_context.time_base = MILLISECONDS
+            if rotation is not None:
+                stream.set_display_rotation(rotation)
+        if with_sound:
+            if sound is None:
+                wave = level * np.sin(2 * np.pi * tone_hz * np.arange(round(seconds * rate_hz)) / rate_hz)
+                sound = np.stack([wave, wave])
+            speaker = container.add_stream(audio_codec, rate=rate_hz, layout="stereo")
+        if with_pictures:
+            for picture, time in zip(pictures, times_ms, strict=True):
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                frame.pts, frame.time_base = time, MILLISECONDS
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        if with_sound:
+            whole = av.AudioFrame.from_ndarray(sound.astype(np.float32), format="fltp", layout="stereo")
+            whole.sample_rate, whole.pts, whole.time_base = rate_hz, 0, Fraction(1, rate_hz)
+            queue = av.AudioFifo()
+            queue.write(whole)
+            while (block := queue.read(speaker.codec_context.frame_size or 1024, partial=True)) is not None:
+                block.pts += round(sound_delay_s * rate_hz)
+                container.mux(speaker.encode(block))
+            container.mux(speaker.encode())
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_video() -> Callable[..., Path]:
+    return _write

@@ -1,0 +1,285 @@
+import dataclasses
+import errno
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_pipeline import media, prepare
+from data_pipeline.builders import staging
+from data_pipeline.builders.staging import CutSpec
+from data_pipeline.command import InputError
+from data_pipeline.prepare import Options
+from data_pipeline.sources import Video, folder
+
+CUT = CutSpec(fps=4, frame_px=24, chunk_seconds=2, min_seconds=1)
+REPOSITORY = Path(__file__).parents[2]
+
+
+def options_for(videos: Path, data_dir: Path, **changes) -> Options:
+    cut = dataclasses.replace(CUT, **changes.pop("cut", {}))
+    return Options(
+        **{"source": "folder", "name": "tiny", "workers": 1} | changes,
+        videos=videos,
+        data_dir=data_dir,
+        cut=cut,
+    )
+
+
+def run_command(*arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "data_pipeline.prepare", *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def three_videos(tmp_path, write_video):
+    for number in range(3):
+        write_video(tmp_path / "videos" / "violin" / f"{number}.mp4", seconds=2)
+    return tmp_path / "videos"
+
+
+@pytest.mark.e2e
+def test_command_end_to_end(tmp_path, write_video):
+    videos = tmp_path / "videos"
+    for label in ("cello", "violin"):
+        for number in range(3):
+            write_video(videos / label / f"{number}.mp4", seconds=5 if number else 4)
+    write_video(videos / "solo.webm", seconds=2, rate_hz=48000)
+    write_video(videos / "cello" / "mute.mp4", with_sound=False)
+    write_video(videos / "cello" / "blind.mp4", with_pictures=False)
+    write_video(videos / "cello" / "silent.mp4", level=1e-4)
+    write_video(videos / "cello" / "short.mp4", seconds=0.5)
+    cut_off = write_video(videos / "cello" / "cut_off.mp4", seconds=6, header_first=True)
+    cut_off.write_bytes(cut_off.read_bytes()[: cut_off.stat().st_size // 2])
+    (videos / "cello" / "garbage.mp4").write_bytes(b"nothing" * 50)
+    data = tmp_path / "data"
+    arguments = [f"--videos={videos}", f"--data_dir={data}", "--name=tiny", "--fps=4", "--frame_px=24"]
+    arguments += ["--chunk_seconds=2", "--min_seconds=1"]
+
+    first = run_command(*arguments, "--workers=2")
+    assert first.returncode == 0, first.stderr
+    assert "silent.mp4 is silent: -83 dB" in first.stderr
+    assert "skipped 1 (too short): cello/short" in first.stdout
+    assert "fewer than 3 videos, so all of them train: unlabelled" in first.stdout
+    summary = json.loads((data / "tiny" / "1.0.0" / "prepare_summary.json").read_text())
+    assert {reason: list(names) for reason, names in summary["skipped"].items()} == {
+        "no sound": ["cello/mute"],
+        "no picture": ["cello/blind"],
+        "silent": ["cello/silent"],
+        "too short": ["cello/short"],
+        "truncated": ["cello/cut_off"],
+        "not a video": ["cello/garbage"],
+    }
+    each_once = {"train": 1, "validation": 1, "test": 1}
+    assert summary["videos"]["cello"] == summary["videos"]["violin"] == each_once
+    assert summary["videos"]["unlabelled"] == {"train": 1, "validation": 0, "test": 0}
+    # Chunks of two seconds, the last of one: 2 + 3 + 3 from each class, 1 from the single solo.
+    assert sum(summary["chunks"].values()) == 2 * (2 + 3 + 3) + 1
+    assert summary["hours"] == pytest.approx((2 * (4 + 5 + 5) + 2) / 3600, rel=0.01)
+    assert sorted(path.name for path in data.iterdir() if path.name != "tiny") == []
+
+    again = run_command(*arguments)
+    assert (again.returncode, again.stdout) == (0, f"{data}/tiny/1.0.0 is there already\n")
+    other = run_command(*arguments, "--rate_hz=16000")
+    assert other.returncode == 2
+    assert "made with rate_hz=11025, not 16000; choose another --name" in other.stderr
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--name=x"], "flag --videos=None: Flag --videos must have a value other than None."),
+        (
+            ["--videos=/nowhere", "--name=x"],
+            "error: --videos=/nowhere is not a folder; give one that holds videos\n",
+        ),
+    ],
+)
+def test_bad_flags_end_with_one_sentence(arguments, sentence):
+    result = run_command(*arguments)
+    assert result.returncode == 2
+    assert sentence in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"source": "tape"}, "--source=tape is unknown; use one of folder"),
+        ({"name": "My Solos"}, "--name=My Solos must be lower-case"),
+        ({"workers": 0}, "--workers=0 must be at least 1"),
+        ({"cut": {"rate_hz": 0}}, "--rate_hz=0 must be a positive number"),
+        ({"cut": {"fps": float("nan")}}, "--fps=nan must be a positive number"),
+        ({"cut": {"min_seconds": 5.0}}, "--min_seconds=5 must not exceed --chunk_seconds=2"),
+        ({"cut": {"silence_dbfs": 3.0}}, "--silence_dbfs=3.0 must be zero or less"),
+    ],
+)
+def test_bad_options_are_refused(tmp_path, changes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        options_for(tmp_path, tmp_path, **changes)
+
+
+def test_chunks_cover_the_sound_and_pictures_follow_the_clock():
+    cut = CutSpec(rate_hz=100, fps=8, chunk_seconds=2, min_seconds=0.5)
+    assert cut.chunk_samples(449) == [(0, 200), (200, 400)]
+    assert cut.chunk_samples(450) == [(0, 200), (200, 400), (400, 450)]
+    assert cut.chunk_samples(49) == []
+    np.testing.assert_allclose(cut.frame_times(200, 400), 2 + np.arange(16) / 8)
+    np.testing.assert_allclose(cut.frame_times(400, 450), [4, 4.125, 4.25, 4.375])
+
+
+def test_a_staged_video_holds_its_sound_pictures_and_boxes(tmp_path, write_video):
+    path = write_video(tmp_path / "a.mp4", seconds=5)
+    boxes = [[0.1, number / 100, 0.5, 0.9] for number in range(45)]  # ten a second, half a second too few
+    boxes[3] = None
+    path.with_suffix(".json").write_text(json.dumps({"boxes": boxes, "fps": 10}))
+    (video,) = folder.find_videos(tmp_path).videos
+    facts = staging.stage_video(video, CUT, tmp_path)
+    assert (facts.reason, facts.chunks, facts.label) == (None, 3, "unlabelled")
+    chunks = list(staging.staged_chunks(facts, tmp_path))
+    sound = media.read_audio(path, CUT.rate_hz)
+    assert facts.video_rms == pytest.approx(np.sqrt(np.mean(sound.astype(np.float64) ** 2)))
+    stored = np.concatenate([chunk["audio"] for chunk in chunks])
+    np.testing.assert_allclose(stored / 32768, sound, atol=0.5 / 32768 + 1e-9)
+    assert [chunk["start_seconds"] for chunk in chunks] == [0, 2, 4]
+    assert [len(chunk["frames"]) for chunk in chunks[:2]] == [8, 8]
+    assert all(chunk["frames"][0].getvalue().startswith(b"\xff\xd8") for chunk in chunks)
+    found = np.concatenate([chunk["boxes"] for chunk in chunks])
+    # Pictures at 0, 0.25, 0.5 ... s show the frames 0, 2, 5 ... of ten a second.
+    np.testing.assert_allclose(found[:3, 1], [0.0, 0.02, 0.05], rtol=1e-6)
+    assert np.isnan(found[18:]).all()
+    assert not np.isnan(found[:18]).any()
+
+
+@pytest.mark.parametrize(
+    "content", ['{"boxes": [[1, 2]], "fps": 10}', '{"boxes": [[0, 0, 1, 1]]}', "{", '{"boxes": 3}']
+)
+def test_bad_boxes_skip_the_video(tmp_path, write_video, content):
+    path = write_video(tmp_path / "a.mp4", seconds=2)
+    path.with_suffix(".json").write_text(content)
+    facts = staging.stage_video(folder.find_videos(tmp_path).videos[0], CUT, tmp_path)
+    assert facts.reason == "bad boxes"
+    assert "a.json does not hold" in facts.message
+
+
+def test_notes_of_another_tool_are_no_boxes(tmp_path, write_video):
+    path = write_video(tmp_path / "a.mp4", seconds=2)
+    path.with_suffix(".json").write_text('{"title": "a"}')
+    facts = staging.stage_video(folder.find_videos(tmp_path).videos[0], CUT, tmp_path)
+    assert np.isnan(next(staging.staged_chunks(facts, tmp_path))["boxes"]).all()
+
+
+def test_an_interrupted_run_goes_on(tmp_path, three_videos, monkeypatch):
+    decoded, stage_video = [], staging.stage_video
+
+    def interrupted(video: Video, cut: CutSpec, where: Path) -> staging.Facts:
+        if len(decoded) == 2:
+            raise KeyboardInterrupt
+        decoded.append(video.id)
+        return stage_video(video, cut, where)
+
+    options = options_for(three_videos, tmp_path / "data")
+    monkeypatch.setattr(staging, "stage_video", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prepare.prepare(options)
+    assert decoded == ["violin/0", "violin/1"]
+    assert not options.set_dir.exists()
+    decoded.clear()
+    (three_videos / "violin" / "1.mp4").touch()  # its modification time changes: decoded again
+    prepare.prepare(options)
+    assert decoded == ["violin/1", "violin/2"]
+    assert options.set_dir.exists()
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["tiny"]
+
+
+def test_other_parameters_start_again(tmp_path, three_videos, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prepare, "_build", stop)
+    for rate_hz in (11025, 8000):
+        with pytest.raises(KeyboardInterrupt):
+            prepare.prepare(options_for(three_videos, tmp_path, cut={"rate_hz": rate_hz}))
+        facts = next((tmp_path / ".staging" / "tiny").glob("*.npz"))
+        with np.load(facts) as staged:
+            assert len(staged["audio"]) == pytest.approx(2 * rate_hz, abs=0.03 * rate_hz)
+
+
+def die(video: Video, cut: CutSpec, where: Path) -> None:
+    (where / "x.busy").write_text(video.id)
+    os._exit(9)
+
+
+def test_a_worker_that_dies_is_explained(tmp_path, three_videos, monkeypatch):
+    monkeypatch.setattr(staging, "stage_video", die)
+    with pytest.raises(InputError, match=r"killed.*violin/\d; the same command goes on.*--workers=1"):
+        prepare.prepare(options_for(three_videos, tmp_path, workers=2))
+
+
+def test_a_full_disk_is_not_a_bad_video(tmp_path, three_videos, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="No space left"):
+        prepare.prepare(options_for(three_videos, tmp_path))
+    assert not list((tmp_path / ".staging" / "tiny").glob("*.npz"))
+
+
+def test_no_video_that_can_be_used(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"nothing")
+    with pytest.raises(
+        InputError, match=r"none of the 1 videos in .* can be used: not a video: 1; the first: .*a\.mp4"
+    ):
+        prepare.prepare(options_for(tmp_path, tmp_path / "data"))
+
+
+def test_two_runs_on_one_set_are_refused(tmp_path, three_videos):
+    (tmp_path / ".staging").mkdir()
+    with (tmp_path / ".staging" / "tiny.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another run prepares"):
+            prepare.prepare(options_for(three_videos, tmp_path))
+
+
+def test_folder_lists_ids_and_classes(tmp_path):
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for name in (
+        "b.MP4",
+        "violin/a.mp4",
+        "violin/year/c.mkv",
+        ".hidden/d.mp4",
+        "violin/._a.mp4",
+        "violin/notes.txt",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    elsewhere.mkdir()
+    (elsewhere / "e.mp4").touch()
+    (elsewhere / "f.json").touch()
+    (root / "out.mp4").symlink_to(elsewhere / "e.mp4")
+    (root / "linked").symlink_to(elsewhere)
+    (root / "b.json").symlink_to(elsewhere / "f.json")
+    listing = folder.find_videos(root)
+    assert [(video.id, video.label) for video in listing.videos] == [
+        ("b", "unlabelled"),
+        ("violin/a", "violin"),
+        ("violin/year/c", "violin"),
+    ]
+    assert listing.skipped == {"out.mp4": "link out of the folder", "linked": "link to a folder"}
+    assert listing.videos[0].boxes_path is None
+
+
+def test_folder_without_videos_and_twins_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"holds no videos; accepted are files ending in \.avi .*\.mp4"):
+        folder.find_videos(tmp_path)
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "a.webm").touch()
+    with pytest.raises(InputError, match=r"a\.mp4 and .*a\.webm have one id, 'a'; remove or rename"):
+        folder.find_videos(tmp_path)
