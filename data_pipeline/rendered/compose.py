@@ -40,7 +40,7 @@ _LIVELY = {
 }
 _STEPS = (-4, -3, -2, -1, 0, 1, 2, 3, 4)
 _STEP_CHANCES = (0.02, 0.04, 0.12, 0.28, 0.08, 0.28, 0.12, 0.04, 0.02)
-_LONGEST_REST_SECONDS = 0.6
+_LONGEST_REST_SECONDS = 0.45
 
 
 class Note(NamedTuple):
@@ -176,17 +176,21 @@ def articulate(instrument: Instrument, song: Song, melody: list[MelodyNote], rng
     """Turns melody notes into sounding ones: legato or staccato, a breath after a phrase, now and then a rest."""
     style = float(np.clip(instrument.legato + rng.normal(0, 0.05), 0.6, 1.0))
     notes: list[Note] = []
+    rested = False
     for k, note in enumerate(melody):
         start_s = song.start_s(note.bar) + note.offset * song.eighth_s
         length_s = note.eighths * song.eighth_s
         ends_phrase = note.offset + note.eighths >= song.bar_eighths and note.bar % 4 == 3
         rest_here = 0 < k < len(melody) - 1 and note.offset > 0 and length_s < _LONGEST_REST_SECONDS
-        if rest_here and rng.random() < 0.04:
+        rested = not rested and rest_here and rng.random() < 0.04
+        if rested:
             continue
         sounding_s = length_s * style
         if rng.random() < 0.1 and note.eighths <= 1:
             sounding_s = length_s * 0.6
-        if ends_phrase and k < len(melody) - 1:
+        if k == len(melody) - 1:
+            sounding_s = length_s
+        elif ends_phrase:
             sounding_s = length_s - min(0.35 * length_s, float(rng.uniform(0.15, 0.5)))
         jitter_s = float(rng.normal(0, 0.006))
         start_s = max(start_s + jitter_s, 0.0)

@@ -1,0 +1,118 @@
+"""Renders the default data set: solos of eleven instruments as ordinary video files with sound.
+
+python -m data_pipeline.render_solos --out=data/solos --solos_per_instrument=16 --seconds=24 --seed=0
+
+A run that was stopped goes on where it stopped. Every solo depends on its class, its number and the seed alone.
+"""
+
+import os
+import pathlib
+import sys
+import time
+
+from absl import flags, logging
+from tqdm import tqdm
+
+from data_pipeline import command
+from data_pipeline.command import InputError
+from data_pipeline.rendered import synthesise
+from data_pipeline.sources import rendered_solos
+from data_pipeline.sources.rendered_solos import SoloSet
+
+_LOG_EVERY_SECONDS = 10.0
+
+
+class Progress:
+    """Shows how far the work is: a bar on a terminal, elsewhere a line every ten seconds."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._done = 0
+        self._start_s = self._logged_s = time.monotonic()
+        self._bar = tqdm(total=total, unit="solo", disable=not sys.stderr.isatty())
+
+    def step(self) -> None:
+        """Counts one solo."""
+        self._done += 1
+        self._bar.update()
+        now_s = time.monotonic()
+        if self._bar.disable and now_s - self._logged_s >= _LOG_EVERY_SECONDS:
+            self._logged_s = now_s
+            left_s = (now_s - self._start_s) / self._done * (self._total - self._done)
+            logging.info("%d of %d solos, about %.0f s left", self._done, self._total, left_s)
+
+    def close(self) -> None:
+        """Ends the bar."""
+        self._bar.close()
+
+
+def render(solos: SoloSet, *, workers: int) -> str:
+    """Renders what is missing of a set.
+
+    Args:
+        solos: what to render.
+        workers: number of processes, at least 1.
+
+    Returns:
+        One line that says how much is where.
+    """
+    if workers < 1:
+        raise InputError(f"workers={workers} must be at least 1; leave --workers out to use every core")
+    start_s = time.monotonic()
+    jobs = rendered_solos.claim_folder(solos)
+    progress = Progress(len(jobs))
+    try:
+        rendered_solos.render_jobs(solos, jobs, workers=workers, done=progress.step)
+    finally:
+        progress.close()
+    count = len(solos.jobs)
+    kept = f", {count - len(jobs)} of them from an earlier run" if len(jobs) < count else ""
+    return (
+        f"{count} solos ({count * solos.seconds / 60:.1f} minutes){kept} in {solos.folder}, "
+        f"rendered in {time.monotonic() - start_s:.0f} s"
+    )
+
+
+def main() -> None:
+    """Reads the flags and renders."""
+    values = flags.FLAGS
+    renderer = synthesise.choose_renderer(
+        values.renderer, pathlib.Path(values.soundfont) if values.soundfont else None
+    )
+    if renderer.name == "additive":
+        logging.warning(
+            "sounds come from the additive fallback (%s), which is less like the instruments than a soundfont",
+            "as asked" if values.renderer == "additive" else "midirenderer is not installed",
+        )
+    solos = SoloSet(
+        folder=pathlib.Path(values.out),
+        solos_per_instrument=values.solos_per_instrument,
+        seconds=values.seconds,
+        seed=values.seed,
+        renderer=renderer,
+    )
+    workers = values.workers if values.workers is not None else _cores()
+    logging.info("%s", render(solos, workers=workers))
+
+
+def define_flags() -> None:
+    """Defines the command's flags; only the command does, so that worker processes do not define them again."""
+    flags.DEFINE_string("out", None, "Folder to render into; made when missing, continued when begun.", required=True)
+    flags.DEFINE_integer("solos_per_instrument", 16, "Solos of each of the eleven instruments.")
+    flags.DEFINE_float("seconds", 24.0, "Length of a solo in seconds.")
+    flags.DEFINE_integer("seed", 0, "Seed of melodies, sounds and pictures.")
+    flags.DEFINE_string("soundfont", None, "A General MIDI .sf2 file; by default the one in pretty_midi.")
+    flags.DEFINE_enum("renderer", "auto", synthesise.RENDERERS, "What makes the sound.")
+    flags.DEFINE_integer("workers", None, "Processes; by default one for each core.")
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    define_flags()
+    command.run(main)

@@ -1,0 +1,142 @@
+"""The pictures of a solo: a still background and a player who moves with the notes, with the player's box."""
+
+import dataclasses
+import zlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from data_pipeline.rendered import figure_keys, figure_strings, figure_winds
+from data_pipeline.rendered.background import draw_background
+from data_pipeline.rendered.compose import Note
+from data_pipeline.rendered.look import Look, choose_look
+from data_pipeline.rendered.motion import Pose, choreograph
+from data_pipeline.rendered.pen import FLOOR_Y, Pen, oval
+
+FRAME_PX = 256
+FPS = 10
+MAX_BOX_AREA = 0.2
+# Shapes are drawn this many times larger and averaged, which smooths their edges.
+_OVERSAMPLE = 2
+_MARGIN_PX = 4
+_LEAN = 0.035
+
+FIGURES = {
+    "accordion": figure_keys.draw_accordion,
+    "acoustic_guitar": figure_strings.draw_guitar,
+    "cello": figure_strings.draw_cello,
+    "clarinet": figure_winds.draw_clarinet,
+    "erhu": figure_strings.draw_erhu,
+    "flute": figure_winds.draw_flute,
+    "saxophone": figure_winds.draw_saxophone,
+    "trumpet": figure_winds.draw_trumpet,
+    "tuba": figure_winds.draw_tuba,
+    "violin": figure_strings.draw_violin,
+    "xylophone": figure_keys.draw_xylophone,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stage:
+    """Where the figure stands: its origin and unit in oversampled pixels, and the part of the picture it needs."""
+
+    origin_px: tuple[float, float]
+    unit_px: float
+    area_px: tuple[int, int, int, int]
+
+
+class Film:
+    """Pictures of one solo, drawn one after the other.
+
+    Attributes:
+        look: the player's looks.
+        poses: one for every picture.
+    """
+
+    def __init__(
+        self, name: str, notes: Sequence[Note], rng: np.random.Generator, *, index: int, seed: int, seconds: float
+    ) -> None:
+        """Chooses looks and background and finds room for the player.
+
+        Args:
+            name: class name of the instrument.
+            notes: what is played, in the order of their starts.
+            rng: source of looks and background.
+            index: number of the solo in its class.
+            seed: shifts the places of all solos.
+            seconds: length of the film.
+        """
+        phase = np.random.default_rng([seed, zlib.crc32(name.encode())]).random(2)
+        self.look = choose_look(name, index, rng, phase=(float(phase[0]), float(phase[1])))
+        self.poses = choreograph(notes, frames=round(seconds * FPS), fps=FPS)
+        self._draw_figure = FIGURES[name]
+        self._stage = self._find_room()
+        self._background = draw_background(rng, size_px=FRAME_PX * _OVERSAMPLE)
+        self._draw_shadow()
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, tuple[float, float, float, float]]]:
+        """Draws the pictures.
+
+        Yields:
+            A (height, width, 3) uint8 picture, and the box (ymin, xmin, ymax, xmax) of player and instrument in
+            shares of the picture, 0 to 1.
+        """
+        still = self._background.reduce(_OVERSAMPLE)
+        left, top, right, bottom = self._stage.area_px
+        patch = self._background.crop(self._stage.area_px)
+        for pose in self.poses:
+            moving = patch.copy()
+            origin = (self._stage.origin_px[0] - left, self._stage.origin_px[1] - top)
+            pen = self._pen(ImageDraw.Draw(moving), pose, origin, self._stage.unit_px)
+            self._draw_figure(pen, self.look, pose)
+            picture = still.copy()
+            picture.paste(moving.reduce(_OVERSAMPLE), (left // _OVERSAMPLE, top // _OVERSAMPLE))
+            low, high = pen.low + np.array([left, top]), pen.high + np.array([left, top])
+            edges = np.clip(np.array([low[1], low[0], high[1], high[0]]) / (FRAME_PX * _OVERSAMPLE), 0, 1)
+            yield np.asarray(picture), (float(edges[0]), float(edges[1]), float(edges[2]), float(edges[3]))
+
+    def _pen(
+        self, canvas: ImageDraw.ImageDraw | None, pose: Pose, origin: tuple[float, float], unit_px: float
+    ) -> Pen:
+        look = self.look
+        return Pen(
+            canvas,
+            origin_px=origin,
+            unit_px=unit_px,
+            angle=look.angle,
+            mirror=look.mirror,
+            lean=_LEAN * pose.sway,
+        )
+
+    def _find_room(self) -> _Stage:
+        """Measures the figure in all its poses and places it as a whole inside the picture."""
+        low, high = np.full(2, np.inf), np.full(2, -np.inf)
+        for pose in self.poses[::3]:
+            pen = self._pen(None, pose, (0.0, 0.0), 1.0)
+            self._draw_figure(pen, self.look, pose)
+            low, high = np.minimum(low, pen.low), np.maximum(high, pen.high)
+        side_px = FRAME_PX * _OVERSAMPLE
+        unit_px = side_px * float(np.sqrt(self.look.area / np.prod(high - low)))
+        margin_px = _MARGIN_PX * _OVERSAMPLE
+        # A wide figure must fit as well as a square one.
+        unit_px = min(unit_px, float((side_px - 2 * margin_px) / (high - low).max()))
+        free_px = side_px - 2 * margin_px - (high - low) * unit_px
+        corner = margin_px + np.array(self.look.place) * free_px
+        origin = corner - low * unit_px
+        reach = np.concatenate([corner - margin_px, corner + (high - low) * unit_px + margin_px])
+        edges = np.clip(np.round(reach / _OVERSAMPLE), 0, FRAME_PX).astype(int) * _OVERSAMPLE
+        return _Stage(
+            origin_px=(float(origin[0]), float(origin[1])),
+            unit_px=unit_px,
+            area_px=(int(edges[0]), int(edges[1]), int(edges[2]), int(edges[3])),
+        )
+
+    def _draw_shadow(self) -> None:
+        """Darkens the background under the feet."""
+        veil = Image.new("L", self._background.size, 0)
+        canvas = ImageDraw.Draw(veil)
+        pen = self._pen(None, self.poses[0], self._stage.origin_px, self._stage.unit_px)
+        foot = pen.to_pixels(oval((0.0, FLOOR_Y), 0.75, 0.09))
+        canvas.polygon(foot.ravel().tolist(), fill=70)
+        self._background.paste((20, 16, 24), mask=veil)

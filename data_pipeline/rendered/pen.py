@@ -1,0 +1,162 @@
+"""Draws shapes given in a figure's own coordinates, and remembers which part of the picture they cover."""
+
+import colorsys
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from PIL import ImageDraw
+
+Colour = tuple[int, int, int]
+Point = tuple[float, float]
+# Where a figure's feet stand, in figure units below its chest.
+FLOOR_Y = 1.25
+
+
+def shade(colour: Colour, factor: float) -> Colour:
+    """Darkens (factor below 1) or lightens towards white (above 1; 2 is white) a colour."""
+    if factor <= 1:
+        red, green, blue = (round(c * factor) for c in colour)
+    else:
+        red, green, blue = (round(c + (255 - c) * min(factor - 1, 1)) for c in colour)
+    return red, green, blue
+
+
+def from_hsv(hue: float, saturation: float, value: float) -> Colour:
+    """A colour from hue (turns), saturation and value (0 to 1)."""
+    red, green, blue = colorsys.hsv_to_rgb(hue % 1, min(max(saturation, 0), 1), min(max(value, 0), 1))
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+class Pen:
+    """A pen in figure coordinates: x to the right, y down, the unit about a player's arm.
+
+    Attributes:
+        low: (2,) smallest x and y that any shape reached, in pixels.
+        high: (2,) largest x and y that any shape reached, in pixels.
+    """
+
+    def __init__(
+        self,
+        canvas: ImageDraw.ImageDraw | None,
+        *,
+        origin_px: Point = (0.0, 0.0),
+        unit_px: float = 1.0,
+        angle: float = 0.0,
+        mirror: bool = False,
+        lean: float = 0.0,
+    ) -> None:
+        """Makes a pen.
+
+        Args:
+            canvas: what to draw on; None only measures.
+            origin_px: where the figure's origin lies, in pixels.
+            unit_px: pixels of a figure unit.
+            angle: tilt of the figure in radians, clockwise.
+            mirror: whether left and right are swapped.
+            lean: how far the figure leans to the right for each unit above the floor; the feet stay.
+        """
+        self._canvas = canvas
+        self._unit_px = unit_px
+        self._offset = np.array(origin_px, dtype=float)
+        flip = -1.0 if mirror else 1.0
+        cos, sin = np.cos(angle) * unit_px, np.sin(angle) * unit_px
+        turn = np.array([[flip * cos, flip * sin], [-sin, cos]])
+        self._matrix = np.array([[1.0, 0.0], [-lean, 1.0]]) @ turn
+        self._offset += np.array([lean * FLOOR_Y, 0.0]) @ turn
+        self.low = np.full(2, np.inf)
+        self.high = np.full(2, -np.inf)
+
+    def polygon(self, points: Sequence[Point] | np.ndarray, fill: Colour, edge: Colour | None = None) -> None:
+        """Fills a polygon, with a thin line around it where an edge colour is given."""
+        pixels = self._place(points, 0.0)
+        if self._canvas is None:
+            return
+        flat = pixels.ravel().tolist()
+        self._canvas.polygon(flat, fill=fill)
+        if edge is not None:
+            width = max(1, round(0.022 * self._unit_px))
+            self._canvas.line([*flat, *flat[:4]], fill=edge, width=width, joint="curve")
+
+    def line(self, points: Sequence[Point] | np.ndarray, width: float, fill: Colour) -> None:
+        """Draws a line with round ends and joints; the width is in figure units."""
+        pixels = self._place(points, width / 2)
+        if self._canvas is None:
+            return
+        width_px = max(1, round(width * self._unit_px))
+        self._canvas.line(pixels.ravel().tolist(), fill=fill, width=width_px, joint="curve")
+        if width_px > 3:
+            radius = width_px / 2 - 0.5
+            for x, y in (pixels[0], pixels[-1]):
+                self._canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+
+    def disc(self, centre: Point, radius: float, fill: Colour, edge: Colour | None = None) -> None:
+        """Fills a circle."""
+        self.polygon(oval(centre, radius, radius), fill, edge)
+
+    def tube(
+        self, points: Sequence[Point] | np.ndarray, widths: Sequence[float], fill: Colour, edge: Colour | None = None
+    ) -> None:
+        """Fills a tube whose width changes along a smooth line through the points."""
+        path = smooth(points)
+        places = np.linspace(0, len(widths) - 1, len(path))
+        half = np.interp(places, np.arange(len(widths)), np.array(widths)) / 2
+        tangent = np.gradient(path, axis=0)
+        tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
+        normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1) * half[:, None]
+        self.polygon(np.concatenate([path + normal, (path - normal)[::-1]]), fill, edge)
+
+    def to_pixels(self, points: Sequence[Point] | np.ndarray) -> np.ndarray:
+        """(points, 2) pixels of points in figure coordinates."""
+        return np.asarray(points, dtype=float) @ self._matrix + self._offset
+
+    def _place(self, points: Sequence[Point] | np.ndarray, margin: float) -> np.ndarray:
+        pixels = self.to_pixels(points)
+        margin_px = margin * self._unit_px
+        self.low = np.minimum(self.low, pixels.min(axis=0) - margin_px)
+        self.high = np.maximum(self.high, pixels.max(axis=0) + margin_px)
+        return pixels
+
+
+_TURN = np.linspace(0, 2 * np.pi, 28, endpoint=False)
+
+
+def oval(centre: Point, radius_x: float, radius_y: float, angle: float = 0.0) -> np.ndarray:
+    """(28, 2) points on an ellipse whose x axis is turned clockwise by an angle in radians."""
+    points = np.stack([radius_x * np.cos(_TURN), radius_y * np.sin(_TURN)], axis=1)
+    return rotate(points, angle) + np.array(centre)
+
+
+def rotate(points: Sequence[Point] | np.ndarray, angle: float, about: Point = (0.0, 0.0)) -> np.ndarray:
+    """Turns points clockwise (on a screen) by an angle in radians."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    centre = np.array(about)
+    return (np.asarray(points, dtype=float) - centre) @ np.array([[cos, sin], [-sin, cos]]) + centre
+
+
+def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
+    """(4, 2) corners of an upright rectangle."""
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
+
+
+def smooth(points: Iterable[Point] | np.ndarray, *, per_piece: int = 6) -> np.ndarray:
+    """A smooth line through points (Catmull-Rom): (pieces * per_piece + 1, 2)."""
+    given = np.asarray(list(points), dtype=float)
+    padded = np.concatenate([given[:1] * 2 - given[1:2], given, given[-1:] * 2 - given[-2:-1]])
+    share = np.arange(per_piece)[:, None] / per_piece
+    pieces = []
+    for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
+        pieces.append(
+            0.5 * (2 * b + (c - a) * share + (2 * a - 5 * b + 4 * c - d) * share**2 + (3 * b - a - 3 * c + d) * share**3)
+        )
+    return np.concatenate([*pieces, given[-1:]])
+
+
+def fiddle_outline(length: float, width: float) -> np.ndarray:
+    """(points, 2) outline of a figure-eight body along y, its centre at the origin, the neck towards -y."""
+    profile = [
+        (-0.50, 0.0), (-0.485, 0.22), (-0.40, 0.38), (-0.27, 0.41), (-0.14, 0.34), (-0.04, 0.26),
+        (0.06, 0.27), (0.16, 0.40), (0.28, 0.50), (0.41, 0.45), (0.485, 0.26), (0.50, 0.0),
+    ]  # fmt: skip
+    right = smooth([(half * width, y * length) for y, half in profile], per_piece=3)
+    left = right[::-1] * np.array([-1.0, 1.0])
+    return np.concatenate([right, left])

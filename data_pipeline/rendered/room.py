@@ -1,0 +1,93 @@
+"""What a room and a microphone do to a sound: tilt of the spectrum, reverberation, noise, level."""
+
+import dataclasses
+
+import numpy as np
+import scipy.fft
+
+PEAK_LIMIT_DBFS = -2.0
+_TILT_PIVOT_HZ = 1000.0
+# The tilt stops here, so that neither rumble nor hiss grows without bound.
+_TILT_BAND_HZ = (80.0, 12_000.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Room:
+    """One recording situation.
+
+    Attributes:
+        cents: how far the instrument is off 440 Hz, in hundredths of a semitone.
+        tilt_db_per_octave: slope of the equaliser around 1 kHz.
+        reverb_seconds: time in which the reverberation falls by 60 dB.
+        reverb_level: energy of the reverberation relative to the direct sound.
+        noise_dbfs: level of the room noise (root mean square).
+        level_dbfs: level of the whole (root mean square), unless peaks forbid it.
+    """
+
+    cents: float
+    tilt_db_per_octave: float
+    reverb_seconds: float
+    reverb_level: float
+    noise_dbfs: float
+    level_dbfs: float
+
+
+def choose_room(rng: np.random.Generator) -> Room:
+    """Draws a recording situation: moderate differences between solos."""
+    return Room(
+        cents=float(rng.uniform(-20, 20)),
+        tilt_db_per_octave=float(rng.uniform(-1.5, 1.5)),
+        reverb_seconds=float(rng.uniform(0.15, 0.7)),
+        reverb_level=float(rng.uniform(0.03, 0.2)),
+        noise_dbfs=float(rng.uniform(-63, -57)),
+        level_dbfs=float(rng.uniform(-23.5, -16)),
+    )
+
+
+def record(sound: np.ndarray, room: Room, rng: np.random.Generator, *, rate_hz: int) -> np.ndarray:
+    """Puts a dry sound into a room.
+
+    Args:
+        sound: (samples,) float32 mono, any level, not all zero.
+        room: from `choose_room`.
+        rng: source of the echoes and of the noise.
+        rate_hz: samples a second.
+
+    Returns:
+        (samples,) float32; root mean square at `room.level_dbfs` or below, peaks at most `PEAK_LIMIT_DBFS`.
+    """
+    echo = _echo(room, rng, rate_hz=rate_hz)
+    size = int(scipy.fft.next_fast_len(sound.size + echo.size - 1, real=True))
+    freq_hz = np.fft.rfftfreq(size, 1 / rate_hz).astype(np.float32)
+    octaves = np.log2(np.clip(freq_hz, *_TILT_BAND_HZ) / _TILT_PIVOT_HZ)
+    response = np.asarray(scipy.fft.rfft(echo, size)) * np.exp2(octaves * _octaves(room.tilt_db_per_octave))
+    spectrum = np.asarray(scipy.fft.rfft(sound, size)) * response
+    wet = np.asarray(scipy.fft.irfft(spectrum, size))[: sound.size]
+    level = np.sqrt(np.mean(wet**2))
+    gain = 10 ** (room.level_dbfs / 20) / level
+    gain = min(gain, 10 ** (PEAK_LIMIT_DBFS / 20) / np.abs(wet).max())
+    noise = _noise(sound.size, rng) * 10 ** (room.noise_dbfs / 20)
+    peak = 10 ** (PEAK_LIMIT_DBFS / 20)
+    return np.clip(wet * gain + noise, -peak, peak).astype(np.float32)
+
+
+def _echo(room: Room, rng: np.random.Generator, *, rate_hz: int) -> np.ndarray:
+    """Impulse response: the direct sound and a decaying noise after a few milliseconds."""
+    count = round(room.reverb_seconds * rate_hz)
+    decay = 10 ** (-3 * np.arange(count, dtype=np.float32) / count)
+    tail = rng.standard_normal(count, dtype=np.float32) * decay
+    tail[: round(0.008 * rate_hz)] = 0
+    tail *= np.sqrt(room.reverb_level / np.sum(tail**2))
+    tail[0] = 1.0
+    return tail
+
+
+def _noise(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Unit-level noise with less treble than white noise, like a room's."""
+    white = rng.standard_normal(count + 1, dtype=np.float32)
+    return (white[1:] + np.float32(0.9) * white[:-1]) / np.float32(np.hypot(1, 0.9))
+
+
+def _octaves(decibels: float) -> np.float32:
+    """Gain in decibels as a power of two."""
+    return np.float32(decibels / (20 * np.log10(2)))

@@ -1,0 +1,151 @@
+"""One rendered solo from its seed to its two files: the video, and what is known about it as JSON."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from data_pipeline.rendered import arrange, film, room, synthesise
+from data_pipeline.rendered.compose import Note, Song
+from data_pipeline.rendered.film import Film
+from data_pipeline.rendered.instruments import INSTRUMENTS
+from data_pipeline.rendered.room import Room
+from data_pipeline.rendered.synthesise import RATE_HZ, Renderer
+from data_pipeline.rendered.video_writer import write_video
+
+
+@dataclasses.dataclass(frozen=True)
+class SoloSound:
+    """What a solo sounds like.
+
+    Attributes:
+        notes: in the order of their starts.
+        song: key, tempo and metre.
+        room: tuning and recording situation.
+        samples: (samples,) float32 mono at `RATE_HZ`.
+    """
+
+    notes: list[Note]
+    song: Song
+    room: Room
+    samples: np.ndarray
+
+
+def solo_stem(name: str, index: int) -> str:
+    """File name of a solo without its suffix."""
+    return f"{name}_{index:03d}"
+
+
+def solo_streams(name: str, *, index: int, seed: int) -> tuple[np.random.Generator, ...]:
+    """Random streams of a solo: composition, sound, pictures.
+
+    They depend on nothing but class, index and seed: neither on the number of solos nor on the order of work.
+    """
+    return tuple(np.random.default_rng([seed, zlib.crc32(name.encode()), index]).spawn(3))
+
+
+def make_sound(name: str, *, index: int, seed: int, seconds: float, renderer: Renderer) -> SoloSound:
+    """Composes and records a solo.
+
+    Args:
+        name: class name of the instrument.
+        index: number of the solo in its class, from 0.
+        seed: of the whole set, 0 or larger.
+        seconds: length.
+        renderer: from `synthesise.choose_renderer`.
+    """
+    composition_rng, sound_rng, _ = solo_streams(name, index=index, seed=seed)
+    instrument = INSTRUMENTS[name]
+    notes, song = arrange.compose_solo(instrument, composition_rng, seconds=seconds)
+    situation = room.choose_room(sound_rng)
+    dry = synthesise.synthesise(
+        renderer, instrument, notes, sound_rng, seconds=seconds, cents=situation.cents
+    )
+    samples = room.record(dry, situation, sound_rng, rate_hz=RATE_HZ)
+    return SoloSound(notes=notes, song=song, room=situation, samples=samples)
+
+
+def render_solo(
+    folder: pathlib.Path, name: str, *, index: int, seed: int, seconds: float, renderer: Renderer
+) -> None:
+    """Renders one solo into `folder/<class>/`.
+
+    Both files are written under hidden names and renamed when they are complete, the JSON file last: where it
+    exists, the solo is finished.
+
+    Args:
+        folder: of the whole set.
+        name: class name of the instrument.
+        index: number of the solo in its class, from 0.
+        seed: of the whole set, 0 or larger.
+        seconds: length.
+        renderer: from `synthesise.choose_renderer`.
+    """
+    sound = make_sound(name, index=index, seed=seed, seconds=seconds, renderer=renderer)
+    picture_rng = solo_streams(name, index=index, seed=seed)[2]
+    pictures = Film(name, sound.notes, picture_rng, index=index, seed=seed, seconds=seconds)
+    boxes: list[tuple[float, float, float, float]] = []
+
+    def without_boxes() -> Iterator[np.ndarray]:
+        for picture, box in pictures:
+            boxes.append(box)
+            yield picture
+
+    target = folder / name / solo_stem(name, index)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with finished_file(target.with_suffix(".mp4")) as draft:
+        write_video(draft, without_boxes(), sound.samples, fps=film.FPS, rate_hz=RATE_HZ)
+    facts = _facts(name, sound, pictures, boxes, index=index, seed=seed, seconds=seconds, renderer=renderer)
+    with finished_file(target.with_suffix(".json")) as draft:
+        draft.write_text(json.dumps(facts) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def finished_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives a hidden name to write to, and renames the file when the block ends without an error."""
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        yield draft
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _facts(
+    name: str,
+    sound: SoloSound,
+    pictures: Film,
+    boxes: list[tuple[float, float, float, float]],
+    *,
+    index: int,
+    seed: int,
+    seconds: float,
+    renderer: Renderer,
+) -> dict[str, Any]:
+    """What the JSON file holds; boxes are (ymin, xmin, ymax, xmax), 0 to 1, one for every picture."""
+    font = renderer.font
+    return {
+        "instrument": name,
+        "index": index,
+        "seed": seed,
+        "seconds": seconds,
+        "fps": film.FPS,
+        "frame_px": film.FRAME_PX,
+        "rate_hz": RATE_HZ,
+        "gm_program": INSTRUMENTS[name].gm_program,
+        "renderer": {"name": renderer.name, "version": renderer.version},
+        "soundfont": font and {"name": font.name, "sha256": font.sha256, "licence": font.licence},
+        "beats_per_minute": round(30 / sound.song.eighth_s, 2),
+        "mode": sound.song.mode,
+        "tonic": sound.song.tonic,
+        "room": {key: round(value, 3) for key, value in dataclasses.asdict(sound.room).items()},
+        "mirrored": pictures.look.mirror,
+        "notes": [[round(n.start_s, 4), round(n.end_s, 4), n.pitch, n.velocity] for n in sound.notes],
+        "boxes": [[round(edge, 4) for edge in box] for box in boxes],
+    }

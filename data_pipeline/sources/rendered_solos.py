@@ -1,0 +1,213 @@
+"""Rendered solos as a source of videos: renders a folder of them, resumes it, and lists what is in it.
+
+Layout: `<folder>/<class>/<class>_<nnn>.mp4` with a `.json` of the same name beside each video, and
+`<folder>/rendered_solos.json`, which records the parameters that all solos of the folder share.
+"""
+
+import concurrent.futures
+import dataclasses
+import json
+import multiprocessing
+import pathlib
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from data_pipeline.command import InputError
+from data_pipeline.rendered import film, solo
+from data_pipeline.rendered.compose import MIN_SECONDS
+from data_pipeline.rendered.instruments import CLASSES
+from data_pipeline.rendered.synthesise import Renderer
+
+RECORD_NAME = "rendered_solos.json"
+# Raised with every change that gives other sounds, notes or pictures for the same seed.
+FORMAT_VERSION = 1
+_MOST_SOLOS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class SoloSet:
+    """What to render.
+
+    Attributes:
+        folder: where to.
+        solos_per_instrument: number of solos of each of the eleven classes, 1 to 1000.
+        seconds: length of a solo.
+        seed: 0 or larger.
+        renderer: from `synthesise.choose_renderer`.
+
+    Raises:
+        InputError: a number out of its range.
+    """
+
+    folder: pathlib.Path
+    solos_per_instrument: int
+    seconds: float
+    seed: int
+    renderer: Renderer
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.solos_per_instrument <= _MOST_SOLOS:
+            raise InputError(
+                f"solos_per_instrument={self.solos_per_instrument} must be 1 to {_MOST_SOLOS}; try 16"
+            )
+        if not MIN_SECONDS <= self.seconds <= 600:
+            raise InputError(f"seconds={self.seconds:g} must be {MIN_SECONDS:g} to 600; try 24")
+        if self.seed < 0:
+            raise InputError(f"seed={self.seed} must be 0 or larger; try {-self.seed}")
+
+    @property
+    def jobs(self) -> list[tuple[str, int]]:
+        """Every solo as (class, index), one class after the other within an index."""
+        return [(name, index) for index in range(self.solos_per_instrument) for name in CLASSES]
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What all solos of a folder share, in the form that is recorded."""
+        font = self.renderer.font
+        return {
+            "format_version": FORMAT_VERSION,
+            "seed": self.seed,
+            "seconds": self.seconds,
+            "fps": film.FPS,
+            "frame_px": film.FRAME_PX,
+            "renderer": self.renderer.name,
+            "renderer_version": self.renderer.version,
+            "soundfont_sha256": font.sha256 if font else None,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class RenderedSolo:
+    """A finished solo on disk.
+
+    Attributes:
+        video: the `.mp4` file.
+        facts: content of the JSON file beside it.
+    """
+
+    video: pathlib.Path
+    facts: dict[str, Any]
+
+
+def claim_folder(solos: SoloSet) -> list[tuple[str, int]]:
+    """Makes the folder ready, or checks that it can be continued.
+
+    Returns:
+        The solos that are not finished yet.
+
+    Raises:
+        InputError: the folder cannot be written, or was rendered with other parameters.
+    """
+    record = solos.folder / RECORD_NAME
+    try:
+        solos.folder.mkdir(parents=True, exist_ok=True)
+        if record.exists():
+            _compare(solos, json.loads(record.read_text(encoding="utf-8")))
+        else:
+            _refuse_strangers(solos.folder)
+            with solo.finished_file(record) as draft:
+                draft.write_text(json.dumps(solos.parameters, indent=2) + "\n", encoding="utf-8")
+    except json.JSONDecodeError as error:
+        raise InputError(f"{record} is no JSON file ({error}); remove it, or choose another --out") from error
+    except OSError as error:
+        raise InputError(
+            f"out={solos.folder} cannot be written ({error.strerror}); choose another --out"
+        ) from error
+    return [job for job in solos.jobs if not _is_finished(solos.folder, *job)]
+
+
+def render_jobs(
+    solos: SoloSet, jobs: list[tuple[str, int]], *, workers: int, done: Callable[[], None]
+) -> None:
+    """Renders solos, in worker processes where there is more than one worker.
+
+    Args:
+        solos: shared parameters.
+        jobs: (class, index) of each solo to render.
+        workers: number of processes.
+        done: called after each solo.
+
+    Raises:
+        InputError: a worker process was ended from outside, as happens when memory runs out.
+    """
+    if workers == 1:
+        for job in jobs:
+            _render(solos, *job)
+            done()
+        return
+    pool = concurrent.futures.ProcessPoolExecutor(
+        min(workers, len(jobs)) or 1,
+        # Forked children of a process with threads can hang; spawned ones start clean.
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_leave_interrupts_to_parent,
+    )
+    try:
+        futures = [pool.submit(_render, solos, *job) for job in jobs]
+        for future in concurrent.futures.as_completed(futures):
+            future.result()
+            done()
+    except BrokenProcessPool as error:
+        raise InputError(
+            f"one of workers={workers} processes was ended from outside, perhaps for lack of memory; finished "
+            "solos are kept: run the same command again with fewer --workers"
+        ) from error
+    finally:
+        # After an interrupt the solos in work are completed, which takes a second or two.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def list_solos(folder: pathlib.Path) -> Iterator[RenderedSolo]:
+    """Finds the finished solos of a folder.
+
+    Yields:
+        Solos in the order of class and index.
+
+    Raises:
+        InputError: no rendered solos there.
+    """
+    if not (folder / RECORD_NAME).is_file():
+        raise InputError(
+            f"{folder} holds no {RECORD_NAME}, so it is no folder of rendered solos; make one with "
+            f"python -m data_pipeline.render_solos --out={folder}"
+        )
+    for name in CLASSES:
+        for facts in sorted((folder / name).glob(f"{name}_*.json")):
+            video = facts.with_suffix(".mp4")
+            if video.is_file():
+                yield RenderedSolo(video=video, facts=json.loads(facts.read_text(encoding="utf-8")))
+
+
+def _render(solos: SoloSet, name: str, index: int) -> None:
+    solo.render_solo(
+        solos.folder, name, index=index, seed=solos.seed, seconds=solos.seconds, renderer=solos.renderer
+    )
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _is_finished(folder: pathlib.Path, name: str, index: int) -> bool:
+    stem = folder / name / solo.solo_stem(name, index)
+    return stem.with_suffix(".json").is_file() and stem.with_suffix(".mp4").is_file()
+
+
+def _compare(solos: SoloSet, recorded: dict[str, Any]) -> None:
+    wanted = solos.parameters
+    for key in wanted:
+        if recorded.get(key) != wanted[key]:
+            raise InputError(
+                f"out={solos.folder} was rendered with {key}={recorded.get(key)!r}, not {wanted[key]!r}; use that "
+                "value, or choose another --out"
+            )
+
+
+def _refuse_strangers(folder: pathlib.Path) -> None:
+    for name in CLASSES:
+        if (folder / name).exists():
+            raise InputError(
+                f"out={folder} holds a folder {name} but no {RECORD_NAME}, so its videos are not ours; choose a "
+                "new or empty --out"
+            )
