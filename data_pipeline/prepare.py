@@ -234,17 +234,20 @@ def _build(
 
     build_dir = stage / "build"
     shutil.rmtree(build_dir, ignore_errors=True)
-    built = video_chunks.build(
-        build_dir,
-        options.name,
-        examples={name: lambda name=name: examples(name) for name in SPLITS if name in splits.values()},
-        classes=sorted({fact.label for fact in kept}),
-        facts=recorded,
-    )
-    records.write_indexes(built)
-    (built / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n")
-    options.set_dir.parent.mkdir(parents=True, exist_ok=True)
-    os.rename(built, options.set_dir)
+    try:
+        built = video_chunks.build(
+            build_dir,
+            options.name,
+            examples={name: lambda name=name: examples(name) for name in SPLITS if name in splits.values()},
+            classes=sorted({fact.label for fact in kept}),
+            facts=recorded,
+        )
+        records.write_indexes(built)
+        (built / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n")
+        options.set_dir.parent.mkdir(parents=True, exist_ok=True)
+        os.rename(built, options.set_dir)
+    finally:
+        shutil.rmtree(build_dir, ignore_errors=True)
 
 
 def _progress(total: int) -> "tqdm[Any]":

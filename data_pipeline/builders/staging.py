@@ -265,6 +265,11 @@ def _stem(folder: Path, video_id: str) -> Path:
 def _write_atomically(path: Path, write: Any) -> None:
     """Writes a file under another name first, so that a half-written one never has the right name."""
     beside = path.with_suffix(path.suffix + ".tmp")
-    with beside.open("wb") as file:
-        write(file)
-    os.replace(beside, path)
+    try:
+        with beside.open("wb") as file:
+            write(file)
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        # A full disk is reported without the file's name; the name tells which disk.
+        raise OSError(error.errno, error.strerror, str(path)) from None

@@ -1,15 +1,18 @@
 """The TFDS data set: one example is a chunk of one solo, never a whole video."""
 
 import contextlib
+import errno
 import io
+import os
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
-from data_pipeline.tf_cpu import tf  # noqa: F401  (before TFDS, so that no GPU is touched)
+from data_pipeline.tf_cpu import tf  # before TFDS, so that no GPU is touched
 
 import tensorflow_datasets as tfds  # isort: skip
 
@@ -77,6 +80,22 @@ def features(classes: Sequence[str]) -> dict[str, tfds.features.FeatureConnector
     }
 
 
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+@contextlib.contextmanager
+def _warnings_only() -> Iterator[None]:
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+
+
 def build(
     data_dir: Path,
     name: str,
@@ -96,6 +115,9 @@ def build(
 
     Returns:
         The folder of the set.
+
+    Raises:
+        OSError: the disk is full.
     """
     # A class of its own, because TFDS takes a set's name from the class.
     named = types.new_class(
@@ -105,8 +127,14 @@ def build(
         lambda space: space.update(name=name, __module__=__name__),
     )
     tfds.disable_progress_bar()
-    # TFDS announces a download on stdout, which is where a command's result belongs.
-    with contextlib.redirect_stdout(io.StringIO()):
+    # TFDS announces a download on stdout, where a command's result belongs, and logs temporary names.
+    with contextlib.redirect_stdout(io.StringIO()), _warnings_only():
         builder = named(data_dir=str(data_dir), examples=examples, classes=classes, facts=facts)
-        builder.download_and_prepare(file_format="tfrecord")
+        try:
+            builder.download_and_prepare(file_format="tfrecord")
+        except Exception as error:
+            # TensorFlow has an error of its own for a full disk, and TFDS wraps it in another.
+            if any(isinstance(cause, tf.errors.ResourceExhaustedError) for cause in _causes(error)):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(data_dir)) from error
+            raise
     return Path(builder.data_dir)

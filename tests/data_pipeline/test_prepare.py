@@ -232,6 +232,19 @@ def test_a_full_disk_is_not_a_bad_video(tmp_path, three_videos, monkeypatch):
     assert not list((tmp_path / ".staging" / "tiny").glob("*.npz"))
 
 
+def test_a_disk_that_fills_while_the_set_is_built(tmp_path):
+    from data_pipeline.builders import video_chunks
+    from data_pipeline.tf_cpu import tf
+
+    def full():
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+        yield
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        video_chunks.build(tmp_path, "tiny", examples={"train": full}, classes=["x"], facts={})
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path))
+
+
 def test_no_video_that_can_be_used(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"nothing")
     with pytest.raises(
