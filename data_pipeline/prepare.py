@@ -19,17 +19,18 @@ import re
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 from absl import flags, logging
-from tqdm import tqdm
 
 from data_pipeline import command
 from data_pipeline.builders import staging
 from data_pipeline.builders import summary as summaries
+from data_pipeline.builders.progress import progress_bar
 from data_pipeline.builders.staging import CutSpec, Facts
 from data_pipeline.command import InputError
 from data_pipeline.sources import Video, folder
@@ -39,7 +40,6 @@ SOURCES = {"folder": folder.find_videos}
 SET_VERSION = "1.0.0"
 SUMMARY_FILE = "prepare_summary.json"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_LOG_SECONDS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _stage_all(videos: Sequence[Video], options: Options, stage: Path) -> list[F
     if done:
         logging.info("%d of %d videos are staged already", len(done), len(videos))
     workers = min(options.workers, len(todo))
-    with _progress(len(todo)) as progress:
+    with progress_bar(len(todo)) as progress:
         for facts in _staged(todo, options.cut, stage, workers):
             done[facts.video_id] = facts
             if facts.reason is not None:
@@ -192,7 +192,7 @@ def _staged(todo: Sequence[Video], cut: CutSpec, stage: Path, workers: int) -> I
         return
     # Fresh processes: a fork of one that has threads (TensorFlow's, a progress bar's) may hang.
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, context, _leave_interrupts_to_parent) as pool:
+    with concurrent.futures.ProcessPoolExecutor(workers, context, _follow_parent) as pool:
         futures = [pool.submit(staging.stage_video, video, cut, stage) for video in todo]
         try:
             for future in concurrent.futures.as_completed(futures):
@@ -207,9 +207,12 @@ def _staged(todo: Sequence[Video], cut: CutSpec, stage: Path, workers: int) -> I
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _leave_interrupts_to_parent() -> None:
-    """Ctrl-C reaches every process of a terminal; the videos in work are finished, and the parent says so."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _follow_parent() -> None:
+    """Makes a worker finish its video after Ctrl-C, and end when its parent was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to every process; the parent answers
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _build(
@@ -248,32 +251,6 @@ def _build(
         os.rename(built, options.set_dir)
     finally:
         shutil.rmtree(build_dir, ignore_errors=True)
-
-
-def _progress(total: int) -> "tqdm[Any]":
-    """A bar on a terminal; elsewhere one line now and then."""
-    if sys.stderr.isatty():
-        return tqdm(total=total, unit="video", desc="decoding", disable=not total)
-    return tqdm(
-        total=total,
-        unit="video",
-        desc="decoding",
-        disable=not total,
-        mininterval=_LOG_SECONDS,
-        file=_Lines(),
-        bar_format="{desc}: {n_fmt} of {total_fmt} videos, {elapsed} gone, {remaining} to go",
-    )
-
-
-class _Lines:
-    """Gives a progress bar lines of their own in a log, instead of one that is written over."""
-
-    def write(self, text: str) -> None:
-        if text.strip():
-            sys.stderr.write(text.strip() + "\n")
-
-    def flush(self) -> None:
-        sys.stderr.flush()
 
 
 def _define_flags() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_pipeline import prepare, records
+from data_pipeline import prepare, record_index
 from data_pipeline.builders.staging import CutSpec
 from data_pipeline.command import InputError
 from data_pipeline.records import RecordStore
@@ -120,7 +120,7 @@ def test_a_missing_or_stale_index_is_made_again(own_copy, monkeypatch):
     def read_only(*_):
         raise OSError("read-only file system")
 
-    monkeypatch.setattr(records, "_write_index", read_only)
+    monkeypatch.setattr(record_index, "write_index", read_only)
     assert RecordStore.open(own_copy, "tiny", "train").clips == clips
     assert not path.exists()
 
