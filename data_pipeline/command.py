@@ -5,11 +5,14 @@ else that escapes a command is a bug and keeps its traceback.
 """
 
 import errno
+import logging as standard_logging
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from absl import app, flags, logging
 
+_ROOT = Path(__file__).resolve().parent.parent
 EXIT_BAD_INPUT = 2
 
 
@@ -29,8 +32,16 @@ def run(main: Callable[[], None], argv: Sequence[str] | None = None) -> None:
     """
     logging.set_verbosity(logging.INFO)
     logging.use_absl_handler()
-    logging.get_absl_handler().setFormatter(None)
+    handler = logging.get_absl_handler()
+    handler.setFormatter(standard_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.addFilter(_is_for_the_user)
     app.run(lambda _: _guarded(main), argv=argv, flags_parser=_parse_flags)
+
+
+def _is_for_the_user(record: standard_logging.LogRecord) -> bool:
+    """Libraries tell at INFO how they work; a user wants what this project says, and everybody's warnings."""
+    ours = Path(record.pathname).is_relative_to(_ROOT)
+    return ours or (record.levelno >= standard_logging.WARNING and "orbax" not in record.pathname)
 
 
 def _guarded(main: Callable[[], None]) -> None:

@@ -7,12 +7,15 @@ number of processes, with the very mixtures it would have seen.
 import dataclasses
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from data_pipeline.command import InputError
-from data_pipeline.records import Clip
 from data_pipeline.spec import AudioSpec, FrameSpec
+
+if TYPE_CHECKING:  # reading records needs TensorFlow, planning does not
+    from data_pipeline.records import Clip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +74,7 @@ class ClipTable:
         InputError: too few videos or classes for a mixture.
     """
 
-    def __init__(self, clips: Sequence[Clip], audio: AudioSpec, *, sources: int, same_class: bool) -> None:
+    def __init__(self, clips: "Sequence[Clip]", audio: AudioSpec, *, sources: int, same_class: bool) -> None:
         self.clips = clips
         self.clip_samples = audio.clip_samples
         self.by_video: dict[str, list[int]] = defaultdict(list)
@@ -142,12 +145,12 @@ def draw_mixture(table: ClipTable, mixing: MixingSpec, *, seed: int, step: int, 
     return plans
 
 
-def level_gain(clip: Clip, level_dbfs: float) -> float:
+def level_gain(clip: "Clip", level_dbfs: float) -> float:
     """Gain that brings a clip's whole video to a level; a silent video stays silent."""
     return 10 ** (level_dbfs / 20) / clip.video_rms if clip.video_rms > 0 else 0.0
 
 
-def frame_indices(plan: SourcePlan, clip: Clip, *, audio: AudioSpec, frames: FrameSpec, fps: float) -> np.ndarray:
+def frame_indices(plan: SourcePlan, clip: "Clip", *, audio: AudioSpec, frames: FrameSpec, fps: float) -> np.ndarray:
     """Stored pictures at even intervals over a window, by time.
 
     Args:

@@ -2,7 +2,8 @@
 
 python -m data_pipeline.render_solos --out=data/solos --solos_per_instrument=16 --seconds=24 --seed=0
 
-A run that was stopped goes on where it stopped. Every solo depends on its class, its number and the seed alone.
+A run that was stopped goes on where it stopped. Every solo depends on its class, its number and the seed
+alone.
 """
 
 import os
@@ -81,7 +82,7 @@ def main() -> None:
     )
     if renderer.name == "additive":
         logging.warning(
-            "sounds come from the additive fallback (%s), which is less like the instruments than a soundfont",
+            "sounds come from the additive fallback (%s), less like the instruments than a soundfont",
             "as asked" if values.renderer == "additive" else "midirenderer is not installed",
         )
     solos = SoloSet(
@@ -96,8 +97,10 @@ def main() -> None:
 
 
 def define_flags() -> None:
-    """Defines the command's flags; only the command does, so that worker processes do not define them again."""
-    flags.DEFINE_string("out", None, "Folder to render into; made when missing, continued when begun.", required=True)
+    """Defines the command's flags: not on import, so that worker processes do not define them again."""
+    flags.DEFINE_string(
+        "out", None, "Folder to render into; made when missing, continued when begun.", required=True
+    )
     flags.DEFINE_integer("solos_per_instrument", 16, "Solos of each of the eleven instruments.")
     flags.DEFINE_float("seconds", 24.0, "Length of a solo in seconds.")
     flags.DEFINE_integer("seed", 0, "Seed of melodies, sounds and pictures.")

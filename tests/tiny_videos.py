@@ -1,12 +1,11 @@
 """Tiny real videos, written as a camera would."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-import pytest
 
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".mov": ("libx264", "pcm_s16le")}
 CODECS |= {".webm": ("libvpx", "libopus"), ".avi": ("mpeg4", "pcm_s16le")}
@@ -21,7 +20,7 @@ def _moving_square(count: int) -> list[np.ndarray]:
     return list(pictures)
 
 
-def _write(
+def write_video(
     path: Path,
     *,
     seconds: float = 4.0,
@@ -72,8 +71,3 @@ def _write(
                 container.mux(speaker.encode(block))
             container.mux(speaker.encode())
     return path
-
-
-@pytest.fixture(scope="session")
-def write_video() -> Callable[..., Path]:
-    return _write

@@ -1,0 +1,65 @@
+# Every target sets up .venv itself when it is missing or pyproject.toml is newer.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The first Python that fits; choose another with make PYTHON=python3.12 ...
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && echo $$p && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Measured (benchmarks in the README): large buffers are kept instead of mapped afresh at each step.
+MALLOC := GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368:glibc.malloc.arena_max=1:glibc.malloc.top_pad=268435456
+
+VIDEOS := data/videos/rendered_solos
+RUN := runs/quickstart
+
+.PHONY: help setup quickstart data test test-all lint types format clean
+
+help:
+	@echo 'make quickstart  render, prepare, train, evaluate, report: $(RUN)/report/index.html'
+	@echo 'make test        fast tests;  make test-all  all of them'
+	@echo 'make lint types  style and types;  make format  mend the style'
+	@echo 'make setup       only the virtual environment ($(VENV))'
+
+setup: $(READY)
+
+$(READY): pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then echo 'error: no Python 3.11, 3.12 or 3.13 found; install one or say make PYTHON=/path/to/python' >&2; exit 2; fi
+	@if [ ! -x $(BIN)/python ]; then $(PYTHON) -m venv $(VENV); fi
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+data: $(READY)
+	$(BIN)/python -m data_pipeline.render_solos --out=$(VIDEOS)
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(VIDEOS) --data_dir=data --name=rendered_solos
+
+quickstart: data
+	$(MALLOC) $(BIN)/python -m mpnet_jax.train --config=configs/quickstart.py --workdir=$(RUN)
+	$(MALLOC) $(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN)
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+test-all: $(READY)
+	$(BIN)/python -m pytest -n 2
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/vulture
+	$(BIN)/shellcheck .ci/run
+
+types: $(READY)
+	$(BIN)/basedpyright
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,84 @@
+"""Every field once, with its unit and where its value comes from; the other configs change some of them.
+
+Values are the paper's (Sec. 4.1 and 4.2) or, where it is silent, the released code's.
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns all fields with the paper's sizes."""
+    config = ml_collections.ConfigDict()
+    config.name = "base"  # names the default workdir, runs/<name>
+    config.seed = 0  # of the parameters and of the mixtures
+    config.steps = 62_500  # optimiser steps (100 epochs of 500 videos, 100 times each, batch 80)
+    config.batch_size = 80  # mixtures a step, over all devices
+
+    config.data = data = ml_collections.ConfigDict()
+    data.directory = "data"  # folder of prepared data sets
+    data.name = "rendered_solos"  # the data set in it
+    data.fps = 8.0  # stored pictures a second
+    data.frame_px = 246  # shorter side of the stored pictures
+
+    config.audio = audio = ml_collections.ConfigDict()
+    audio.rate_hz = 16_000
+    audio.clip_samples = 95_800  # a window of about 6 s
+    audio.fft_samples = 1500  # Hann window and transform
+    audio.hop_samples = 375
+    audio.pad_mode = "reflect"  # reflect | constant
+    audio.frequency_rows = 256  # rows of the log-frequency axis that the networks see
+
+    config.frames = frames = ml_collections.ConfigDict()
+    frames.count = 6  # pictures a window (T)
+    frames.crop_px = 224
+
+    config.mixing = mixing = ml_collections.ConfigDict()
+    mixing.sources = 2  # sounds a mixture (N)
+    mixing.same_class = False  # may two of them be of one class?
+    mixing.gain_low = 0.5  # linear gain, uniform between the two
+    mixing.gain_high = 1.5
+    mixing.silent_probability = 0.05  # of each source after the first
+    mixing.level_dbfs = -20.0  # every whole video is brought to this level before the gain
+    mixing.augment = True  # random crop and flip of the pictures
+
+    config.model = model = ml_collections.ConfigDict()
+    model.visual_channels = 16  # length of a visual vector (k)
+    model.unet_depth = 7
+    model.unet_features = 64
+    model.resnet_features = 64
+    model.resnet_dilated = True
+    model.stop_gradient_input = True  # no gradient through the log-magnitude that enters the U-Net
+    model.statistics_decay = 0.9  # running statistics of batch normalisation
+    model.statistics_per_step = True  # a set for every step of the recursion: each sees another distribution
+
+    config.recursion = recursion = ml_collections.ConfigDict()
+    recursion.training_order = "ground_truth"  # ground_truth | predicted: by descending energy (Sec. 4.2)
+    recursion.unroll = "auto"  # auto | yes | no; auto unrolls on a CPU
+
+    config.loss = loss = ml_collections.ConfigDict()
+    loss.remaining_weight = 0.1  # of what is left after the last step
+
+    config.optimiser = optimiser = ml_collections.ConfigDict()
+    optimiser.name = "sgd"  # sgd | adam | adamw
+    optimiser.learning_rate = 1e-3
+    optimiser.schedule = "steps"  # steps (x0.1 at the boundaries) | cosine (to zero) | constant
+    optimiser.boundaries = (25_000, 50_000)  # steps at which the rate falls
+    optimiser.warmup_steps = 0
+    optimiser.momentum = 0.9  # sgd only
+    optimiser.weight_decay = 1e-4  # sgd: coupled; adamw: decoupled
+
+    config.log_every = 20  # steps between progress lines; every step's losses are written all the same
+    config.summary_every = 500  # steps between pictures and sounds for TensorBoard
+    config.validate_every = 1000  # steps
+    config.checkpoint_every = 1000  # steps
+
+    config.evaluation = evaluation = ml_collections.ConfigDict()
+    evaluation.mixtures = 256  # fixed mixtures of the test split
+    evaluation.validation_mixtures = 64  # fixed mixtures of the validation split, watched during training
+    evaluation.batch_size = 16
+    evaluation.level_difference_db = 6.0  # level of each source against the first: uniform within +- this
+    evaluation.floor_dbfs = -40.0  # no window whose sound, at its video's level, is under this
+    evaluation.seed = 1
+    evaluation.bss = "mir_eval"  # implementation of BSS Eval
+    evaluation.examples = 12  # mixtures shown in the report
+    return config

@@ -1,0 +1,47 @@
+"""Small networks on rendered solos: one CPU, minutes.
+
+Command: make quickstart
+(or, with the data there: python -m mpnet_jax.train --config=configs/quickstart.py)
+"""
+
+import ml_collections
+
+from configs import base
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the quickstart's fields."""
+    config = base.get_config()
+    config.name = "quickstart"
+    config.steps = 1500
+    config.batch_size = 16
+
+    config.data.frame_px = 106
+
+    config.audio.rate_hz = 11_025
+    config.audio.clip_samples = 127 * 256  # 128 columns
+    config.audio.fft_samples = 1022
+    config.audio.hop_samples = 256
+    config.audio.frequency_rows = 128
+
+    config.frames.count = 1
+    config.frames.crop_px = 96
+
+    config.mixing.silent_probability = 0.0
+
+    config.model.unet_depth = 5
+    config.model.unet_features = 16
+    config.model.resnet_features = 16
+    config.model.statistics_decay = 0.97
+
+    config.optimiser.name = "adam"
+    config.optimiser.schedule = "cosine"
+    config.optimiser.warmup_steps = 50
+
+    config.summary_every = 250
+    config.validate_every = 250
+    config.checkpoint_every = 250
+
+    config.evaluation.mixtures = 220  # four rounds of all 55 pairs of classes
+    config.evaluation.validation_mixtures = 64
+    return config

@@ -1,0 +1,177 @@
+"""Fixed lists of mixtures for evaluation: drawn once, saved, the same for every method."""
+
+import dataclasses
+import itertools
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from data_pipeline.command import InputError
+from data_pipeline.mixing import ClipTable, SourcePlan, level_gain
+from data_pipeline.spec import AudioSpec
+
+if TYPE_CHECKING:
+    from data_pipeline.records import RecordStore
+
+_TRIES = 200  # windows drawn for one source before it is given up as too quiet
+_MANY_TUPLES = 20_000  # more class tuples than this are drawn one by one, not listed
+
+
+@dataclasses.dataclass(frozen=True)
+class MixtureListSpec:
+    """How a list is drawn; saved with it.
+
+    Attributes:
+        count: mixtures.
+        sources: sounds in each, of distinct videos.
+        same_class: two sounds of a mixture may be of one class.
+        level_difference_db: level of every further sound against the first, uniform within plus or minus this.
+        floor_dbfs: no window is taken whose sound, at its video's level, lies under this.
+        level_dbfs: mean level of a mixture's sounds, and the level of videos that `floor_dbfs` refers to.
+        seed: of the drawing.
+    """
+
+    count: int
+    sources: int
+    same_class: bool
+    level_difference_db: float
+    floor_dbfs: float
+    level_dbfs: float
+    seed: int
+
+
+def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[list[SourcePlan]]:
+    """The list saved at `path`, or a new one, which is saved there.
+
+    Args:
+        path: a JSON file.
+        store: the split.
+        audio: length of a window.
+        spec: how to draw.
+
+    Returns:
+        `spec.count` mixtures of `spec.sources` sources.
+
+    Raises:
+        InputError: the saved list was drawn otherwise or from other videos; too few clips; too quiet a split.
+    """
+    drawn_from = dataclasses.asdict(spec) | {"clip_samples": audio.clip_samples, "rate_hz": audio.rate_hz}
+    if path.is_file():
+        return _load(path, store, drawn_from)
+    mixtures = draw(store, audio, spec)
+    rows = [
+        [
+            {
+                "video_id": store.clips[plan.clip].video_id,
+                "class": store.classes[store.clips[plan.clip].label],
+                "chunk": store.clips[plan.clip].chunk,
+                "start": plan.start,
+                "gain": plan.gain,
+            }
+            for plan in mixture
+        ]
+        for mixture in mixtures
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"drawn": drawn_from, "mixtures": rows}, indent=1) + "\n")
+    temporary.replace(path)
+    return mixtures
+
+
+def _load(path: Path, store: "RecordStore", drawn_from: dict[str, Any]) -> list[list[SourcePlan]]:
+    try:
+        saved = json.loads(path.read_text())
+        recorded, rows = saved["drawn"], saved["mixtures"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no list of mixtures ({error}); delete it, and it is drawn again") from None
+    for field, value in drawn_from.items():
+        if recorded.get(field) != value:
+            raise InputError(
+                f"{path} was drawn with {field}={recorded.get(field)}, this run asks for {value}; "
+                "use the same value, or move the list away to draw another"
+            )
+    places = {(clip.video_id, clip.chunk): index for index, clip in enumerate(store.clips)}
+    mixtures = []
+    for row in rows:
+        for source in row:
+            if (source["video_id"], source["chunk"]) not in places:
+                raise InputError(
+                    f"{path} names video {source['video_id']!r}, which is not in the split; "
+                    "use the data set that it was drawn from, or move the list away to draw another"
+                )
+        mixtures.append(
+            [SourcePlan(places[s["video_id"], s["chunk"]], s["start"], s["gain"]) for s in row]
+        )
+    return mixtures
+
+
+def draw(store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[list[SourcePlan]]:
+    """Draws a list.
+
+    Classes come in rounds: every combination of distinct classes once, in random order, before any comes again; so
+    each is drawn uniformly, without repetition in a mixture, and rare combinations are not left to chance.
+
+    Args:
+        store: the split.
+        audio: length of a window.
+        spec: how to draw.
+
+    Returns:
+        Mixtures whose sources have exactly the drawn level differences within their windows.
+
+    Raises:
+        InputError: too few clips, or every window of a video is too quiet.
+    """
+    table = ClipTable(store.clips, audio, sources=spec.sources, same_class=spec.same_class)
+    rng = np.random.default_rng(spec.seed)
+    by_label: dict[int, list[str]] = {}
+    for video in table.videos:
+        by_label.setdefault(table.label_of[video], []).append(video)
+    tuples = _class_tuples(sorted(by_label), spec.sources, rng)
+    mixtures = []
+    for _ in range(spec.count):
+        if spec.same_class:
+            videos = table.choose_videos(rng, spec.sources, same_class=True)
+        else:
+            videos = [by_label[label][rng.integers(len(by_label[label]))] for label in next(tuples)]
+        levels = np.append(0.0, rng.uniform(-1.0, 1.0, spec.sources - 1) * spec.level_difference_db)
+        levels += spec.level_dbfs - levels.mean()
+        mixtures.append([_draw_source(store, table, video, rng, spec, level) for video, level in zip(videos, levels, strict=True)])
+    return mixtures
+
+
+def _class_tuples(labels: list[int], sources: int, rng: np.random.Generator) -> Iterator[Any]:
+    many = math.comb(len(labels), sources) > _MANY_TUPLES
+    while True:
+        if many:
+            yield rng.permutation(labels)[:sources]
+            continue
+        combinations = list(itertools.combinations(labels, sources))
+        for index in rng.permutation(len(combinations)):
+            yield rng.permutation(combinations[index])
+
+
+def _draw_source(
+    store: "RecordStore",
+    table: ClipTable,
+    video: str,
+    rng: np.random.Generator,
+    spec: MixtureListSpec,
+    level_dbfs: float,
+) -> SourcePlan:
+    for _ in range(_TRIES):
+        clip, start = table.choose_window(rng, video)
+        samples = store.parse(store.read(clip))["audio"].numpy()[start : start + table.clip_samples] / 32768.0
+        rms = float(np.sqrt(np.mean(np.square(samples))))
+        loud_enough = rms * level_gain(store.clips[clip], spec.level_dbfs) >= 10 ** (spec.floor_dbfs / 20)
+        if rms > 0 and loud_enough:
+            return SourcePlan(clip, start, 10 ** (level_dbfs / 20) / rms)
+    raise InputError(
+        f"video {video!r} has hardly a window above {spec.floor_dbfs} dBFS (none in {_TRIES} draws); "
+        "remove it from the data set or lower config.evaluation.floor_dbfs"
+    )

@@ -1,0 +1,118 @@
+"""Checkpoints by orbax: asynchronous, atomic, the latest and the best."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from data_pipeline.command import InputError
+from mpnet_jax.train_state import TrainState
+
+KINDS = ("best", "latest")
+
+
+class Checkpoints:
+    """The checkpoints of one workdir: `checkpoints/latest` to go on from, `checkpoints/best` to evaluate.
+
+    A checkpoint is written under a temporary name and renamed when it is whole, so a kill at any moment leaves the one
+    before. Two latest ones are kept.
+
+    Args:
+        workdir: of the run.
+    """
+
+    def __init__(self, workdir: Path) -> None:
+        folder = workdir.resolve() / "checkpoints"
+        self._latest = ocp.CheckpointManager(
+            folder / "latest", options=ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
+        )
+        self._best = ocp.CheckpointManager(
+            folder / "best",
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=1, create=True, best_fn=lambda metrics: metrics["score"], best_mode="max"
+            ),
+        )
+
+    def save(self, state: TrainState) -> None:
+        """Starts to write a (host) state as the latest; waits only for the one before."""
+        step = int(state.step)
+        if step not in self._latest.all_steps():
+            self._latest.save(step, args=ocp.args.StandardSave(_as_dict(state)))
+
+    def save_best(self, state: TrainState, score: float) -> None:
+        """Starts to write a (host) state as the best so far, with its score."""
+        step = int(state.step)
+        if step not in self._best.all_steps():
+            self._best.save(step, args=ocp.args.StandardSave(_as_dict(state)), metrics={"score": score})
+
+    def best_score(self) -> float:
+        """Score of the best checkpoint; minus infinity when there is none."""
+        step = self._best.latest_step()
+        if step is None:
+            return -np.inf
+        metrics = self._best.metrics(step)
+        return -np.inf if metrics is None else float(metrics["score"])
+
+    def latest_step(self) -> int | None:
+        """Step of the latest checkpoint; None when there is none."""
+        return self._latest.latest_step()
+
+    def restore(self, template: TrainState, *, kind: str) -> TrainState:
+        """Restores a state onto the host.
+
+        Args:
+            template: a state of the shapes that the config gives.
+            kind: "latest" or "best".
+
+        Raises:
+            InputError: no checkpoint, or one of another model.
+        """
+        manager = {"latest": self._latest, "best": self._best}[kind]
+        step = manager.latest_step()
+        if step is None:
+            raise InputError(
+                f"no {kind} checkpoint in {manager.directory}; train first: "
+                "python -m mpnet_jax.train --config=... --workdir=..."
+            )
+        wanted = _as_dict(template)
+        saved = manager.item_metadata(step).tree
+        _refuse_other_model(_shapes(saved), _shapes(wanted), Path(manager.directory) / str(step))
+        abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), wanted)
+        restored = manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        # opt_state is a tree of tuples, which orbax gives back in the template's form.
+        return TrainState(**restored)
+
+    def wait(self) -> None:
+        """Returns when everything that was saved is on disk."""
+        self._latest.wait_until_finished()
+        self._best.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits, then lets go of the folder."""
+        self._latest.close()
+        self._best.close()
+
+
+def _as_dict(state: TrainState) -> dict[str, Any]:
+    return {
+        "step": state.step,
+        "params": state.params,
+        "batch_stats": state.batch_stats,
+        "opt_state": state.opt_state,
+    }
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): tuple(leaf.shape) for path, leaf in leaves if hasattr(leaf, "shape")}
+
+
+def _refuse_other_model(saved: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
+    for name, shape in wanted.items():
+        if name.startswith(("['params']", "['batch_stats']")) and saved.get(name, shape if not saved else None) != shape:
+            raise InputError(
+                f"checkpoint {folder} is of another model: {name} has shape {saved.get(name)} there and {shape} "
+                "by the config; use the config that it was trained with"
+            )

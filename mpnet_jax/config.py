@@ -1,0 +1,212 @@
+"""Reads and checks a run's config; below the commands, functions take the plain values made here.
+
+Checks import neither JAX nor TensorFlow, so that a wrong field is refused at once.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from data_pipeline.command import InputError
+from data_pipeline.mixing import MixingSpec
+from data_pipeline.mixture_list import MixtureListSpec
+from data_pipeline.spec import AudioSpec, DataSetSpec, FrameSpec
+
+CHOICES = {
+    "audio.pad_mode": ("reflect", "constant"),
+    "recursion.training_order": ("ground_truth", "predicted"),
+    "recursion.unroll": ("auto", "yes", "no"),
+    "optimiser.name": ("sgd", "adam", "adamw"),
+    "optimiser.schedule": ("steps", "cosine", "constant"),
+    "evaluation.bss": ("mir_eval",),
+}
+
+# Fields that may differ between two runs in one workdir: they change what is shown or kept, not what is computed.
+FREE_FIELDS = (
+    "data.directory",
+    "evaluation.",
+    "log_every",
+    "summary_every",
+    "validate_every",
+    "checkpoint_every",
+    "recursion.unroll",
+)
+
+_AT_LEAST_ONE = (
+    "batch_size",
+    "steps",
+    "log_every",
+    "summary_every",
+    "validate_every",
+    "checkpoint_every",
+    "frames.count",
+    "frames.crop_px",
+    "mixing.sources",
+    "model.visual_channels",
+    "model.unet_depth",
+    "model.unet_features",
+    "model.resnet_features",
+    "evaluation.mixtures",
+    "evaluation.validation_mixtures",
+    "evaluation.batch_size",
+)
+
+_UNIT_INTERVAL = ("mixing.silent_probability", "model.statistics_decay")
+
+_NOT_NEGATIVE = (
+    "mixing.gain_low",
+    "loss.remaining_weight",
+    "optimiser.learning_rate",
+    "optimiser.warmup_steps",
+    "optimiser.momentum",
+    "optimiser.weight_decay",
+    "evaluation.level_difference_db",
+    "evaluation.examples",
+)
+
+
+def check(config: ml_collections.ConfigDict) -> None:
+    """Refuses a config that cannot run.
+
+    Args:
+        config: all fields of `configs/base.py`.
+
+    Raises:
+        InputError: the first field that is wrong, its value, the rule and the way out.
+    """
+    flat = flatten(config)
+    for field, allowed in CHOICES.items():
+        if flat[field] not in allowed:
+            raise InputError(f"config.{field}={flat[field]!r} is unknown; use one of {', '.join(allowed)}")
+    for field in _AT_LEAST_ONE:
+        if flat[field] < 1:
+            raise InputError(f"config.{field}={flat[field]} must be at least 1")
+    for field in _UNIT_INTERVAL:
+        if not 0 <= flat[field] <= 1:
+            raise InputError(f"config.{field}={flat[field]} must lie between 0 and 1")
+    for field in _NOT_NEGATIVE:
+        if flat[field] < 0:
+            raise InputError(f"config.{field}={flat[field]} must not be negative")
+    if config.mixing.gain_high < config.mixing.gain_low:
+        raise InputError(
+            f"config.mixing.gain_high={config.mixing.gain_high} must be at least gain_low={config.mixing.gain_low}"
+        )
+    if config.frames.crop_px > config.data.frame_px:
+        raise InputError(
+            f"config.frames.crop_px={config.frames.crop_px} must be at most config.data.frame_px="
+            f"{config.data.frame_px}, the stored pictures' shorter side"
+        )
+    try:
+        audio = audio_spec(config)
+    except ValueError as error:
+        raise InputError(f"config.audio: {error}") from None
+    step = 2**config.model.unet_depth
+    for field, side in (("audio.frequency_rows", config.audio.frequency_rows), ("time columns", audio.time_frames)):
+        if side % step or side < step:
+            raise InputError(
+                f"config.{field}={side} must divide by 2**unet_depth={step}; with hop_samples={audio.hop_samples} "
+                f"choose clip_samples={(max(step, audio.time_frames // step * step) - 1) * audio.hop_samples}"
+                if field == "time columns"
+                else f"config.{field}={side} must divide by 2**unet_depth={step}; try {max(step, side // step * step)}"
+            )
+
+
+def flatten(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """Fields as {"group.field": value}, tuples as lists (what JSON gives back)."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            flat |= {f"{name}.{inner}": item for inner, item in flatten(value).items()}
+        else:
+            flat[name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def is_free(field: str) -> bool:
+    """Whether a field may change between runs in one workdir."""
+    return any(field == free or (free.endswith(".") and field.startswith(free)) for free in FREE_FIELDS)
+
+
+def claim_workdir(workdir: Path, config: ml_collections.ConfigDict) -> None:
+    """Takes a workdir for this config: records it in a new one, refuses one of another config.
+
+    Args:
+        workdir: made when missing.
+        config: the run's.
+
+    Raises:
+        InputError: the workdir holds a run of another config, or cannot be used.
+    """
+    recorded = read_recorded(workdir)
+    if recorded is not None:
+        refuse_other(recorded, config, workdir)
+        return
+    if workdir.exists() and not workdir.is_dir():
+        raise InputError(f"--workdir={workdir} is a file; name a folder")
+    if workdir.is_dir() and any(workdir.iterdir()):
+        raise InputError(
+            f"--workdir={workdir} is not empty and holds no run (no config.json); name a new or an empty folder"
+        )
+    workdir.mkdir(parents=True, exist_ok=True)
+    temporary = workdir / "config.json.tmp"
+    temporary.write_text(json.dumps(flatten(config), indent=2) + "\n")
+    temporary.replace(workdir / "config.json")
+
+
+def read_recorded(workdir: Path) -> dict[str, Any] | None:
+    """The flat config that a workdir was made with; None where there is no run."""
+    path = workdir / "config.json"
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path} is not readable ({error}); restore it or choose another --workdir") from None
+
+
+def refuse_other(recorded: dict[str, Any], config: ml_collections.ConfigDict, workdir: Path) -> None:
+    """Raises InputError where a recorded config and this one would compute different things."""
+    wanted = flatten(config)
+    for field in sorted(recorded.keys() | wanted.keys()):
+        if not is_free(field) and recorded.get(field) != wanted.get(field):
+            raise InputError(
+                f"--workdir={workdir} holds a run with config.{field}={recorded.get(field)!r}, this one has "
+                f"{wanted.get(field)!r}; choose another --workdir or the same value"
+            )
+
+
+def audio_spec(config: ml_collections.ConfigDict) -> AudioSpec:
+    """The window of sound and its transform."""
+    a = config.audio
+    return AudioSpec(a.rate_hz, a.clip_samples, a.fft_samples, a.hop_samples, a.pad_mode)
+
+
+def frame_spec(config: ml_collections.ConfigDict) -> FrameSpec:
+    """The pictures of a window."""
+    return FrameSpec(count=config.frames.count, crop_px=config.frames.crop_px)
+
+
+def mixing_spec(config: ml_collections.ConfigDict) -> MixingSpec:
+    """The rules of a training mixture."""
+    return MixingSpec(**config.mixing.to_dict())
+
+
+def mixture_list_spec(config: ml_collections.ConfigDict, split: str) -> MixtureListSpec:
+    """How the fixed mixtures of a split are drawn: "validation" or another one."""
+    e = config.evaluation
+    return MixtureListSpec(
+        count=e.validation_mixtures if split == "validation" else e.mixtures,
+        sources=config.mixing.sources,
+        same_class=config.mixing.same_class,
+        level_difference_db=e.level_difference_db,
+        floor_dbfs=e.floor_dbfs,
+        level_dbfs=config.mixing.level_dbfs,
+        seed=e.seed,
+    )
+
+
+def data_set_spec(config: ml_collections.ConfigDict) -> DataSetSpec:
+    """How the data set must have been cut; chunks may be of any length."""
+    return DataSetSpec(config.audio.rate_hz, config.data.fps, config.data.frame_px, chunk_seconds=0.0)

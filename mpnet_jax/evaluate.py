@@ -1,0 +1,184 @@
+"""Evaluates a run: `python -m mpnet_jax.evaluate --config=configs/quickstart.py [--workdir=DIR] [--split=test]`.
+
+Separates the split's fixed mixtures, writes `metrics.json` and a report to look at and listen to into the workdir,
+and prints a table.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+import numpy as np
+import tqdm
+from absl import flags, logging
+from ml_collections import config_flags
+
+from data_pipeline import command
+from data_pipeline.command import InputError
+from mpnet_jax import config as config_module
+from mpnet_jax.run_log import LOSSES, TIME, VALIDATION, read_lines
+
+SPLITS = ("train", "validation", "test")
+
+
+def main() -> None:
+    """The command."""
+    config = flags.FLAGS.config
+    config_module.check(config)
+    workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
+    recorded = config_module.read_recorded(workdir)
+    if recorded is None:
+        raise InputError(
+            f"--workdir={workdir} holds no run; train one with python -m mpnet_jax.train --workdir={workdir} --config=..."
+        )
+    config_module.refuse_other(recorded, config, workdir)
+    evaluate(config, workdir, split=flags.FLAGS.split, checkpoint=flags.FLAGS.checkpoint)
+
+
+def evaluate(config: ml_collections.ConfigDict, workdir: Path, *, split: str, checkpoint: str) -> dict[str, Any]:
+    """Evaluates one checkpoint on one split.
+
+    Args:
+        config: the run's.
+        workdir: the run's; `metrics.json` and `report/` are written to it for the test split, under the split's name
+            for others.
+        split: "train", "validation" or "test".
+        checkpoint: "best" (by validation) or "latest".
+
+    Returns:
+        What is written to `metrics.json`.
+
+    Raises:
+        InputError: no checkpoint, another model's, or a data set that does not fit.
+    """
+    from mpnet_jax.train import mixture_list, open_splits
+
+    store = open_splits(config, (split,))[split]
+    from mpnet_jax import from_config, parallel, scores
+    from mpnet_jax.checkpoint import Checkpoints
+    from mpnet_jax.report.page import write_report
+    from mpnet_jax.run_facts import run_facts
+
+    parallel.check_batch(config.evaluation.batch_size, field="evaluation.batch_size")
+    mixtures = mixture_list(config, workdir, store, split)
+    checkpoints = Checkpoints(workdir)
+    state = checkpoints.restore(from_config.initial_state(config), kind=checkpoint)
+    checkpoints.close()
+    logging.info("evaluating step %d (%s) on %d mixtures of %s", int(state.step), checkpoint, len(mixtures), split)
+
+    separate = _Separator(config, store, state)
+    with tqdm.tqdm(total=len(mixtures), unit="mixture", mininterval=1 if sys.stderr.isatty() else 15) as bar:
+        scored = scores.score(
+            separate(mixtures), workers=_cores(), bss=config.evaluation.bss, progress=lambda _: bar.update()
+        )
+    video_ids = [[store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
+    classes = [[store.classes[store.clips[plan.clip].label] for plan in mixture] for mixture in mixtures]
+    out = scores.results(scored, video_ids, classes)
+    out["run"] = {
+        "method": "M-Net",
+        "config": config.name,
+        "split": split,
+        "step": int(state.step),
+        "steps": config.steps,
+        "seed": config.seed,
+        "training_minutes": _training_minutes(workdir),
+        **run_facts(),
+    }
+    out["history"] = {
+        "loss": [[line["step"], line["loss"]] for line in read_lines(workdir / LOSSES)],
+        "nsdr": [[line["step"], line["si_sdr_improvement"]] for line in read_lines(workdir / VALIDATION)],
+    }
+    folder = workdir if split == "test" else workdir / split
+    folder.mkdir(exist_ok=True)
+    temporary = folder / "metrics.json.tmp"
+    temporary.write_text(json.dumps(out, indent=1) + "\n")
+    temporary.replace(folder / "metrics.json")
+    examples = _examples(config, separate, mixtures, out)
+    page = write_report(folder / "report", summary=out, examples=examples)
+    sys.stdout.write(scores.table(out) + f"\nnumbers: {folder / 'metrics.json'}\nreport:  {page}\n")
+    return out
+
+
+class _Separator:
+    """The trained model as a function from a list of mixtures to separated ones."""
+
+    def __init__(self, config: ml_collections.ConfigDict, store: Any, state: Any) -> None:
+        from mpnet_jax import from_config, parallel
+
+        self._config = config
+        self._store = store
+        self._run = parallel.parallel_map(from_config.separate_step(config))
+        self._variables = parallel.replicate(state.variables)
+
+    def __call__(self, mixtures: list[Any]) -> Any:
+        from data_pipeline.loader import evaluation_batches
+        from mpnet_jax.evaluation import separate_mixtures
+
+        batches = evaluation_batches(
+            self._store,
+            mixtures,
+            audio=config_module.audio_spec(self._config),
+            frames=config_module.frame_spec(self._config),
+            batch_size=self._config.evaluation.batch_size,
+        )
+        return separate_mixtures(self._run, self._variables, batches)
+
+
+def _examples(config: ml_collections.ConfigDict, separate: _Separator, mixtures: list[Any], out: dict[str, Any]):
+    """The report's examples: the best, median and worst mixtures, separated once more."""
+    from mpnet_jax.report.example import ReportExample, choose_examples
+    from mpnet_jax.spectrogram.frequency import row_hz, warp_matrix
+
+    audio = config_module.audio_spec(config)
+    rows = config.audio.frequency_rows
+    warp = warp_matrix(rows, audio.freq_bins)
+    rows_hz = row_hz(rows, audio.freq_bins, audio.rate_hz)
+    rows_of = out["mixtures"]
+    nsdr = np.array([np.mean([np.nan if v is None else v for v in row["nsdr"]]) for row in rows_of])
+    chosen = choose_examples(nsdr, config.evaluation.examples)
+    examples = []
+    for (index, rank), mixture in zip(chosen, separate([mixtures[i] for i, _ in chosen]), strict=True) if chosen else ():
+        row = rows_of[index]
+        examples.append(
+            ReportExample(
+                title=f"{rank.capitalize()}: mixture {index}, {' and '.join(row['classes'])}",
+                classes=row["classes"],
+                video_ids=row["video_ids"],
+                frames=mixture.frames,
+                rate_hz=audio.rate_hz,
+                mixture_waveform=mixture.mixture,
+                separated_waveform=mixture.separated,
+                true_waveform=mixture.truth,
+                mixture_spectrogram=warp @ mixture.mixture_magnitude,
+                separated_spectrogram=warp @ mixture.separated_magnitude,
+                true_spectrogram=warp @ mixture.true_magnitude,
+                mask=mixture.mask,
+                true_mask=mixture.true_mask,
+                row_hz=rows_hz,
+                hop_seconds=audio.hop_samples / audio.rate_hz,
+                scores=[
+                    {name: row[name][n] for name in ("sdr", "sir", "sar", "nsdr")} for n in range(len(row["classes"]))
+                ],
+            )
+        )
+    return examples
+
+
+def _training_minutes(workdir: Path) -> float | None:
+    path = workdir / TIME
+    return round(json.loads(path.read_text())["seconds"] / 60, 1) if path.is_file() else None
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", "configs/quickstart.py", "Config file; fields by --config.field=value.")
+    flags.DEFINE_string("workdir", None, "Folder of the run; runs/<config.name> by default.")
+    flags.DEFINE_enum("split", "test", SPLITS, "Split to evaluate.")
+    flags.DEFINE_enum("checkpoint", "best", ("best", "latest"), "Checkpoint to evaluate.")
+    command.run(main)

@@ -1,0 +1,58 @@
+"""What a results file says about where its numbers come from: command, commit, machine, versions, date."""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+_PACKAGES = ("jax", "flax", "tensorflow-cpu", "tensorflow", "librosa", "mir_eval", "numpy")
+
+
+def run_facts() -> dict[str, str]:
+    """Facts of this process as JSON-ready text: command, commit, machine, python, packages, date (UTC)."""
+    module = getattr(sys.modules["__main__"].__spec__, "name", None)
+    program = f"python -m {module}" if module else Path(sys.argv[0]).name
+    versions = {name: version for name in _PACKAGES if (version := _version(name))}
+    return {
+        "command": " ".join([program, *map(shlex.quote, sys.argv[1:])]),
+        "commit": _commit(),
+        "machine": f"{_processor()}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}"
+        f" cores, {platform.system()}",
+        "python": platform.python_version(),
+        "packages": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str:
+    """Commit of the checkout that the code runs from, with a mark for local changes; "unknown" without one."""
+    git = shutil.which("git")
+    root = Path(__file__).resolve().parent.parent
+    if git is None or not (root / ".git").exists():
+        return "unknown"
+    try:
+        call = [git, "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(call, capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603
+    except (subprocess.SubprocessError, OSError):
+        return "unknown"
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

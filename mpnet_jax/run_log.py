@@ -1,0 +1,67 @@
+"""What a training run writes beside its checkpoints: losses of every step, validation scores, time spent."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+LOSSES = "losses.jsonl"
+VALIDATION = "validation.jsonl"
+TIME = "time.json"
+
+
+class RunLog:
+    """Appends JSON lines, and cuts them back to a checkpoint when a run goes on.
+
+    Args:
+        workdir: of the run.
+    """
+
+    def __init__(self, workdir: Path) -> None:
+        self._workdir = workdir
+
+    def cut_to(self, step: int) -> None:
+        """Drops the lines after `step`, among them one that a kill left half written."""
+        for name in (LOSSES, VALIDATION):
+            path = self._workdir / name
+            kept = [line for line in read_lines(path) if line["step"] <= step]
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            os.replace(temporary, path)
+
+    def losses(self, lines: list[Mapping[str, Any]]) -> None:
+        """Appends one line a step."""
+        self._append(LOSSES, lines)
+
+    def validation(self, line: Mapping[str, Any]) -> None:
+        """Appends the score of one validation."""
+        self._append(VALIDATION, [line])
+
+    def seconds(self) -> float:
+        """Time spent in training so far, over all sessions of this run."""
+        path = self._workdir / TIME
+        return float(json.loads(path.read_text())["seconds"]) if path.is_file() else 0.0
+
+    def write_seconds(self, step: int, seconds: float) -> None:
+        """Records the time spent up to a checkpoint."""
+        temporary = self._workdir / (TIME + ".tmp")
+        temporary.write_text(json.dumps({"step": step, "seconds": round(seconds, 1)}) + "\n")
+        os.replace(temporary, self._workdir / TIME)
+
+    def _append(self, name: str, lines: list[Mapping[str, Any]]) -> None:
+        with (self._workdir / name).open("a") as file:
+            file.write("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a JSON-lines file; a torn last line is left out, a missing file is empty."""
+    if not path.is_file():
+        return []
+    lines = []
+    for line in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return lines

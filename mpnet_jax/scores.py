@@ -1,0 +1,166 @@
+"""From separated mixtures to a results file: scores by variant, means with intervals, a table."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mpnet_jax.evaluation import SeparatedMixture
+from mpnet_jax.metrics import amid as amid_metric
+from mpnet_jax.metrics import bss_eval as bss_metric
+from mpnet_jax.metrics.aggregate import count_left_out, mixture_means, summarise
+from mpnet_jax.metrics.workers import score_mixtures
+
+RATIOS = ("sdr", "sir", "sar")
+VARIANTS = ("separated", "mixture", "oracle", "swapped")
+
+DEFINITIONS = {
+    "NSDR": "SDR of the separation minus SDR of the untouched mixture, in dB, source by source.",
+    "average": "Each mixture counts once, as the mean of its sources; a mixture with an undefined source is left out "
+    "and counted with its reason. ci95: bootstrap over videos, which mixtures share.",
+    "mixture": "The untouched mixture as the estimate of every source.",
+    "oracle": "True binary masks on the network's frequency axis: the best that such masks can do.",
+    "swapped": "The model with the pictures moved on by one source: what is left when the eyes are wrong.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class MixtureScores:
+    """Scores of one mixture.
+
+    Attributes:
+        ratios: {variant: {"sdr" | "sir" | "sar": dB of each source, (source,)}}.
+        reasons: {variant: why a source has no value, "" where it has, (source,)}.
+        amid: {variant: AMID of the mixture}; not for "swapped".
+        step: when each source was taken.
+    """
+
+    ratios: dict[str, dict[str, np.ndarray]]
+    reasons: dict[str, tuple[str, ...]]
+    amid: dict[str, float]
+    step: list[int]
+
+
+def score(
+    mixtures: Iterable[SeparatedMixture], *, workers: int, bss: str, progress: Callable[[int], None]
+) -> list[MixtureScores]:
+    """Scores mixtures: BSS Eval on worker processes, AMID here meanwhile.
+
+    Args:
+        mixtures: in the order of the list.
+        workers: processes for BSS Eval.
+        bss: implementation, one of `metrics.bss_eval.METHODS`.
+        progress: called with the number of mixtures done.
+
+    Returns:
+        One entry a mixture.
+    """
+    amids: list[dict[str, float]] = []
+    steps: list[list[int]] = []
+
+    def jobs() -> Iterator[Any]:
+        for mixture in mixtures:
+            truth = mixture.true_magnitude
+            repeated = np.broadcast_to(mixture.mixture_magnitude, truth.shape)
+            amids.append(
+                {
+                    "separated": amid_metric.amid(mixture.separated_magnitude, truth),
+                    "mixture": amid_metric.amid(repeated, truth),
+                    "oracle": amid_metric.amid(mixture.oracle_magnitude, truth),
+                }
+            )
+            steps.append(mixture.step.tolist())
+            estimates = {
+                "separated": mixture.separated,
+                "mixture": np.broadcast_to(mixture.mixture, mixture.truth.shape),
+                "oracle": mixture.oracle,
+                "swapped": mixture.swapped,
+            }
+            yield mixture.truth, estimates
+
+    results = list(score_mixtures(jobs(), workers=workers, method=bss, progress=progress))
+    return [
+        MixtureScores(
+            ratios={name: {ratio: getattr(s, ratio) for ratio in RATIOS} for name, s in result.items()},
+            reasons={name: s.reason for name, s in result.items()},
+            amid=amid,
+            step=step,
+        )
+        for result, amid, step in zip(results, amids, steps, strict=True)
+    ]
+
+
+def results(
+    scores: Sequence[MixtureScores], video_ids: Sequence[Sequence[str]], classes: Sequence[Sequence[str]]
+) -> dict[str, Any]:
+    """The results file: see the README for its keys.
+
+    Args:
+        scores: one entry a mixture.
+        video_ids: of each mixture's sources.
+        classes: of each mixture's sources.
+
+    Returns:
+        JSON-ready dict: the run's `nsdr`, `sdr`, `sir`, `sar`, `amid`, then `mixture`, `oracle` and `swapped` with the
+        same names, `left_out`, `definitions` and `mixtures`.
+    """
+    out: dict[str, Any] = {}
+    left_out: dict[str, dict[str, int]] = {}
+    for variant in VARIANTS:
+        reasons = np.array([s.reasons[variant] for s in scores])
+        values = {ratio: np.stack([s.ratios[variant][ratio] for s in scores]) for ratio in RATIOS}
+        if variant != "mixture":
+            # The mixture's own reasons count too: without its SDR there is no improvement.
+            values["nsdr"] = values["sdr"] - np.stack([s.ratios["mixture"]["sdr"] for s in scores])
+        summary = {}
+        for name, value in values.items():
+            means, why = mixture_means(value, reasons)
+            summary[name] = summarise(means, video_ids)
+            if name == "sdr":
+                left_out[variant] = count_left_out(why)
+        if variant in scores[0].amid:
+            summary["amid"] = summarise(np.array([s.amid[variant] for s in scores]), video_ids)
+        out |= summary if variant == "separated" else {variant: summary}
+    out["left_out"] = left_out["separated"]
+    out["definitions"] = DEFINITIONS | {"BSS Eval": bss_metric.DEFINITION, "AMID": amid_metric.DEFINITION}
+    out["mixtures"] = [
+        {
+            "index": index,
+            "video_ids": list(video_ids[index]),
+            "classes": list(classes[index]),
+            **{ratio: _plain(s.ratios["separated"][ratio]) for ratio in RATIOS},
+            "nsdr": _plain(s.ratios["separated"]["sdr"] - s.ratios["mixture"]["sdr"]),
+            "mixture_sdr": _plain(s.ratios["mixture"]["sdr"]),
+            "swapped_nsdr": _plain(s.ratios["swapped"]["sdr"] - s.ratios["mixture"]["sdr"]),
+            "amid": _plain(np.array([s.amid["separated"]]))[0],
+            "step": s.step,
+        }
+        for index, s in enumerate(scores)
+    ]
+    return out
+
+
+def _plain(values: np.ndarray) -> list[float | None]:
+    """Finite numbers, rounded to what a table can use; None otherwise (JSON has no NaN)."""
+    return [round(float(v), 4) if np.isfinite(v) else None for v in values]
+
+
+def table(out: dict[str, Any]) -> str:
+    """The results as a table for a terminal: mean and 95 % interval of each row."""
+    rows = [("M-Net", out), ("mixture", out["mixture"]), ("oracle masks", out["oracle"]), ("pictures swapped", out["swapped"])]
+    names = ("nsdr", "sir", "sar", "sdr", "amid")
+    lines = [" " * 18 + "".join(f"{name.upper():>26}" for name in names)]
+    for title, values in rows:
+        cells = []
+        for name in names:
+            estimate = values.get(name)
+            if estimate is None or estimate["mean"] is None:
+                cells.append(f"{'-':>26}")
+                continue
+            low, high = estimate["ci95"] or (float("nan"), float("nan"))
+            cells.append(f"{estimate['mean']:>10.2f} [{low:6.2f},{high:6.2f}]")
+        lines.append(f"{title:<18}" + "".join(cells))
+    left_out = ", ".join(f"{count} {reason}" for reason, count in out["left_out"].items()) or "none"
+    lines.append(f"{out['sdr']['count']} mixtures; left out: {left_out}. dB except AMID; 95 % intervals over videos.")
+    return "\n".join(lines)

@@ -1,0 +1,72 @@
+"""Two CPU devices, one compilation cache, and a small data set made by the real commands' code."""
+
+import os
+import tempfile
+from pathlib import Path
+
+# Before JAX is imported anywhere: every test runs with two devices.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("MPNET_JAX_CACHE", str(Path(tempfile.gettempdir()) / "mpnet_jax_test_cache"))
+
+import pytest
+
+from tests.tiny_videos import write_video as _write_video
+
+TINY = {"rate_hz": 8000, "fps": 4.0, "frame_px": 40, "seconds": 4.0}
+TINY_CLASSES = {"low": 200.0, "middle": 500.0, "high": 1200.0, "top": 2500.0}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--golden-dir",
+        type=Path,
+        default=Path(__file__).parent / "golden",
+        help="folder of stored network outputs; the seed is in the files' names",
+    )
+
+
+@pytest.fixture(scope="session")
+def golden_dir(request: pytest.FixtureRequest) -> Path:
+    return request.config.getoption("--golden-dir")
+
+
+@pytest.fixture(scope="session")
+def write_video():
+    return _write_video
+
+
+@pytest.fixture(scope="session")
+def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with the set "tiny": four classes of tones, four videos each, in all three splits."""
+    from data_pipeline.builders.staging import CutSpec
+    from data_pipeline.prepare import Options, prepare
+
+    root = tmp_path_factory.mktemp("tiny")
+    for label, tone_hz in TINY_CLASSES.items():
+        for number in range(4):
+            _write_video(
+                root / "videos" / label / f"{label}_{number}.mp4",
+                seconds=TINY["seconds"],
+                tone_hz=tone_hz * (1 + 0.05 * number),
+                level=0.1 * (1 + number),
+                rate_hz=16000,
+            )
+    prepare(
+        Options(
+            source="folder",
+            videos=root / "videos",
+            data_dir=root / "data",
+            name="tiny",
+            cut=CutSpec(
+                rate_hz=TINY["rate_hz"],
+                fps=TINY["fps"],
+                frame_px=TINY["frame_px"],
+                chunk_seconds=3.0,
+                min_seconds=1.0,
+                silence_dbfs=-50.0,
+            ),
+            workers=1,
+        )
+    )
+    return root / "data"
