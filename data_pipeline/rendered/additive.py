@@ -1,7 +1,7 @@
 """A small additive synthesiser: the fallback where no soundfont renderer can be installed.
 
-Every note is a sum of partials with an attack, a decay or a sustain, a release, and vibrato where players use it.
-It sounds like an organ's idea of the instruments: different timbres that a network can tell apart, not realism.
+Every note is a sum of partials with an attack, a decay or a sustain, a release, and vibrato where players
+use it. It sounds like an organ's idea of the instruments: timbres that a network can tell apart, not realism.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Composes a melody in phrases: motives that come back, steps with some leaps, breaths, and a cadence.
 
-A bar follows a chord; the first note of a bar and the notes on strong beats are chord tones, the others move by
-scale steps. Four bars make a phrase (motive, answer, contrast, cadence); two themes alternate.
+A bar follows a chord; the first note of a bar and the notes on strong beats are chord tones, the others move
+by scale steps. Four bars make a phrase (motive, answer, contrast, cadence); two themes alternate.
 """
 
 import dataclasses
@@ -20,7 +20,15 @@ _MODES = {
 }
 # A pentatonic melody leaves two degrees of its parent scale out; the chords keep the parent.
 _PENTATONIC = {"major_pentatonic": ("major", (3, 6)), "minor_pentatonic": ("minor", (1, 5))}
-_PROGRESSIONS = ((0, 3, 4, 0), (0, 5, 3, 4), (0, 4, 5, 3), (0, 2, 3, 4), (0, 3, 0, 4), (5, 3, 0, 4), (0, 1, 4, 0))
+_PROGRESSIONS = (
+    (0, 3, 4, 0),
+    (0, 5, 3, 4),
+    (0, 4, 5, 3),
+    (0, 2, 3, 4),
+    (0, 3, 0, 4),
+    (5, 3, 0, 4),
+    (0, 1, 4, 0),
+)
 # Rhythms of a bar in eighths, calm and lively, by the number of eighths in a bar.
 _CALM = {
     8: ((4, 4), (2, 2, 4), (4, 2, 2), (6, 2), (3, 1, 4), (2, 2, 2, 2)),
@@ -92,7 +100,7 @@ class Song:
 
 
 class MelodyNote(NamedTuple):
-    """A melody note before articulation: bar, eighths from the bar line, length in eighths, degree, velocity."""
+    """A note before articulation: bar, eighths from the bar line, length in eighths, degree, velocity."""
 
     bar: int
     offset: float
@@ -102,7 +110,7 @@ class MelodyNote(NamedTuple):
 
 
 def choose_song(instrument: Instrument, rng: np.random.Generator, *, seconds: float) -> Song:
-    """Chooses metre, tempo, key and chords; the tempo is stretched a little so that whole bars fill the solo."""
+    """Chooses metre, tempo, key and chords; the tempo gives way a little so that whole bars fill the solo."""
     lead_s = float(rng.uniform(0.02, 0.2))
     bar_eighths = int(rng.choice([8, 8, 6]))
     eighth_s = 30.0 / float(rng.uniform(*instrument.beats_per_minute))
@@ -142,7 +150,9 @@ def compose_melody(
         Notes in the order of time, one at a time.
     """
     low = instrument.low if lowest is None else lowest
-    degrees = [d for d in range(-35, 36) if low <= song.pitch(d) <= instrument.high and d % 7 not in song.left_out]
+    degrees = [
+        d for d in range(-35, 36) if low <= song.pitch(d) <= instrument.high and d % 7 not in song.left_out
+    ]
     rhythms = [_choose_rhythm(instrument, song, rng) for _ in range(4)]
     contours = [rng.choice(_STEPS, size=16, p=_STEP_CHANCES) for _ in range(4)]
     melody: list[MelodyNote] = []
@@ -163,7 +173,7 @@ def compose_melody(
             if k:
                 degree = _move(window, degree, int(contours[motive][k % 16]))
                 closing = last and k == len(rhythm) - 1
-                if closing or offset % 2 == 0 and eighths >= 2:
+                if closing or (offset % 2 == 0 and eighths >= 2):
                     degree = _nearest_chord_tone(song, bar, degree, window, root_only=closing)
             accent = 9.0 if offset == 0 else 4.0 if offset % 4 == 0 else 0.0
             velocity = 70 + 22 * arc + accent + rng.normal(0, 4)
@@ -172,8 +182,10 @@ def compose_melody(
     return melody
 
 
-def articulate(instrument: Instrument, song: Song, melody: list[MelodyNote], rng: np.random.Generator) -> list[Note]:
-    """Turns melody notes into sounding ones: legato or staccato, a breath after a phrase, now and then a rest."""
+def articulate(
+    instrument: Instrument, song: Song, melody: list[MelodyNote], rng: np.random.Generator
+) -> list[Note]:
+    """Gives a melody its sound: legato or staccato, a breath after a phrase, now and then a short rest."""
     style = float(np.clip(instrument.legato + rng.normal(0, 0.05), 0.6, 1.0))
     notes: list[Note] = []
     rested = False
@@ -232,7 +244,9 @@ def _move(window: list[int], degree: int, step: int) -> int:
     return window[int(np.clip(place, 0, len(window) - 1))]
 
 
-def _nearest_chord_tone(song: Song, bar: int, degree: int, window: list[int], *, root_only: bool = False) -> int:
+def _nearest_chord_tone(
+    song: Song, bar: int, degree: int, window: list[int], *, root_only: bool = False
+) -> int:
     tones = [d for d in window if song.is_chord_tone(d, bar)]
     if root_only:
         tones = [d for d in window if d % 7 == 0] or tones

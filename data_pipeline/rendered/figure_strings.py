@@ -45,24 +45,28 @@ def draw_cello(pen: Pen, look: Look, pose: Pose) -> None:
 def draw_erhu(pen: Pen, look: Look, pose: Pose) -> None:
     """A long thin neck with two pegs, a small drum with a pale skin on the knee, the bow level above it."""
     person.draw_seated(pen, look)
-    person.draw_head(pen, look, pose, lean=-0.05)
+    person.draw_head(pen, look, pose, lean=-0.12)
     wood = shade(look.body, 1 + 0.25 * pose.glow)
-    x, drum_y = 0.32, 0.3
-    pen.line([(x, drum_y), (x - 0.04, -1.42)], 0.1, wood)
-    pen.line([(x - 0.04, -1.42), (x - 0.16, -1.5)], 0.1, wood)
-    for peg_y in (-1.25, -1.0):
-        pen.line([(x - 0.26, peg_y - 0.03), (x + 0.05, peg_y)], 0.1, wood)
-        pen.disc((x - 0.27, peg_y - 0.03), 0.075, shade(look.body, 0.7))
-    corners = [(x + 0.32 * np.cos(a), drum_y + 0.3 * np.sin(a)) for a in np.arange(6) * np.pi / 3 + np.pi / 6]
+    x, drum_y = 0.42, 0.32
+    pen.line([(x, drum_y), (x - 0.02, -1.62)], 0.11, wood)
+    pen.line([(x - 0.02, -1.62), (x + 0.13, -1.7)], 0.11, wood)
+    for peg_y in (-1.45, -1.2):
+        pen.line([(x - 0.05, peg_y), (x + 0.32, peg_y - 0.03)], 0.09, wood)
+        pen.disc((x + 0.32, peg_y - 0.03), 0.08, shade(look.body, 0.7))
+    corners = [
+        (x + 0.38 * np.cos(a), drum_y + 0.36 * np.sin(a)) for a in np.arange(6) * np.pi / 3 + np.pi / 6
+    ]
     pen.polygon(corners, wood, shade(look.body, 0.5))
     skin = [(x + 0.7 * (px - x), drum_y + 0.7 * (py - drum_y)) for px, py in corners]
     pen.polygon(skin, (206, 196, 160))
     for k in range(3):
-        pen.line([(x - 0.12, drum_y - 0.1 + 0.1 * k), (x + 0.12, drum_y - 0.1 + 0.1 * k)], 0.03, (120, 104, 78))
-    pen.line([(x + 0.07, drum_y), (x + 0.02, -0.95)], 0.025, _STRING)
-    fingers = (x - 0.01, -0.72 + 0.55 * pose.pitch)
+        pen.line(
+            [(x - 0.12, drum_y - 0.1 + 0.1 * k), (x + 0.12, drum_y - 0.1 + 0.1 * k)], 0.03, (120, 104, 78)
+        )
+    pen.line([(x - 0.08, drum_y), (x - 0.05, -1.1)], 0.025, _STRING)
+    fingers = (x + 0.0, -0.85 + 0.55 * pose.pitch)
     person.draw_arm(pen, look, 1, fingers, bend=0.25)
-    hand = _draw_bow(pen, (x, -0.02), 0.06, pose.stroke, length=1.3)
+    hand = _draw_bow(pen, (x, -0.1), 0.06, pose.stroke, length=1.35)
     person.draw_arm(pen, look, -1, hand, bend=0.25)
 
 
@@ -82,7 +86,9 @@ def draw_guitar(pen: Pen, look: Look, pose: Pose) -> None:
     bridge = [_at(place, turn, (-0.2, 0.3)), _at(place, turn, (0.2, 0.3))]
     pen.line(bridge, 0.07, (60, 36, 24))
     for offset in (-0.07, -0.025, 0.025, 0.07):
-        pen.line([_at(place, turn, (1.4 * offset, 0.3)), _at(place, turn, (0.6 * offset, -1.2))], 0.014, _STRING)
+        pen.line(
+            [_at(place, turn, (1.4 * offset, 0.3)), _at(place, turn, (0.6 * offset, -1.2))], 0.014, _STRING
+        )
     fret = _at(place, turn, (0.03, -1.25 + 0.55 * pose.pitch))
     person.draw_arm(pen, look, 1, fret, bend=0.28)
     strum = _at(place, turn, (0.2 * pose.stroke, 0.1))
@@ -94,7 +100,9 @@ def _draw_guitar_neck(pen: Pen, place: Point, turn: float) -> None:
     pen.polygon(neck, (84, 54, 36), _BLACK)
     for y in (-1.15, -1.0, -0.86, -0.73):
         pen.line([_at(place, turn, (-0.06, y)), _at(place, turn, (0.06, y))], 0.018, (205, 200, 180))
-    head = rotate([(-0.07, -1.28), (-0.12, -1.36), (-0.1, -1.62), (0.1, -1.62), (0.12, -1.36), (0.07, -1.28)], turn)
+    head = rotate(
+        [(-0.07, -1.28), (-0.12, -1.36), (-0.1, -1.62), (0.1, -1.62), (0.12, -1.36), (0.07, -1.28)], turn
+    )
     pen.polygon(head + np.array(place), (110, 66, 38), _BLACK)
     for y in (-1.4, -1.48, -1.56):
         for x in (-0.15, 0.15):
@@ -109,17 +117,31 @@ def _draw_body(pen: Pen, place: Point, turn: float, wood: Colour, *, length: flo
     glint = oval((-0.16 * width, -0.2 * length), 0.09 * width, 0.1 * length)
     pen.polygon(rotate(glint, turn) + np.array(place), shade(wood, 1.3))
     for side in (-1, 1):
-        hole = [(0.2 * side * width, -0.04 * length), (0.16 * side * width, 0.05 * length), (0.23 * side * width, 0.15 * length)]
+        hole = [
+            (0.2 * side * width, -0.04 * length),
+            (0.16 * side * width, 0.05 * length),
+            (0.23 * side * width, 0.15 * length),
+        ]
         pen.line(rotate(hole, turn) + np.array(place), 0.05 * width, _BLACK)
-    tail = [(-0.07 * width, 0.18 * length), (0.07 * width, 0.18 * length), (0.04 * width, 0.44 * length), (-0.04 * width, 0.44 * length)]
+    tail = [
+        (-0.07 * width, 0.18 * length),
+        (0.07 * width, 0.18 * length),
+        (0.04 * width, 0.44 * length),
+        (-0.04 * width, 0.44 * length),
+    ]
     pen.polygon(rotate(tail, turn) + np.array(place), _BLACK)
     bridge = [(-0.15 * width, 0.08 * length), (0.15 * width, 0.08 * length)]
     pen.line(rotate(bridge, turn) + np.array(place), 0.05 * width, (226, 196, 140))
 
 
 def _draw_neck(pen: Pen, place: Point, turn: float, near: float, far: float, *, width: float) -> None:
-    """Black fingerboard from the body to a scroll, with strings; `near` and `far` lie along the instrument."""
-    board = [(-0.6 * width, near + 0.38 * (near - far)), (0.6 * width, near + 0.38 * (near - far)), (0.4 * width, far), (-0.4 * width, far)]
+    """Black fingerboard with strings from the body (`near`) to a scroll (`far`), along the instrument."""
+    board = [
+        (-0.6 * width, near + 0.38 * (near - far)),
+        (0.6 * width, near + 0.38 * (near - far)),
+        (0.4 * width, far),
+        (-0.4 * width, far),
+    ]
     board = [(x, min(y, 0.0)) for x, y in board]
     pen.polygon(rotate(board, turn) + np.array(place), _BLACK, _BLACK)
     scroll = _at(place, turn, (0.0, far - 0.05))
@@ -140,16 +162,18 @@ def _draw_bow(pen: Pen, contact: Point, angle: float, stroke: float, *, length: 
         stroke: -1 (at the tip) to 1 (at the hand).
         length: of the bow.
     """
-    along = np.array([-np.cos(angle), -np.sin(angle)]) if angle < 1 else np.array([np.cos(angle), np.sin(angle)])
+    along = (
+        np.array([-np.cos(angle), -np.sin(angle)]) if angle < 1 else np.array([np.cos(angle), np.sin(angle)])
+    )
     middle = np.array(contact) + along * (0.12 + 0.3 * stroke) * length
     frog, tip = middle + along * length / 2, middle - along * length / 2
     across = np.array([along[1], -along[0]])
     if across[1] > 0:
         across = -across
-    pen.line([frog, tip], 0.045, _HAIR)
+    pen.line(np.array([frog, tip]), 0.045, _HAIR)
     stick = [frog + 0.02 * across, middle + 0.075 * across, tip + 0.05 * across]
     pen.line(np.array(stick), 0.05, (112, 54, 30))
-    pen.line([frog, frog + 0.05 * across - 0.1 * along], 0.08, _BLACK)
+    pen.line(np.array([frog, frog + 0.05 * across - 0.1 * along]), 0.08, _BLACK)
     return float(frog[0]), float(frog[1])
 
 

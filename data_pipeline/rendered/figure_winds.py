@@ -22,7 +22,12 @@ def draw_flute(pen: Pen, look: Look, pose: Pose) -> None:
     pen.line([_between(near, far, 0.02, -0.02), _between(near, far, 0.98, -0.02)], 0.03, (255, 255, 255))
     for k in range(7):
         down = (pose.movement * 5 + k * 3) % 4 == 0
-        pen.disc(_between(near, far, 0.38 + 0.08 * k, 0.0), 0.06, shade(_SILVER, 0.55 if down else 0.8), (90, 96, 104))
+        pen.disc(
+            _between(near, far, 0.38 + 0.08 * k, 0.0),
+            0.06,
+            shade(_SILVER, 0.55 if down else 0.8),
+            (90, 96, 104),
+        )
     for share in (0.3, 0.9):
         pen.line([_between(near, far, share, -0.05), _between(near, far, share, 0.05)], 0.04, (120, 126, 136))
     wiggle = 0.015 * (1 if pose.movement % 2 else -1)
@@ -38,7 +43,13 @@ def draw_clarinet(pen: Pen, look: Look, pose: Pose) -> None:
     top, end = (0.0, -0.82), (0.34 + swing, 0.72 - 0.6 * swing)
     black = shade(look.body, 1 + 0.15 * pose.glow)
     rim = (150, 152, 162)
-    path = [top, _between(top, end, 0.15, 0.0), _between(top, end, 0.5, 0.0), _between(top, end, 0.85, 0.0), end]
+    path = [
+        top,
+        _between(top, end, 0.15, 0.0),
+        _between(top, end, 0.5, 0.0),
+        _between(top, end, 0.85, 0.0),
+        end,
+    ]
     pen.tube(path, (0.1, 0.16, 0.18, 0.19, 0.44), rim)
     pen.tube(path, (0.06, 0.12, 0.14, 0.15, 0.38), black)
     pen.polygon(oval(end, 0.2, 0.06, -0.22), shade(look.body, 0.6), rim)
@@ -60,7 +71,18 @@ def draw_saxophone(pen: Pen, look: Look, pose: Pose) -> None:
     gold = shade(look.body, 1 + 0.35 * pose.glow)
     dark = shade(look.body, 0.5)
     turn = -0.08 - 0.1 * pose.glow
-    path = [(0.02, -0.8), (0.2, -0.9), (0.33, -0.78), (0.34, -0.4), (0.38, 0.1), (0.44, 0.5), (0.64, 0.7), (0.86, 0.52), (0.94, 0.2), (1.0, -0.02)]
+    path = [
+        (0.02, -0.8),
+        (0.2, -0.9),
+        (0.33, -0.78),
+        (0.34, -0.4),
+        (0.38, 0.1),
+        (0.44, 0.5),
+        (0.64, 0.7),
+        (0.86, 0.52),
+        (0.94, 0.2),
+        (1.0, -0.02),
+    ]
     points = rotate(path, turn, (0.02, -0.8))
     widths = (0.06, 0.09, 0.12, 0.17, 0.22, 0.28, 0.3, 0.32, 0.38, 0.66)
     pen.tube(points, [w + 0.05 for w in widths], dark)
@@ -68,7 +90,7 @@ def draw_saxophone(pen: Pen, look: Look, pose: Pose) -> None:
     pen.polygon(oval(tuple(points[-1]), 0.33, 0.1, turn + 0.25), shade(look.body, 0.4), gold)
     shine = smooth(points[3:8]) + np.array([-0.05, 0.0])
     pen.line(shine, 0.05, shade(look.body, 1.65))
-    pen.line(points[:2], 0.09, (30, 28, 30))
+    pen.line([points[0], 0.45 * points[0] + 0.55 * points[1]], 0.075, (30, 28, 30))
     for k in range(6):
         x, y = rotate([(0.4 + 0.015 * k, -0.5 + 0.17 * k)], turn, (0.02, -0.8))[0]
         down = (pose.movement * 5 + k * 2) % 3 == 0
@@ -116,7 +138,16 @@ def draw_tuba(pen: Pen, look: Look, pose: Pose) -> None:
     gold = shade(look.body, 1 + 0.3 * pose.glow)
     dark = shade(look.body, 0.48)
     rise = 0.04 * pose.glow
-    horn = [(-0.5, 0.6), (-0.1, 0.98), (0.4, 0.9), (0.62, 0.4), (0.64, -0.2), (0.64, -0.8), (0.66, -1.15), (0.68, -1.42 - rise)]
+    horn = [
+        (-0.5, 0.6),
+        (-0.1, 0.98),
+        (0.4, 0.9),
+        (0.62, 0.4),
+        (0.64, -0.2),
+        (0.64, -0.8),
+        (0.66, -1.15),
+        (0.68, -1.42 - rise),
+    ]
     widths = (0.26, 0.3, 0.34, 0.38, 0.4, 0.46, 0.62, 1.12)
     pen.tube(horn, [w + 0.06 for w in widths], dark)
     pen.tube(horn, widths, gold)
@@ -141,7 +172,9 @@ def draw_tuba(pen: Pen, look: Look, pose: Pose) -> None:
     person.draw_arm(pen, look, -1, (-0.12 + 0.02 * pose.glow, 0.16), bend=0.25)
 
 
-def _between(near: tuple[float, float], far: tuple[float, float], share: float, across: float) -> tuple[float, float]:
+def _between(
+    near: tuple[float, float], far: tuple[float, float], share: float, across: float
+) -> tuple[float, float]:
     """A point along a straight tube, `across` units to the side of its axis."""
     direction = np.array(far) - np.array(near)
     normal = np.array([-direction[1], direction[0]]) / np.linalg.norm(direction)

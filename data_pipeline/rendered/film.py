@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from data_pipeline.rendered import figure_keys, figure_strings, figure_winds
 from data_pipeline.rendered.background import draw_background
 from data_pipeline.rendered.compose import Note
-from data_pipeline.rendered.look import Look, choose_look
+from data_pipeline.rendered.look import choose_look
 from data_pipeline.rendered.motion import Pose, choreograph
 from data_pipeline.rendered.pen import FLOOR_Y, Pen, oval
 
@@ -39,10 +39,11 @@ FIGURES = {
 
 @dataclasses.dataclass(frozen=True)
 class _Stage:
-    """Where the figure stands: its origin and unit in oversampled pixels, and the part of the picture it needs."""
+    """Where the figure stands, in oversampled pixels: origin, unit, feet, and the area that it moves in."""
 
     origin_px: tuple[float, float]
     unit_px: float
+    feet_px: tuple[float, float]
     area_px: tuple[int, int, int, int]
 
 
@@ -55,7 +56,14 @@ class Film:
     """
 
     def __init__(
-        self, name: str, notes: Sequence[Note], rng: np.random.Generator, *, index: int, seed: int, seconds: float
+        self,
+        name: str,
+        notes: Sequence[Note],
+        rng: np.random.Generator,
+        *,
+        index: int,
+        seed: int,
+        seconds: float,
     ) -> None:
         """Chooses looks and background and finds room for the player.
 
@@ -72,18 +80,20 @@ class Film:
         self.poses = choreograph(notes, frames=round(seconds * FPS), fps=FPS)
         self._draw_figure = FIGURES[name]
         self._stage = self._find_room()
-        self._background = draw_background(rng, size_px=FRAME_PX * _OVERSAMPLE)
+        self._background = draw_background(
+            rng, size_px=FRAME_PX * _OVERSAMPLE, feet_y=self._stage.feet_px[1] / (FRAME_PX * _OVERSAMPLE)
+        )
         self._draw_shadow()
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, tuple[float, float, float, float]]]:
         """Draws the pictures.
 
         Yields:
-            A (height, width, 3) uint8 picture, and the box (ymin, xmin, ymax, xmax) of player and instrument in
-            shares of the picture, 0 to 1.
+            A (height, width, 3) uint8 picture, and the box (ymin, xmin, ymax, xmax) of player and instrument
+            in shares of the picture, 0 to 1.
         """
         still = self._background.reduce(_OVERSAMPLE)
-        left, top, right, bottom = self._stage.area_px
+        left, top = self._stage.area_px[:2]
         patch = self._background.crop(self._stage.area_px)
         for pose in self.poses:
             moving = patch.copy()
@@ -92,9 +102,10 @@ class Film:
             self._draw_figure(pen, self.look, pose)
             picture = still.copy()
             picture.paste(moving.reduce(_OVERSAMPLE), (left // _OVERSAMPLE, top // _OVERSAMPLE))
-            low, high = pen.low + np.array([left, top]), pen.high + np.array([left, top])
-            edges = np.clip(np.array([low[1], low[0], high[1], high[0]]) / (FRAME_PX * _OVERSAMPLE), 0, 1)
-            yield np.asarray(picture), (float(edges[0]), float(edges[1]), float(edges[2]), float(edges[3]))
+            low, high = pen.extent()
+            reach = np.array([low[1] + top, low[0] + left, high[1] + top, high[0] + left])
+            ymin, xmin, ymax, xmax = np.clip(reach / (FRAME_PX * _OVERSAMPLE), 0, 1).tolist()
+            yield np.asarray(picture), (ymin, xmin, ymax, xmax)
 
     def _pen(
         self, canvas: ImageDraw.ImageDraw | None, pose: Pose, origin: tuple[float, float], unit_px: float
@@ -112,10 +123,11 @@ class Film:
     def _find_room(self) -> _Stage:
         """Measures the figure in all its poses and places it as a whole inside the picture."""
         low, high = np.full(2, np.inf), np.full(2, -np.inf)
-        for pose in self.poses[::3]:
+        for pose in _extreme_poses(self.poses):
             pen = self._pen(None, pose, (0.0, 0.0), 1.0)
             self._draw_figure(pen, self.look, pose)
-            low, high = np.minimum(low, pen.low), np.maximum(high, pen.high)
+            reach = pen.extent()
+            low, high = np.minimum(low, reach[0]), np.maximum(high, reach[1])
         side_px = FRAME_PX * _OVERSAMPLE
         unit_px = side_px * float(np.sqrt(self.look.area / np.prod(high - low)))
         margin_px = _MARGIN_PX * _OVERSAMPLE
@@ -126,9 +138,12 @@ class Film:
         origin = corner - low * unit_px
         reach = np.concatenate([corner - margin_px, corner + (high - low) * unit_px + margin_px])
         edges = np.clip(np.round(reach / _OVERSAMPLE), 0, FRAME_PX).astype(int) * _OVERSAMPLE
+        origin_px = (float(origin[0]), float(origin[1]))
+        feet = self._pen(None, self.poses[0], origin_px, unit_px).to_pixels([(0.0, FLOOR_Y)])[0]
         return _Stage(
-            origin_px=(float(origin[0]), float(origin[1])),
+            origin_px=origin_px,
             unit_px=unit_px,
+            feet_px=(float(feet[0]), float(feet[1])),
             area_px=(int(edges[0]), int(edges[1]), int(edges[2]), int(edges[3])),
         )
 
@@ -140,3 +155,13 @@ class Film:
         foot = pen.to_pixels(oval((0.0, FLOOR_Y), 0.75, 0.09))
         canvas.polygon(foot.ravel().tolist(), fill=70)
         self._background.paste((20, 16, 24), mask=veil)
+
+
+def _extreme_poses(poses: Sequence[Pose]) -> list[Pose]:
+    """The poses in which something is at its smallest or largest, and some from between."""
+    values = np.array([(p.glow, p.pitch, p.stroke, p.bellows, p.sway, *p.lifts) for p in poses])
+    combined = np.concatenate(
+        [values, values[:, 2:3] + values[:, 4:5], values[:, 2:3] - values[:, 4:5]], axis=1
+    )
+    picked = {*combined.argmin(axis=0).tolist(), *combined.argmax(axis=0).tolist(), *range(0, len(poses), 16)}
+    return [poses[k] for k in sorted(picked)]

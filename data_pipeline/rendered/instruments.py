@@ -32,7 +32,14 @@ class Instrument:
     legato: float
     texture: Texture
     double_stops: float = 0.0
-    modes: tuple[str, ...] = ("major", "dorian", "mixolydian", "minor", "major_pentatonic", "minor_pentatonic")
+    modes: tuple[str, ...] = (
+        "major",
+        "dorian",
+        "mixolydian",
+        "minor",
+        "major_pentatonic",
+        "minor_pentatonic",
+    )
 
 
 # General MIDI has no erhu: the fiddle (110) stands in for it next to the violin (40).
@@ -42,7 +49,16 @@ _ALL = (
     Instrument("cello", 42, 36, 76, (62, 104), 0.35, 0.97, "bowed", 0.18),
     Instrument("clarinet", 71, 50, 89, (76, 132), 0.55, 0.93, "wind"),
     Instrument(
-        "erhu", 110, 62, 91, (60, 108), 0.45, 0.98, "bowed", 0.0, ("major_pentatonic", "minor_pentatonic", "dorian")
+        "erhu",
+        110,
+        62,
+        91,
+        (60, 108),
+        0.45,
+        0.98,
+        "bowed",
+        0.0,
+        ("major_pentatonic", "minor_pentatonic", "dorian"),
     ),
     Instrument("flute", 73, 60, 96, (76, 136), 0.6, 0.93, "wind"),
     Instrument("saxophone", 65, 49, 80, (72, 128), 0.5, 0.92, "wind"),

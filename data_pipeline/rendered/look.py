@@ -1,4 +1,4 @@
-"""What differs from solo to solo: a player's skin, hair and clothes, the instrument's colour, place and size."""
+"""What differs from solo to solo: skin, hair and clothes, the instrument's colour, place and size."""
 
 import dataclasses
 
@@ -6,8 +6,22 @@ import numpy as np
 
 from data_pipeline.rendered.pen import Colour, from_hsv, shade
 
-_SKINS: tuple[Colour, ...] = ((250, 218, 190), (241, 194, 155), (224, 172, 125), (198, 134, 88), (141, 90, 56), (98, 62, 42))
-_HAIRS: tuple[Colour, ...] = ((36, 28, 26), (70, 44, 30), (112, 72, 40), (168, 78, 40), (205, 165, 90), (158, 158, 162))
+_SKINS: tuple[Colour, ...] = (
+    (250, 218, 190),
+    (241, 194, 155),
+    (224, 172, 125),
+    (198, 134, 88),
+    (141, 90, 56),
+    (98, 62, 42),
+)
+_HAIRS: tuple[Colour, ...] = (
+    (36, 28, 26),
+    (70, 44, 30),
+    (112, 72, 40),
+    (168, 78, 40),
+    (205, 165, 90),
+    (158, 158, 162),
+)
 _HAIR_STYLES = ("short", "long", "bun", "curly", "bald")
 # Hue (turns), saturation and value of an instrument's body, and how far each of them may be off.
 _BODIES = {
@@ -24,7 +38,7 @@ _BODIES = {
     "xylophone": ((0.030, 0.68, 0.66), (0.015, 0.10, 0.07)),
 }
 # Smallest and largest share of the picture that the player's box takes over a whole solo.
-_AREA = (0.105, 0.15)
+_AREA = (0.115, 0.16)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +106,7 @@ def choose_look(name: str, index: int, rng: np.random.Generator, *, phase: tuple
 
 
 def _spread(index: int, phase: tuple[float, float]) -> tuple[float, float]:
-    """Point `index` of a sequence that fills the unit square evenly (steps of the plastic number's powers)."""
+    """Point `index` of a sequence that fills the unit square evenly (powers of the plastic number)."""
     plastic = 1.32471795724474602596
     x, y = ((shift + (index + 1) / plastic**power) % 1 for power, shift in enumerate(phase, start=1))
     return x, y

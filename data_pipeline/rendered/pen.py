@@ -10,6 +10,8 @@ Colour = tuple[int, int, int]
 Point = tuple[float, float]
 # Where a figure's feet stand, in figure units below its chest.
 FLOOR_Y = 1.25
+# Width of the line around a shape, in figure units.
+_EDGE = 0.022
 
 
 def shade(colour: Colour, factor: float) -> Colour:
@@ -28,12 +30,7 @@ def from_hsv(hue: float, saturation: float, value: float) -> Colour:
 
 
 class Pen:
-    """A pen in figure coordinates: x to the right, y down, the unit about a player's arm.
-
-    Attributes:
-        low: (2,) smallest x and y that any shape reached, in pixels.
-        high: (2,) largest x and y that any shape reached, in pixels.
-    """
+    """A pen in figure coordinates: x to the right, y down, the unit about a player's arm."""
 
     def __init__(
         self,
@@ -63,8 +60,8 @@ class Pen:
         turn = np.array([[flip * cos, flip * sin], [-sin, cos]])
         self._matrix = np.array([[1.0, 0.0], [-lean, 1.0]]) @ turn
         self._offset += np.array([lean * FLOOR_Y, 0.0]) @ turn
-        self.low = np.full(2, np.inf)
-        self.high = np.full(2, -np.inf)
+        self._reached: list[np.ndarray] = []
+        self._margins_px: list[float] = []
 
     def polygon(self, points: Sequence[Point] | np.ndarray, fill: Colour, edge: Colour | None = None) -> None:
         """Fills a polygon, with a thin line around it where an edge colour is given."""
@@ -74,7 +71,7 @@ class Pen:
         flat = pixels.ravel().tolist()
         self._canvas.polygon(flat, fill=fill)
         if edge is not None:
-            width = max(1, round(0.022 * self._unit_px))
+            width = max(1, round(_EDGE * self._unit_px))
             self._canvas.line([*flat, *flat[:4]], fill=edge, width=width, joint="curve")
 
     def line(self, points: Sequence[Point] | np.ndarray, width: float, fill: Colour) -> None:
@@ -90,11 +87,22 @@ class Pen:
                 self._canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
 
     def disc(self, centre: Point, radius: float, fill: Colour, edge: Colour | None = None) -> None:
-        """Fills a circle."""
-        self.polygon(oval(centre, radius, radius), fill, edge)
+        """Fills a circle, with a thin line around it where an edge colour is given."""
+        x, y = self._place([centre], radius)[0].tolist()
+        if self._canvas is None:
+            return
+        reach = radius * self._unit_px
+        width = max(1, round(_EDGE * self._unit_px))
+        self._canvas.ellipse(
+            (x - reach, y - reach, x + reach, y + reach), fill=fill, outline=edge, width=width
+        )
 
     def tube(
-        self, points: Sequence[Point] | np.ndarray, widths: Sequence[float], fill: Colour, edge: Colour | None = None
+        self,
+        points: Sequence[Point] | np.ndarray,
+        widths: Sequence[float],
+        fill: Colour,
+        edge: Colour | None = None,
     ) -> None:
         """Fills a tube whose width changes along a smooth line through the points."""
         path = smooth(points)
@@ -111,10 +119,15 @@ class Pen:
 
     def _place(self, points: Sequence[Point] | np.ndarray, margin: float) -> np.ndarray:
         pixels = self.to_pixels(points)
-        margin_px = margin * self._unit_px
-        self.low = np.minimum(self.low, pixels.min(axis=0) - margin_px)
-        self.high = np.maximum(self.high, pixels.max(axis=0) + margin_px)
+        self._reached.append(pixels)
+        self._margins_px.append(margin * self._unit_px)
         return pixels
+
+    def extent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Smallest and largest (x, y) in pixels that the shapes drawn so far reach; (2,) each."""
+        margins = np.repeat(self._margins_px, [len(pixels) for pixels in self._reached])[:, None]
+        pixels = np.concatenate(self._reached)
+        return (pixels - margins).min(axis=0), (pixels + margins).max(axis=0)
 
 
 _TURN = np.linspace(0, 2 * np.pi, 28, endpoint=False)
@@ -146,7 +159,13 @@ def smooth(points: Iterable[Point] | np.ndarray, *, per_piece: int = 6) -> np.nd
     pieces = []
     for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
         pieces.append(
-            0.5 * (2 * b + (c - a) * share + (2 * a - 5 * b + 4 * c - d) * share**2 + (3 * b - a - 3 * c + d) * share**3)
+            0.5
+            * (
+                2 * b
+                + (c - a) * share
+                + (2 * a - 5 * b + 4 * c - d) * share**2
+                + (3 * b - a - 3 * c + d) * share**3
+            )
         )
     return np.concatenate([*pieces, given[-1:]])
 

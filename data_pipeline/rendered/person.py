@@ -48,7 +48,9 @@ def draw_head(pen: Pen, look: Look, pose: Pose, *, lean: float = 0.0) -> None:
         pen.disc((x, y - 0.05), 0.33, look.hair)
     if look.hair_style == "curly":
         for angle in np.linspace(-np.pi, 0, 7):
-            pen.disc((x + 0.3 * float(np.cos(angle)), y - 0.08 + 0.27 * float(np.sin(angle))), 0.12, look.hair)
+            pen.disc(
+                (x + 0.3 * float(np.cos(angle)), y - 0.08 + 0.27 * float(np.sin(angle))), 0.12, look.hair
+            )
     pen.polygon(oval((x, y + 0.03), 0.275, 0.28), look.skin, shade(look.skin, 0.75))
     _draw_face(pen, look, (x, y))
 
@@ -75,7 +77,16 @@ def draw_arm(pen: Pen, look: Look, side: int, hand: Point, *, bend: float = 0.22
 
 def _draw_torso(pen: Pen, look: Look) -> None:
     edge = shade(look.shirt, 0.62)
-    outline = [(-0.2, -0.62), (0.2, -0.62), (0.42, -0.52), (0.44, -0.3), (0.33, 0.45), (-0.33, 0.45), (-0.44, -0.3), (-0.42, -0.52)]
+    outline = [
+        (-0.2, -0.62),
+        (0.2, -0.62),
+        (0.42, -0.52),
+        (0.44, -0.3),
+        (0.33, 0.45),
+        (-0.33, 0.45),
+        (-0.44, -0.3),
+        (-0.42, -0.52),
+    ]
     pen.polygon(outline, look.shirt, edge)
     if look.stripe != look.shirt:
         for y in (-0.3, -0.1, 0.1, 0.3):
@@ -85,9 +96,21 @@ def _draw_torso(pen: Pen, look: Look) -> None:
 def _draw_face(pen: Pen, look: Look, centre: Point) -> None:
     x, y = centre
     if look.hair_style != "bald":
-        pen.polygon([(x - 0.27, y - 0.05), (x - 0.2, y - 0.24), (x, y - 0.29), (x + 0.2, y - 0.24), (x + 0.27, y - 0.05), (x + 0.1, y - 0.15), (x - 0.12, y - 0.13)], look.hair)
+        pen.polygon(
+            [
+                (x - 0.27, y - 0.05),
+                (x - 0.2, y - 0.24),
+                (x, y - 0.29),
+                (x + 0.2, y - 0.24),
+                (x + 0.27, y - 0.05),
+                (x + 0.1, y - 0.15),
+                (x - 0.12, y - 0.13),
+            ],
+            look.hair,
+        )
     dark = (40, 30, 30)
     for side in (-1, 1):
         pen.disc((x + 0.1 * side, y + 0.03), 0.03, dark)
         pen.disc((x + 0.16 * side, y + 0.13), 0.045, shade(look.skin, 0.86))
-    pen.line([(x - 0.06, y + 0.18), (x + 0.06, y + 0.18)], 0.03, (150, 60, 60))
+    smile = [(x - 0.08, y + 0.16), (x - 0.03, y + 0.195), (x + 0.03, y + 0.195), (x + 0.08, y + 0.16)]
+    pen.line(smile, 0.03, (150, 60, 60))

@@ -57,7 +57,7 @@ def record(sound: np.ndarray, room: Room, rng: np.random.Generator, *, rate_hz: 
         (samples,) float32; root mean square at `room.level_dbfs` or below, peaks at most `PEAK_LIMIT_DBFS`.
     """
     echo = _echo(room, rng, rate_hz=rate_hz)
-    size = int(scipy.fft.next_fast_len(sound.size + echo.size - 1, real=True))
+    size: int = scipy.fft.next_fast_len(sound.size + echo.size - 1, real=True)  # pyright: ignore[reportAssignmentType]
     freq_hz = np.fft.rfftfreq(size, 1 / rate_hz).astype(np.float32)
     octaves = np.log2(np.clip(freq_hz, *_TILT_BAND_HZ) / _TILT_PIVOT_HZ)
     response = np.asarray(scipy.fft.rfft(echo, size)) * np.exp2(octaves * _octaves(room.tilt_db_per_octave))

@@ -48,15 +48,17 @@ def describe_soundfont(path: pathlib.Path) -> SoundFont:
     content = read_soundfont(path)
     if content[:4] != b"RIFF" or content[8:12] != b"sfbk":
         raise InputError(
-            f"soundfont {path} begins with {content[:12]!r} instead of RIFF....sfbk, so it is no SoundFont 2 file; "
-            "give an .sf2 file, or leave --soundfont out"
+            f"soundfont {path} begins with {content[:12]!r} instead of RIFF....sfbk, so it is no SoundFont 2 "
+            "file; give an .sf2 file, or leave --soundfont out"
         )
     digest = hashlib.sha256(content).hexdigest()
     if digest == _BUNDLED_SHA256:
         licence = _BUNDLED_LICENCE
     else:
         licence = _info_text(content, b"ICOP") or "unknown; the file names none"
-    return SoundFont(path=path, name=_info_text(content, b"INAM") or path.stem, sha256=digest, licence=licence)
+    return SoundFont(
+        path=path, name=_info_text(content, b"INAM") or path.stem, sha256=digest, licence=licence
+    )
 
 
 @functools.lru_cache(maxsize=2)

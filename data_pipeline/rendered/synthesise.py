@@ -61,8 +61,8 @@ def choose_renderer(name: str, font_path: pathlib.Path | None) -> Renderer:
         return Renderer("soundfont", f"midirenderer {importlib.metadata.version('midirenderer')}", font)
     if name == "soundfont" or font_path is not None:
         raise InputError(
-            "the package midirenderer, which renders soundfonts, is not installed (it has no wheel for Linux on "
-            "aarch64); install it, or use --renderer=additive without --soundfont"
+            "the package midirenderer, which renders soundfonts, is not installed (it has no wheel for Linux "
+            "on aarch64); install it, or use --renderer=additive without --soundfont"
         )
     return Renderer("additive", additive.VERSION, None)
 

@@ -8,7 +8,9 @@ import av
 import numpy as np
 
 
-def write_video(path: pathlib.Path, pictures: Iterable[np.ndarray], sound: np.ndarray, *, fps: int, rate_hz: int) -> None:
+def write_video(
+    path: pathlib.Path, pictures: Iterable[np.ndarray], sound: np.ndarray, *, fps: int, rate_hz: int
+) -> None:
     """Encodes a film.
 
     Args:
@@ -24,7 +26,7 @@ def write_video(path: pathlib.Path, pictures: Iterable[np.ndarray], sound: np.nd
         video = container.add_stream("libx264", rate=fps, options=options)
         video.pix_fmt = "yuv420p"
         video.codec_context.thread_count = 1
-        audio = container.add_stream("aac", rate=rate_hz)
+        audio = container.add_stream("aac", rate=rate_hz, options={"aac_coder": "fast"})
         audio.layout = "mono"
         audio.bit_rate = 128_000
         chunk = rate_hz // fps

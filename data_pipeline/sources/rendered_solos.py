@@ -150,8 +150,8 @@ def render_jobs(
             done()
     except BrokenProcessPool as error:
         raise InputError(
-            f"one of workers={workers} processes was ended from outside, perhaps for lack of memory; finished "
-            "solos are kept: run the same command again with fewer --workers"
+            f"one of workers={workers} processes was ended from outside, perhaps for lack of memory; run the "
+            "same command again with fewer --workers (finished solos are kept)"
         ) from error
     finally:
         # After an interrupt the solos in work are completed, which takes a second or two.
@@ -199,8 +199,8 @@ def _compare(solos: SoloSet, recorded: dict[str, Any]) -> None:
     for key in wanted:
         if recorded.get(key) != wanted[key]:
             raise InputError(
-                f"out={solos.folder} was rendered with {key}={recorded.get(key)!r}, not {wanted[key]!r}; use that "
-                "value, or choose another --out"
+                f"out={solos.folder} was rendered with {key}={recorded.get(key)!r}, not {wanted[key]!r}; use "
+                "that value, or choose another --out"
             )
 
 
@@ -208,6 +208,6 @@ def _refuse_strangers(folder: pathlib.Path) -> None:
     for name in CLASSES:
         if (folder / name).exists():
             raise InputError(
-                f"out={folder} holds a folder {name} but no {RECORD_NAME}, so its videos are not ours; choose a "
-                "new or empty --out"
+                f"out={folder} holds a folder {name} but no {RECORD_NAME}, so its videos are not ours; "
+                "choose a new or empty --out"
             )
