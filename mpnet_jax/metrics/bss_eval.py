@@ -64,7 +64,7 @@ def bss_eval(
     Raises:
         ValueError: unknown method, or shapes that do not fit together.
 
-    Source: Section 4.1, "Evaluation Metrics"; Vincent et al. 2006, Section III.
+    Source: Vincent et al. 2006, "Performance measurement in blind audio source separation", Section III.
     """
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown; choose one of {', '.join(sorted(METHODS))}")

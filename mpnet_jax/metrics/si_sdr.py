@@ -23,7 +23,7 @@ def si_sdr(reference: Float[np.ndarray, "..."], estimate: Float[np.ndarray, "...
     Raises:
         ValueError: different shapes, or no samples.
 
-    Source: Le Roux et al. 2019, "SDR - half-baked or well done?", Eq. 3.
+    Source: Le Roux et al. 2019, "SDR - half-baked or well done?".
     """
     if reference.shape != estimate.shape or reference.ndim == 0 or reference.shape[-1] == 0:
         raise ValueError(
