@@ -166,15 +166,14 @@ def compose_melody(
         theme = 2 * (phrase % 2)
         motive = theme if place in (0, 1) or rng.random() < 0.3 else theme + 1
         rhythm = _cadence(song, rhythms[motive], final=last) if last or place == 3 else rhythms[motive]
-        degree = _nearest_chord_tone(song, bar, degree, window)
         arc = np.sin(np.pi * (place + 0.5) / 4)
         offset = 0.0
         for k, eighths in enumerate(rhythm):
             if k:
                 degree = _move(window, degree, int(contours[motive][k % 16]))
-                closing = last and k == len(rhythm) - 1
-                if closing or (offset % 2 == 0 and eighths >= 2):
-                    degree = _nearest_chord_tone(song, bar, degree, window, root_only=closing)
+            closing = last and k == len(rhythm) - 1
+            if closing or k == 0 or (offset % 2 == 0 and eighths >= 2):
+                degree = _nearest_chord_tone(song, bar, degree, window, root_only=closing)
             accent = 9.0 if offset == 0 else 4.0 if offset % 4 == 0 else 0.0
             velocity = 70 + 22 * arc + accent + rng.normal(0, 4)
             melody.append(MelodyNote(bar, offset, float(eighths), degree, float(velocity)))
@@ -208,7 +207,10 @@ def articulate(
         start_s = max(start_s + jitter_s, 0.0)
         velocity = int(np.clip(round(note.velocity), 30, 120))
         notes.append(Note(start_s, start_s + max(sounding_s, 0.06), song.pitch(note.degree), velocity))
-    return notes
+    following = [note.start_s for note in notes[1:]] + [np.inf]
+    return [
+        note._replace(end_s=min(note.end_s, next_s)) for note, next_s in zip(notes, following, strict=True)
+    ]
 
 
 def _choose_rhythm(instrument: Instrument, song: Song, rng: np.random.Generator) -> tuple[float, ...]:

@@ -153,13 +153,12 @@ def draw_tuba(pen: Pen, look: Look, pose: Pose) -> None:
     pen.tube(horn, widths, gold)
     pen.polygon(oval(horn[-1], 0.57, 0.15, 0.03), shade(look.body, 0.42), gold)
     person.draw_head(pen, look, pose, lean=-0.1)
-    coil = oval((0.02, 0.4), 0.5, 0.56)
     for radius, width in ((1.0, 0.26), (0.56, 0.2)):
-        ring = (coil - np.array([0.02, 0.4])) * radius + np.array([0.02, 0.4])
-        ring = np.concatenate([ring, ring[:2]])
-        pen.line(ring, width, dark)
-        pen.line(ring, width - 0.06, gold)
-        pen.line(ring[13:20], 0.05, shade(look.body, 1.6))
+        ring = oval((0.02, 0.4), 0.5 * radius, 0.56 * radius)[::2]
+        ring = np.concatenate([ring, ring[:1]])
+        pen.tube(ring, (width, width), dark)
+        pen.tube(ring, (width - 0.06, width - 0.06), gold)
+        pen.line(ring[7:11], 0.05, shade(look.body, 1.6))
     pen.line([(-0.1, -0.8), (-0.02, -0.62), (0.2, -0.42), (0.2, -0.1)], 0.09, gold)
     pen.disc((-0.1, -0.8), 0.08, _SILVER, dark)
     for k in range(3):

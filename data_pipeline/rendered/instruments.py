@@ -42,7 +42,8 @@ class Instrument:
     )
 
 
-# General MIDI has no erhu: the fiddle (110) stands in for it next to the violin (40).
+# General MIDI has no erhu: the fiddle (110) stands in for it next to the violin (40). The saxophone is a
+# tenor (66): in TimGM6mb the alto (65) is silent at pitch 64, in the middle of its range.
 _ALL = (
     Instrument("accordion", 21, 36, 89, (92, 140), 0.65, 0.92, "accordion"),
     Instrument("acoustic_guitar", 25, 40, 83, (76, 126), 0.6, 1.0, "guitar"),
@@ -61,7 +62,7 @@ _ALL = (
         ("major_pentatonic", "minor_pentatonic", "dorian"),
     ),
     Instrument("flute", 73, 60, 96, (76, 136), 0.6, 0.93, "wind"),
-    Instrument("saxophone", 65, 49, 80, (72, 128), 0.5, 0.92, "wind"),
+    Instrument("saxophone", 66, 44, 76, (72, 128), 0.5, 0.92, "wind"),
     Instrument("trumpet", 56, 54, 82, (84, 132), 0.5, 0.85, "wind"),
     Instrument("tuba", 58, 28, 55, (72, 116), 0.35, 0.85, "wind"),
     Instrument("violin", 40, 55, 93, (72, 132), 0.55, 0.96, "bowed", 0.15),

@@ -93,6 +93,9 @@ def synthesise(
 
     Returns:
         (samples,) float32 mono at `RATE_HZ`, in -1 to 1.
+
+    Raises:
+        InputError: a soundfont that cannot be played, or has no sound for the instrument.
     """
     samples = round(seconds * RATE_HZ)
     vibrato = int(rng.integers(0, 40))
@@ -102,6 +105,11 @@ def synthesise(
         )
     else:
         sound = _render_soundfont(renderer.font, _midi(instrument, notes, cents=cents, vibrato=vibrato))
+        if not sound.any():
+            raise InputError(
+                f"soundfont {renderer.font.path} is silent for {instrument.name} (General MIDI program "
+                f"{instrument.gm_program}, counted from 0); use a General MIDI soundfont that has it"
+            )
     return np.pad(sound[:samples], (0, max(0, samples - sound.size)))
 
 

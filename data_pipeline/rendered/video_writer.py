@@ -6,6 +6,8 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
 
 
 def write_video(
@@ -45,8 +47,8 @@ def write_video(
 
 
 def _encode_sound(
-    container: av.container.OutputContainer,
-    stream: av.AudioStream,
+    container: OutputContainer,
+    stream: AudioStream,
     samples: np.ndarray,
     *,
     first: int,
