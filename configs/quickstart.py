@@ -13,7 +13,7 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the quickstart's fields."""
     config = base.get_config()
     config.name = "quickstart"
-    config.steps = 1500
+    config.steps = 1000
     config.batch_size = 16
 
     config.data.frame_px = 106
@@ -38,9 +38,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimiser.schedule = "cosine"
     config.optimiser.warmup_steps = 50
 
-    config.summary_every = 250
-    config.validate_every = 250
-    config.checkpoint_every = 250
+    config.summary_every = 200
+    config.validate_every = 200
+    config.checkpoint_every = 200
 
     config.evaluation.mixtures = 220  # four rounds of all 55 pairs of classes
     config.evaluation.validation_mixtures = 64

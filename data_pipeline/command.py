@@ -35,7 +35,7 @@ def run(main: Callable[[], None], argv: Sequence[str] | None = None) -> None:
     handler = logging.get_absl_handler()
     handler.setFormatter(standard_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     handler.addFilter(_is_for_the_user)
-    app.run(lambda _: _guarded(main), argv=argv, flags_parser=_parse_flags)
+    app.run(lambda _: guarded(main), argv=argv, flags_parser=_parse_flags)
 
 
 def _is_for_the_user(record: standard_logging.LogRecord) -> bool:
@@ -44,7 +44,8 @@ def _is_for_the_user(record: standard_logging.LogRecord) -> bool:
     return ours or (record.levelno >= standard_logging.WARNING and "orbax" not in record.pathname)
 
 
-def _guarded(main: Callable[[], None]) -> None:
+def guarded(main: Callable[[], None]) -> None:
+    """Calls `main`, turning bad input, a full disk and Ctrl-C into one sentence and an exit status."""
     try:
         main()
     except InputError as error:

@@ -26,10 +26,13 @@ class Checkpoints:
     def __init__(self, workdir: Path) -> None:
         folder = workdir.resolve() / "checkpoints"
         self._latest = ocp.CheckpointManager(
-            folder / "latest", options=ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
+            folder / "latest",
+            item_handlers=ocp.StandardCheckpointHandler(),
+            options=ocp.CheckpointManagerOptions(max_to_keep=2, create=True),
         )
         self._best = ocp.CheckpointManager(
             folder / "best",
+            item_handlers=ocp.StandardCheckpointHandler(),
             options=ocp.CheckpointManagerOptions(
                 max_to_keep=1, create=True, best_fn=lambda metrics: metrics["score"], best_mode="max"
             ),

@@ -57,11 +57,12 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Path, *, split: str, ch
     from mpnet_jax.train import mixture_list, open_splits
 
     store = open_splits(config, (split,))[split]
-    from mpnet_jax import from_config, parallel, scores
+    from mpnet_jax import compilation_cache, from_config, parallel, scores
     from mpnet_jax.checkpoint import Checkpoints
     from mpnet_jax.report.page import write_report
     from mpnet_jax.run_facts import run_facts
 
+    compilation_cache.enable()
     parallel.check_batch(config.evaluation.batch_size, field="evaluation.batch_size")
     mixtures = mixture_list(config, workdir, store, split)
     checkpoints = Checkpoints(workdir)

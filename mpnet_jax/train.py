@@ -52,9 +52,13 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> int:
         InputError: data, devices or workdir do not fit the config; the loss is no longer finite.
     """
     # 1. Everything that can be refused is looked at before anything slow.
+    recorded = config_module.read_recorded(workdir)
+    if recorded is not None:
+        config_module.refuse_other(recorded, config, workdir)
     stores = open_splits(config, ("train", "validation"))
-    from mpnet_jax import from_config, parallel
+    from mpnet_jax import compilation_cache, from_config, parallel
 
+    compilation_cache.enable()
     parallel.check_batch(config.batch_size, field="batch_size")
     parallel.check_batch(config.evaluation.batch_size, field="evaluation.batch_size")
     validation = prepare_validation(config, stores, workdir)

@@ -1,0 +1,186 @@
+"""Training as a whole: resuming, stopping, devices, and what it refuses."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_pipeline import command
+from data_pipeline.command import InputError
+from mpnet_jax.run_log import LOSSES, read_lines
+from mpnet_jax.train import train
+from tests.tiny_run import config_file, run, start, tiny_config
+
+
+def losses(workdir: Path) -> dict[int, float]:
+    return {line["step"]: line["loss"] for line in read_lines(workdir / LOSSES)}
+
+
+@pytest.fixture(scope="module")
+def straight(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workdir of a run that was never interrupted."""
+    workdir = tmp_path_factory.mktemp("straight") / "run"
+    assert train(tiny_config(tiny_set), workdir) == 0
+    return workdir
+
+
+def test_writes_every_step_once_and_all_its_files(straight: Path) -> None:
+    assert [line["step"] for line in read_lines(straight / LOSSES)] == [1, 2, 3, 4, 5, 6]
+    assert [line["step"] for line in read_lines(straight / "validation.jsonl")] == [2, 4, 6]
+    assert (straight / "checkpoints" / "latest" / "6").is_dir()
+    assert len(list((straight / "checkpoints" / "best").glob("[0-9]*"))) == 1
+    assert list((straight / "tensorboard").glob("events*"))
+    assert json.loads((straight / "config.json").read_text())["batch_size"] == 4
+    assert len(json.loads((straight / "mixtures" / "validation_mix2.json").read_text())["mixtures"]) == 4
+
+
+def test_a_finished_run_is_left_as_it_is(straight: Path, tiny_set: Path) -> None:
+    before = losses(straight)
+    assert train(tiny_config(tiny_set), straight) == 0
+    assert losses(straight) == before
+
+
+@pytest.mark.e2e
+def test_a_killed_run_goes_on_bit_equal(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
+    workdir = tmp_path / "run"
+    arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}")
+    process = start("mpnet_jax.train", *arguments)
+    deadline = time.monotonic() + 200
+    while len(losses(workdir)) < 3:  # after the checkpoint of step 2, in the midst of the steps
+        assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    interrupted_at = max(losses(workdir))
+    assert train(tiny_config(tiny_set), workdir) == 0
+    assert interrupted_at < 6, "the run ended before it could be killed"
+    assert losses(workdir) == losses(straight)  # equal to the last bit
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_signal_saves_and_says_how_to_go_on(
+    number: signal.Signals, straight: Path, tiny_set: Path, tmp_path: Path
+) -> None:
+    workdir = tmp_path / "run"
+    arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}", "--config.steps=2000")
+    process = start("mpnet_jax.train", *arguments)
+    deadline = time.monotonic() + 200
+    while len(losses(workdir)) < 3:
+        assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert f"{number.name}: saved step" in output and "go on with: python -m mpnet_jax.train --config=" in output
+    saved = max(int(p.name) for p in (workdir / "checkpoints" / "latest").glob("[0-9]*"))
+    assert saved == max(losses(workdir))
+    common = {step: loss for step, loss in losses(workdir).items() if step <= 6}
+    assert common == {step: losses(straight)[step] for step in common}
+
+
+@pytest.mark.e2e
+def test_one_device_and_two_give_the_same_losses(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
+    workdir = tmp_path / "run"
+    arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}")
+    status, output = run("mpnet_jax.train", *arguments, devices=1)
+    assert status == 0, output
+    one, two = losses(workdir), losses(straight)
+    # Statistics of batch normalisation run over both devices: the rest is rounding, which grows step by step.
+    np.testing.assert_allclose([one[s] for s in (1, 2, 3)], [two[s] for s in (1, 2, 3)], rtol=1e-4)
+
+
+def test_refuses_a_workdir_of_another_config(straight: Path, tiny_set: Path) -> None:
+    config = tiny_config(tiny_set)
+    config.batch_size = 8
+    with pytest.raises(InputError, match=r"holds a run with config\.batch_size=4, this one has 8; choose another"):
+        train(config, straight)
+
+
+def test_refuses_a_folder_that_is_no_run(tiny_set: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(InputError, match=r"is not empty and holds no run .*; name a new or an empty folder"):
+        train(tiny_config(tiny_set), tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_refuses_a_batch_that_does_not_divide_by_the_devices(tiny_set: Path, tmp_path: Path) -> None:
+    config = tiny_config(tiny_set)
+    config.batch_size = 5
+    with pytest.raises(InputError, match=r"config\.batch_size=5 must divide by 2 devices; try 4"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_refuses_too_few_clips_for_the_mixture(tiny_set: Path, tmp_path: Path) -> None:
+    config = tiny_config(tiny_set)
+    config.mixing.sources = 5
+    with pytest.raises(InputError, match=r"a mixture of 5 sounds needs 5 classes .* the split has 4; add videos"):
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_refuses_a_data_set_of_other_sizes(tiny_set: Path, tmp_path: Path) -> None:
+    config = tiny_config(tiny_set)
+    config.audio.rate_hz = 16_000
+    with pytest.raises(InputError, match=r"rate_hz=8000, and the run asks for 16000"):
+        train(config, tmp_path / "run")
+
+
+def test_stops_at_a_loss_that_is_not_finite(tiny_set: Path, tmp_path: Path) -> None:
+    config = tiny_config(tiny_set)
+    config.optimiser.learning_rate = 1e30
+    with pytest.raises(InputError, match=r"the loss is not finite at step \d .*; lower config\.optimiser"):
+        train(config, tmp_path / "run")
+    kept = list((tmp_path / "run" / "checkpoints" / "latest").glob("[0-9]*"))
+    assert all(int(path.name) < 3 for path in kept)
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_the_last_checkpoint(
+    tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import orbax.checkpoint as ocp
+
+    config = tiny_config(tiny_set)
+    config.steps = 4
+    save = ocp.StandardCheckpointHandler.async_save
+
+    async def full(self, directory, *args, **kwargs):
+        if "latest/4" in str(directory):
+            raise OSError(28, "No space left on device", str(directory))
+        return await save(self, directory, *args, **kwargs)
+
+    monkeypatch.setattr(ocp.StandardCheckpointHandler, "async_save", full)
+    with pytest.raises(SystemExit) as stopped:
+        command.guarded(lambda: train(config, tmp_path / "run") and None)
+    assert stopped.value.code == 2
+    assert "No space left on device; free space" in capsys.readouterr().err
+    assert (tmp_path / "run" / "checkpoints" / "latest" / "2").is_dir()
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("flag", "sentence"),
+    [
+        ("--config.batch=8", "batch"),
+        ("--config.batch_size=many", "batch_size"),
+        ("--config.audio.frequency_rows=100", "config.audio.frequency_rows=100 must divide by 2**unet_depth=8"),
+        ("--config.optimiser.name=lion", "config.optimiser.name='lion' is unknown; use one of sgd, adam, adamw"),
+        ("--config.data.directory=nowhere", "no data set at nowhere/tiny; make it with `python -m data_pipeline.prepare"),
+        ("--config=nothing.py", "nothing.py"),
+        ("--workdri=x", "workdri"),
+        ("extra", "argument 'extra' has no flag"),
+    ],
+)
+def test_a_wrong_flag_is_one_sentence_and_fast(flag: str, sentence: str, tiny_set: Path, tmp_path: Path) -> None:
+    config = () if flag.startswith("--config=") else (f"--config={config_file(tmp_path, tiny_set)}",)
+    started = time.monotonic()
+    status, output = run("mpnet_jax.train", *config, f"--workdir={tmp_path / 'run'}", flag)
+    lines = output.strip().splitlines()
+    assert status == 2
+    assert len(lines) == 1 and lines[0].startswith("error: ") and sentence in lines[0], output
+    assert time.monotonic() - started < 20  # TensorFlow alone takes five seconds to load on a quiet machine
+    assert not (tmp_path / "run").exists()
