@@ -1,0 +1,66 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mpnet_jax.models.mpnet import MPNet
+from tests.random_variables import random_variables
+
+SIZES = {
+    "visual_channels": 3,
+    "unet_depth": 1,
+    "unet_features": 2,
+    "resnet_features": 2,
+    "resnet_dilated": True,
+}
+
+
+@pytest.fixture(scope="module")
+def variables():
+    frames, remaining = jnp.zeros((1, 1, 1, 16, 16, 3), jnp.uint8), jnp.ones((1, 8, 4))
+    return random_variables(MPNet(**SIZES), frames, remaining)
+
+
+@pytest.fixture(scope="module")
+def look(variables):
+    return jax.jit(lambda frames: MPNet(**SIZES).apply(variables, frames, method="look"))
+
+
+def random_frames(*shape):
+    return np.random.default_rng(0).integers(0, 256, (*shape, 16, 16, 3), dtype=np.uint8)
+
+
+def test_a_vector_a_clip_between_zero_and_one(look):
+    vectors = np.asarray(look(random_frames(2, 2, 2)))
+    assert vectors.shape == (2, 2, 3)
+    assert np.all((vectors > 0) & (vectors < 1))
+    assert np.ptp(vectors) > 0.05
+
+
+def test_a_clip_s_vector_is_the_maximum_over_its_pictures(look):
+    frames = random_frames(2, 2, 2)
+    swapped = frames[:, ::-1]
+    first, second = (np.repeat(frames[:, :, t : t + 1], 2, axis=2) for t in range(2))
+    np.testing.assert_allclose(look(frames), np.maximum(look(first), look(second)), rtol=1e-5)
+    # A vector depends on its own clip alone.
+    np.testing.assert_allclose(look(swapped), np.asarray(look(frames))[:, ::-1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_gradient_stops_at_the_log_magnitude(variables, stopped):
+    model = MPNet(**SIZES, stop_gradient_input=stopped)
+    remaining = jax.random.uniform(jax.random.key(1), (1, 8, 4), minval=0.1)
+
+    def total(params, remaining):
+        features = model.apply(variables | {"params": params}, remaining, method="listen")
+        assert features.shape == (1, 8, 4, 3)
+        return jnp.sum(features**2)
+
+    by_params, by_input = jax.jit(jax.grad(total, argnums=(0, 1)))(variables["params"], remaining)
+    assert max(float(jnp.max(jnp.abs(g))) for g in jax.tree.leaves(by_params["minus_net"])) > 0
+    assert bool(jnp.any(by_input != 0)) is not stopped
+
+
+def test_the_networks_take_silence(variables):
+    features = jax.jit(lambda v: MPNet(**SIZES).apply(v, jnp.zeros((1, 8, 4)), method="listen"))(variables)
+    assert np.all(np.isfinite(features))

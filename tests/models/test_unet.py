@@ -1,0 +1,65 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mpnet_jax.models.unet import UNet, log_magnitude
+from tests.random_variables import random_variables
+
+
+def parameter_count(tree):
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))
+
+
+def shapes_of(model, shape):
+    return jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(shape))
+
+
+def test_parameter_count_by_hand():
+    # Two channels in; widths 4, 8, 16; five maps out. 4x4 convolutions down, 3x3 up, no offsets but the last.
+    down = 16 * (2 * 4 + 4 * 8 + 8 * 16)
+    up = 9 * (16 * 8 + (8 + 8) * 4 + (4 + 4) * 5) + 5
+    norms = 2 * (2 + 8 + 8 + 4)  # the input's, the middle one on the way down, two on the way up
+    variables = shapes_of(UNet(3, 4, 5, train=False), (1, 8, 8, 2))
+    assert parameter_count(variables["params"]) == down + up + norms
+    assert parameter_count(variables["batch_stats"]) == norms
+
+
+def test_channels_stop_growing_at_eight_times_the_first():
+    params = shapes_of(UNet(6, 2, 3, train=False), (1, 64, 64, 1))["params"]
+    assert [params[f"down_{level}"]["kernel"].shape[-1] for level in range(6)] == [2, 4, 8, 16, 16, 16]
+
+
+@pytest.mark.parametrize(("depth", "sides"), [(1, (2, 6)), (2, (4, 12)), (3, (8, 24))])
+def test_maps_have_the_input_s_sides(depth, sides):
+    model = UNet(depth, 2, 3, train=False)
+    x = jnp.zeros((2, *sides, 1))
+    y, _ = jax.eval_shape(lambda key: model.init_with_output(key, x), jax.random.key(0))
+    assert y.shape == (2, *sides, 3)
+
+
+@pytest.mark.parametrize("sides", [(12, 8), (8, 12)])
+def test_sides_that_do_not_divide_are_refused(sides):
+    message = f"depth 3 needs sides that divide by 8, got {sides[0]} x {sides[1]}; change frequency_rows"
+    with pytest.raises(ValueError, match=message):
+        shapes_of(UNet(3, 2, 3, train=False), (1, *sides, 1))
+
+
+def test_training_records_every_layer_s_statistics_and_evaluation_none():
+    x = jax.random.normal(jax.random.key(1), (2, 4, 4, 1))
+    variables = random_variables(UNet(2, 2, 3, train=False), x)
+    _, updated = jax.jit(lambda v, x: UNet(2, 2, 3, train=True).apply(v, x, mutable=["batch_stats"]))(
+        variables, x
+    )
+    before, after = variables["batch_stats"], updated["batch_stats"]
+    assert set(after) == {"norm_in", "up_norm_1"}
+    for name in after:
+        assert not np.array_equal(before[name]["mean"], after[name]["mean"])
+    _, updated = jax.jit(lambda v, x: UNet(2, 2, 3, train=False).apply(v, x, mutable=["batch_stats"]))(
+        variables, x
+    )
+    np.testing.assert_array_equal(updated["batch_stats"]["norm_in"]["mean"], before["norm_in"]["mean"])
+
+
+def test_log_of_silence_is_finite():
+    np.testing.assert_allclose(log_magnitude(jnp.array([0.0, 1.0])), [np.log(1e-6), 0.0], atol=2e-6)
