@@ -5,11 +5,13 @@ Layout: `<folder>/<class>/<class>_<nnn>.mp4` with a `.json` of the same name bes
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import json
 import multiprocessing
 import pathlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -154,8 +156,10 @@ def render_jobs(
             "same command again with fewer --workers (finished solos are kept)"
         ) from error
     finally:
-        # After an interrupt the solos in work are completed, which takes a second or two.
-        pool.shutdown(wait=True, cancel_futures=True)
+        # After an interrupt the solos in work are completed, which takes a second or two. A second interrupt
+        # in this time would leave workers behind that nobody tells to stop.
+        with _interrupts_ignored():
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def list_solos(folder: pathlib.Path) -> Iterator[RenderedSolo]:
@@ -183,6 +187,18 @@ def _render(solos: SoloSet, name: str, index: int) -> None:
     solo.render_solo(
         solos.folder, name, index=index, seed=solos.seed, seconds=solos.seconds, renderer=solos.renderer
     )
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread is interrupted, and only it may change that
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _leave_interrupts_to_parent() -> None:

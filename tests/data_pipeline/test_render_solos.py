@@ -3,8 +3,10 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import av
 import numpy as np
@@ -229,3 +231,29 @@ def test_command_refuses_a_bad_soundfont_with_status_2(tmp_path):
     assert "bad.sf2 begins with b'no soundfont" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_two_interrupts_end_the_command_with_whole_files_only(tmp_path):
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "data_pipeline.render_solos",
+        f"--out={out}",
+        "--seconds=8",
+        "--workers=2",
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while not list(out.glob("*/*.mp4")) and process.poll() is None:
+            time.sleep(0.1)
+        for _ in range(2):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.2)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in said and "Traceback" not in said
+    names = {path.name for path in out.rglob("*") if path.is_file()} - {rendered_solos.RECORD_NAME}
+    stems = {name.split(".")[0] for name in names}
+    assert stems and names == {f"{stem}{suffix}" for stem in stems for suffix in (".mp4", ".json")}
