@@ -16,10 +16,13 @@ def binary_cross_entropy(
     logits: Float[Array, "*shape"], targets: Float[Array, "*shape"]
 ) -> Float[Array, "*shape"]:
     """Cross entropy of sigmoid(logits) against targets in [0, 1], in nats."""
-    return jnp.maximum(logits, 0) - logits * targets + jnp.log1p(jnp.exp(-jnp.abs(logits)))
+    # The usual max(x, 0) + log1p(exp(-|x|)) has a wrong derivative where x is exactly zero.
+    return jax.nn.softplus(logits) - logits * targets
 
 
-def binary_target(source: Float[Array, "*shape"], reference: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def binary_target(
+    source: Float[Array, "*shape"], reference: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
     """1 where a source dominates what its mask acts on, else 0. Source: Sec. 3.1."""
     return (source > 0.5 * reference).astype(source.dtype)
 

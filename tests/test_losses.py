@@ -1,0 +1,97 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from mpnet_jax.losses import binary_cross_entropy, binary_target, magnitude_weight, minus_loss
+from mpnet_jax.minus_plus import minus_plus
+
+
+def test_weight_by_hand():
+    mixture = jnp.array([0.0, 1e-4, np.e - 1, 1e6])
+    np.testing.assert_allclose(magnitude_weight(mixture), [1e-3, 1e-3, 1.0, 10.0], rtol=1e-6)
+
+
+def test_cross_entropy_by_hand_and_against_optax():
+    # -log(1/2); -log(sigmoid(ln 3)) = -log(3/4); half and half of 3/4 and 1/4; the far ends without overflow.
+    logits = jnp.array([0.0, np.log(3.0), np.log(3.0), 200.0, -200.0])
+    targets = jnp.array([1.0, 1.0, 0.5, 0.0, 0.0])
+    expected = [np.log(2), np.log(4 / 3), (np.log(4 / 3) + np.log(4)) / 2, 200.0, 0.0]
+    np.testing.assert_allclose(binary_cross_entropy(logits, targets), expected, rtol=1e-6)
+    key = jax.random.key(0)
+    logits, targets = 10 * jax.random.normal(key, (50,)), jax.random.uniform(key, (50,))
+    np.testing.assert_allclose(
+        binary_cross_entropy(logits, targets),
+        optax.sigmoid_binary_cross_entropy(logits, targets),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_gradient_of_cross_entropy_is_the_difference():
+    logits, targets = jnp.array([-3.0, 0.0, 0.5, 30.0]), jnp.array([0.0, 1.0, 1.0, 0.25])
+    gradient = jax.grad(lambda x: jnp.sum(binary_cross_entropy(x, targets)))(logits)
+    np.testing.assert_allclose(gradient, jax.nn.sigmoid(logits) - targets, atol=1e-6)
+
+
+def test_target_is_one_where_a_source_has_more_than_half():
+    source, reference = jnp.array([0.0, 0.4, 0.5, 0.6, 2.0]), jnp.array([0.0, 1.0, 1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(binary_target(source, reference), [0.0, 0.0, 0.0, 1.0, 1.0])
+
+
+# One bin, two sources, the mixture 3: the first step's mask is 2/3, the second's 1/2.
+LOGITS = (np.log(2.0), 0.0)
+
+
+def one_bin(biases, sources, order=((1, 0),)):
+    mixture = jnp.full((1, 1, 1), 3.0)
+    separation = minus_plus(
+        mixture,
+        jnp.ones((1, 2, 1)),
+        lambda remaining, bias: (jnp.broadcast_to(bias, (*remaining.shape, 1)), bias),
+        statistics=biases,
+        steps=2,
+        order=jnp.array(order),
+    )
+    return minus_loss(separation, mixture, sources, remaining_weight=0.25)
+
+
+def test_minus_loss_by_hand():
+    sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
+    loss, parts = one_bin(jnp.array(LOGITS), sources)
+    # Source 1 holds 2 of 3: target 1 on a mask of 2/3. Then 1 remains and is source 0's: target 1 on 1/2.
+    weight = np.log(4.0)
+    mask = weight * (np.log(3 / 2) + np.log(2)) / 2
+    remaining = weight * 0.5
+    np.testing.assert_allclose(parts["loss_mask"], mask, rtol=1e-6)
+    np.testing.assert_allclose(parts["loss_remaining"], remaining, rtol=1e-6)
+    np.testing.assert_allclose(loss, mask + 0.25 * remaining, rtol=1e-6)
+
+
+def test_targets_follow_the_chosen_sources_and_what_remains():
+    sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
+    weight = np.log(4.0)
+    _, parts = one_bin(jnp.array(LOGITS), sources, order=((0, 1),))
+    # Source 0 first: target 0 on 2/3. Then 1 remains and source 1 is 2: target 1 on 1/2.
+    np.testing.assert_allclose(parts["loss_mask"], weight * (np.log(3) + np.log(2)) / 2, rtol=1e-6)
+
+
+def test_targets_have_no_gradient_and_what_remains_has_one_through_all_steps():
+    sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
+    biases = jnp.array(LOGITS)
+    by_mask = jax.grad(lambda b: one_bin(b, sources)[1]["loss_mask"])(biases)
+    weight = np.log(4.0)
+    # sigmoid - target, mean over two steps: nothing comes in through the second step's target.
+    np.testing.assert_allclose(by_mask, weight / 2 * np.array([2 / 3 - 1, 1 / 2 - 1]), rtol=1e-5)
+    by_remaining = jax.grad(lambda b: one_bin(b, sources)[1]["loss_remaining"])(biases)
+    # remaining = 3 (1 - m1) (1 - m2), m' = m (1 - m).
+    expected = -weight * 3 * np.array([2 / 3 * 1 / 3 * 1 / 2, 1 / 3 * 1 / 4])
+    np.testing.assert_allclose(by_remaining, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("argument", [0, 1])
+def test_the_target_has_no_gradient(argument):
+    source, reference = jnp.array([0.3, 0.8]), jnp.array([1.0, 1.0])
+    gradient = jax.grad(lambda *a: jnp.sum(binary_target(*a)), argnums=argument)(source, reference)
+    np.testing.assert_array_equal(gradient, [0.0, 0.0])
