@@ -29,7 +29,7 @@ class MixtureListSpec:
         count: mixtures.
         sources: sounds in each, of distinct videos.
         same_class: two sounds of a mixture may be of one class.
-        level_difference_db: level of every further sound against the first, uniform within plus or minus this.
+        level_difference_db: level of each further sound against the first, uniform within plus or minus this.
         floor_dbfs: no window is taken whose sound, at its video's level, lies under this.
         level_dbfs: mean level of a mixture's sounds, and the level of videos that `floor_dbfs` refers to.
         seed: of the drawing.
@@ -44,7 +44,9 @@ class MixtureListSpec:
     seed: int
 
 
-def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[list[SourcePlan]]:
+def load_or_draw(
+    path: Path, store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec
+) -> list[list[SourcePlan]]:
     """The list saved at `path`, or a new one, which is saved there.
 
     Args:
@@ -86,9 +88,15 @@ def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: Mixtu
 def _load(path: Path, store: "RecordStore", drawn_from: dict[str, Any]) -> list[list[SourcePlan]]:
     try:
         saved = json.loads(path.read_text())
-        recorded, rows = saved["drawn"], saved["mixtures"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is no list of mixtures ({error}); delete it, and it is drawn again") from None
+        recorded = dict(saved["drawn"].items())
+        rows = [
+            [(str(s["video_id"]), int(s["chunk"]), int(s["start"]), float(s["gain"])) for s in mixture]
+            for mixture in saved["mixtures"]
+        ]
+    except (json.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} is no list of mixtures ({error}); delete it, and it is drawn again"
+        ) from None
     for field, value in drawn_from.items():
         if recorded.get(field) != value:
             raise InputError(
@@ -96,25 +104,30 @@ def _load(path: Path, store: "RecordStore", drawn_from: dict[str, Any]) -> list[
                 "use the same value, or move the list away to draw another"
             )
     places = {(clip.video_id, clip.chunk): index for index, clip in enumerate(store.clips)}
+    way_out = "use the data set that it was drawn from, or move the list away to draw another"
     mixtures = []
     for row in rows:
-        for source in row:
-            if (source["video_id"], source["chunk"]) not in places:
+        plans = []
+        for video_id, chunk, start, gain in row:
+            if (video_id, chunk) not in places:
+                raise InputError(f"{path} names video {video_id!r}, which is not in the split; {way_out}")
+            index = places[video_id, chunk]
+            samples = store.clips[index].samples
+            if not 0 <= start <= samples - drawn_from["clip_samples"]:
                 raise InputError(
-                    f"{path} names video {source['video_id']!r}, which is not in the split; "
-                    "use the data set that it was drawn from, or move the list away to draw another"
+                    f"{path} has a window that starts at sample {start} of video {video_id!r}, whose record "
+                    f"{chunk} has only {samples} samples; {way_out}"
                 )
-        mixtures.append(
-            [SourcePlan(places[s["video_id"], s["chunk"]], s["start"], s["gain"]) for s in row]
-        )
+            plans.append(SourcePlan(index, start, gain))
+        mixtures.append(plans)
     return mixtures
 
 
 def draw(store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[list[SourcePlan]]:
     """Draws a list.
 
-    Classes come in rounds: every combination of distinct classes once, in random order, before any comes again; so
-    each is drawn uniformly, without repetition in a mixture, and rare combinations are not left to chance.
+    Classes come in rounds: every combination of distinct classes once, in random order, before any comes
+    again; so each is drawn uniformly, and rare combinations are not left to chance.
 
     Args:
         store: the split.
@@ -141,7 +154,12 @@ def draw(store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[
             videos = [by_label[label][rng.integers(len(by_label[label]))] for label in next(tuples)]
         levels = np.append(0.0, rng.uniform(-1.0, 1.0, spec.sources - 1) * spec.level_difference_db)
         levels += spec.level_dbfs - levels.mean()
-        mixtures.append([_draw_source(store, table, video, rng, spec, level) for video, level in zip(videos, levels, strict=True)])
+        mixtures.append(
+            [
+                _draw_source(store, table, video, rng, spec, level)
+                for video, level in zip(videos, levels, strict=True)
+            ]
+        )
     return mixtures
 
 
