@@ -1,0 +1,95 @@
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_pipeline.command import EXIT_BAD_INPUT, InputError, fail
+
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = """
+import errno
+from absl import flags, logging
+from data_pipeline.command import InputError, run
+
+flags.DEFINE_integer("number", 1, "a number")
+
+def main():
+    {body}
+
+if __name__ == "__main__":
+    run(main)
+"""
+
+
+def run_program(body, *arguments):
+    # S603: the program is this file's own.
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(body=body), *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_fail_writes_one_sentence_and_exits_with_two(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        fail("batch_size=3 must divide by 2 devices; try 2")
+    assert stopped.value.code == EXIT_BAD_INPUT == 2
+    assert capsys.readouterr().err == "error: batch_size=3 must divide by 2 devices; try 2\n"
+
+
+def test_bad_input_is_a_value_error():
+    assert issubclass(InputError, ValueError)
+
+
+def test_a_command_that_works_exits_with_zero():
+    done = run_program('print("number", flags.FLAGS.number)', "--number=7")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "number 7\n", "")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('raise InputError("name the folder")', "error: name the folder\n"),
+        (
+            'raise OSError(errno.ENOSPC, "No space left on device", "out.wav")',
+            "error: cannot write out.wav: No space left on device; free space or choose another folder\n",
+        ),
+    ],
+)
+def test_a_user_s_mistake_is_one_line_and_status_two(body, message):
+    done = run_program(body)
+    assert (done.returncode, done.stderr) == (2, message)
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [("--numbr=3", ("numbr",)), ("--number=x", ("number", "x")), ("stray", ("stray", "--flag=value"))],
+)
+def test_wrong_flags_are_one_line_and_status_two(argument, words):
+    done = run_program("pass", argument)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert all(word in done.stderr for word in words)
+
+
+@pytest.mark.parametrize(
+    "body", ['raise RuntimeError("a bug")', f'raise OSError({errno.ENOENT}, "gone", "x")']
+)
+def test_a_bug_keeps_its_traceback(body):
+    done = run_program(body)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr and "in main" in done.stderr
+
+
+def test_an_interrupt_says_how_to_go_on():
+    done = run_program("raise KeyboardInterrupt")
+    assert (done.returncode, done.stderr) == (
+        130,
+        "interrupted; the same command goes on where this one stopped\n",
+    )
