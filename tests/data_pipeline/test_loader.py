@@ -1,0 +1,193 @@
+import dataclasses
+import itertools
+
+import librosa
+import numpy as np
+import pytest
+
+from data_pipeline.loader import Sharding, evaluation_batches, training_batches
+from data_pipeline.mixing import ClipTable, MixingSpec, SourcePlan, draw_mixture, frame_indices
+from data_pipeline.records import RecordStore
+from data_pipeline.spec import AudioSpec, FrameSpec
+from data_pipeline.tf_cpu import tf
+
+AUDIO = AudioSpec(rate_hz=8000, clip_samples=4032, fft_samples=254, hop_samples=64)
+FRAMES = FrameSpec(count=2, crop_px=32)
+MIXING = MixingSpec(sources=2)
+TRAINING_KEYS = {"mixture_magnitude", "source_magnitude", "frames", "valid"}
+
+
+@pytest.fixture(scope="module")
+def store(tiny_set):
+    return RecordStore.open(tiny_set, "tiny", "train")
+
+
+def batches(store, count, **options):
+    options = {"audio": AUDIO, "frames": FRAMES, "mixing": MIXING, "batch_size": 4, "seed": 5} | options
+    return list(itertools.islice(training_batches(store, **options), count))
+
+
+@pytest.fixture(scope="module")
+def first_three(store):
+    return batches(store, 3)
+
+
+def plans_of(store, step, slot, mixing=MIXING):
+    table = ClipTable(store.clips, AUDIO, sources=mixing.sources, same_class=mixing.same_class)
+    return draw_mixture(table, mixing, seed=5, step=step, slot=slot)
+
+
+def waveform(store, plan):
+    samples = store.parse(store.read(plan.clip))["audio"].numpy()
+    return plan.gain * samples[plan.start : plan.start + AUDIO.clip_samples].astype(np.float32) / 32768.0
+
+
+def spectrum(wave):
+    return librosa.stft(
+        wave,
+        n_fft=AUDIO.fft_samples,
+        hop_length=AUDIO.hop_samples,
+        window="hann",
+        center=True,
+        pad_mode="reflect",
+    )
+
+
+def picture(store, clip, number):
+    return tf.io.decode_jpeg(store.parse(store.read(clip))["frames"][number], channels=3).numpy()
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def test_a_batch_keeps_the_contract(first_three):
+    expected = {
+        "mixture_magnitude": ((4, 128, 64), np.float32),
+        "source_magnitude": ((4, 2, 128, 64), np.float32),
+        "frames": ((4, 2, 2, 32, 32, 3), np.uint8),
+        "valid": ((4,), np.bool_),
+    }
+    for batch in first_three:
+        assert {name: (x.shape, x.dtype.type) for name, x in batch.items()} == expected
+        assert batch["valid"].all()
+
+
+def test_a_mixture_is_the_sum_of_its_sources(store, first_three):
+    for slot in range(4):
+        waves = [waveform(store, plan) for plan in plans_of(store, step=1, slot=slot)]
+        # The pipeline's transform is float32, over 254 samples of up to about one.
+        np.testing.assert_allclose(
+            first_three[1]["source_magnitude"][slot], np.abs([spectrum(wave) for wave in waves]), atol=1e-4
+        )
+        np.testing.assert_allclose(
+            first_three[1]["mixture_magnitude"][slot], np.abs(spectrum(np.sum(waves, axis=0))), atol=1e-4
+        )
+
+
+def test_pictures_are_cut_and_mirrored_as_planned(store, first_three):
+    flips = set()
+    for slot in range(4):
+        for place, plan in enumerate(plans_of(store, step=0, slot=slot)):
+            numbers = frame_indices(
+                plan, store.clips[plan.clip], audio=AUDIO, frames=FRAMES, fps=store.spec.fps
+            )
+            cut = first_three[0]["frames"][slot, place]
+            for number, seen in zip(numbers, cut, strict=True):
+                whole = picture(store, plan.clip, number)
+                down, right = (
+                    int(c * (side - 32 + 1)) for c, side in zip(plan.crop, whole.shape, strict=False)
+                )
+                expected = whole[down : down + 32, right : right + 32]
+                np.testing.assert_array_equal(seen, expected[:, ::-1] if plan.flip else expected)
+            flips.add(plan.flip)
+    assert flips == {False, True}
+
+
+@pytest.mark.parametrize("crop", [(0.0, 0.0), (1.0, 1.0), (0.5, 0.5)])
+def test_crops_reach_the_edges_and_stay_inside(store, crop):
+    plans = [[dataclasses.replace(plan, crop=crop, flip=False) for plan in plans_of(store, step=0, slot=0)]]
+    (batch,) = evaluation_batches(store, plans, audio=AUDIO, frames=FRAMES, batch_size=1)
+    plan = plans[0][0]
+    number = frame_indices(plan, store.clips[plan.clip], audio=AUDIO, frames=FRAMES, fps=store.spec.fps)[0]
+    whole = picture(store, plan.clip, number)
+    down, right = (int(c * (side - 32)) for c, side in zip(crop, whole.shape, strict=False))
+    np.testing.assert_array_equal(batch["frames"][0, 0, 0], whole[down : down + 32, right : right + 32])
+
+
+def test_the_same_seed_gives_the_same_batches_bit_for_bit(store, first_three):
+    for one, other in zip(batches(store, 3), first_three, strict=True):
+        assert_same(one, other)
+    assert not np.array_equal(batches(store, 1, seed=6)[0]["frames"], first_three[0]["frames"])
+    assert not np.array_equal(first_three[0]["frames"], first_three[1]["frames"])
+
+
+def test_a_run_goes_on_where_it_stopped_bit_for_bit(store, first_three):
+    (batch,) = batches(store, 1, first_step=2)
+    assert_same(batch, first_three[2])
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_processes_share_the_global_batch(store, first_three, processes):
+    shares = [batches(store, 2, sharding=Sharding(index, processes)) for index in range(processes)]
+    for step in range(2):
+        joined = {name: np.concatenate([share[step][name] for share in shares]) for name in TRAINING_KEYS}
+        assert_same(joined, first_three[step])
+
+
+def test_slots_are_disjoint_and_complete():
+    slots = [slot for index in range(4) for slot in Sharding(index, 4).slots(12)]
+    assert slots == list(range(12))
+    with pytest.raises(ValueError, match="batch_size=10 must divide by 4 processes"):
+        Sharding(0, 4).slots(10)
+
+
+def test_a_silent_source_keeps_its_pictures(store, first_three):
+    (batch,) = batches(store, 1, mixing=dataclasses.replace(MIXING, silent_probability=1.0))
+    np.testing.assert_array_equal(batch["source_magnitude"][:, 1], 0.0)
+    np.testing.assert_allclose(batch["mixture_magnitude"], batch["source_magnitude"][:, 0], atol=1e-6)
+    np.testing.assert_array_equal(batch["frames"], first_three[0]["frames"])
+
+
+def evaluate(store, count=5, **options):
+    mixtures = [
+        plans_of(store, step=9, slot=slot, mixing=MixingSpec(2, augment=False)) for slot in range(count)
+    ]
+    options = {"audio": AUDIO, "frames": FRAMES, "batch_size": 2} | options
+    return mixtures, list(evaluation_batches(store, mixtures, **options))
+
+
+def test_evaluation_gives_every_mixture_once_and_pads_the_last_batch(store):
+    _, got = evaluate(store)
+    assert [batch["valid"].tolist() for batch in got] == [[True, True], [True, True], [True, False]]
+    assert [i for batch in got for i in batch["index"][batch["valid"]]] == [0, 1, 2, 3, 4]
+    last = got[-1]
+    assert set(last) == TRAINING_KEYS | {"mixture_phase", "source_waveform", "index"}
+    for name in TRAINING_KEYS - {"valid"}:
+        np.testing.assert_array_equal(last[name][0], last[name][1])
+
+
+def test_evaluation_hands_on_phase_and_waveforms(store):
+    mixtures, got = evaluate(store, batch_size=1)
+    batch = got[3]
+    waves = np.stack([waveform(store, plan) for plan in mixtures[3]])
+    assert batch["mixture_phase"].dtype == batch["source_waveform"].dtype == np.float32
+    np.testing.assert_allclose(batch["source_waveform"][0], waves, atol=1e-6)
+    rebuilt = batch["mixture_magnitude"] * np.exp(1j * batch["mixture_phase"])
+    np.testing.assert_allclose(rebuilt[0], spectrum(waves.sum(0)), atol=1e-4)
+
+
+def test_processes_share_an_evaluation(store):
+    _, whole = evaluate(store, batch_size=4)
+    shares = [evaluate(store, batch_size=4, sharding=Sharding(index, 2))[1] for index in range(2)]
+    for number, batch in enumerate(whole):
+        joined = {name: np.concatenate([share[number][name] for share in shares]) for name in batch}
+        assert_same(joined, batch)
+
+
+def test_a_window_beyond_its_record_stops_the_pipeline(store):
+    beyond = [[SourcePlan(clip, store.clips[clip].samples - 10, 1.0) for clip in (0, 1)]]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="is not compatible with expected shape"):
+        next(evaluation_batches(store, beyond, audio=AUDIO, frames=FRAMES, batch_size=1))
