@@ -21,9 +21,9 @@ def binary_cross_entropy(
 
 
 def binary_target(
-    source: Float[Array, "*shape"], reference: Float[Array, "*shape"]
-) -> Float[Array, "*shape"]:
-    """1 where a source dominates what its mask acts on, else 0. Source: Sec. 3.1."""
+    source: Float[Array, "*#shape"], reference: Float[Array, "*#shape"]
+) -> Float[Array, "*#shape"]:
+    """1 where a source dominates what its mask acts on, else 0; shapes broadcast. Source: Sec. 3.1."""
     return (source > 0.5 * reference).astype(source.dtype)
 
 
