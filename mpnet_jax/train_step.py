@@ -125,7 +125,7 @@ def make_train_step(
         gradients, metrics = mean_over_devices((gradients, metrics))
         updates, opt_state = optimiser.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        metrics["gradient_norm"] = optax.global_norm(gradients)
+        metrics["gradient_norm"] = optax.tree.norm(gradients)
         return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
 
     return step
