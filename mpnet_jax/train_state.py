@@ -21,7 +21,8 @@ class TrainState(flax.struct.PyTreeNode):
         opt_state: of the optimiser.
     """
 
-    step: jax.Array
+    # A tree's leaves are arrays here, but shapes or NumPy arrays where JAX or a checkpoint maps over the tree.
+    step: Any
     params: Any
     batch_stats: Any
     opt_state: Any
