@@ -1,0 +1,143 @@
+import json
+
+import numpy as np
+import pytest
+
+from mpnet_jax.evaluation import SeparatedMixture
+from mpnet_jax.scores import RATIOS, MixtureScores, results, score, table
+
+SAMPLES = 2000
+
+
+def scores_of(sdr, mixture_sdr=(0.0, 0.0), reason=("", ""), **options):
+    values = {
+        "separated": sdr,
+        "mixture": mixture_sdr,
+        "oracle": (20.0, 20.0),
+        "swapped": (-1.0, -3.0),
+    } | options
+    return MixtureScores(
+        ratios={
+            name: {ratio: np.array(value, float) + number for number, ratio in enumerate(RATIOS)}
+            for name, value in values.items()
+        },
+        reasons={name: reason if name == "separated" else ("", "") for name in values},
+        amid={"separated": 10.0, "mixture": 30.0, "oracle": 5.0},
+        step=[1, 0],
+    )
+
+
+SCORES = [scores_of((4.0, 8.0), (1.0, -1.0)), scores_of((10.0, 14.0), (2.0, 2.0))]
+VIDEOS = [("a", "b"), ("c", "d")]
+CLASSES = [("cello", "flute"), ("tuba", "erhu")]
+
+
+def test_means_by_hand():
+    out = results(SCORES, VIDEOS, CLASSES)
+    # A mixture is the mean of its sources: 6 and 12. SIR and SAR lie one and two above in these numbers.
+    assert [out[ratio]["mean"] for ratio in RATIOS] == pytest.approx([9.0, 10.0, 11.0])
+    assert out["nsdr"]["mean"] == pytest.approx(((6 - 0) + (12 - 2)) / 2)
+    assert out["nsdr"]["count"] == 2
+    assert out["mixture"]["sdr"]["mean"] == pytest.approx(1.0)
+    assert "nsdr" not in out["mixture"]
+    assert out["oracle"]["nsdr"]["mean"] == pytest.approx(19.0)
+    assert out["swapped"]["nsdr"]["mean"] == pytest.approx(-3.0)
+    assert (out["amid"]["mean"], out["mixture"]["amid"]["mean"], out["oracle"]["amid"]["mean"]) == (10, 30, 5)
+    assert "amid" not in out["swapped"]
+    low, high = out["sdr"]["ci95"]
+    assert 6 <= low < high <= 12
+
+
+def test_each_mixture_is_listed():
+    out = results(SCORES, VIDEOS, CLASSES)
+    assert out["mixtures"][0] == {
+        "index": 0,
+        "video_ids": ["a", "b"],
+        "classes": ["cello", "flute"],
+        "sdr": [4.0, 8.0],
+        "sir": [5.0, 9.0],
+        "sar": [6.0, 10.0],
+        "nsdr": [3.0, 9.0],
+        "mixture_sdr": [1.0, -1.0],
+        "swapped_nsdr": [-2.0, -2.0],
+        "amid": 10.0,
+        "step": [1, 0],
+    }
+
+
+def test_a_mixture_with_a_silent_estimate_is_left_out_and_counted():
+    spoiled = scores_of((np.nan, 30.0), reason=("silent estimate", ""))
+    out = results([*SCORES, spoiled], [*VIDEOS, ("e", "f")], [*CLASSES, ("x", "y")])
+    assert out["left_out"] == {"silent estimate": 1}
+    assert (out["sdr"]["count"], out["sdr"]["mean"]) == (2, pytest.approx(9.0))
+    assert out["mixture"]["sdr"]["count"] == 3
+    assert out["mixtures"][2]["sdr"] == [None, 30.0]
+    assert json.loads(json.dumps(out, allow_nan=False)) == out
+
+
+def test_nothing_valid_is_no_number():
+    out = results([scores_of((np.nan, np.nan), reason=("silent estimate",) * 2)], VIDEOS[:1], CLASSES[:1])
+    assert (out["nsdr"]["mean"], out["nsdr"]["count"]) == (None, 0)
+    assert "0 mixtures; left out: 1 silent estimate" in table(out)
+
+
+def test_definitions_go_with_the_numbers():
+    out = results(SCORES, VIDEOS, CLASSES)
+    assert {"NSDR", "average", "mixture", "oracle", "swapped", "BSS Eval", "AMID"} <= set(out["definitions"])
+    assert all(out["definitions"].values())
+
+
+def test_table_has_a_row_a_variant_and_the_count():
+    lines = table(results(SCORES, VIDEOS, CLASSES)).splitlines()
+    assert [line.split("  ")[0] for line in lines[1:5]] == [
+        "M-Net",
+        "mixture",
+        "oracle masks",
+        "pictures swapped",
+    ]
+    assert lines[0].split() == ["NSDR", "SIR", "SAR", "SDR", "AMID"]
+    assert lines[1].split()[1] == "8.00"
+    assert lines[2].split()[1] == "-"  # no improvement of the mixture over itself
+    assert lines[5].startswith("2 mixtures; left out: none.")
+    assert len({len(line) for line in lines[:5]}) == 1
+
+
+def separated_mixture(index):
+    """Two white noises; the estimate has a tenth of noise in it, the swapped one is the wrong way round."""
+    rng = np.random.default_rng(index)
+    truth = rng.standard_normal((2, SAMPLES)).astype(np.float32)
+    magnitude = rng.uniform(size=(2, 16, 16)).astype(np.float32)
+    zeros = np.zeros((2, 8, 16), np.float32)
+    return SeparatedMixture(
+        index=index,
+        mixture=truth.sum(0),
+        truth=truth,
+        separated=truth + 0.1 * rng.standard_normal(truth.shape).astype(np.float32),
+        oracle=truth + 0.01 * rng.standard_normal(truth.shape).astype(np.float32),
+        swapped=truth[::-1] + 0.1 * rng.standard_normal(truth.shape).astype(np.float32),
+        mixture_magnitude=magnitude.sum(0),
+        true_magnitude=magnitude,
+        separated_magnitude=magnitude,
+        oracle_magnitude=magnitude,
+        mask=zeros,
+        before=zeros,
+        true_mask=zeros,
+        step=np.array([index % 2, 1 - index % 2]),
+        frames=np.zeros((2, 4, 4, 3), np.uint8),
+    )
+
+
+def test_scores_of_constructed_separations():
+    done = []
+    out = score(map(separated_mixture, range(2)), workers=1, bss="mir_eval", progress=done.append)
+    assert done == [1, 2]
+    assert [s.step for s in out] == [[0, 1], [1, 0]]
+    for s in out:
+        # A tenth of noise is 20 dB, a hundredth 40; filters of 512 taps on 2,000 samples fit some of it.
+        assert np.all(s.ratios["separated"]["sdr"] > 19) and np.all(s.ratios["separated"]["sdr"] < 24)
+        assert np.all(s.ratios["oracle"]["sdr"] > 39)
+        assert np.all(np.abs(s.ratios["mixture"]["sdr"]) < 4)
+        assert np.all(s.ratios["swapped"]["sdr"] < 0)
+        assert s.reasons["separated"] == ("", "")
+        assert set(s.amid) == {"separated", "mixture", "oracle"}
+        assert s.amid["separated"] == s.amid["oracle"] < s.amid["mixture"]

@@ -1,0 +1,297 @@
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import librosa
+import numpy as np
+import optax
+import pytest
+
+from data_pipeline.spec import AudioSpec
+from mpnet_jax import train_step
+from mpnet_jax.models.batch_norm import BatchNorm
+from mpnet_jax.models.mpnet import MPNet
+from mpnet_jax.parallel import DEVICE_AXIS, parallel_step, replicate, shard, unreplicate
+from mpnet_jax.spectrogram.frequency import unwarp_matrix, warp_matrix
+from mpnet_jax.train_state import TrainState, create_train_state
+from mpnet_jax.train_step import (
+    make_separate_step,
+    make_train_step,
+    merge_statistics,
+    statistics_for_steps,
+    to_rows,
+)
+from tests.random_variables import random_variables
+
+SIZES = {
+    "visual_channels": 2,
+    "unet_depth": 2,
+    "unet_features": 2,
+    "resnet_features": 1,
+    "resnet_dilated": True,
+}
+AUDIO = AudioSpec(rate_hz=100, clip_samples=60, fft_samples=32, hop_samples=8)
+ROWS, SOURCES, BATCH, SIDE = 8, 2, 4, 16
+FRAMES_SHAPE = (BATCH, SOURCES, 1, SIDE, SIDE, 3)
+WARP, UNWARP = warp_matrix(ROWS, AUDIO.freq_bins), unwarp_matrix(AUDIO.freq_bins, ROWS)
+RATE = 0.05
+STEPS = 8
+
+
+def random_variables_of_sets(sets):
+    frames, mixture = jnp.zeros(FRAMES_SHAPE, jnp.uint8), jnp.ones((BATCH, ROWS, AUDIO.time_frames))
+    variables = random_variables(MPNet(**SIZES), frames, mixture)
+    statistics = variables["batch_stats"]
+    statistics["minus_net"] = jax.tree.map(lambda x: np.stack([x] * sets), statistics["minus_net"])
+    return variables
+
+
+def state_of(variables, optimiser):
+    return TrainState(
+        jnp.zeros((), jnp.int32),
+        variables["params"],
+        variables["batch_stats"],
+        optimiser.init(variables["params"]),
+    )
+
+
+def random_batch(seed=0):
+    rng = np.random.default_rng(seed)
+    waves = rng.standard_normal((BATCH, SOURCES, AUDIO.clip_samples)) * rng.uniform(
+        0.2, 2, (BATCH, SOURCES, 1)
+    )
+    spectra = librosa.stft(
+        waves,
+        n_fft=AUDIO.fft_samples,
+        hop_length=AUDIO.hop_samples,
+        window="hann",
+        center=True,
+        pad_mode="reflect",
+    )
+    mixture = spectra.sum(1)
+    return {
+        "mixture_magnitude": np.abs(mixture),
+        "mixture_phase": np.angle(mixture),
+        "source_magnitude": np.abs(spectra),
+        "frames": rng.integers(0, 256, FRAMES_SHAPE, dtype=np.uint8),
+    }
+
+
+def train_step_of(*, predicted_order=False):
+    return make_train_step(
+        MPNet(**SIZES, train=True, axis_name=DEVICE_AXIS),
+        optax.sgd(RATE),
+        warp=WARP,
+        remaining_weight=0.1,
+        predicted_order=predicted_order,
+        unroll=True,
+    )
+
+
+class ShortFrameNet(nn.Module):
+    """In the place of the ResNet, whose gradient takes half a minute to compile."""
+
+    out_channels: int
+    features: int
+    dilated: bool
+    train: bool
+    axis_name: str | None
+    statistics_decay: float
+
+    @nn.compact
+    def __call__(self, pictures):
+        x = nn.Conv(4, (4, 4), strides=4, use_bias=False)(pictures)
+        x = BatchNorm(self.train, self.axis_name, decay=self.statistics_decay)(x)
+        return nn.Conv(self.out_channels, (3, 3), padding=1)(x)
+
+
+@pytest.fixture(scope="module", params=["short frame net", pytest.param("ResNet", marks=pytest.mark.slow)])
+def runs(request):
+    """One step on one device, and several on two, of one batch in float64: (states, metrics) of each."""
+    assert jax.device_count() == 2
+    with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
+        if request.param != "ResNet":
+            patch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
+        # In float32 gradients of the recursion differ by up to 5e-3 by rounding alone.
+        variables = jax.tree.map(lambda x: x.astype(np.float64), random_variables_of_sets(SOURCES))
+        start, batch = state_of(variables, optax.sgd(RATE)), random_batch()
+        step = jax.pmap(train_step_of(), axis_name=DEVICE_AXIS, devices=jax.devices()[:1])
+        whole = jax.tree.map(lambda x: jnp.asarray(x)[None], (start, batch))
+        state, metrics = step(*whole)
+        one = [unreplicate(whole[0]), unreplicate(state)], [unreplicate(metrics)]
+        two = one[0][:1], []
+        state, step = replicate(start), parallel_step(train_step_of())
+        for _ in range(STEPS):
+            state, metrics = step(state, shard(batch))
+            two[0].append(unreplicate(state))
+            two[1].append(unreplicate(metrics))
+    return one, two
+
+
+def assert_close(one, other, atol):
+    for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, atol=atol, rtol=1e-7, err_msg=jax.tree_util.keystr(path))
+
+
+def test_two_devices_equal_one_with_the_whole_batch(runs):
+    (one, one_metrics), (two, two_metrics) = runs
+    assert_close(one_metrics[0], two_metrics[0], 1e-10)
+    # Plain gradient descent: what the parameters moved is the gradient.
+    gradients = [jax.tree.map(lambda a, b: (a - b) / RATE, s[0].params, s[1].params) for s in (one, two)]
+    assert max(np.abs(g).max() for g in jax.tree.leaves(gradients[0])) > 1e-3
+    assert_close(*gradients, 1e-9)
+    assert_close(one[1].batch_stats, two[1].batch_stats, 1e-10)
+
+
+def test_the_loss_of_one_batch_falls(runs):
+    _, (states, metrics) = runs
+    losses = [float(m["loss"]) for m in metrics]
+    assert losses[-1] < 0.9 * losses[0]
+    assert int(states[-1].step) == STEPS
+
+
+def test_metrics_are_finite_and_add_up(runs):
+    for metrics in runs[1][1]:
+        assert set(metrics) == {"loss", "loss_mask", "loss_remaining", "gradient_norm"}
+        assert all(np.isfinite(value) and value > 0 for value in metrics.values())
+        assert float(metrics["loss"]) == pytest.approx(metrics["loss_mask"] + 0.1 * metrics["loss_remaining"])
+
+
+def test_every_parameter_learns(runs):
+    _, (states, _) = runs
+    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), states[0].params, states[-1].params)
+    assert min(jax.tree.leaves(moved)) > 0
+
+
+def test_each_step_of_the_recursion_keeps_statistics_of_its_own(runs):
+    _, (states, _) = runs
+    before, after = (states[i].batch_stats["minus_net"]["norm_in"]["mean"] for i in (0, 1))
+    assert before.shape == after.shape == (SOURCES, 1)
+    assert before[0] == before[1] and abs(after[0] - after[1]) > 1e-3
+    # The second step hears less: its logarithms are lower.
+    assert after[1] < after[0]
+
+
+@pytest.mark.parametrize("predicted", [False, True])
+def test_order_of_training(monkeypatch, predicted):
+    orders = []
+
+    def spy(*args, order=None, **options):
+        orders.append(order)
+        return minus_plus(*args, order=order, **options)
+
+    minus_plus = train_step.minus_plus
+    monkeypatch.setattr(train_step, "minus_plus", spy)
+    state = state_of(random_variables_of_sets(SOURCES), optax.sgd(RATE))
+    new_state, _ = jax.eval_shape(
+        jax.vmap(train_step_of(predicted_order=predicted), in_axes=(None, 0), axis_name=DEVICE_AXIS),
+        state,
+        shard(random_batch()),
+    )
+    assert [order is None for order in orders] == [predicted]
+    assert jax.tree.map(lambda x: x.shape[1:], new_state) == jax.tree.map(jnp.shape, state)
+
+
+def test_initial_state_has_a_set_of_statistics_a_step():
+    create = functools.partial(
+        create_train_state,
+        model=MPNet(**SIZES),
+        optimiser=optax.adam(1e-3),
+        frames_shape=FRAMES_SHAPE,
+        spectrogram_shape=(BATCH, ROWS, AUDIO.time_frames),
+        statistics_sets=3,
+    )
+    state = jax.eval_shape(create, jax.random.key(0))
+    reference = random_variables_of_sets(3)
+    assert jax.tree.map(jnp.shape, state.params) == jax.tree.map(jnp.shape, reference["params"])
+    assert jax.tree.map(jnp.shape, state.batch_stats) == jax.tree.map(jnp.shape, reference["batch_stats"])
+    assert state.step.dtype == jnp.int32
+    assert set(state.variables) == {"params", "batch_stats"}
+
+
+def test_steps_beyond_the_last_set_use_the_last():
+    sets = {"mean": jnp.array([[1.0], [2.0]])}
+    np.testing.assert_array_equal(statistics_for_steps(sets, 4)["mean"], [[1.0], [2.0], [2.0], [2.0]])
+    np.testing.assert_array_equal(statistics_for_steps(sets, 1)["mean"], [[1.0]])
+
+
+def test_statistics_of_the_steps_are_merged():
+    steps = {"mean": jnp.array([[1.0], [5.0]])}
+    np.testing.assert_array_equal(merge_statistics(steps, 2)["mean"], [[1.0], [5.0]])
+    np.testing.assert_array_equal(merge_statistics(steps, 1)["mean"], [[3.0]])
+
+
+def test_rows_are_a_matrix_product_over_frequency():
+    magnitude = jnp.asarray(random_batch()["source_magnitude"], jnp.float32)
+    expected = np.einsum("rf,bsft->bsrt", WARP, magnitude)
+    np.testing.assert_allclose(to_rows(WARP, magnitude), expected, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    run = jax.jit(make_separate_step(MPNet(**SIZES), warp=WARP, unwarp=UNWARP, audio=AUDIO))
+    variables = random_variables_of_sets(SOURCES)
+
+    def evaluate(batch):
+        batch = {name: x if x.dtype == np.uint8 else x.astype(np.float32) for name, x in batch.items()}
+        return jax.tree.map(np.asarray, run(variables, batch))
+
+    return evaluate
+
+
+def test_evaluation_writes_out_thresholded_masks_on_what_remained(evaluation):
+    batch = random_batch()
+    out = evaluation(batch)
+    linear = batch["mixture_magnitude"][:, None]
+    mixture = np.einsum("rf,bft->brt", WARP, batch["mixture_magnitude"])[:, None]
+    assert np.array_equal(np.sort(out["step"], axis=1), [[0, 1]] * BATCH)
+    first = out["step"] == 0
+    np.testing.assert_allclose(
+        out["before"][first], np.broadcast_to(mixture, out["before"].shape)[first], rtol=1e-4, atol=1e-5
+    )
+    left = (out["before"] - out["mask"] * out["before"])[first]
+    np.testing.assert_allclose(out["before"][~first], left, rtol=1e-4, atol=1e-5)
+    share = np.einsum("fr,bsrt->bsft", UNWARP, np.minimum(out["before"] / mixture, 1))
+    mask = np.einsum("fr,bsrt->bsft", UNWARP, out["mask"])
+    clear = np.abs(mask - 0.5) > 1e-4  # rounding decides the others
+    np.testing.assert_allclose(
+        out["magnitude"][clear], ((mask > 0.5) * share * linear)[clear], rtol=1e-3, atol=1e-4
+    )
+
+
+def test_evaluation_compares_with_the_true_masks(evaluation):
+    batch = random_batch()
+    out = evaluation(batch)
+    sources, mixture = (
+        np.einsum("rf,...ft->...rt", WARP, batch[f"{name}_magnitude"]) for name in ("source", "mixture")
+    )
+    true_mask = sources > 0.5 * mixture[:, None]
+    np.testing.assert_array_equal(out["true_mask"], true_mask)
+    linear_mask = np.einsum("fr,bsrt->bsft", UNWARP, true_mask.astype(np.float32)) > 0.5
+    np.testing.assert_allclose(
+        out["oracle_magnitude"], linear_mask * batch["mixture_magnitude"][:, None], rtol=1e-5, atol=1e-5
+    )
+
+
+def test_evaluation_s_waveforms_have_the_mixture_s_phase(evaluation):
+    batch = random_batch()
+    out = evaluation(batch)
+    for magnitude, waveform in (("magnitude", "waveform"), ("oracle_magnitude", "oracle_waveform")):
+        expected = librosa.istft(
+            out[magnitude] * np.exp(1j * batch["mixture_phase"])[:, None],
+            n_fft=AUDIO.fft_samples,
+            hop_length=AUDIO.hop_samples,
+            window="hann",
+            center=True,
+            length=AUDIO.clip_samples,
+        )
+        assert out[waveform].shape == (BATCH, SOURCES, AUDIO.clip_samples)
+        np.testing.assert_allclose(out[waveform], expected, atol=1e-4)
+
+
+def test_a_result_does_not_depend_on_its_batch(evaluation):
+    batch, other = random_batch(0), random_batch(1)
+    mixed = {name: np.concatenate([x[:1], other[name][1:]]) for name, x in batch.items()}
+    for name, value in evaluation(mixed).items():
+        np.testing.assert_allclose(value[:1], evaluation(batch)[name][:1], rtol=1e-5, atol=1e-6, err_msg=name)
