@@ -130,11 +130,13 @@ def test_a_run_goes_on_where_it_stopped_bit_for_bit(store, first_three):
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
-def test_processes_share_the_global_batch(store, first_three, processes):
-    shares = [batches(store, 2, sharding=Sharding(index, processes)) for index in range(processes)]
+def test_processes_share_the_global_batch_of_a_resumed_run(store, first_three, processes):
+    shares = [
+        batches(store, 2, first_step=1, sharding=Sharding(index, processes)) for index in range(processes)
+    ]
     for step in range(2):
         joined = {name: np.concatenate([share[step][name] for share in shares]) for name in TRAINING_KEYS}
-        assert_same(joined, first_three[step])
+        assert_same(joined, first_three[step + 1])
 
 
 def test_slots_are_disjoint_and_complete():
