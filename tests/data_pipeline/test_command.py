@@ -25,7 +25,6 @@ if __name__ == "__main__":
 
 
 def run_program(body, *arguments):
-    # S603: the program is this file's own.
     return subprocess.run(
         [sys.executable, "-c", PROGRAM.format(body=body), *arguments],
         cwd=ROOT,
