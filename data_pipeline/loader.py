@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from data_pipeline.command import InputError
 from data_pipeline.mixing import ClipTable, MixingSpec, SourcePlan, draw_mixture, frame_indices
 from data_pipeline.records import RecordStore
 from data_pipeline.spec import AudioSpec, FrameSpec
@@ -79,10 +80,11 @@ def training_batches(
         return draw_mixture(table, mixing, seed=seed, step=step, slot=slots[place])
 
     numbers = tf.data.Dataset.range(first_step * len(slots), np.iinfo(np.int64).max)
-    examples = _examples(numbers, plan, store, audio=audio, frames=frames, sources=mixing.sources)
+    failures: list[InputError] = []
+    examples = _examples(numbers, plan, store, failures, audio=audio, frames=frames, sources=mixing.sources)
     wanted = ("mixture_magnitude", "source_magnitude", "frames", "valid")
     examples = examples.map(lambda example: {name: example[name] for name in wanted})
-    return _prefetched(examples.batch(len(slots), drop_remainder=True))
+    return _prefetched(examples.batch(len(slots), drop_remainder=True), failures)
 
 
 def evaluation_batches(
@@ -117,24 +119,35 @@ def evaluation_batches(
         return mixtures[min(int(number), len(mixtures) - 1)]
 
     numbers = tf.data.Dataset.from_tensor_slices(order)
-    examples = _examples(numbers, plan, store, audio=audio, frames=frames, sources=len(mixtures[0]))
+    failures: list[InputError] = []
+    examples = _examples(numbers, plan, store, failures, audio=audio, frames=frames, sources=len(mixtures[0]))
     examples = examples.map(lambda example: example | {"valid": example["index"] < len(mixtures)})
-    return _prefetched(examples.batch(len(slots)))
+    return _prefetched(examples.batch(len(slots)), failures)
 
 
 def _examples(
     numbers: tf.data.Dataset,
     plan: Callable[[int], Sequence[SourcePlan]],
     store: RecordStore,
+    failures: list[InputError],
     *,
     audio: AudioSpec,
     frames: FrameSpec,
     sources: int,
 ) -> tf.data.Dataset:
-    """Turns mixture numbers into unbatched examples: the reading in Python, all else in TensorFlow's own threads."""
+    """Turns mixture numbers into unbatched examples: the reading in Python, all else in TensorFlow's own threads.
+
+    TensorFlow passes on only the text of an exception; what could not be read is noted in `failures`.
+    """
 
     def read(number: np.ndarray) -> tuple[np.ndarray, ...]:
-        plans = plan(number)
+        try:
+            return read_plans(plan(number))
+        except InputError as error:
+            failures.append(error)
+            raise
+
+    def read_plans(plans: Sequence[SourcePlan]) -> tuple[np.ndarray, ...]:
         clips = [store.clips[p.clip] for p in plans]
         return (
             np.array([store.read(p.clip) for p in plans], dtype=object),
@@ -168,9 +181,7 @@ def _window(samples: tf.Tensor, start: tf.Tensor, gain: tf.Tensor, audio: AudioS
     return tf.ensure_shape(window, (audio.clip_samples,))
 
 
-def _pictures(
-    encoded: tf.Tensor, indices: tf.Tensor, crop: tf.Tensor, flip: tf.Tensor, frames: FrameSpec
-) -> tf.Tensor:
+def _pictures(encoded: tf.Tensor, indices: tf.Tensor, crop: tf.Tensor, flip: tf.Tensor, frames: FrameSpec) -> tf.Tensor:
     """Decodes only the pictures that are used, cuts one square out of all of them, mirrors them together."""
     side = frames.crop_px
     cut = []
@@ -198,8 +209,13 @@ def _mix(waveforms: tf.Tensor, frames: tf.Tensor, number: tf.Tensor, audio: Audi
     }
 
 
-def _prefetched(batches: tf.data.Dataset) -> Iterator[Batch]:
+def _prefetched(batches: tf.data.Dataset, failures: list[InputError]) -> Iterator[Batch]:
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = True
-    return iter(batches.with_options(options).prefetch(PREFETCH_BATCHES).as_numpy_iterator())
+    try:
+        yield from batches.with_options(options).prefetch(PREFETCH_BATCHES).as_numpy_iterator()
+    except tf.errors.OpError:
+        if failures:
+            raise failures[0] from None
+        raise

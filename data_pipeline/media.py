@@ -32,9 +32,7 @@ _GAP_SECONDS = 0.05
 # Timestamps are fractions; as floating-point numbers equal ones may differ in the last digit.
 _SAME_TIME_SECONDS = 1e-6
 # Before version 19 a title in an unknown encoding would refuse the whole file.
-_OPEN_OPTIONS: dict[str, Any] = (
-    {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
-)
+_OPEN_OPTIONS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
 # Formats that list every packet, and so know how long each stream is; the library guesses for the others.
 _LISTS_PACKETS = {"mov", "mp4", "avi"}
 _FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63, "f4": 1.0, "f8": 1.0}
@@ -126,17 +124,13 @@ def read_audio(path: Path, rate_hz: int) -> np.ndarray:
             blocks.append(resampler.resample_chunk(block))
             seconds += len(block) / rate_in
         if resampler is None:
-            raise MediaError(
-                "cannot be decoded", f"{path} has a sound stream that cannot be decoded; re-encode it"
-            )
+            raise MediaError("cannot be decoded", f"{path} has a sound stream that cannot be decoded; re-encode it")
         blocks.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
         _require_complete(path, container, stream, seconds)
     return np.concatenate(blocks)
 
 
-def read_frames(
-    path: Path, times_s: Sequence[float] | np.ndarray, short_side_px: int
-) -> Iterator[np.ndarray]:
+def read_frames(path: Path, times_s: Sequence[float] | np.ndarray, short_side_px: int) -> Iterator[np.ndarray]:
     """Decodes the pictures shown at given times, one after another.
 
     Args:
@@ -164,9 +158,7 @@ def read_frames(
         stream.codec_context.thread_count = 1
         scaler, shown, picture, seconds, position = _Scaler(short_side_px, stream), None, None, 0.0, 0
         for start_s, end_s, frame in _timed_frames(container, stream):
-            while (
-                shown is not None and position < len(times) and times[position] < start_s - _SAME_TIME_SECONDS
-            ):
+            while shown is not None and position < len(times) and times[position] < start_s - _SAME_TIME_SECONDS:
                 picture = scaler(shown) if picture is None else picture
                 yield picture
                 position += 1
@@ -260,9 +252,7 @@ def _mono(frame: AudioFrame) -> np.ndarray:
     return np.nan_to_num(mono, posinf=1.0, neginf=-1.0).astype(np.float32)
 
 
-def _timed_frames(
-    container: InputContainer, stream: VideoStream
-) -> Iterator[tuple[float, float, VideoFrame]]:
+def _timed_frames(container: InputContainer, stream: VideoStream) -> Iterator[tuple[float, float, VideoFrame]]:
     """(start_s, end_s, frame) in the order of presentation, seconds from the container's start."""
     origin = _origin_s(container)
     usual = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
@@ -316,9 +306,7 @@ class _Scaler:
     def __call__(self, frame: VideoFrame) -> np.ndarray:
         shown_width = frame.width * self._pixel_aspect
         scale = self._short_side_px / min(shown_width, frame.height)
-        width, height = (
-            max(self._short_side_px, round(side * scale)) for side in (shown_width, frame.height)
-        )
+        width, height = (max(self._short_side_px, round(side * scale)) for side in (shown_width, frame.height))
         method = "AREA" if scale < 1 else "BICUBIC"
         scaled = self._reformatter.reformat(frame, width, height, format="rgb24", interpolation=method)
         return _upright(scaled.to_ndarray(), _display_matrix(frame))

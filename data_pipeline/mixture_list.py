@@ -44,9 +44,7 @@ class MixtureListSpec:
     seed: int
 
 
-def load_or_draw(
-    path: Path, store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec
-) -> list[list[SourcePlan]]:
+def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[list[SourcePlan]]:
     """The list saved at `path`, or a new one, which is saved there.
 
     Args:
@@ -94,9 +92,7 @@ def _load(path: Path, store: "RecordStore", drawn_from: dict[str, Any]) -> list[
             for mixture in saved["mixtures"]
         ]
     except (json.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path} is no list of mixtures ({error}); delete it, and it is drawn again"
-        ) from None
+        raise InputError(f"{path} is no list of mixtures ({error}); delete it, and it is drawn again") from None
     for field, value in drawn_from.items():
         if recorded.get(field) != value:
             raise InputError(
@@ -155,10 +151,7 @@ def draw(store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[
         levels = np.append(0.0, rng.uniform(-1.0, 1.0, spec.sources - 1) * spec.level_difference_db)
         levels += spec.level_dbfs - levels.mean()
         mixtures.append(
-            [
-                _draw_source(store, table, video, rng, spec, level)
-                for video, level in zip(videos, levels, strict=True)
-            ]
+            [_draw_source(store, table, video, rng, spec, level) for video, level in zip(videos, levels, strict=True)]
         )
     return mixtures
 

@@ -123,9 +123,7 @@ def prepare(options: Options) -> None:
 
 def _fingerprint(videos: Sequence[Video]) -> str:
     """Tells one set of videos from another: ids, classes and sizes, but not times, which copying changes."""
-    rows = [
-        [video.id, video.label, video.path.stat().st_size if video.path.exists() else 0] for video in videos
-    ]
+    rows = [[video.id, video.label, video.path.stat().st_size if video.path.exists() else 0] for video in videos]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
@@ -138,11 +136,7 @@ def _require_same(options: Options, recorded: dict[str, Any]) -> None:
         raise InputError(f"{options.set_dir} is there and does not say how it was made; {way_out}") from None
     for key, value in recorded.items():
         if there.get(key) != value:
-            how = (
-                "from other videos"
-                if key == "videos_fingerprint"
-                else f"with {key}={there.get(key)}, not {value}"
-            )
+            how = "from other videos" if key == "videos_fingerprint" else f"with {key}={there.get(key)}, not {value}"
             raise InputError(f"{options.set_dir} is there already and was made {how}; {way_out}")
 
 
@@ -155,9 +149,7 @@ def _staging_folder(options: Options) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(
-                f"another run prepares {options.set_dir}; wait for it or choose another --name"
-            ) from None
+            raise InputError(f"another run prepares {options.set_dir}; wait for it or choose another --name") from None
         note = stage / "parameters.txt"
         wanted = json.dumps(options.parameters)
         if note.exists() and note.read_text() != wanted:
@@ -257,9 +249,7 @@ def _define_flags() -> None:
     """Defines the flags when this is the program; others that import this module have their own."""
     defaults = CutSpec()
     flags.DEFINE_enum("source", "folder", sorted(SOURCES), "Kind of source.")
-    flags.DEFINE_string(
-        "videos", None, "Folder of videos; the first-level sub-folder names the class.", required=True
-    )
+    flags.DEFINE_string("videos", None, "Folder of videos; the first-level sub-folder names the class.", required=True)
     flags.DEFINE_string("data_dir", "data", "Folder of data sets.")
     flags.DEFINE_string("name", None, "Name of the new data set.", required=True)
     flags.DEFINE_integer("rate_hz", defaults.rate_hz, "Samples a second of the stored sound.")

@@ -92,9 +92,7 @@ def _shard_sizes(paths: list[Path]) -> list[list[Any]]:
 
 def write_index(folder: Path, split: str, paths: list[Path], clips: tuple[Clip, ...]) -> None:
     """Writes the index of a split beside its shards, with their sizes to see when they change."""
-    columns = {
-        field.name: [getattr(clip, field.name) for clip in clips] for field in dataclasses.fields(Clip)
-    }
+    columns = {field.name: [getattr(clip, field.name) for clip in clips] for field in dataclasses.fields(Clip)}
     beside = folder / f".index-{split}.{os.getpid()}.tmp"
     beside.write_text(json.dumps({"format": _INDEX_FORMAT, "shards": _shard_sizes(paths), "clips": columns}))
     os.replace(beside, _index_path(folder, split))

@@ -59,9 +59,7 @@ class RecordStore:
         builder = _tfds_builder(folder)
         _recorded_spec(folder, builder.info.metadata)  # before a scan that expects the features of such a set
         if split not in builder.info.splits:
-            raise InputError(
-                f"{folder} has no split {split!r}; it has {', '.join(sorted(builder.info.splits))}"
-            )
+            raise InputError(f"{folder} has no split {split!r}; it has {', '.join(sorted(builder.info.splits))}")
         paths = [Path(path) for path in builder.info.splits[split].filepaths]
         if gone := [path for path in paths if not path.exists()]:
             raise InputError(f"{gone[0]} is gone; prepare the data set again")

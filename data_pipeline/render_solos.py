@@ -77,9 +77,7 @@ def render(solos: SoloSet, *, workers: int) -> str:
 def main() -> None:
     """Reads the flags and renders."""
     values = flags.FLAGS
-    renderer = synthesise.choose_renderer(
-        values.renderer, pathlib.Path(values.soundfont) if values.soundfont else None
-    )
+    renderer = synthesise.choose_renderer(values.renderer, pathlib.Path(values.soundfont) if values.soundfont else None)
     if renderer.name == "additive":
         logging.warning(
             "sounds come from the additive fallback (%s), less like the instruments than a soundfont",
@@ -98,9 +96,7 @@ def main() -> None:
 
 def define_flags() -> None:
     """Defines the command's flags: not on import, so that worker processes do not define them again."""
-    flags.DEFINE_string(
-        "out", None, "Folder to render into; made when missing, continued when begun.", required=True
-    )
+    flags.DEFINE_string("out", None, "Folder to render into; made when missing, continued when begun.", required=True)
     flags.DEFINE_integer("solos_per_instrument", 16, "Solos of each of the eleven instruments.")
     flags.DEFINE_float("seconds", 24.0, "Length of a solo in seconds.")
     flags.DEFINE_integer("seed", 0, "Seed of melodies, sounds and pictures.")

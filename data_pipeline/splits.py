@@ -36,9 +36,7 @@ def assign_splits(video_ids: Sequence[str], labels: Mapping[str, str]) -> dict[s
     splits: dict[str, str] = {}
     for members in by_class.values():
         ordered = sorted(members, key=_hash_of)
-        names = [
-            name for name, count in zip(SPLITS, split_sizes(len(ordered)), strict=True) for _ in range(count)
-        ]
+        names = [name for name, count in zip(SPLITS, split_sizes(len(ordered)), strict=True) for _ in range(count)]
         splits.update(zip(ordered, names, strict=True))
     if len(splits) != len(video_ids):
         repeated = next(video_id for video_id in splits if list(video_ids).count(video_id) > 1)

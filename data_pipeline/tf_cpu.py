@@ -9,7 +9,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # the native log prints start-up notes otherwise
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # no TensorFlow network runs here, and it prints a note
 
-import tensorflow as tf  # noqa: E402
+import tensorflow as tf
 
 tf.config.set_visible_devices([], "GPU")
 

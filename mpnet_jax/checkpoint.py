@@ -114,7 +114,10 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
 
 def _refuse_other_model(saved: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
     for name, shape in wanted.items():
-        if name.startswith(("['params']", "['batch_stats']")) and saved.get(name, shape if not saved else None) != shape:
+        if (
+            name.startswith(("['params']", "['batch_stats']"))
+            and saved.get(name, shape if not saved else None) != shape
+        ):
             raise InputError(
                 f"checkpoint {folder} is of another model: {name} has shape {saved.get(name)} there and {shape} "
                 "by the config; use the config that it was trained with"

@@ -76,19 +76,7 @@ def check(config: ml_collections.ConfigDict) -> None:
     Raises:
         InputError: the first field that is wrong, its value, the rule and the way out.
     """
-    flat = flatten(config)
-    for field, allowed in CHOICES.items():
-        if flat[field] not in allowed:
-            raise InputError(f"config.{field}={flat[field]!r} is unknown; use one of {', '.join(allowed)}")
-    for field in _AT_LEAST_ONE:
-        if flat[field] < 1:
-            raise InputError(f"config.{field}={flat[field]} must be at least 1")
-    for field in _UNIT_INTERVAL:
-        if not 0 <= flat[field] <= 1:
-            raise InputError(f"config.{field}={flat[field]} must lie between 0 and 1")
-    for field in _NOT_NEGATIVE:
-        if flat[field] < 0:
-            raise InputError(f"config.{field}={flat[field]} must not be negative")
+    _check_fields(flatten(config))
     if config.mixing.gain_high < config.mixing.gain_low:
         raise InputError(
             f"config.mixing.gain_high={config.mixing.gain_high} must be at least gain_low={config.mixing.gain_low}"
@@ -98,19 +86,43 @@ def check(config: ml_collections.ConfigDict) -> None:
             f"config.frames.crop_px={config.frames.crop_px} must be at most config.data.frame_px="
             f"{config.data.frame_px}, the stored pictures' shorter side"
         )
+    _check_spectrogram(config)
+
+
+def _check_fields(flat: dict[str, Any]) -> None:
+    """Looks at each field by itself."""
+    for field, allowed in CHOICES.items():
+        if flat[field] not in allowed:
+            raise InputError(f"config.{field}={flat[field]!r} is unknown; use one of {', '.join(allowed)}")
+    for fields, fits, rule in (
+        (_AT_LEAST_ONE, lambda value: value >= 1, "be at least 1"),
+        (_UNIT_INTERVAL, lambda value: 0 <= value <= 1, "lie between 0 and 1"),
+        (_NOT_NEGATIVE, lambda value: value >= 0, "not be negative"),
+    ):
+        for field in fields:
+            if not fits(flat[field]):
+                raise InputError(f"config.{field}={flat[field]} must {rule}")
+
+
+def _check_spectrogram(config: ml_collections.ConfigDict) -> None:
+    """Both sides of the spectrogram must survive the U-Net's halvings."""
     try:
         audio = audio_spec(config)
     except ValueError as error:
         raise InputError(f"config.audio: {error}") from None
     step = 2**config.model.unet_depth
-    for field, side in (("audio.frequency_rows", config.audio.frequency_rows), ("time columns", audio.time_frames)):
-        if side % step or side < step:
-            raise InputError(
-                f"config.{field}={side} must divide by 2**unet_depth={step}; with hop_samples={audio.hop_samples} "
-                f"choose clip_samples={(max(step, audio.time_frames // step * step) - 1) * audio.hop_samples}"
-                if field == "time columns"
-                else f"config.{field}={side} must divide by 2**unet_depth={step}; try {max(step, side // step * step)}"
-            )
+
+    def nearest(side: int) -> int:
+        return max(step, side // step * step)
+
+    rows, columns = config.audio.frequency_rows, audio.time_frames
+    if rows % step:
+        raise InputError(f"config.audio.frequency_rows={rows} must divide by 2**unet_depth={step}; try {nearest(rows)}")
+    if columns % step:
+        raise InputError(
+            f"config.audio.clip_samples={audio.clip_samples} gives {columns} columns, which must divide by "
+            f"2**unet_depth={step}; try clip_samples={(nearest(columns) - 1) * audio.hop_samples}"
+        )
 
 
 def flatten(config: ml_collections.ConfigDict) -> dict[str, Any]:

@@ -5,7 +5,6 @@ and prints a table.
 """
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from ml_collections import config_flags
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
+from mpnet_jax.run_facts import run_facts, usable_cores
 from mpnet_jax.run_log import LOSSES, TIME, VALIDATION, read_lines
 
 SPLITS = ("train", "validation", "test")
@@ -32,7 +32,7 @@ def main() -> None:
     recorded = config_module.read_recorded(workdir)
     if recorded is None:
         raise InputError(
-            f"--workdir={workdir} holds no run; train one with python -m mpnet_jax.train --workdir={workdir} --config=..."
+            f"--workdir={workdir} holds no run; train one: python -m mpnet_jax.train --workdir={workdir} --config=..."
         )
     config_module.refuse_other(recorded, config, workdir)
     evaluate(config, workdir, split=flags.FLAGS.split, checkpoint=flags.FLAGS.checkpoint)
@@ -60,7 +60,6 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Path, *, split: str, ch
     from mpnet_jax import compilation_cache, from_config, parallel, scores
     from mpnet_jax.checkpoint import Checkpoints
     from mpnet_jax.report.page import write_report
-    from mpnet_jax.run_facts import run_facts
 
     compilation_cache.enable()
     parallel.check_batch(config.evaluation.batch_size, field="evaluation.batch_size")
@@ -73,7 +72,7 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Path, *, split: str, ch
     separate = _Separator(config, store, state)
     with tqdm.tqdm(total=len(mixtures), unit="mixture", mininterval=1 if sys.stderr.isatty() else 15) as bar:
         scored = scores.score(
-            separate(mixtures), workers=_cores(), bss=config.evaluation.bss, progress=lambda _: bar.update()
+            separate(mixtures), workers=usable_cores(), bss=config.evaluation.bss, progress=lambda _: bar.update()
         )
     video_ids = [[store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
     classes = [[store.classes[store.clips[plan.clip].label] for plan in mixture] for mixture in mixtures]
@@ -90,7 +89,7 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Path, *, split: str, ch
     }
     out["history"] = {
         "loss": [[line["step"], line["loss"]] for line in read_lines(workdir / LOSSES)],
-        "nsdr": [[line["step"], line["si_sdr_improvement"]] for line in read_lines(workdir / VALIDATION)],
+        "si_sdr_improvement": [[line["step"], line["si_sdr_improvement"]] for line in read_lines(workdir / VALIDATION)],
     }
     folder = workdir if split == "test" else workdir / split
     folder.mkdir(exist_ok=True)
@@ -141,7 +140,9 @@ def _examples(config: ml_collections.ConfigDict, separate: _Separator, mixtures:
     nsdr = np.array([np.mean([np.nan if v is None else v for v in row["nsdr"]]) for row in rows_of])
     chosen = choose_examples(nsdr, config.evaluation.examples)
     examples = []
-    for (index, rank), mixture in zip(chosen, separate([mixtures[i] for i, _ in chosen]), strict=True) if chosen else ():
+    for (index, rank), mixture in (
+        zip(chosen, separate([mixtures[i] for i, _ in chosen]), strict=True) if chosen else ()
+    ):
         row = rows_of[index]
         examples.append(
             ReportExample(
@@ -171,10 +172,6 @@ def _examples(config: ml_collections.ConfigDict, separate: _Separator, mixtures:
 def _training_minutes(workdir: Path) -> float | None:
     path = workdir / TIME
     return round(json.loads(path.read_text())["seconds"] / 60, 1) if path.is_file() else None
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 if __name__ == "__main__":

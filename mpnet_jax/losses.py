@@ -12,17 +12,13 @@ def magnitude_weight(mixture: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.clip(jnp.log1p(mixture), 1e-3, 10.0)
 
 
-def binary_cross_entropy(
-    logits: Float[Array, "*shape"], targets: Float[Array, "*shape"]
-) -> Float[Array, "*shape"]:
+def binary_cross_entropy(logits: Float[Array, "*shape"], targets: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Cross entropy of sigmoid(logits) against targets in [0, 1], in nats."""
     # The usual max(x, 0) + log1p(exp(-|x|)) has a wrong derivative where x is exactly zero.
     return jax.nn.softplus(logits) - logits * targets
 
 
-def binary_target(
-    source: Float[Array, "*#shape"], reference: Float[Array, "*#shape"]
-) -> Float[Array, "*#shape"]:
+def binary_target(source: Float[Array, "*#shape"], reference: Float[Array, "*#shape"]) -> Float[Array, "*#shape"]:
     """1 where a source dominates what its mask acts on, else 0; shapes broadcast. Source: Sec. 3.1."""
     return (source > 0.5 * reference).astype(source.dtype)
 

@@ -21,12 +21,16 @@ def run_facts() -> dict[str, str]:
     return {
         "command": " ".join([program, *map(shlex.quote, sys.argv[1:])]),
         "commit": _commit(),
-        "machine": f"{_processor()}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()}"
-        f" cores, {platform.system()}",
+        "machine": f"{_processor()}, {usable_cores()} cores, {platform.system()}",
         "python": platform.python_version(),
         "packages": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _version(package: str) -> str | None:

@@ -148,7 +148,12 @@ def _plain(values: np.ndarray) -> list[float | None]:
 
 def table(out: dict[str, Any]) -> str:
     """The results as a table for a terminal: mean and 95 % interval of each row."""
-    rows = [("M-Net", out), ("mixture", out["mixture"]), ("oracle masks", out["oracle"]), ("pictures swapped", out["swapped"])]
+    rows = [
+        ("M-Net", out),
+        ("mixture", out["mixture"]),
+        ("oracle masks", out["oracle"]),
+        ("pictures swapped", out["swapped"]),
+    ]
     names = ("nsdr", "sir", "sar", "sdr", "amid")
     lines = [" " * 18 + "".join(f"{name.upper():>26}" for name in names)]
     for title, values in rows:

@@ -57,7 +57,9 @@ def create_train_state(
     """
 
     def initialise(key: jax.Array) -> TrainState:
-        variables = model.clone(train=False, axis_name=None).init(key, jnp.zeros(frames_shape, jnp.uint8), jnp.ones(spectrogram_shape))
+        variables = model.clone(train=False, axis_name=None).init(
+            key, jnp.zeros(frames_shape, jnp.uint8), jnp.ones(spectrogram_shape)
+        )
         statistics = dict(variables["batch_stats"])
         statistics["minus_net"] = jax.tree.map(
             lambda x: jnp.broadcast_to(x, (statistics_sets, *x.shape)), statistics["minus_net"]

@@ -33,9 +33,7 @@ def statistics_for_steps(statistics: Any, steps: int) -> Any:
 
 def merge_statistics(statistics: Any, sets: int) -> Any:
     """Undoes `statistics_for_steps` after a training step: the sets themselves, or the steps' mean for one set."""
-    return jax.tree.map(
-        lambda x: x if x.shape[0] == sets else jnp.mean(x, axis=0, keepdims=True), statistics
-    )
+    return jax.tree.map(lambda x: x if x.shape[0] == sets else jnp.mean(x, axis=0, keepdims=True), statistics)
 
 
 def separate(

@@ -5,7 +5,9 @@ import tempfile
 from pathlib import Path
 
 # Before JAX is imported anywhere: every test runs with two devices.
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+# Little is computed and much compiled here, so the compiler is told not to try hard.
+XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}"
+os.environ["XLA_FLAGS"] = XLA_FLAGS.format(devices=2)
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("MPNET_JAX_CACHE", str(Path(tempfile.gettempdir()) / "mpnet_jax_test_cache"))
 

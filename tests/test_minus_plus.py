@@ -40,9 +40,7 @@ def run(sources, *, sound_fn=None, steps=None, **options):
     statistics = options.pop("statistics", jnp.zeros(steps))
     sound_fn = sound_fn or oracle(sources)
     return jax.jit(
-        lambda mixture, vectors: minus_plus(
-            mixture, vectors, sound_fn, statistics=statistics, steps=steps, **options
-        )
+        lambda mixture, vectors: minus_plus(mixture, vectors, sound_fn, statistics=statistics, steps=steps, **options)
     )(sources.sum(1), vectors_of(sources))
 
 
@@ -108,9 +106,7 @@ def test_silence_and_what_is_left_end_the_recursion_sample_by_sample():
     sounding = jnp.array([[True, True, True], [False, True, False], [False, False, False]])
     sources = sources * sounding[:, :, None, None]
     out = run(sources, epsilon=1e-3)
-    np.testing.assert_array_equal(
-        out.active.T, [[True, True, True], [True, False, False], [False, False, False]]
-    )
+    np.testing.assert_array_equal(out.active.T, [[True, True, True], [True, False, False], [False, False, False]])
     inactive = ~np.asarray(out.active)
     assert np.all(np.asarray(out.sounds)[inactive] == 0)
     assert np.all(np.asarray(out.masks)[inactive] == 0)
@@ -179,9 +175,7 @@ def test_gradient_reaches_the_features_of_every_step():
         return jnp.mean(out.remaining)
 
     # remaining = S (1 - sigmoid(b0)) (1 - sigmoid(b1)), at zero: -S / 8 for each.
-    np.testing.assert_allclose(
-        jax.grad(left)(jnp.zeros(2)), -float(mixture.mean()) / 8 * np.ones(2), rtol=1e-5
-    )
+    np.testing.assert_allclose(jax.grad(left)(jnp.zeros(2)), -float(mixture.mean()) / 8 * np.ones(2), rtol=1e-5)
 
 
 def test_subtraction_never_goes_below_zero():

@@ -31,16 +31,12 @@ def test_cosine_ends_at_zero():
 
 def test_constant():
     np.testing.assert_allclose(rates("constant", [0, 1, 1000]), [0.1] * 3)
-    np.testing.assert_allclose(
-        rates("constant", [0, 2, 4, 50], warmup_steps=4), [0.0, 0.05, 0.1, 0.1], rtol=1e-6
-    )
+    np.testing.assert_allclose(rates("constant", [0, 2, 4, 50], warmup_steps=4), [0.0, 0.05, 0.1, 0.1], rtol=1e-6)
 
 
 def two_updates(name, momentum=0.9, weight_decay=0.1):
     """Parameter after each of two steps with gradient 1, from 2, at a rate of 0.5."""
-    transformation = optimiser(
-        name, optax.constant_schedule(0.5), momentum=momentum, weight_decay=weight_decay
-    )
+    transformation = optimiser(name, optax.constant_schedule(0.5), momentum=momentum, weight_decay=weight_decay)
     params, values = jnp.array(2.0), []
     state = transformation.init(params)
     for _ in range(2):

@@ -167,9 +167,18 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_last_checkpoint(
     [
         ("--config.batch=8", "batch"),
         ("--config.batch_size=many", "batch_size"),
-        ("--config.audio.frequency_rows=100", "config.audio.frequency_rows=100 must divide by 2**unet_depth=8"),
-        ("--config.optimiser.name=lion", "config.optimiser.name='lion' is unknown; use one of sgd, adam, adamw"),
-        ("--config.data.directory=nowhere", "no data set at nowhere/tiny; make it with `python -m data_pipeline.prepare"),
+        (
+            "--config.audio.frequency_rows=100",
+            "config.audio.frequency_rows=100 must divide by 2**unet_depth=8",
+        ),
+        (
+            "--config.optimiser.name=lion",
+            "config.optimiser.name='lion' is unknown; use one of sgd, adam, adamw",
+        ),
+        (
+            "--config.data.directory=nowhere",
+            "no data set at nowhere/tiny; make it with `python -m data_pipeline.prepare",
+        ),
         ("--config=nothing.py", "nothing.py"),
         ("--workdri=x", "workdri"),
         ("extra", "argument 'extra' has no flag"),

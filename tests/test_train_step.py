@@ -58,9 +58,7 @@ def state_of(variables, optimiser):
 
 def random_batch(seed=0):
     rng = np.random.default_rng(seed)
-    waves = rng.standard_normal((BATCH, SOURCES, AUDIO.clip_samples)) * rng.uniform(
-        0.2, 2, (BATCH, SOURCES, 1)
-    )
+    waves = rng.standard_normal((BATCH, SOURCES, AUDIO.clip_samples)) * rng.uniform(0.2, 2, (BATCH, SOURCES, 1))
     spectra = librosa.stft(
         waves,
         n_fft=AUDIO.fft_samples,
@@ -255,9 +253,7 @@ def test_evaluation_writes_out_thresholded_masks_on_what_remained(evaluation):
     share = np.einsum("fr,bsrt->bsft", UNWARP, np.minimum(out["before"] / mixture, 1))
     mask = np.einsum("fr,bsrt->bsft", UNWARP, out["mask"])
     clear = np.abs(mask - 0.5) > 1e-4  # rounding decides the others
-    np.testing.assert_allclose(
-        out["magnitude"][clear], ((mask > 0.5) * share * linear)[clear], rtol=1e-3, atol=1e-4
-    )
+    np.testing.assert_allclose(out["magnitude"][clear], ((mask > 0.5) * share * linear)[clear], rtol=1e-3, atol=1e-4)
 
 
 def test_evaluation_compares_with_the_true_masks(evaluation):

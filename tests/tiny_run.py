@@ -8,7 +8,7 @@ from pathlib import Path
 import ml_collections
 
 from configs import base
-from tests.conftest import TINY
+from tests.conftest import TINY, XLA_FLAGS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -64,7 +64,7 @@ def config_file(folder: Path, data_dir: Path) -> Path:
 
 def start(module: str, *arguments: str, devices: int = 2) -> subprocess.Popen[str]:
     """Starts a command as a user would, with a number of forced CPU devices."""
-    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    environment = os.environ | {"XLA_FLAGS": XLA_FLAGS.format(devices=devices)}
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,

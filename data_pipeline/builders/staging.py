@@ -190,9 +190,7 @@ def _cut_video(video: Video, cut: CutSpec) -> tuple[dict[str, np.ndarray], dict[
     """Decodes a video into (arrays to stage, facts found)."""
     info = media.probe(video.path)
     if not info.has_video:
-        raise media.MediaError(
-            "no picture", f"{video.path} has no picture; give a video with a picture stream"
-        )
+        raise media.MediaError("no picture", f"{video.path} has no picture; give a video with a picture stream")
     audio = media.read_audio(video.path, cut.rate_hz)
     seconds = len(audio) / cut.rate_hz
     spans = cut.chunk_samples(len(audio))

@@ -10,9 +10,7 @@ _ACCORDION_MELODY_LOWEST = 60
 _GUITAR_MELODY_LOWEST = 57
 
 
-def compose_solo(
-    instrument: Instrument, rng: np.random.Generator, *, seconds: float
-) -> tuple[list[Note], Song]:
+def compose_solo(instrument: Instrument, rng: np.random.Generator, *, seconds: float) -> tuple[list[Note], Song]:
     """Composes one solo.
 
     Args:
@@ -57,9 +55,7 @@ def _bowed(instrument: Instrument, song: Song, rng: np.random.Generator) -> list
     for note in notes:
         if note.end_s - note.start_s >= 0.5 and rng.random() < instrument.double_stops:
             interval = int(rng.choice([7, 8, 9]))
-            second_voice.append(
-                note._replace(pitch=note.pitch - interval, velocity=max(note.velocity - 12, 30))
-            )
+            second_voice.append(note._replace(pitch=note.pitch - interval, velocity=max(note.velocity - 12, 30)))
     return notes + _in_key(song, second_voice)
 
 
@@ -72,10 +68,7 @@ def _accordion(instrument: Instrument, song: Song, rng: np.random.Generator) -> 
     melody = compose.compose_melody(instrument, song, rng, lowest=_ACCORDION_MELODY_LOWEST)
     notes = compose.articulate(instrument, song, melody, rng)
     if rng.random() < 0.5:
-        thirds = [
-            n._replace(velocity=max(n.velocity - 14, 30))
-            for n in _lower_thirds(instrument, song, melody, rng)
-        ]
+        thirds = [n._replace(velocity=max(n.velocity - 14, 30)) for n in _lower_thirds(instrument, song, melody, rng)]
         notes += thirds
     beat = 2 if song.bar_eighths == 8 or rng.random() < 0.7 else 3
     for bar in range(song.bars):
@@ -90,9 +83,7 @@ def _accordion(instrument: Instrument, song: Song, rng: np.random.Generator) -> 
     return notes
 
 
-def _lower_thirds(
-    instrument: Instrument, song: Song, melody: list[MelodyNote], rng: np.random.Generator
-) -> list[Note]:
+def _lower_thirds(instrument: Instrument, song: Song, melody: list[MelodyNote], rng: np.random.Generator) -> list[Note]:
     long_notes = [note._replace(degree=note.degree - 2) for note in melody if note.eighths >= 2]
     return compose.articulate(instrument, song, long_notes, rng)
 

@@ -21,7 +21,8 @@ def draw_background(rng: np.random.Generator, *, size_px: int, feet_y: float) ->
         An RGB picture: a textured wall and floor, or a meadow under a sky, with several distracting things.
     """
     horizon = float(np.clip(feet_y - rng.uniform(0.02, 0.12), 0.3, 0.93))
-    wall = from_hsv(rng.uniform(0, 1), rng.uniform(0.05, 0.32), rng.uniform(0.5, 0.92))
+    # Muted on purpose: colour is what tells instruments apart, and the player wears no strong one either.
+    wall = from_hsv(rng.uniform(0, 1), rng.uniform(0.02, 0.16), rng.uniform(0.55, 0.92))
     image = Image.fromarray(_gradient(rng, wall, size_px))
     canvas = ImageDraw.Draw(image)
     if rng.random() < 0.2:
@@ -95,7 +96,7 @@ def _dots(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, wall: Colour, s
 
 
 def _floor(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, size_px: int, horizon: float) -> None:
-    floor = from_hsv(rng.uniform(0.04, 0.14), rng.uniform(0.1, 0.35), rng.uniform(0.4, 0.72))
+    floor = from_hsv(rng.uniform(0.04, 0.14), rng.uniform(0.05, 0.18), rng.uniform(0.4, 0.72))
     top = horizon * size_px
     canvas.rectangle([0, top, size_px, size_px], fill=floor)
     for k in range(1, 5):

@@ -150,9 +150,7 @@ def compose_melody(
         Notes in the order of time, one at a time.
     """
     low = instrument.low if lowest is None else lowest
-    degrees = [
-        d for d in range(-35, 36) if low <= song.pitch(d) <= instrument.high and d % 7 not in song.left_out
-    ]
+    degrees = [d for d in range(-35, 36) if low <= song.pitch(d) <= instrument.high and d % 7 not in song.left_out]
     rhythms = [_choose_rhythm(instrument, song, rng) for _ in range(4)]
     contours = [rng.choice(_STEPS, size=16, p=_STEP_CHANCES) for _ in range(4)]
     melody: list[MelodyNote] = []
@@ -181,9 +179,7 @@ def compose_melody(
     return melody
 
 
-def articulate(
-    instrument: Instrument, song: Song, melody: list[MelodyNote], rng: np.random.Generator
-) -> list[Note]:
+def articulate(instrument: Instrument, song: Song, melody: list[MelodyNote], rng: np.random.Generator) -> list[Note]:
     """Gives a melody its sound: legato or staccato, a breath after a phrase, now and then a short rest."""
     style = float(np.clip(instrument.legato + rng.normal(0, 0.05), 0.6, 1.0))
     notes: list[Note] = []
@@ -208,9 +204,7 @@ def articulate(
         velocity = int(np.clip(round(note.velocity), 30, 120))
         notes.append(Note(start_s, start_s + max(sounding_s, 0.06), song.pitch(note.degree), velocity))
     following = [note.start_s for note in notes[1:]] + [np.inf]
-    return [
-        note._replace(end_s=min(note.end_s, next_s)) for note, next_s in zip(notes, following, strict=True)
-    ]
+    return [note._replace(end_s=min(note.end_s, next_s)) for note, next_s in zip(notes, following, strict=True)]
 
 
 def _choose_rhythm(instrument: Instrument, song: Song, rng: np.random.Generator) -> tuple[float, ...]:
@@ -246,9 +240,7 @@ def _move(window: list[int], degree: int, step: int) -> int:
     return window[int(np.clip(place, 0, len(window) - 1))]
 
 
-def _nearest_chord_tone(
-    song: Song, bar: int, degree: int, window: list[int], *, root_only: bool = False
-) -> int:
+def _nearest_chord_tone(song: Song, bar: int, degree: int, window: list[int], *, root_only: bool = False) -> int:
     tones = [d for d in window if song.is_chord_tone(d, bar)]
     if root_only:
         tones = [d for d in window if d % 7 == 0] or tones

@@ -53,16 +53,12 @@ def draw_erhu(pen: Pen, look: Look, pose: Pose) -> None:
     for peg_y in (-1.45, -1.2):
         pen.line([(x - 0.05, peg_y), (x + 0.32, peg_y - 0.03)], 0.09, wood)
         pen.disc((x + 0.32, peg_y - 0.03), 0.08, shade(look.body, 0.7))
-    corners = [
-        (x + 0.38 * np.cos(a), drum_y + 0.36 * np.sin(a)) for a in np.arange(6) * np.pi / 3 + np.pi / 6
-    ]
+    corners = [(x + 0.38 * np.cos(a), drum_y + 0.36 * np.sin(a)) for a in np.arange(6) * np.pi / 3 + np.pi / 6]
     pen.polygon(corners, wood, shade(look.body, 0.5))
     skin = [(x + 0.7 * (px - x), drum_y + 0.7 * (py - drum_y)) for px, py in corners]
     pen.polygon(skin, (206, 196, 160))
     for k in range(3):
-        pen.line(
-            [(x - 0.12, drum_y - 0.1 + 0.1 * k), (x + 0.12, drum_y - 0.1 + 0.1 * k)], 0.03, (120, 104, 78)
-        )
+        pen.line([(x - 0.12, drum_y - 0.1 + 0.1 * k), (x + 0.12, drum_y - 0.1 + 0.1 * k)], 0.03, (120, 104, 78))
     pen.line([(x - 0.08, drum_y), (x - 0.05, -1.1)], 0.025, _STRING)
     fingers = (x + 0.0, -0.85 + 0.55 * pose.pitch)
     person.draw_arm(pen, look, 1, fingers, bend=0.25)
@@ -86,9 +82,7 @@ def draw_guitar(pen: Pen, look: Look, pose: Pose) -> None:
     bridge = [_at(place, turn, (-0.2, 0.3)), _at(place, turn, (0.2, 0.3))]
     pen.line(bridge, 0.07, (60, 36, 24))
     for offset in (-0.07, -0.025, 0.025, 0.07):
-        pen.line(
-            [_at(place, turn, (1.4 * offset, 0.3)), _at(place, turn, (0.6 * offset, -1.2))], 0.014, _STRING
-        )
+        pen.line([_at(place, turn, (1.4 * offset, 0.3)), _at(place, turn, (0.6 * offset, -1.2))], 0.014, _STRING)
     fret = _at(place, turn, (0.03, -1.25 + 0.55 * pose.pitch))
     person.draw_arm(pen, look, 1, fret, bend=0.28)
     strum = _at(place, turn, (0.2 * pose.stroke, 0.1))
@@ -100,9 +94,7 @@ def _draw_guitar_neck(pen: Pen, place: Point, turn: float) -> None:
     pen.polygon(neck, (84, 54, 36), _BLACK)
     for y in (-1.15, -1.0, -0.86, -0.73):
         pen.line([_at(place, turn, (-0.06, y)), _at(place, turn, (0.06, y))], 0.018, (205, 200, 180))
-    head = rotate(
-        [(-0.07, -1.28), (-0.12, -1.36), (-0.1, -1.62), (0.1, -1.62), (0.12, -1.36), (0.07, -1.28)], turn
-    )
+    head = rotate([(-0.07, -1.28), (-0.12, -1.36), (-0.1, -1.62), (0.1, -1.62), (0.12, -1.36), (0.07, -1.28)], turn)
     pen.polygon(head + np.array(place), (110, 66, 38), _BLACK)
     for y in (-1.4, -1.48, -1.56):
         for x in (-0.15, 0.15):
@@ -162,9 +154,7 @@ def _draw_bow(pen: Pen, contact: Point, angle: float, stroke: float, *, length: 
         stroke: -1 (at the tip) to 1 (at the hand).
         length: of the bow.
     """
-    along = (
-        np.array([-np.cos(angle), -np.sin(angle)]) if angle < 1 else np.array([np.cos(angle), np.sin(angle)])
-    )
+    along = np.array([-np.cos(angle), -np.sin(angle)]) if angle < 1 else np.array([np.cos(angle), np.sin(angle)])
     middle = np.array(contact) + along * (0.12 + 0.3 * stroke) * length
     frog, tip = middle + along * length / 2, middle - along * length / 2
     across = np.array([along[1], -along[0]])

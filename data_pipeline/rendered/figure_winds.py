@@ -171,9 +171,7 @@ def draw_tuba(pen: Pen, look: Look, pose: Pose) -> None:
     person.draw_arm(pen, look, -1, (-0.12 + 0.02 * pose.glow, 0.16), bend=0.25)
 
 
-def _between(
-    near: tuple[float, float], far: tuple[float, float], share: float, across: float
-) -> tuple[float, float]:
+def _between(near: tuple[float, float], far: tuple[float, float], share: float, across: float) -> tuple[float, float]:
     """A point along a straight tube, `across` units to the side of its axis."""
     direction = np.array(far) - np.array(near)
     normal = np.array([-direction[1], direction[0]]) / np.linalg.norm(direction)

@@ -16,7 +16,7 @@ from data_pipeline.rendered.pen import FLOOR_Y, Pen, oval
 
 FRAME_PX = 256
 FPS = 10
-MAX_BOX_AREA = 0.2
+MAX_BOX_AREA = 0.25
 # Shapes are drawn this many times larger and averaged, which smooths their edges.
 _OVERSAMPLE = 2
 _MARGIN_PX = 4
@@ -107,9 +107,7 @@ class Film:
             ymin, xmin, ymax, xmax = np.clip(reach / (FRAME_PX * _OVERSAMPLE), 0, 1).tolist()
             yield np.asarray(picture), (ymin, xmin, ymax, xmax)
 
-    def _pen(
-        self, canvas: ImageDraw.ImageDraw | None, pose: Pose, origin: tuple[float, float], unit_px: float
-    ) -> Pen:
+    def _pen(self, canvas: ImageDraw.ImageDraw | None, pose: Pose, origin: tuple[float, float], unit_px: float) -> Pen:
         look = self.look
         return Pen(
             canvas,
@@ -160,8 +158,6 @@ class Film:
 def _extreme_poses(poses: Sequence[Pose]) -> list[Pose]:
     """The poses in which something is at its smallest or largest, and some from between."""
     values = np.array([(p.glow, p.pitch, p.stroke, p.bellows, p.sway, *p.lifts) for p in poses])
-    combined = np.concatenate(
-        [values, values[:, 2:3] + values[:, 4:5], values[:, 2:3] - values[:, 4:5]], axis=1
-    )
+    combined = np.concatenate([values, values[:, 2:3] + values[:, 4:5], values[:, 2:3] - values[:, 4:5]], axis=1)
     picked = {*combined.argmin(axis=0).tolist(), *combined.argmax(axis=0).tolist(), *range(0, len(poses), 16)}
     return [poses[k] for k in sorted(picked)]

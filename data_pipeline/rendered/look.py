@@ -38,7 +38,7 @@ _BODIES = {
     "xylophone": ((0.030, 0.68, 0.66), (0.015, 0.10, 0.07)),
 }
 # Smallest and largest share of the picture that the player's box takes over a whole solo.
-_AREA = (0.115, 0.16)
+_AREA = (0.18, 0.24)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ def choose_look(name: str, index: int, rng: np.random.Generator, *, phase: tuple
         rng: source of all but the place.
         phase: (x, y) shift of the class's places, each 0 to 1.
     """
-    shirt = from_hsv(rng.uniform(0.22, 1.0), rng.uniform(0.15, 0.65), rng.uniform(0.45, 0.95))
+    shirt = from_hsv(rng.uniform(0.22, 1.0), rng.uniform(0.06, 0.3), rng.uniform(0.45, 0.95))
     centre, spread = _BODIES[name]
     hue, saturation, value = (float(c + s * rng.uniform(-1, 1)) for c, s in zip(centre, spread, strict=True))
     return Look(

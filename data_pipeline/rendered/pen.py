@@ -93,9 +93,7 @@ class Pen:
             return
         reach = radius * self._unit_px
         width = max(1, round(_EDGE * self._unit_px))
-        self._canvas.ellipse(
-            (x - reach, y - reach, x + reach, y + reach), fill=fill, outline=edge, width=width
-        )
+        self._canvas.ellipse((x - reach, y - reach, x + reach, y + reach), fill=fill, outline=edge, width=width)
 
     def tube(
         self,
@@ -160,12 +158,7 @@ def smooth(points: Iterable[Point] | np.ndarray, *, per_piece: int = 6) -> np.nd
     for a, b, c, d in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
         pieces.append(
             0.5
-            * (
-                2 * b
-                + (c - a) * share
-                + (2 * a - 5 * b + 4 * c - d) * share**2
-                + (3 * b - a - 3 * c + d) * share**3
-            )
+            * (2 * b + (c - a) * share + (2 * a - 5 * b + 4 * c - d) * share**2 + (3 * b - a - 3 * c + d) * share**3)
         )
     return np.concatenate([*pieces, given[-1:]])
 

@@ -48,9 +48,7 @@ def draw_head(pen: Pen, look: Look, pose: Pose, *, lean: float = 0.0) -> None:
         pen.disc((x, y - 0.05), 0.33, look.hair)
     if look.hair_style == "curly":
         for angle in np.linspace(-np.pi, 0, 7):
-            pen.disc(
-                (x + 0.3 * float(np.cos(angle)), y - 0.08 + 0.27 * float(np.sin(angle))), 0.12, look.hair
-            )
+            pen.disc((x + 0.3 * float(np.cos(angle)), y - 0.08 + 0.27 * float(np.sin(angle))), 0.12, look.hair)
     pen.polygon(oval((x, y + 0.03), 0.275, 0.28), look.skin, shade(look.skin, 0.75))
     _draw_face(pen, look, (x, y))
 

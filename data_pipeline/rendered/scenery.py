@@ -48,13 +48,9 @@ def draw_park(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, size_px: in
         x, y = size_px * rng.uniform(0, 1), size_px * rng.uniform(0.02, 0.6 * horizon)
         for shift in (-0.05, 0.0, 0.06):
             middle, radius = x + shift * size_px, size_px * rng.uniform(0.03, 0.05)
-            canvas.ellipse(
-                [middle - 1.6 * radius, y - radius, middle + 1.6 * radius, y + radius], fill=shade(sky, 1.6)
-            )
+            canvas.ellipse([middle - 1.6 * radius, y - radius, middle + 1.6 * radius, y + radius], fill=shade(sky, 1.6))
     top, hill = size_px * horizon, size_px * rng.uniform(0.3, 0.7)
-    canvas.ellipse(
-        [hill - size_px, top - 0.1 * size_px, hill + 0.6 * size_px, 1.5 * size_px], fill=shade(grass, 0.85)
-    )
+    canvas.ellipse([hill - size_px, top - 0.1 * size_px, hill + 0.6 * size_px, 1.5 * size_px], fill=shade(grass, 0.85))
     canvas.rectangle([0, top, size_px, size_px], fill=grass)
     for _ in range(int(rng.integers(2, 6))):
         _tree(canvas, rng, size_px, horizon, grass)
@@ -64,9 +60,7 @@ def draw_park(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, size_px: in
         canvas.ellipse([x - radius, y - radius, x + radius, y + radius], fill=_muted(rng, 0.95))
 
 
-def _tree(
-    canvas: ImageDraw.ImageDraw, rng: np.random.Generator, size_px: int, horizon: float, grass: Colour
-) -> None:
+def _tree(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, size_px: int, horizon: float, grass: Colour) -> None:
     x, base, radius = (
         size_px * rng.uniform(0, 1),
         size_px * (horizon + 0.02),

@@ -64,16 +64,12 @@ def make_sound(name: str, *, index: int, seed: int, seconds: float, renderer: Re
     instrument = INSTRUMENTS[name]
     notes, song = arrange.compose_solo(instrument, composition_rng, seconds=seconds)
     situation = room.choose_room(sound_rng)
-    dry = synthesise.synthesise(
-        renderer, instrument, notes, sound_rng, seconds=seconds, cents=situation.cents
-    )
+    dry = synthesise.synthesise(renderer, instrument, notes, sound_rng, seconds=seconds, cents=situation.cents)
     samples = room.record(dry, situation, sound_rng, rate_hz=RATE_HZ)
     return SoloSound(notes=notes, song=song, room=situation, samples=samples)
 
 
-def render_solo(
-    folder: pathlib.Path, name: str, *, index: int, seed: int, seconds: float, renderer: Renderer
-) -> None:
+def render_solo(folder: pathlib.Path, name: str, *, index: int, seed: int, seconds: float, renderer: Renderer) -> None:
     """Renders one solo into `folder/<class>/`.
 
     Both files are written under hidden names and renamed when they are complete, the JSON file last: where it

@@ -56,9 +56,7 @@ def describe_soundfont(path: pathlib.Path) -> SoundFont:
         licence = _BUNDLED_LICENCE
     else:
         licence = _info_text(content, b"ICOP") or "unknown; the file names none"
-    return SoundFont(
-        path=path, name=_info_text(content, b"INAM") or path.stem, sha256=digest, licence=licence
-    )
+    return SoundFont(path=path, name=_info_text(content, b"INAM") or path.stem, sha256=digest, licence=licence)
 
 
 @functools.lru_cache(maxsize=2)

@@ -100,9 +100,7 @@ def synthesise(
     samples = round(seconds * RATE_HZ)
     vibrato = int(rng.integers(0, 40))
     if renderer.font is None:
-        sound = additive.synthesise_additive(
-            instrument.name, notes, rng, seconds=seconds, rate_hz=RATE_HZ, cents=cents
-        )
+        sound = additive.synthesise_additive(instrument.name, notes, rng, seconds=seconds, rate_hz=RATE_HZ, cents=cents)
     else:
         sound = _render_soundfont(renderer.font, _midi(instrument, notes, cents=cents, vibrato=vibrato))
         if not sound.any():
@@ -118,9 +116,7 @@ def _midi(instrument: Instrument, notes: Sequence[Note], *, cents: float, vibrat
     import pretty_midi  # half a second to import, and not needed by the fallback
 
     track = pretty_midi.Instrument(program=instrument.gm_program, name=instrument.name)
-    track.notes = [
-        pretty_midi.Note(velocity=n.velocity, pitch=n.pitch, start=n.start_s, end=n.end_s) for n in notes
-    ]
+    track.notes = [pretty_midi.Note(velocity=n.velocity, pitch=n.pitch, start=n.start_s, end=n.end_s) for n in notes]
     track.pitch_bends = [pretty_midi.PitchBend(round(cents / 100 / _WHEEL_SEMITONES * _WHEEL_STEPS), 0.0)]
     track.control_changes = [pretty_midi.ControlChange(_VIBRATO_CONTROLLER, vibrato, 0.0)]
     score = pretty_midi.PrettyMIDI(resolution=960)

@@ -38,15 +38,11 @@ def find_videos(folder: Path) -> Listing:
             skipped[relative.as_posix()] = _LINK_OUT
             continue
         if video_id in videos:
-            raise InputError(
-                f"{videos[video_id].path} and {path} have one id, {video_id!r}; remove or rename one"
-            )
+            raise InputError(f"{videos[video_id].path} and {path} have one id, {video_id!r}; remove or rename one")
         label = relative.parts[0] if len(relative.parts) > 1 else UNLABELLED
         videos[video_id] = Video(video_id, path, label, _boxes_beside(path, root))
     if not videos:
-        raise InputError(
-            f"--videos={folder} holds no videos; accepted are files ending in {' '.join(EXTENSIONS)}"
-        )
+        raise InputError(f"--videos={folder} holds no videos; accepted are files ending in {' '.join(EXTENSIONS)}")
     return Listing(tuple(videos[key] for key in sorted(videos)), skipped)
 
 

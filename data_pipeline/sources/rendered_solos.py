@@ -51,9 +51,7 @@ class SoloSet:
 
     def __post_init__(self) -> None:
         if not 1 <= self.solos_per_instrument <= _MOST_SOLOS:
-            raise InputError(
-                f"solos_per_instrument={self.solos_per_instrument} must be 1 to {_MOST_SOLOS}; try 16"
-            )
+            raise InputError(f"solos_per_instrument={self.solos_per_instrument} must be 1 to {_MOST_SOLOS}; try 16")
         if not MIN_SECONDS <= self.seconds <= 600:
             raise InputError(f"seconds={self.seconds:g} must be {MIN_SECONDS:g} to 600; try 24")
         if self.seed < 0:
@@ -114,15 +112,11 @@ def claim_folder(solos: SoloSet) -> list[tuple[str, int]]:
     except json.JSONDecodeError as error:
         raise InputError(f"{record} is no JSON file ({error}); remove it, or choose another --out") from error
     except OSError as error:
-        raise InputError(
-            f"out={solos.folder} cannot be written ({error.strerror}); choose another --out"
-        ) from error
+        raise InputError(f"out={solos.folder} cannot be written ({error.strerror}); choose another --out") from error
     return [job for job in solos.jobs if not _is_finished(solos.folder, *job)]
 
 
-def render_jobs(
-    solos: SoloSet, jobs: list[tuple[str, int]], *, workers: int, done: Callable[[], None]
-) -> None:
+def render_jobs(solos: SoloSet, jobs: list[tuple[str, int]], *, workers: int, done: Callable[[], None]) -> None:
     """Renders solos, in worker processes where there is more than one worker.
 
     Args:
@@ -184,9 +178,7 @@ def list_solos(folder: pathlib.Path) -> Iterator[RenderedSolo]:
 
 
 def _render(solos: SoloSet, name: str, index: int) -> None:
-    solo.render_solo(
-        solos.folder, name, index=index, seed=solos.seed, seconds=solos.seconds, renderer=solos.renderer
-    )
+    solo.render_solo(solos.folder, name, index=index, seed=solos.seed, seconds=solos.seconds, renderer=solos.renderer)
 
 
 @contextlib.contextmanager

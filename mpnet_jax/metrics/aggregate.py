@@ -81,8 +81,7 @@ def summarise(
     """
     if values.ndim != 1 or len(values) != len(video_ids):
         raise ValueError(
-            f"values has shape {values.shape} and video_ids {len(video_ids)} entries; "
-            "give one of each a mixture"
+            f"values has shape {values.shape} and video_ids {len(video_ids)} entries; give one of each a mixture"
         )
     if resamples < 1:
         raise ValueError(f"resamples={resamples} must be at least 1; 2000 is usual")

@@ -37,9 +37,7 @@ def amid(separated_magnitude: Float[np.ndarray, "..."], true_magnitude: Float[np
             "both must be the same (source, freq, time)"
         )
     if min(shape[1:]) < _WINDOW:
-        raise ValueError(
-            f"a picture of {shape[1]} x {shape[2]} is too small; SSIM needs {_WINDOW} x {_WINDOW}"
-        )
+        raise ValueError(f"a picture of {shape[1]} x {shape[2]} is too small; SSIM needs {_WINDOW} x {_WINDOW}")
     if not (np.isfinite(separated_magnitude).all() and np.isfinite(true_magnitude).all()):
         return float("nan")
     separated, true = _picture(separated_magnitude), _picture(true_magnitude)

@@ -20,9 +20,7 @@ NOT_FINITE = "not finite"
 DEPENDENT_REFERENCES = "dependent references"
 
 Ratios = Float[np.ndarray, "variant source"]
-Method = Callable[
-    [Float[np.ndarray, "source samples"], Float[np.ndarray, "variant source samples"]], np.ndarray
-]
+Method = Callable[[Float[np.ndarray, "source samples"], Float[np.ndarray, "variant source samples"]], np.ndarray]
 
 
 class BssEval(NamedTuple):
@@ -122,8 +120,7 @@ def _mir_eval(reference: np.ndarray, estimates: np.ndarray) -> np.ndarray:
         warnings.filterwarnings("ignore", r"\s*mir_eval\.separation", FutureWarning)
         try:
             ratios = [
-                mir_eval.separation.bss_eval_sources(reference, one, compute_permutation=False)[:3]
-                for one in estimates
+                mir_eval.separation.bss_eval_sources(reference, one, compute_permutation=False)[:3] for one in estimates
             ]
         except (np.linalg.LinAlgError, AttributeError) as error:
             # AttributeError: its handler of a singular matrix names an exception that NumPy 2 moved.

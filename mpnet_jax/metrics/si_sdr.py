@@ -4,8 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 DEFINITION = (
-    "SI-SDR: energy of the estimate along the reference over the energy of the rest, in dB, "
-    "without removing means."
+    "SI-SDR: energy of the estimate along the reference over the energy of the rest, in dB, without removing means."
 )
 
 
@@ -33,9 +32,7 @@ def si_sdr(reference: Float[np.ndarray, "..."], estimate: Float[np.ndarray, "...
     reference, estimate = _unit_peak(reference), _unit_peak(estimate)
     # Zero over zero is the NaN that is promised; nothing else here may divide by zero unnoticed.
     with np.errstate(divide="ignore", invalid="ignore"):
-        gain = np.sum(estimate * reference, axis=-1, keepdims=True) / np.sum(
-            reference**2, axis=-1, keepdims=True
-        )
+        gain = np.sum(estimate * reference, axis=-1, keepdims=True) / np.sum(reference**2, axis=-1, keepdims=True)
         target = gain * reference
         signal = np.sum(target**2, axis=-1)
         distortion = np.sum((estimate - target) ** 2, axis=-1)

@@ -89,9 +89,7 @@ class BatchNorm(nn.Module):
     def __call__(self, x: Float[Array, "... channel"]) -> Float[Array, "... channel"]:
         """Returns the normalised values, same shape."""
         channels = x.shape[-1:]
-        scale = self.param(
-            "scale", lambda key: 1.0 + self.scale_std * jax.random.normal(key, channels, jnp.float32)
-        )
+        scale = self.param("scale", lambda key: 1.0 + self.scale_std * jax.random.normal(key, channels, jnp.float32))
         bias = self.param("bias", nn.initializers.zeros, channels)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         running_variance = self.variable("batch_stats", "var", jnp.ones, channels)

@@ -116,7 +116,13 @@ class ResNet18(nn.Module):
     def __call__(self, pictures: Float[Array, "batch height width 3"]) -> Float[Array, "batch h w out"]:
         """Returns vectors before the sigmoid, one for each place; `pictures` are normalised (`normalise_pictures`)."""
         x = nn.Conv(
-            self.features, (7, 7), strides=2, padding=3, use_bias=False, kernel_init=_he_normal, name="conv_in"
+            self.features,
+            (7, 7),
+            strides=2,
+            padding=3,
+            use_bias=False,
+            kernel_init=_he_normal,
+            name="conv_in",
         )(pictures)
         x = BatchNorm(self.train, self.axis_name, decay=self.statistics_decay, name="norm_in")(x)
         x = max_pool_3x3_stride_2(jax.nn.relu(x))
@@ -137,9 +143,7 @@ class ResNet18(nn.Module):
                     self.statistics_decay,
                     name=f"stage{stage + 1}_block{block + 1}",
                 )(x)
-        return nn.Conv(
-            self.out_channels, (3, 3), padding=1, kernel_init=nn.initializers.normal(1e-3), name="conv_out"
-        )(x)
+        return nn.Conv(self.out_channels, (3, 3), padding=1, name="conv_out")(x)
 
 
 def normalise_pictures(pictures: Array) -> Float[Array, "*batch height width 3"]:

@@ -47,11 +47,9 @@ class UNet(nn.Module):
                 f"a U-Net of depth {self.depth} needs sides that divide by {step}, got {x.shape[1]} x {x.shape[2]}; "
                 "change frequency_rows, the clip's samples or the depth"
             )
-        norm = functools.partial(
-            BatchNorm, self.train, self.axis_name, decay=self.statistics_decay, scale_std=0.02
-        )
+        norm = functools.partial(BatchNorm, self.train, self.axis_name, decay=self.statistics_decay, scale_std=0.02)
         widths = [self.features * min(2**level, MAX_WIDTH) for level in range(self.depth)]
-        x = norm(scale_std=0.0, name="norm_in")(x)
+        x = norm(name="norm_in")(x)
         skips = []
         for level, width in enumerate(widths):
             if level > 0:

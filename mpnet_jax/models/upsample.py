@@ -92,9 +92,7 @@ class UpsampleConv(nn.Module):
     def __call__(self, parts: Sequence[Float[Array, "batch freq time _"]]) -> Float[Array, "batch freq2 time2 out"]:
         """Returns the map at twice the resolution; `parts` are concatenated along the channels."""
         channels = sum(part.shape[-1] for part in parts)
-        kernel = self.param(
-            "kernel", nn.initializers.normal(self.kernel_std), (3, 3, channels, self.features)
-        )
+        kernel = self.param("kernel", nn.initializers.normal(self.kernel_std), (3, 3, channels, self.features))
         y = upsample_conv(parts, kernel)
         if self.use_bias:
             y = y + self.param("bias", nn.initializers.zeros, (self.features,))

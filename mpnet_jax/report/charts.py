@@ -83,9 +83,7 @@ def curve(points: Sequence[Sequence[float | int]], *, label: str, unit: str = ""
         f'<polyline class="curve" points="{path}"/>',
         f'<circle class="end" cx="{frame.x(last[0]):.1f}" cy="{frame.y(drawn[-1, 1]):.1f}" r="3.5"/>',
     ]
-    title = (
-        f"{label} over {len(table)} records, from {number(float(table[0, 1]))} to {number(last[1])} {unit}"
-    )
+    title = f"{label} over {len(table)} records, from {number(float(table[0, 1]))} to {number(last[1])} {unit}"
     return frame.svg(title.strip(), parts)
 
 
@@ -116,9 +114,7 @@ class _Frame:
             parts.append(f'<text x="{x:.1f}" y="{base + 16}" text-anchor="middle">{name}</text>')
         parts.append(f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{base}" y2="{base}"/>')
         middle = (_LEFT + WIDTH - _RIGHT) / 2
-        parts.append(
-            f'<text class="title" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>'
-        )
+        parts.append(f'<text class="title" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>')
         parts.append(f'<text class="title" x="{_LEFT - 38}" y="11">{escape(y_label)}</text>')
         return "".join(parts)
 

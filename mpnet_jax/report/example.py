@@ -74,15 +74,11 @@ class ReportExample:
                 )
         for name in ("video_ids", "scores"):
             if len(getattr(self, name)) != sources:
-                raise ValueError(
-                    f"{name} has {len(getattr(self, name))} entries; {sources} classes need as many"
-                )
+                raise ValueError(f"{name} has {len(getattr(self, name))} entries; {sources} classes need as many")
         if self.rate_hz <= 0 or self.hop_seconds <= 0:
             raise ValueError(f"rate_hz={self.rate_hz} and hop_seconds={self.hop_seconds} must be positive")
         if 0 in self.mixture_waveform.shape or 0 in self.frames.shape or 0 in pictures:
-            raise ValueError(
-                f"example {self.title!r} has an empty axis; leave out what has no sound or picture"
-            )
+            raise ValueError(f"example {self.title!r} has an empty axis; leave out what has no sound or picture")
 
 
 def choose_examples(nsdr: Float[np.ndarray, " mixture"], count: int) -> list[tuple[int, str]]:

@@ -43,9 +43,7 @@ class _Plot:
     def mask(self, name: str, mask: np.ndarray, *, caption: str, alt: str) -> str:
         return self._figure(name, mask, MASK_COLORS, caption=caption, alt=alt, player="")
 
-    def _figure(
-        self, name: str, levels: np.ndarray, colors: str, *, caption: str, alt: str, player: str
-    ) -> str:
+    def _figure(self, name: str, levels: np.ndarray, colors: str, *, caption: str, alt: str, player: str) -> str:
         path = f"{self.stem}-{name}.png"
         self.save(path, colormap_png(levels, self.example.row_hz, colors=colors))
         height, width = levels.shape
@@ -91,8 +89,7 @@ def example_html(number_on_page: int, example: ReportExample, save: Save) -> str
     mean = mean_of([scores.get("nsdr") for scores in example.scores])
     badge = f'<p class="badge">NSDR <b>{number(mean)}</b> dB</p>' if mean is not None else ""
     chips = "".join(
-        f'<li class="chip source-{index % 5}">{escape(name)}</li>'
-        for index, name in enumerate(example.classes)
+        f'<li class="chip source-{index % 5}">{escape(name)}</li>' for index, name in enumerate(example.classes)
     )
     return (
         f'<article class="example" id="{stem}" data-seconds="{seconds:.4f}" aria-labelledby="{stem}-title">'
@@ -102,17 +99,14 @@ def example_html(number_on_page: int, example: ReportExample, save: Save) -> str
     )
 
 
-def _source(
-    index: int, example: ReportExample, plot: _Plot, player: Callable[[str, np.ndarray, str], str]
-) -> str:
+def _source(index: int, example: ReportExample, plot: _Plot, player: Callable[[str, np.ndarray, str], str]) -> str:
     name = example.classes[index]
     prefix = f"source-{index + 1}"
     frame = f"{plot.stem}-{prefix}-frame.png"
     plot.save(frame, frame_png(example.frames[index]))
     height, width = example.frames.shape[1:3]
     scores = "".join(
-        f"<div><dt>{key.upper()}</dt><dd>{_score(example.scores[index].get(key))}</dd></div>"
-        for key in _SCORES
+        f"<div><dt>{key.upper()}</dt><dd>{_score(example.scores[index].get(key))}</dd></div>" for key in _SCORES
     )
     figures = [
         plot.sound(
@@ -129,12 +123,8 @@ def _source(
             alt=f"Spectrogram of the true {name}",
             player=player(f"{prefix}-true", example.true_waveform[index], f"True {name}"),
         ),
-        plot.mask(
-            f"{prefix}-mask", example.mask[index], caption="Predicted mask", alt=f"Predicted mask of {name}"
-        ),
-        plot.mask(
-            f"{prefix}-true-mask", example.true_mask[index], caption="True mask", alt=f"True mask of {name}"
-        ),
+        plot.mask(f"{prefix}-mask", example.mask[index], caption="Predicted mask", alt=f"Predicted mask of {name}"),
+        plot.mask(f"{prefix}-true-mask", example.true_mask[index], caption="True mask", alt=f"True mask of {name}"),
     ]
     return (
         f'<section class="source source-{index % 5}" aria-label="{escape(f"Source {index + 1}: {name}")}">'

@@ -35,7 +35,7 @@ def write_report(directory: Path, *, summary: Mapping[str, Any], examples: Seque
     * `run`: {"config", "method", "steps", "seed", "commit", "machine", "date", "command", or any other fact}.
     * `mixtures`: [{"index": int, "video_ids": [str], "classes": [str], "amid": float, and a number or a list
       of one a source under "nsdr", "sdr", "sir", "sar", "mixture_sdr"}]; None for what is missing.
-    * `history`: {"loss": [[step, value]], "nsdr": [[step, dB]]}, the training curves.
+    * `history`: {"loss": [[step, value]], "si_sdr_improvement": [[step, dB]]}, the training curves.
 
     Args:
         directory: made when missing; its parent must be writable.
@@ -122,7 +122,11 @@ def _charts(summary: Mapping[str, Any], mixtures: Sequence[Mapping[str, Any]]) -
         ),
         ("NSDR by pair of classes", tables.class_pairs(mixtures), "card scroll"),
         ("Training loss", charts.curve(history.get("loss") or [], label="loss"), "card"),
-        ("Validation", charts.curve(history.get("nsdr") or [], label="NSDR", unit="dB"), "card"),
+        (
+            "Validation",
+            charts.curve(history.get("si_sdr_improvement") or [], label="SI-SDR improvement", unit="dB"),
+            "card",
+        ),
     ]
     return "".join(
         f'<figure class="{kind}"{scroll}><figcaption>{title}</figcaption>{content}</figure>'

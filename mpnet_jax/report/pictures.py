@@ -18,9 +18,7 @@ _TICK_STEPS_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 _LEAST_GAP = 0.085
 
 
-def colormap_png(
-    values: Shaped[np.ndarray, "freq time"], row_hz: Num[np.ndarray, " freq"], *, colors: str
-) -> bytes:
+def colormap_png(values: Shaped[np.ndarray, "freq time"], row_hz: Num[np.ndarray, " freq"], *, colors: str) -> bytes:
     """Draws values in 0..1 in a palette, low frequencies at the bottom.
 
     Args:
@@ -70,10 +68,7 @@ def time_ticks(seconds: float) -> list[tuple[float, str]]:
     """(part of the axis from the left, label) of round times, at most eight."""
     step = next((step for step in _TICK_STEPS_SECONDS if seconds / step <= 8.0), _TICK_STEPS_SECONDS[-1])
     digits = 0 if step >= 1.0 else 1
-    return [
-        (index * step / seconds, f"{index * step:.{digits}f}")
-        for index in range(int(seconds / step + 1e-6) + 1)
-    ]
+    return [(index * step / seconds, f"{index * step:.{digits}f}") for index in range(int(seconds / step + 1e-6) + 1)]
 
 
 def _apart(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:

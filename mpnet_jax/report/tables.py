@@ -82,9 +82,7 @@ def class_pairs(mixtures: Sequence[Mapping[str, Any]]) -> str:
             )
         rows.append(f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>')
     foot = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names[: len(names) - skip])
-    return (
-        f'<table class="heat"><tbody>{"".join(rows)}</tbody><tfoot><tr><td></td>{foot}</tr></tfoot></table>'
-    )
+    return f'<table class="heat"><tbody>{"".join(rows)}</tbody><tfoot><tr><td></td>{foot}</tr></tfoot></table>'
 
 
 def quantiles(values: Float[np.ndarray, " mixture"]) -> str:
@@ -178,9 +176,7 @@ def _tile(name: str, summary: Mapping[str, Any]) -> str:
 
 def _method_row(name: str, note: str, values: Mapping[str, Any], *, kind: str) -> str:
     cells = "".join(f"<td>{estimate(values.get(metric))}</td>" for metric in _METRICS)
-    counts = [
-        value["count"] for metric in _METRICS if is_number((value := values.get(metric) or {}).get("count"))
-    ]
+    counts = [value["count"] for metric in _METRICS if is_number((value := values.get(metric) or {}).get("count"))]
     count = str(max(counts)) if counts else MISSING
     return f'<tr{kind}><th scope="row">{name}<small>{note}</small></th>{cells}<td>{count}</td></tr>'
 

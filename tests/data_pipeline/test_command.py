@@ -77,9 +77,7 @@ def test_wrong_flags_are_one_line_and_status_two(argument, words):
     assert all(word in done.stderr for word in words)
 
 
-@pytest.mark.parametrize(
-    "body", ['raise RuntimeError("a bug")', f'raise OSError({errno.ENOENT}, "gone", "x")']
-)
+@pytest.mark.parametrize("body", ['raise RuntimeError("a bug")', f'raise OSError({errno.ENOENT}, "gone", "x")'])
 def test_a_bug_keeps_its_traceback(body):
     done = run_program(body)
     assert done.returncode == 1

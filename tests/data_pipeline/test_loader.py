@@ -91,15 +91,11 @@ def test_pictures_are_cut_and_mirrored_as_planned(store, first_three):
     flips = set()
     for slot in range(4):
         for place, plan in enumerate(plans_of(store, step=0, slot=slot)):
-            numbers = frame_indices(
-                plan, store.clips[plan.clip], audio=AUDIO, frames=FRAMES, fps=store.spec.fps
-            )
+            numbers = frame_indices(plan, store.clips[plan.clip], audio=AUDIO, frames=FRAMES, fps=store.spec.fps)
             cut = first_three[0]["frames"][slot, place]
             for number, seen in zip(numbers, cut, strict=True):
                 whole = picture(store, plan.clip, number)
-                down, right = (
-                    int(c * (side - 32 + 1)) for c, side in zip(plan.crop, whole.shape, strict=False)
-                )
+                down, right = (int(c * (side - 32 + 1)) for c, side in zip(plan.crop, whole.shape, strict=False))
                 expected = whole[down : down + 32, right : right + 32]
                 np.testing.assert_array_equal(seen, expected[:, ::-1] if plan.flip else expected)
             flips.add(plan.flip)
@@ -131,9 +127,7 @@ def test_a_run_goes_on_where_it_stopped_bit_for_bit(store, first_three):
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
 def test_processes_share_the_global_batch_of_a_resumed_run(store, first_three, processes):
-    shares = [
-        batches(store, 2, first_step=1, sharding=Sharding(index, processes)) for index in range(processes)
-    ]
+    shares = [batches(store, 2, first_step=1, sharding=Sharding(index, processes)) for index in range(processes)]
     for step in range(2):
         joined = {name: np.concatenate([share[step][name] for share in shares]) for name in TRAINING_KEYS}
         assert_same(joined, first_three[step + 1])
@@ -154,9 +148,7 @@ def test_a_silent_source_keeps_its_pictures(store, first_three):
 
 
 def evaluate(store, count=5, **options):
-    mixtures = [
-        plans_of(store, step=9, slot=slot, mixing=MixingSpec(2, augment=False)) for slot in range(count)
-    ]
+    mixtures = [plans_of(store, step=9, slot=slot, mixing=MixingSpec(2, augment=False)) for slot in range(count)]
     options = {"audio": AUDIO, "frames": FRAMES, "batch_size": 2} | options
     return mixtures, list(evaluation_batches(store, mixtures, **options))
 

@@ -82,9 +82,7 @@ def test_times_before_the_first_picture_show_the_first(tmp_path, write_video):
     np.testing.assert_allclose(shown, [50, 50, 200], atol=4)
 
 
-@pytest.mark.parametrize(
-    ("rotation", "red_corner"), [(0, "tl"), (90, "bl"), (180, "br"), (270, "tr"), (-90, "tr")]
-)
+@pytest.mark.parametrize(("rotation", "red_corner"), [(0, "tl"), (90, "bl"), (180, "br"), (270, "tr"), (-90, "tr")])
 def test_rotation_of_the_player_is_applied(tmp_path, write_video, rotation, red_corner):
     picture = np.zeros((48, 64, 3), np.uint8)
     picture[:24, :32] = (250, 0, 0)
@@ -99,9 +97,7 @@ def test_mirrored_display_matrix_is_applied():
     picture = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
     one = 1 << 16
     np.testing.assert_array_equal(media._upright(picture, np.array([[-one, 0], [0, one]])), picture[:, ::-1])
-    np.testing.assert_array_equal(
-        media._upright(picture, np.array([[0, one], [one, 0]])), picture.transpose(1, 0, 2)
-    )
+    np.testing.assert_array_equal(media._upright(picture, np.array([[0, one], [one, 0]])), picture.transpose(1, 0, 2))
 
 
 def test_pictures_keep_their_aspect_and_are_uint8(tmp_path, write_video):

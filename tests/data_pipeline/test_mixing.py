@@ -91,9 +91,7 @@ def test_short_records_are_left_out():
 
 def test_gains_lie_in_their_range_above_the_level_of_the_video():
     spec = {"gain_low": 0.5, "gain_high": 1.5, "level_dbfs": -20.0}
-    gains = [
-        plan.gain * CLIPS[plan.clip].video_rms / 0.1 for mixture in draws(500, **spec) for plan in mixture
-    ]
+    gains = [plan.gain * CLIPS[plan.clip].video_rms / 0.1 for mixture in draws(500, **spec) for plan in mixture]
     assert 0.5 <= min(gains) < 0.51 and 1.49 < max(gains) <= 1.5
     assert np.mean(gains) == pytest.approx(1.0, abs=0.03)
 
@@ -112,9 +110,7 @@ def test_only_sources_after_the_first_fall_silent():
     # Silence changes a gain and nothing else.
     loud = draws(1000)
     for mixture, other in zip(mixtures[:50], loud, strict=False):
-        assert [dataclasses.replace(p, gain=1) for p in mixture] == [
-            dataclasses.replace(p, gain=1) for p in other
-        ]
+        assert [dataclasses.replace(p, gain=1) for p in mixture] == [dataclasses.replace(p, gain=1) for p in other]
 
 
 def test_pictures_vary_only_where_asked():

@@ -27,9 +27,7 @@ def mixtures(store):
 
 
 def window_rms_db(store, plan):
-    samples = store.parse(store.read(plan.clip))["audio"].numpy()[
-        plan.start : plan.start + AUDIO.clip_samples
-    ]
+    samples = store.parse(store.read(plan.clip))["audio"].numpy()[plan.start : plan.start + AUDIO.clip_samples]
     assert len(samples) == AUDIO.clip_samples
     return 10 * np.log10(np.mean((plan.gain * samples / 32768.0) ** 2))
 
@@ -45,8 +43,7 @@ def test_pairs_of_classes_come_in_rounds(store, mixtures):
         assert len(round_) == 6 and set(round_.values()) == {1}
         assert all(first != second for first, second in round_)
     first = Counter(
-        store.clips[mixture[0].clip].label
-        for mixture in draw(store, AUDIO, dataclasses.replace(SPEC, count=24))
+        store.clips[mixture[0].clip].label for mixture in draw(store, AUDIO, dataclasses.replace(SPEC, count=24))
     )
     assert len(first) == 4  # no class always comes first
 
@@ -129,9 +126,7 @@ def test_a_window_that_its_record_does_not_hold_is_refused(store, tmp_path):
         load_or_draw(path, store, AUDIO, SPEC)
 
 
-@pytest.mark.parametrize(
-    "text", ["{", "[]", '{"mixtures": []}', '{"drawn": [], "mixtures": []}', "MISSING KEY"]
-)
+@pytest.mark.parametrize("text", ["{", "[]", '{"mixtures": []}', '{"drawn": [], "mixtures": []}', "MISSING KEY"])
 def test_a_file_that_is_no_list_is_refused(store, tmp_path, text):
     path = tmp_path / "list.json"
     load_or_draw(path, store, AUDIO, SPEC)
@@ -145,9 +140,7 @@ def test_a_file_that_is_no_list_is_refused(store, tmp_path, text):
 
 
 def test_too_quiet_windows_are_not_taken(store):
-    with pytest.raises(
-        InputError, match=r"has hardly a window above 0.0 dBFS .*none in 200 draws.*lower config"
-    ):
+    with pytest.raises(InputError, match=r"has hardly a window above 0.0 dBFS .*none in 200 draws.*lower config"):
         draw(store, AUDIO, dataclasses.replace(SPEC, floor_dbfs=0.0))
 
 

@@ -69,10 +69,7 @@ def test_store_knows_its_set(data_dir):
     assert store.classes == ("cello", "violin")
     assert {clip.video_id.partition("/")[0] for clip in store.clips} == {"cello", "violin"}
     assert all(store.classes[clip.label] == clip.video_id.partition("/")[0] for clip in store.clips)
-    splits = [
-        {clip.video_id for clip in RecordStore.open(data_dir, "tiny", name).clips}
-        for name in ("test", "train")
-    ]
+    splits = [{clip.video_id for clip in RecordStore.open(data_dir, "tiny", name).clips} for name in ("test", "train")]
     assert splits[0].isdisjoint(splits[1])
 
 
@@ -99,9 +96,7 @@ def test_parse_works_inside_tf_data_and_reads_in_threads(data_dir):
         data = list(pool.map(store.read, list(range(len(store))) * 8))
     assert data[: len(store)] * 8 == data
     parsed = tf.data.Dataset.from_tensor_slices(data[: len(store)]).map(store.parse)
-    assert [example["video_id"].numpy().decode() for example in parsed] == [
-        clip.video_id for clip in store.clips
-    ]
+    assert [example["video_id"].numpy().decode() for example in parsed] == [clip.video_id for clip in store.clips]
     store.close()
     assert store.read(0) == data[0]
 
@@ -131,9 +126,7 @@ def test_damage_is_reported(own_copy):
     whole = shard.read_bytes()
     shard.write_bytes(whole[: store.clips[-1].offset + 10])
     store.read(0)
-    with pytest.raises(
-        InputError, match=r"tfrecord.* is damaged at byte \d+: record .*prepare the data set again"
-    ):
+    with pytest.raises(InputError, match=r"tfrecord.* is damaged at byte \d+: record .*prepare the data set again"):
         store.read(len(store) - 1)
     with pytest.raises(InputError, match="is damaged at byte"):
         RecordStore.open(own_copy, "tiny", "train")
@@ -143,9 +136,7 @@ def test_damage_is_reported(own_copy):
 
 
 def test_missing_sets_and_splits_are_named(data_dir, tmp_path):
-    with pytest.raises(
-        InputError, match=r"no data set at .*nothing; make it with `python -m data_pipeline\.prepare"
-    ):
+    with pytest.raises(InputError, match=r"no data set at .*nothing; make it with `python -m data_pipeline\.prepare"):
         RecordStore.open(tmp_path, "nothing", "train")
     with pytest.raises(InputError, match=r"has no split 'dev'; it has test, train, validation"):
         RecordStore.open(data_dir, "tiny", "dev")

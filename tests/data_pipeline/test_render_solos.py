@@ -74,9 +74,7 @@ def test_sound_in_the_file_is_in_time_with_the_notes(rendered, renderer):
     sound = decode(solos.folder / "xylophone" / "xylophone_000.mp4")[2][: made.samples.size]
     lags = range(-1500, 1501, 10)
     inner = slice(2000, made.samples.size - 4000)
-    score = [
-        float(np.dot(made.samples[inner], np.roll(sound, -lag)[: made.samples.size][inner])) for lag in lags
-    ]
+    score = [float(np.dot(made.samples[inner], np.roll(sound, -lag)[: made.samples.size][inner])) for lag in lags]
     # An encoder's start padding of 1024 samples would shift sound against pictures by 23 ms.
     assert abs(lags[int(np.argmax(score))]) <= 20
 
@@ -144,9 +142,7 @@ def test_interrupt_leaves_no_half_files(tmp_path, renderer, monkeypatch):
     assert files == [rendered_solos.RECORD_NAME]
 
 
-@pytest.mark.parametrize(
-    ("change", "named"), [({"seed": 4}, "seed=3, not 4"), ({"seconds": 3.0}, "seconds=2.0")]
-)
+@pytest.mark.parametrize(("change", "named"), [({"seed": 4}, "seed=3, not 4"), ({"seconds": 3.0}, "seconds=2.0")])
 def test_folder_of_other_parameters_is_refused(rendered, renderer, change, named):
     solos, _ = rendered
     values = {"solos_per_instrument": 1, "seconds": SECONDS, "seed": 3, "renderer": renderer, **change}

@@ -32,9 +32,7 @@ def test_equals_librosa(sizes, pad_mode):
 
 def test_the_two_paddings_differ_at_the_ends_alone():
     wave = tf.constant(np.random.default_rng(0).uniform(-1, 1, 4000).astype(np.float32))
-    reflect, constant = (
-        stft(wave, AudioSpec(8000, 4000, 256, 64, mode)).numpy() for mode in ("reflect", "constant")
-    )
+    reflect, constant = (stft(wave, AudioSpec(8000, 4000, 256, 64, mode)).numpy() for mode in ("reflect", "constant"))
     differ = np.abs(reflect - constant).max(0) > 1e-4
     # Windows that reach beyond an end are centred less than 128 samples from it; 4,000 = 62.5 hops.
     assert np.flatnonzero(differ).tolist() == [0, 1, 61, 62]

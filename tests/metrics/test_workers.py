@@ -87,9 +87,7 @@ def test_worker_processes(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    run = subprocess.run(
-        [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=100
-    )
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=100)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split("\n")[:-1] == ["main", *(f"done {n}" for n in range(1, 10))]
 
@@ -101,7 +99,5 @@ def test_every_metric_loads_without_the_heavy_libraries():
         "print({'jax', 'tensorflow', 'librosa', 'matplotlib', 'flax'} & set(sys.modules))"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60
-    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
     assert (run.returncode, run.stdout, run.stderr) == (0, "set()\n", "")

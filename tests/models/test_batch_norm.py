@@ -91,9 +91,7 @@ def test_evaluation_uses_the_running_statistics_alone():
     mean, variance = np.array([1.0, -2.0, 0.5], np.float32), np.array([4.0, 0.25, 1.0], np.float32)
     apply = functools.partial(BatchNorm(train=False).apply, variables_of(scale, bias, mean, variance))
     y = apply(jnp.asarray(x))
-    np.testing.assert_allclose(
-        y, (x - mean) / np.sqrt(variance + EPSILON) * scale + bias, rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(y, (x - mean) / np.sqrt(variance + EPSILON) * scale + bias, rtol=1e-4, atol=1e-5)
     # What else is in the batch changes nothing.
     np.testing.assert_array_equal(apply(jnp.asarray(x[:1])), y[:1])
 
@@ -101,9 +99,7 @@ def test_evaluation_uses_the_running_statistics_alone():
 @pytest.mark.parametrize("scale_std", [0.0, 0.02])
 def test_initial_gain(scale_std):
     x = jnp.zeros((1, 4000))
-    scale = np.asarray(
-        BatchNorm(train=False, scale_std=scale_std).init(jax.random.key(0), x)["params"]["scale"]
-    )
+    scale = np.asarray(BatchNorm(train=False, scale_std=scale_std).init(jax.random.key(0), x)["params"]["scale"])
     assert scale.mean() == pytest.approx(1.0, abs=2e-3)
     assert scale.std() == pytest.approx(scale_std, abs=2e-3)
 

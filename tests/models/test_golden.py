@@ -65,9 +65,7 @@ class Golden:
         stored, shape = self.arrays[case], tuple(self.arrays[f"{case}/shape"])
         y = np.asarray(y)
         assert y.shape == shape
-        strides = tuple(
-            slice(None, None, -(-whole // kept)) for whole, kept in zip(shape, stored.shape, strict=True)
-        )
+        strides = tuple(slice(None, None, -(-whole // kept)) for whole, kept in zip(shape, stored.shape, strict=True))
         std = float(self.arrays[f"{case}/std"])
         np.testing.assert_allclose(y[strides], stored, rtol=0, atol=tolerance * std)
         # Over the whole tensor, of which the file holds a part.
@@ -108,10 +106,7 @@ class Variables:
             self._at(self.params, place)["bias"] = self.weights[f"{prefix}.bias"]
 
     def norm(self, place, prefix):
-        entries = {
-            name: self.weights[f"{prefix}.{name}"]
-            for name in ("weight", "bias", "running_mean", "running_var")
-        }
+        entries = {name: self.weights[f"{prefix}.{name}"] for name in ("weight", "bias", "running_mean", "running_var")}
         self._at(self.params, place).update(scale=entries["weight"], bias=entries["bias"])
         self._at(self.statistics, place).update(mean=entries["running_mean"], var=entries["running_var"])
 

@@ -27,8 +27,7 @@ def test_max_pool_equals_the_plain_one(sides):
     np.testing.assert_array_equal(jax.jit(max_pool_3x3_stride_2)(x), expected)
     weight = rng.standard_normal(expected.shape).astype(np.float32)
     ours, plain = (
-        jax.jit(jax.grad(lambda x, f=f: jnp.sum(weight * f(x))))(x)
-        for f in (max_pool_3x3_stride_2, plain_max_pool)
+        jax.jit(jax.grad(lambda x, f=f: jnp.sum(weight * f(x))))(x) for f in (max_pool_3x3_stride_2, plain_max_pool)
     )
     # A pixel may win in four windows, whose weights are then added in another order.
     np.testing.assert_allclose(ours, plain, atol=1e-6)
@@ -49,9 +48,7 @@ def test_pointwise_equals_a_strided_convolution(sides):
 
 
 def shapes_of(model, side):
-    return jax.eval_shape(
-        lambda key: model.init_with_output(key, jnp.zeros((1, side, side, 3))), jax.random.key(0)
-    )
+    return jax.eval_shape(lambda key: model.init_with_output(key, jnp.zeros((1, side, side, 3))), jax.random.key(0))
 
 
 def count(tree):
@@ -82,9 +79,9 @@ def test_places_from_224_pixels(dilated, places):
 
 def test_which_convolutions_are_dilated():
     def dilations(dilated):
-        jaxpr = jax.make_jaxpr(
-            lambda key: ResNet18(3, 2, dilated).init_with_output(key, jnp.zeros((1, 32, 32, 3)))[0]
-        )(jax.random.key(0))
+        jaxpr = jax.make_jaxpr(lambda key: ResNet18(3, 2, dilated).init_with_output(key, jnp.zeros((1, 32, 32, 3)))[0])(
+            jax.random.key(0)
+        )
         convolutions = [e for e in equations_of(jaxpr.jaxpr) if e.primitive.name == "conv_general_dilated"]
         return [e.params["rhs_dilation"][0] for e in convolutions]
 

@@ -48,16 +48,12 @@ def test_sides_that_do_not_divide_are_refused(sides):
 def test_training_records_every_layer_s_statistics_and_evaluation_none():
     x = jax.random.normal(jax.random.key(1), (2, 4, 4, 1))
     variables = random_variables(UNet(2, 2, 3, train=False), x)
-    _, updated = jax.jit(lambda v, x: UNet(2, 2, 3, train=True).apply(v, x, mutable=["batch_stats"]))(
-        variables, x
-    )
+    _, updated = jax.jit(lambda v, x: UNet(2, 2, 3, train=True).apply(v, x, mutable=["batch_stats"]))(variables, x)
     before, after = variables["batch_stats"], updated["batch_stats"]
     assert set(after) == {"norm_in", "up_norm_1"}
     for name in after:
         assert not np.array_equal(before[name]["mean"], after[name]["mean"])
-    _, updated = jax.jit(lambda v, x: UNet(2, 2, 3, train=False).apply(v, x, mutable=["batch_stats"]))(
-        variables, x
-    )
+    _, updated = jax.jit(lambda v, x: UNet(2, 2, 3, train=False).apply(v, x, mutable=["batch_stats"]))(variables, x)
     np.testing.assert_array_equal(updated["batch_stats"]["norm_in"]["mean"], before["norm_in"]["mean"])
 
 

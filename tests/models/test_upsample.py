@@ -60,9 +60,7 @@ def test_gradients_equal_those_of_the_plain_form(height, width):
         weight = np.random.default_rng(1).standard_normal((2, 2 * height, 2 * width, 5))
 
         def gradients(function):
-            return jax.jit(jax.grad(lambda p, k: jnp.sum(weight * function(p, k)), argnums=(0, 1)))(
-                parts, kernel
-            )
+            return jax.jit(jax.grad(lambda p, k: jnp.sum(weight * function(p, k)), argnums=(0, 1)))(parts, kernel)
 
         for ours, expected in zip(
             jax.tree.leaves(gradients(upsample_conv)), jax.tree.leaves(gradients(plain)), strict=True
@@ -83,8 +81,6 @@ def test_module_parameters_and_offset():
     model = UpsampleConv(5, use_bias=True)
     params = random_variables(model, parts)["params"]
     assert jax.tree.map(jnp.shape, params) == {"kernel": (3, 3, 4, 5), "bias": (5,)}
-    y = jax.jit(
-        lambda params: model.apply({"params": params}, parts) - upsample_conv(parts, params["kernel"])
-    )(params)
+    y = jax.jit(lambda params: model.apply({"params": params}, parts) - upsample_conv(parts, params["kernel"]))(params)
     np.testing.assert_allclose(y, np.broadcast_to(params["bias"], y.shape), atol=1e-5)
     assert "bias" not in random_variables(UpsampleConv(5), parts)["params"]

@@ -78,5 +78,8 @@ def summary():
             }
             for index, nsdr in enumerate([3.0, None, -4.0, 7.0])
         ],
-        "history": {"loss": [[0, 0.7], [10, 0.5], [20, float("nan")]], "nsdr": [[0, 0.0], [20, 5.0]]},
+        "history": {
+            "loss": [[0, 0.7], [10, 0.5], [20, float("nan")]],
+            "si_sdr_improvement": [[0, 0.0], [20, 5.0]],
+        },
     }

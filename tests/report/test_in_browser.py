@@ -38,9 +38,7 @@ def selfcheck(index, profile):
 
 @pytest.fixture
 def index(tmp_path, summary, make_example):
-    return write_report(
-        tmp_path / "report", summary=summary, examples=[make_example(), make_example(sources=3)]
-    )
+    return write_report(tmp_path / "report", summary=summary, examples=[make_example(), make_example(sources=3)])
 
 
 def test_every_picture_and_sound_loads(index, tmp_path):

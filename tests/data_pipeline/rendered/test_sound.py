@@ -11,9 +11,7 @@ from data_pipeline.rendered.compose import Note
 from data_pipeline.rendered.instruments import CLASSES, INSTRUMENTS
 
 ADDITIVE = synthesise.Renderer("additive", "1", None)
-needs_midirenderer = pytest.mark.skipif(
-    not synthesise.has_midirenderer(), reason="no wheel for this platform"
-)
+needs_midirenderer = pytest.mark.skipif(not synthesise.has_midirenderer(), reason="no wheel for this platform")
 RENDERERS = ["additive", pytest.param("soundfont", marks=needs_midirenderer)]
 
 
@@ -77,9 +75,7 @@ def test_bundled_soundfont_has_every_note_that_is_composed():
         pitches = range(instrument.low, instrument.high + 1)
         notes = [Note(0.7 * k, 0.7 * k + 0.3, pitch, 100) for k, pitch in enumerate(pitches)]
         seconds = 0.7 * len(notes)
-        sound = synthesise.synthesise(
-            chosen, instrument, notes, np.random.default_rng(0), seconds=seconds, cents=0.0
-        )
+        sound = synthesise.synthesise(chosen, instrument, notes, np.random.default_rng(0), seconds=seconds, cents=0.0)
         first = [round(note.start_s * synthesise.RATE_HZ) for note in notes]
         level = np.array([np.sqrt(np.mean(sound[f : f + synthesise.RATE_HZ // 4] ** 2)) for f in first])
         assert level.min() > 0.2 * np.median(level), (name, pitches[int(level.argmin())])
@@ -90,17 +86,13 @@ def test_instrument_without_sound_is_refused():
     chosen = synthesise.choose_renderer("soundfont", None)
     alto = dataclasses.replace(INSTRUMENTS["saxophone"], gm_program=65)
     with pytest.raises(InputError, match="is silent for saxophone"):
-        synthesise.synthesise(
-            chosen, alto, [Note(0.0, 1.0, 64, 90)], np.random.default_rng(0), seconds=1.0, cents=0.0
-        )
+        synthesise.synthesise(chosen, alto, [Note(0.0, 1.0, 64, 90)], np.random.default_rng(0), seconds=1.0, cents=0.0)
 
 
 def test_additive_fallback_sounds_for_every_instrument():
     for name, instrument in INSTRUMENTS.items():
         notes, _ = arrange.compose_solo(instrument, np.random.default_rng(0), seconds=2.0)
-        sound = synthesise.synthesise(
-            ADDITIVE, instrument, notes, np.random.default_rng(0), seconds=2.0, cents=0.0
-        )
+        sound = synthesise.synthesise(ADDITIVE, instrument, notes, np.random.default_rng(0), seconds=2.0, cents=0.0)
         assert np.isfinite(sound).all() and np.sqrt(np.mean(sound**2)) > 0.01, name
 
 
@@ -135,9 +127,7 @@ def test_soundfont_with_a_broken_body_is_refused(tmp_path):
     broken = synthesise.choose_renderer("auto", path)
     notes = [Note(0.0, 1.0, 60, 90)]
     with pytest.raises(InputError, match=r"broken\.sf2 cannot be played"):
-        synthesise.synthesise(
-            broken, INSTRUMENTS["flute"], notes, np.random.default_rng(0), seconds=1.0, cents=0.0
-        )
+        synthesise.synthesise(broken, INSTRUMENTS["flute"], notes, np.random.default_rng(0), seconds=1.0, cents=0.0)
 
 
 def test_unknown_renderer_lists_the_choices():

@@ -1,0 +1,86 @@
+"""Configs: every shipped one is whole, and a wrong field is refused in one sentence."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from configs import base
+from data_pipeline.command import InputError
+from mpnet_jax import config as config_module
+
+SHIPPED = sorted(path.stem for path in (Path(__file__).parent.parent / "configs").glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_config_is_valid_and_adds_no_field(name: str) -> None:
+    config = importlib.import_module(f"configs.{name}").get_config()
+    config_module.check(config)
+    assert config_module.flatten(config).keys() == config_module.flatten(base.get_config()).keys()
+
+
+def test_paper_sizes() -> None:
+    audio = config_module.audio_spec(base.get_config())
+    assert (audio.freq_bins, audio.time_frames) == (751, 256)  # Sec. 4.1
+    assert audio.clip_seconds == pytest.approx(5.9875)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("batch_size", 0, "config.batch_size=0 must be at least 1"),
+        ("audio.pad_mode", "wrap", "config.audio.pad_mode='wrap' is unknown; use one of reflect, constant"),
+        ("audio.fft_samples", 1501, "config.audio: fft_samples=1501 must be even; try 1502"),
+        ("audio.hop_samples", 751, "must be at most half of fft_samples=1500"),
+        (
+            "audio.frequency_rows",
+            200,
+            "config.audio.frequency_rows=200 must divide by 2**unet_depth=128; try 128",
+        ),
+        (
+            "audio.clip_samples",
+            90_000,
+            "gives 241 columns, which must divide by 2**unet_depth=128; try clip_samples=47625",
+        ),
+        ("mixing.silent_probability", 1.5, "config.mixing.silent_probability=1.5 must lie between 0 and 1"),
+        ("mixing.gain_high", 0.1, "config.mixing.gain_high=0.1 must be at least gain_low=0.5"),
+        ("frames.crop_px", 300, "config.frames.crop_px=300 must be at most config.data.frame_px=246"),
+        ("optimiser.learning_rate", -1.0, "config.optimiser.learning_rate=-1.0 must not be negative"),
+        ("recursion.training_order", "random", "use one of ground_truth, predicted"),
+        ("evaluation.bss", "museval", "config.evaluation.bss='museval' is unknown; use one of mir_eval"),
+    ],
+)
+def test_a_wrong_value_names_value_rule_and_way_out(field: str, value: object, sentence: str) -> None:
+    config = base.get_config()
+    config.update_from_flattened_dict({field: value})
+    with pytest.raises(InputError) as refused:
+        config_module.check(config)
+    assert sentence in str(refused.value)
+
+
+def test_the_suggested_clip_length_fits() -> None:
+    config = base.get_config()
+    config.audio.clip_samples = 47_625
+    config_module.check(config)
+
+
+def test_a_workdir_belongs_to_one_config(tmp_path: Path) -> None:
+    workdir = tmp_path / "runs" / "one"
+    config_module.claim_workdir(workdir, base.get_config())
+    same = base.get_config()
+    same.log_every = 7  # changes what is shown, not what is computed
+    same.evaluation.mixtures = 10
+    config_module.claim_workdir(workdir, same)
+    other = base.get_config()
+    other.optimiser.learning_rate = 0.5
+    with pytest.raises(InputError, match=r"config\.optimiser\.learning_rate=0\.001, this one has 0\.5; choose"):
+        config_module.claim_workdir(workdir, other)
+
+
+def test_a_workdir_that_is_a_file_or_damaged_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file; name a folder"):
+        config_module.claim_workdir(tmp_path / "file", base.get_config())
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(InputError, match=r"config\.json is not readable"):
+        config_module.claim_workdir(tmp_path, base.get_config())
