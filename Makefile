@@ -55,7 +55,7 @@ lint: $(READY)
 	$(BIN)/shellcheck .ci/run
 
 types: $(READY)
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

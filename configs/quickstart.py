@@ -4,6 +4,8 @@ Command: make quickstart
 (or, with the data there: python -m mpnet_jax.train --config=configs/quickstart.py)
 """
 
+from typing import Any
+
 import ml_collections
 
 from configs import base
@@ -11,7 +13,7 @@ from configs import base
 
 def get_config() -> ml_collections.ConfigDict:
     """Returns the quickstart's fields."""
-    config = base.get_config()
+    config: Any = base.get_config()
     config.name = "quickstart"
     config.steps = 1000
     config.batch_size = 16

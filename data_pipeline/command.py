@@ -7,8 +7,9 @@ else that escapes a command is a bug and keeps its traceback.
 import errno
 import logging as standard_logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from absl import app, flags, logging
 
@@ -20,7 +21,7 @@ class InputError(ValueError):
     """Input that cannot be used: the message names the value, the rule and the way out, in one sentence."""
 
 
-def run(main: Callable[[], None], argv: Sequence[str] | None = None) -> None:
+def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
     """Runs a command's `main` with parsed absl flags.
 
     Args:
@@ -69,7 +70,7 @@ def _parse_flags(argv: list[str]) -> list[str]:
     return rest
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """Ends the program with one sentence on stderr and status 2."""
     sys.stderr.write(f"error: {message}\n")
     sys.exit(EXIT_BAD_INPUT)

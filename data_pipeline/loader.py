@@ -5,6 +5,7 @@ A batch is a dict of arrays, the whole contract between the pipeline and the mod
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -142,7 +143,7 @@ def _examples(
 
     def read(number: np.ndarray) -> tuple[np.ndarray, ...]:
         try:
-            return read_plans(plan(number))
+            return read_plans(plan(int(number)))
         except InputError as error:
             failures.append(error)
             raise
@@ -214,7 +215,7 @@ def _prefetched(batches: tf.data.Dataset, failures: list[InputError]) -> Iterato
     options.deterministic = True
     options.autotune.enabled = True
     try:
-        yield from batches.with_options(options).prefetch(PREFETCH_BATCHES).as_numpy_iterator()
+        yield from cast(Iterator[Batch], batches.with_options(options).prefetch(PREFETCH_BATCHES).as_numpy_iterator())
     except tf.errors.OpError:
         if failures:
             raise failures[0] from None

@@ -5,7 +5,7 @@ Checks import neither JAX nor TensorFlow, so that a wrong field is refused at on
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import ml_collections
 
@@ -13,6 +13,9 @@ from data_pipeline.command import InputError
 from data_pipeline.mixing import MixingSpec
 from data_pipeline.mixture_list import MixtureListSpec
 from data_pipeline.spec import AudioSpec, DataSetSpec, FrameSpec
+
+# ml_collections types every field as a union of all kinds of values, which no operation takes.
+Config: TypeAlias = Any
 
 CHOICES = {
     "audio.pad_mode": ("reflect", "constant"),
@@ -67,7 +70,7 @@ _NOT_NEGATIVE = (
 )
 
 
-def check(config: ml_collections.ConfigDict) -> None:
+def check(config: Config) -> None:
     """Refuses a config that cannot run.
 
     Args:
@@ -104,7 +107,7 @@ def _check_fields(flat: dict[str, Any]) -> None:
                 raise InputError(f"config.{field}={flat[field]} must {rule}")
 
 
-def _check_spectrogram(config: ml_collections.ConfigDict) -> None:
+def _check_spectrogram(config: Config) -> None:
     """Both sides of the spectrogram must survive the U-Net's halvings."""
     try:
         audio = audio_spec(config)
@@ -125,7 +128,7 @@ def _check_spectrogram(config: ml_collections.ConfigDict) -> None:
         )
 
 
-def flatten(config: ml_collections.ConfigDict) -> dict[str, Any]:
+def flatten(config: Config) -> dict[str, Any]:
     """Fields as {"group.field": value}, tuples as lists (what JSON gives back)."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
@@ -141,7 +144,7 @@ def is_free(field: str) -> bool:
     return any(field == free or (free.endswith(".") and field.startswith(free)) for free in FREE_FIELDS)
 
 
-def claim_workdir(workdir: Path, config: ml_collections.ConfigDict) -> None:
+def claim_workdir(workdir: Path, config: Config) -> None:
     """Takes a workdir for this config: records it in a new one, refuses one of another config.
 
     Args:
@@ -178,7 +181,7 @@ def read_recorded(workdir: Path) -> dict[str, Any] | None:
         raise InputError(f"{path} is not readable ({error}); restore it or choose another --workdir") from None
 
 
-def refuse_other(recorded: dict[str, Any], config: ml_collections.ConfigDict, workdir: Path) -> None:
+def refuse_other(recorded: dict[str, Any], config: Config, workdir: Path) -> None:
     """Raises InputError where a recorded config and this one would compute different things."""
     wanted = flatten(config)
     for field in sorted(recorded.keys() | wanted.keys()):
@@ -189,23 +192,23 @@ def refuse_other(recorded: dict[str, Any], config: ml_collections.ConfigDict, wo
             )
 
 
-def audio_spec(config: ml_collections.ConfigDict) -> AudioSpec:
+def audio_spec(config: Config) -> AudioSpec:
     """The window of sound and its transform."""
     a = config.audio
     return AudioSpec(a.rate_hz, a.clip_samples, a.fft_samples, a.hop_samples, a.pad_mode)
 
 
-def frame_spec(config: ml_collections.ConfigDict) -> FrameSpec:
+def frame_spec(config: Config) -> FrameSpec:
     """The pictures of a window."""
     return FrameSpec(count=config.frames.count, crop_px=config.frames.crop_px)
 
 
-def mixing_spec(config: ml_collections.ConfigDict) -> MixingSpec:
+def mixing_spec(config: Config) -> MixingSpec:
     """The rules of a training mixture."""
     return MixingSpec(**config.mixing.to_dict())
 
 
-def mixture_list_spec(config: ml_collections.ConfigDict, split: str) -> MixtureListSpec:
+def mixture_list_spec(config: Config, split: str) -> MixtureListSpec:
     """How the fixed mixtures of a split are drawn: "validation" or another one."""
     e = config.evaluation
     return MixtureListSpec(
@@ -219,6 +222,6 @@ def mixture_list_spec(config: ml_collections.ConfigDict, split: str) -> MixtureL
     )
 
 
-def data_set_spec(config: ml_collections.ConfigDict) -> DataSetSpec:
+def data_set_spec(config: Config) -> DataSetSpec:
     """How the data set must have been cut; chunks may be of any length."""
     return DataSetSpec(config.audio.rate_hz, config.data.fps, config.data.frame_px, chunk_seconds=0.0)

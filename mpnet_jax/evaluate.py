@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import ml_collections
 import numpy as np
 import tqdm
 from absl import flags, logging
@@ -18,6 +17,7 @@ from ml_collections import config_flags
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
+from mpnet_jax.config import Config
 from mpnet_jax.run_facts import run_facts, usable_cores
 from mpnet_jax.run_log import LOSSES, TIME, VALIDATION, read_lines
 
@@ -38,7 +38,7 @@ def main() -> None:
     evaluate(config, workdir, split=flags.FLAGS.split, checkpoint=flags.FLAGS.checkpoint)
 
 
-def evaluate(config: ml_collections.ConfigDict, workdir: Path, *, split: str, checkpoint: str) -> dict[str, Any]:
+def evaluate(config: Config, workdir: Path, *, split: str, checkpoint: str) -> dict[str, Any]:
     """Evaluates one checkpoint on one split.
 
     Args:
@@ -72,7 +72,10 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Path, *, split: str, ch
     separate = _Separator(config, store, state)
     with tqdm.tqdm(total=len(mixtures), unit="mixture", mininterval=1 if sys.stderr.isatty() else 15) as bar:
         scored = scores.score(
-            separate(mixtures), workers=usable_cores(), bss=config.evaluation.bss, progress=lambda _: bar.update()
+            separate(mixtures),
+            workers=usable_cores(),
+            bss=config.evaluation.bss,
+            progress=lambda done: bar.update(done - bar.n) and None,
         )
     video_ids = [[store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
     classes = [[store.classes[store.clips[plan.clip].label] for plan in mixture] for mixture in mixtures]
@@ -105,7 +108,7 @@ def evaluate(config: ml_collections.ConfigDict, workdir: Path, *, split: str, ch
 class _Separator:
     """The trained model as a function from a list of mixtures to separated ones."""
 
-    def __init__(self, config: ml_collections.ConfigDict, store: Any, state: Any) -> None:
+    def __init__(self, config: Config, store: Any, state: Any) -> None:
         from mpnet_jax import from_config, parallel
 
         self._config = config
@@ -127,7 +130,7 @@ class _Separator:
         return separate_mixtures(self._run, self._variables, batches)
 
 
-def _examples(config: ml_collections.ConfigDict, separate: _Separator, mixtures: list[Any], out: dict[str, Any]):
+def _examples(config: Config, separate: _Separator, mixtures: list[Any], out: dict[str, Any]):
     """The report's examples: the best, median and worst mixtures, separated once more."""
     from mpnet_jax.report.example import ReportExample, choose_examples
     from mpnet_jax.spectrogram.frequency import row_hz, warp_matrix

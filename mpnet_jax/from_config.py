@@ -4,12 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 import optax
 
 from mpnet_jax import optim
-from mpnet_jax.config import audio_spec
+from mpnet_jax.config import Config, audio_spec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.spectrogram.frequency import unwarp_matrix, warp_matrix
@@ -17,7 +16,7 @@ from mpnet_jax.train_state import TrainState, create_train_state
 from mpnet_jax.train_step import make_separate_step, make_train_step
 
 
-def model(config: ml_collections.ConfigDict, *, train: bool) -> MPNet:
+def model(config: Config, *, train: bool) -> MPNet:
     """The networks, in training form (batch statistics over all devices) or evaluation form."""
     fields = config.model
     return MPNet(
@@ -33,7 +32,7 @@ def model(config: ml_collections.ConfigDict, *, train: bool) -> MPNet:
     )
 
 
-def optimiser(config: ml_collections.ConfigDict) -> optax.GradientTransformation:
+def optimiser(config: Config) -> optax.GradientTransformation:
     """The optimiser with its learning rate."""
     fields = config.optimiser
     schedule = optim.learning_rate(
@@ -46,7 +45,7 @@ def optimiser(config: ml_collections.ConfigDict) -> optax.GradientTransformation
     return optim.optimiser(fields.name, schedule, momentum=fields.momentum, weight_decay=fields.weight_decay)
 
 
-def initial_state(config: ml_collections.ConfigDict) -> TrainState:
+def initial_state(config: Config) -> TrainState:
     """The state at step 0, a pure function of the config."""
     side = config.frames.crop_px
     return create_train_state(
@@ -59,7 +58,7 @@ def initial_state(config: ml_collections.ConfigDict) -> TrainState:
     )
 
 
-def train_step(config: ml_collections.ConfigDict) -> Callable[..., Any]:
+def train_step(config: Config) -> Callable[..., Any]:
     """The training step of one device."""
     unroll = {"auto": jax.default_backend() == "cpu", "yes": True, "no": False}[config.recursion.unroll]
     return make_train_step(
@@ -72,12 +71,12 @@ def train_step(config: ml_collections.ConfigDict) -> Callable[..., Any]:
     )
 
 
-def separate_step(config: ml_collections.ConfigDict) -> Callable[..., Any]:
+def separate_step(config: Config) -> Callable[..., Any]:
     """The evaluation pass of one device."""
     warp, unwarp = _matrices(config)
     return make_separate_step(model(config, train=False), warp=warp, unwarp=unwarp, audio=audio_spec(config))
 
 
-def _matrices(config: ml_collections.ConfigDict) -> tuple[np.ndarray, np.ndarray]:
+def _matrices(config: Config) -> tuple[np.ndarray, np.ndarray]:
     rows, bins = config.audio.frequency_rows, audio_spec(config).freq_bins
     return warp_matrix(rows, bins), unwarp_matrix(bins, rows)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class RunLog:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
             os.replace(temporary, path)
 
-    def losses(self, lines: list[Mapping[str, Any]]) -> None:
+    def losses(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Appends one line a step."""
         self._append(LOSSES, lines)
 
@@ -49,7 +49,7 @@ class RunLog:
         temporary.write_text(json.dumps({"step": step, "seconds": round(seconds, 1)}) + "\n")
         os.replace(temporary, self._workdir / TIME)
 
-    def _append(self, name: str, lines: list[Mapping[str, Any]]) -> None:
+    def _append(self, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
         with (self._workdir / name).open("a") as file:
             file.write("".join(json.dumps(line) + "\n" for line in lines))
 

@@ -10,13 +10,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ml_collections
 from absl import flags, logging
 from ml_collections import config_flags
 
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
+from mpnet_jax.config import Config
 from mpnet_jax.run_log import RunLog
 from mpnet_jax.stop_request import StopRequest
 
@@ -38,7 +38,7 @@ def main() -> None:
         sys.exit(status)
 
 
-def train(config: ml_collections.ConfigDict, workdir: Path) -> int:
+def train(config: Config, workdir: Path) -> int:
     """Trains up to `config.steps`, from the workdir's last checkpoint if there is one.
 
     Args:
@@ -97,7 +97,7 @@ def train(config: ml_collections.ConfigDict, workdir: Path) -> int:
     return 0
 
 
-def open_splits(config: ml_collections.ConfigDict, splits: tuple[str, ...]) -> dict[str, Any]:
+def open_splits(config: Config, splits: tuple[str, ...]) -> dict[str, Any]:
     """Opens splits of the config's data set and refuses a set of other sizes."""
     from data_pipeline.records import RecordStore
 
@@ -109,7 +109,7 @@ def open_splits(config: ml_collections.ConfigDict, splits: tuple[str, ...]) -> d
     return stores
 
 
-def prepare_validation(config: ml_collections.ConfigDict, stores: dict[str, Any], workdir: Path) -> list[Any]:
+def prepare_validation(config: Config, stores: dict[str, Any], workdir: Path) -> list[Any]:
     """Claims the workdir and reads the fixed validation mixtures, once for the whole run."""
     from data_pipeline.loader import evaluation_batches
     from data_pipeline.mixing import ClipTable
@@ -130,7 +130,7 @@ def prepare_validation(config: ml_collections.ConfigDict, stores: dict[str, Any]
     )
 
 
-def mixture_list(config: ml_collections.ConfigDict, workdir: Path, store: Any, split: str) -> list[Any]:
+def mixture_list(config: Config, workdir: Path, store: Any, split: str) -> list[Any]:
     """The workdir's fixed list of mixtures of a split, drawn at its first use."""
     from data_pipeline.mixture_list import load_or_draw
 
@@ -158,7 +158,7 @@ class _Loop:
 
     def __init__(
         self,
-        config: ml_collections.ConfigDict,
+        config: Config,
         workdir: Path,
         store: Any,
         validation: list[Any],
@@ -284,7 +284,7 @@ class _Loop:
 class _Meter:
     """Progress lines: speed, share of time spent waiting for data, time left."""
 
-    def __init__(self, config: ml_collections.ConfigDict, first_step: int, seconds_before: float) -> None:
+    def __init__(self, config: Config, first_step: int, seconds_before: float) -> None:
         self.waited = 0.0
         self._config = config
         self._start = time.monotonic()

@@ -1,7 +1,7 @@
 """One training step and one evaluation pass, for one device of many."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ def separate(
             "batch_stats": {"minus_net": statistics},
         }
         if not model.train:
-            return model.apply(step_variables, remaining, method="listen"), statistics
+            return cast(Array, model.apply(step_variables, remaining, method="listen")), statistics
         features, updated = model.apply(step_variables, remaining, method="listen", mutable=["batch_stats"])
         return features, updated["batch_stats"]["minus_net"]
 
@@ -154,7 +154,7 @@ def make_separate_step(
         mixture = to_rows(warp, linear)
         sources = to_rows(warp, batch["source_magnitude"])
         count = sources.shape[1]
-        vectors = model.apply(variables, batch["frames"], method="look")
+        vectors = cast(Array, model.apply(variables, batch["frames"], method="look"))
         separation = separate(model, variables, mixture, vectors, steps=count)
         masks = by_candidate(separation.masks, separation.chosen, count)
         before = by_candidate(separation.before, separation.chosen, count)

@@ -1,6 +1,7 @@
 """Batch normalisation with statistics over all devices."""
 
 import functools
+from typing import cast
 
 import flax.linen as nn
 import jax
@@ -96,7 +97,7 @@ class BatchNorm(nn.Module):
         if not self.train:
             gain = scale * jax.lax.rsqrt(running_variance.value + EPSILON)
             return x * gain + (bias - running_mean.value * gain)
-        y, mean, variance = normalise(x, scale, bias, self.axis_name)
+        y, mean, variance = cast(tuple[Array, Array, Array], normalise(x, scale, bias, self.axis_name))
         if not self.is_initializing():
             count = x.size // x.shape[-1] * (jax.lax.axis_size(self.axis_name) if self.axis_name else 1)
             unbiased = variance * (count / max(count - 1, 1))
