@@ -42,10 +42,10 @@ quickstart: data
 	$(MALLOC) $(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 -m 'not slow'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
 
 test-all: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -47,6 +47,7 @@ def get_config() -> ml_collections.ConfigDict:
     model.unet_features = 64
     model.resnet_features = 64
     model.resnet_dilated = True
+    model.visual_activation = "sigmoid"  # sigmoid | none: of a clip's pooled visual vector
     model.stop_gradient_input = True  # no gradient through the log-magnitude that enters the U-Net
     model.statistics_decay = 0.9  # running statistics of batch normalisation
     model.statistics_per_step = True  # a set for every step of the recursion: each sees another distribution

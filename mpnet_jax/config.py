@@ -4,10 +4,12 @@ Checks import neither JAX nor TensorFlow, so that a wrong field is refused at on
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import ml_collections
+from absl import flags
 
 from data_pipeline.command import InputError
 from data_pipeline.mixing import MixingSpec
@@ -19,6 +21,7 @@ Config: TypeAlias = Any
 
 CHOICES = {
     "audio.pad_mode": ("reflect", "constant"),
+    "model.visual_activation": ("sigmoid", "none"),
     "recursion.training_order": ("ground_truth", "predicted"),
     "recursion.unroll": ("auto", "yes", "no"),
     "optimiser.name": ("sgd", "adam", "adamw"),
@@ -68,6 +71,21 @@ _NOT_NEGATIVE = (
     "evaluation.level_difference_db",
     "evaluation.examples",
 )
+
+
+def from_flags() -> Config:
+    """The config of `--config`, with what `--config.field=value` changes, checked.
+
+    Raises:
+        InputError: the file cannot be read, or a field is wrong.
+    """
+    try:
+        config = flags.FLAGS.config
+    except OSError:  # raised at the first look, with a list of all that was tried
+        given = [argument for argument in sys.argv if argument.lstrip("-").startswith("config=")]
+        raise InputError(f"{' '.join(given)} cannot be read; the shipped configs are configs/*.py") from None
+    check(config)
+    return config
 
 
 def check(config: Config) -> None:

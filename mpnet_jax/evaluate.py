@@ -26,8 +26,7 @@ SPLITS = ("train", "validation", "test")
 
 def main() -> None:
     """The command."""
-    config = flags.FLAGS.config
-    config_module.check(config)
+    config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
     recorded = config_module.read_recorded(workdir)
     if recorded is None:
@@ -71,11 +70,15 @@ def evaluate(config: Config, workdir: Path, *, split: str, checkpoint: str) -> d
 
     separate = _Separator(config, store, state)
     with tqdm.tqdm(total=len(mixtures), unit="mixture", mininterval=1 if sys.stderr.isatty() else 15) as bar:
+
+        def progress(done: int) -> None:
+            bar.update(done - bar.n)
+
         scored = scores.score(
             separate(mixtures),
             workers=usable_cores(),
             bss=config.evaluation.bss,
-            progress=lambda done: bar.update(done - bar.n) and None,
+            progress=progress,
         )
     video_ids = [[store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
     classes = [[store.classes[store.clips[plan.clip].label] for plan in mixture] for mixture in mixtures]

@@ -26,6 +26,7 @@ def model(config: Config, *, train: bool) -> MPNet:
         resnet_features=fields.resnet_features,
         resnet_dilated=fields.resnet_dilated,
         stop_gradient_input=fields.stop_gradient_input,
+        visual_activation=fields.visual_activation,
         statistics_decay=fields.statistics_decay,
         train=train,
         axis_name=DEVICE_AXIS if train else None,
@@ -49,7 +50,8 @@ def initial_state(config: Config) -> TrainState:
     """The state at step 0, a pure function of the config."""
     side = config.frames.crop_px
     return create_train_state(
-        jax.random.key(config.seed),
+        # XLA's own generator: JAX's default one, unrolled for every parameter, compiles for half a minute.
+        jax.random.key(config.seed, impl="rbg"),
         model(config, train=False),
         optimiser(config),
         frames_shape=(1, 1, 1, side, side, 3),

@@ -30,8 +30,7 @@ EXAMPLE_MIXTURES = 2  # shown in TensorBoard
 
 def main() -> None:
     """The command."""
-    config = flags.FLAGS.config
-    config_module.check(config)
+    config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
     status = train(config, workdir)
     if status:

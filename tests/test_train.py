@@ -53,7 +53,7 @@ def test_a_killed_run_goes_on_bit_equal(straight: Path, tiny_set: Path, tmp_path
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
     process.kill()
-    process.wait()
+    process.communicate()
     interrupted_at = max(losses(workdir))
     assert train(tiny_config(tiny_set), workdir) == 0
     assert interrupted_at < 6, "the run ended before it could be killed"
@@ -61,7 +61,7 @@ def test_a_killed_run_goes_on_bit_equal(straight: Path, tiny_set: Path, tmp_path
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_stop_signal_saves_and_says_how_to_go_on(
     number: signal.Signals, straight: Path, tiny_set: Path, tmp_path: Path
 ) -> None:
@@ -130,6 +130,7 @@ def test_refuses_a_data_set_of_other_sizes(tiny_set: Path, tmp_path: Path) -> No
         train(config, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_stops_at_a_loss_that_is_not_finite(tiny_set: Path, tmp_path: Path) -> None:
     config = tiny_config(tiny_set)
     config.optimiser.learning_rate = 1e30
@@ -179,7 +180,7 @@ def test_a_full_disk_is_one_sentence_and_keeps_the_last_checkpoint(
             "--config.data.directory=nowhere",
             "no data set at nowhere/tiny; make it with `python -m data_pipeline.prepare",
         ),
-        ("--config=nothing.py", "nothing.py"),
+        ("--config=nothing.py", "--config=nothing.py cannot be read; the shipped configs are configs/*.py"),
         ("--workdri=x", "workdri"),
         ("extra", "argument 'extra' has no flag"),
     ],
