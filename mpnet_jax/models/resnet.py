@@ -52,7 +52,9 @@ class PointwiseStride2(nn.Module):
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch h w out"]:
         """Returns the map at half the resolution."""
         kernel = self.param("kernel", _he_normal, (x.shape[-1], self.features))
-        return x[:, ::2, ::2] @ kernel
+        x = x[:, ::2, ::2]
+        # Two dimensions on purpose: XLA's CPU backend takes a far slower path for the gradient of a 4-d product.
+        return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], self.features)
 
 
 class BasicBlock(nn.Module):

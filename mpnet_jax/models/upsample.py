@@ -3,44 +3,97 @@
 from collections.abc import Sequence
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 
-def _double_and_sum_taps(taps: Sequence[Array], axis: int) -> Array:
+def _weights(size: int, dtype: np.dtype) -> tuple[list[Array], list[Array]]:
+    """Weights of bilinear doubling with aligned corners, for every low-resolution place k, each (size, 1).
+
+    Output 2k lies `to_previous[k]` of the way from k to k - 1, output 2k + 1 `to_next[k]` from k to k + 1.
+
+    Returns:
+        (to_previous, to_next, and the same moved to the neighbour that reads them), and the four weights with which
+        outputs 2k - 1 to 2k + 2 reach place k (the adjoint).
+    """
+    k = np.arange(size)
+    span = 2 * size - 1
+    to_previous, to_next = k / span, (size - 1 - k) / span
+    inner_start, inner_end = (k > 0).astype(float), (k < size - 1).astype(float)
+    forward = [
+        1 - to_previous,
+        to_previous,
+        1 - to_next,
+        to_next,
+        # Tap -1 of output 2k reads output 2k - 1 = (1 - to_next[k-1]) x[k-1] + to_next[k-1] x[k]: nothing at k = 0.
+        inner_start * (1 - np.roll(to_next, 1)),
+        inner_start * np.roll(to_next, 1),
+        # Tap +1 of output 2k + 1 reads output 2k + 2: nothing at the end.
+        inner_end * (1 - np.roll(to_previous, -1)),
+        inner_end * np.roll(to_previous, -1),
+    ]
+    adjoint = [inner_start * (size - k) / span, 1 - to_previous, 1 - to_next, inner_end * (k + 1) / span]
+    return tuple([jnp.asarray(w[:, None], dtype) for w in weights] for weights in (forward, adjoint))  # pyright: ignore[reportReturnType]
+
+
+def _neighbours(x: Float[Array, "row place inner"]) -> tuple[Array, Array, Array]:
+    """x[k-1], x[k] and x[k+1] for every place k, zero outside."""
+    # Padding inside a fused loop costs a comparison an element; padded once in memory, the loops are plain.
+    padded = jax.lax.optimization_barrier(jnp.pad(x, ((0, 0), (1, 1), (0, 0))))
+    return padded[:, :-2], padded[:, 1:-1], padded[:, 2:]
+
+
+def _double(taps: Sequence[Float[Array, "row place inner"]]) -> Float[Array, "row place_doubled inner"]:
     """Doubles three tap maps along an axis and sums them, each shifted by its tap.
 
-    With u_t the bilinear doubling (corners aligned) of tap map t, the result at i is
-    u_-1[i-1] + u_0[i] + u_1[i+1], where u is zero outside: one axis of a padded 3-tap convolution.
+    With u_t the bilinear doubling of tap map t, the result at i is u_-1[i-1] + u_0[i] + u_1[i+1], where u is zero
+    outside: one axis of a padded 3-tap convolution.
     """
-    size = taps[0].shape[axis]
-    shape = [1] * taps[0].ndim
-    shape[axis] = size
-    position = jnp.arange(size, dtype=taps[0].dtype).reshape(shape)
-    towards_previous = position / (2 * size - 1)
-    towards_next = (size - 1 - position) / (2 * size - 1)
+    rows, size, inner = taps[0].shape
+    stay_p, to_p, stay_n, to_n, stay_before, to_before, stay_after, to_after = _weights(size, taps[0].dtype)[0]
+    (m_previous, m, _), (z_previous, z, z_next), (_, p, p_next) = map(_neighbours, taps)  # taps -1, 0, +1
+    even = stay_before * m_previous + to_before * m + stay_p * z + to_p * z_previous + stay_n * p + to_n * p_next
+    odd = stay_p * m + to_p * m_previous + stay_n * z + to_n * z_next + stay_after * p_next + to_after * p
+    return jnp.stack([even, odd], axis=2).reshape(rows, 2 * size, inner)
 
-    def pad(x: Array, before: int, after: int) -> Array:
-        widths = [(0, 0)] * x.ndim
-        widths[axis] = (before, after)
-        return jnp.pad(x, widths)
 
-    def cut(x: Array, start: int, stop: int) -> Array:
-        index = [slice(None)] * x.ndim
-        index[axis] = slice(start, stop)
-        return x[tuple(index)]
+def _double_adjoint(dy: Float[Array, "row place_doubled inner"]) -> list[Float[Array, "row place inner"]]:
+    """The transpose of `_double`."""
+    rows, doubled, inner = dy.shape
+    pairs = dy.reshape(rows, doubled // 2, 2, inner)
+    a, b, c, d = _weights(doubled // 2, dy.dtype)[1]
+    (e_previous, e, e_next), (o_previous, o, o_next) = _neighbours(pairs[:, :, 0]), _neighbours(pairs[:, :, 1])
+    return [
+        a * e + b * o + c * e_next + d * o_next,
+        a * o_previous + b * e + c * o + d * e_next,
+        a * e_previous + b * o_previous + c * e + d * o,
+    ]
 
-    def even(x: Array) -> Array:  # u[2k], between k-1 and k; the weight of k-1 is zero at k = 0
-        return x + towards_previous * (pad(cut(x, 0, size - 1), 1, 0) - x)
 
-    def odd(x: Array) -> Array:  # u[2k+1], between k and k+1; the weight of k+1 is zero at the end
-        return x + towards_next * (pad(cut(x, 1, size), 0, 1) - x)
+@jax.custom_vjp
+def _spread_taps(maps: Float[Array, "batch freq time 3 3 out"]) -> Float[Array, "batch freq2 time2 out"]:
+    """Doubles the nine tap maps along both axes and sums them, each shifted by its tap.
 
-    before, centre, after = taps
-    at_even = pad(cut(odd(before), 0, size - 1), 1, 0) + even(centre) + odd(after)
-    at_odd = even(before) + odd(centre) + pad(cut(even(after), 1, size), 0, 1)
-    doubled = jnp.stack([at_even, at_odd], axis=axis + 1)
-    return doubled.reshape(*doubled.shape[:axis], 2 * size, *doubled.shape[axis + 2 :])
+    The backward pass is written by hand: differentiating this one takes several times as long.
+    """
+    batch, freq, time, _, _, out = maps.shape
+    by_row = maps.reshape(batch, freq, time, 3, 3 * out)
+    rows = _double([by_row[:, :, :, tap].reshape(batch, freq, time * 3 * out) for tap in range(3)])
+    rows = rows.reshape(batch * 2 * freq, time, 3, out)
+    return _double([rows[:, :, tap] for tap in range(3)]).reshape(batch, 2 * freq, 2 * time, out)
+
+
+def _spread_taps_backward(_: None, dy: Array) -> tuple[Array]:
+    batch, freq2, time2, out = dy.shape
+    columns = jnp.stack(_double_adjoint(dy.reshape(batch * freq2, time2, out)), axis=2)
+    rows = _double_adjoint(columns.reshape(batch, freq2, -1))
+    maps = jnp.stack([tap.reshape(batch, freq2 // 2, time2 // 2, 3 * out) for tap in rows], axis=3)
+    return (maps.reshape(*maps.shape[:-1], 3, out),)
+
+
+_spread_taps.defvjp(lambda maps: (_spread_taps(maps), None), _spread_taps_backward)
 
 
 def upsample_conv(
@@ -53,26 +106,18 @@ def upsample_conv(
     and the backward pass is plain matrix products. Equal to the plain form, border included (tested).
 
     Args:
-        parts: maps whose channels, concatenated in this order, are the input; a skip connection needs no copy.
+        parts: maps whose channels, concatenated in this order, are the input.
         kernel: convolution weights.
 
     Returns:
         The convolved map at twice the resolution.
     """
-    out = kernel.shape[-1]
-    mixed = None
-    first = 0
-    for part in parts:
-        channels = part.shape[-1]
-        weights = kernel[:, :, first : first + channels].transpose(2, 0, 1, 3).reshape(channels, 9 * out)
-        product = part @ weights
-        mixed = product if mixed is None else mixed + product
-        first += channels
-    assert mixed is not None and first == kernel.shape[2]
-    maps = mixed.reshape(*mixed.shape[:-1], 3, 3 * out)
-    rows = _double_and_sum_taps([maps[..., tap, :] for tap in range(3)], axis=1)
-    maps = rows.reshape(*rows.shape[:-1], 3, out)
-    return _double_and_sum_taps([maps[..., tap, :] for tap in range(3)], axis=2)
+    channels, out = kernel.shape[2:]
+    # The input is small beside its nine tap maps: joining it is cheaper than adding products of its parts.
+    x = jnp.concatenate(parts, axis=-1)
+    taps = kernel.transpose(2, 0, 1, 3).reshape(channels, 9 * out)
+    # Two dimensions on purpose: XLA's CPU backend takes a far slower path for the weight gradient of a 4-d product.
+    return _spread_taps((x.reshape(-1, channels) @ taps).reshape(*x.shape[:-1], 3, 3, out))
 
 
 class UpsampleConv(nn.Module):
