@@ -31,6 +31,8 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.mixing.silent_probability = 0.0
 
+    # A sigmoid after the maximum saturates at once when the frame network starts from random weights.
+    config.model.visual_activation = "none"
     config.model.unet_depth = 5
     config.model.unet_features = 16
     config.model.resnet_features = 16

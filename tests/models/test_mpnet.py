@@ -64,3 +64,9 @@ def test_gradient_stops_at_the_log_magnitude(variables, stopped):
 def test_the_networks_take_silence(variables):
     features = jax.jit(lambda v: MPNet(**SIZES).apply(v, jnp.zeros((1, 8, 4)), method="listen"))(variables)
     assert np.all(np.isfinite(features))
+
+
+def test_the_activation_acts_on_the_pooled_vector(variables, look):
+    frames = random_frames(2, 2, 2)
+    plain = MPNet(**SIZES, visual_activation="none").apply(variables, frames, method="look")
+    np.testing.assert_allclose(look(frames), jax.nn.sigmoid(plain), rtol=1e-5)
