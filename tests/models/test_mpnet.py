@@ -68,5 +68,5 @@ def test_the_networks_take_silence(variables):
 
 def test_the_activation_acts_on_the_pooled_vector(variables, look):
     frames = random_frames(2, 2, 2)
-    plain = MPNet(**SIZES, visual_activation="none").apply(variables, frames, method="look")
+    plain = MPNet(**SIZES, visual_activation="none").apply(variables, jnp.asarray(frames), method="look")
     np.testing.assert_allclose(look(frames), jax.nn.sigmoid(plain), rtol=1e-5)
