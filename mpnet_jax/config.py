@@ -81,7 +81,8 @@ def from_flags() -> Config:
     """
     try:
         config = flags.FLAGS.config
-    except OSError:  # raised at the first look, with a list of all that was tried
+        config.keys()  # a file that could not be read shows only when the config is used
+    except OSError:
         given = [argument for argument in sys.argv if argument.lstrip("-").startswith("config=")]
         raise InputError(f"{' '.join(given)} cannot be read; the shipped configs are configs/*.py") from None
     check(config)
