@@ -15,7 +15,7 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the quickstart's fields."""
     config: Any = base.get_config()
     config.name = "quickstart"
-    config.steps = 1000
+    config.steps = 1500
     config.batch_size = 16
 
     config.data.frame_px = 106
@@ -42,9 +42,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimiser.schedule = "cosine"
     config.optimiser.warmup_steps = 50
 
-    config.summary_every = 200
-    config.validate_every = 200
-    config.checkpoint_every = 200
+    config.summary_every = 250
+    config.validate_every = 250
+    config.checkpoint_every = 250
 
     config.evaluation.mixtures = 220  # four rounds of all 55 pairs of classes
     config.evaluation.validation_mixtures = 64
