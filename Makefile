@@ -10,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# Measured (benchmarks in the README): large buffers are kept instead of mapped afresh at each step.
+# Large buffers are kept instead of mapped afresh at each step (glibc only; others ignore it).
 MALLOC := GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368:glibc.malloc.arena_max=1:glibc.malloc.top_pad=268435456
 
 VIDEOS := data/videos/rendered_solos

@@ -50,7 +50,7 @@ def initial_state(config: Config) -> TrainState:
     """The state at step 0, a pure function of the config."""
     side = config.frames.crop_px
     return create_train_state(
-        # XLA's own generator: JAX's default one, unrolled for every parameter, compiles for half a minute.
+        # XLA's own generator: JAX's default one, unrolled for every parameter, takes far longer to compile.
         jax.random.key(config.seed, impl="rbg"),
         model(config, train=False),
         optimiser(config),

@@ -24,8 +24,8 @@ def normalise(
 ) -> tuple[Float[Array, "... channel"], Float[Array, " channel"], Float[Array, " channel"]]:
     """Normalises by the statistics of the whole batch, in one pass over the data each way.
 
-    The backward pass is written by hand as `a * dy + b * x + c` with three numbers a channel, which is about half
-    the time of differentiating the forward pass. Equal to the plain form (tested), also across devices.
+    The backward pass is written by hand as `a * dy + b * x + c` with three numbers a channel, which is cheaper
+    than differentiating the forward pass. Equal to the plain form (tested), also across devices.
 
     Args:
         x: any leading axes, channels last.
