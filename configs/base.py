@@ -38,7 +38,8 @@ def get_config() -> ml_collections.ConfigDict:
     mixing.gain_low = 0.5  # linear gain, uniform between the two
     mixing.gain_high = 1.5
     mixing.silent_probability = 0.05  # of each source after the first
-    mixing.level_dbfs = -20.0  # every whole video is brought to this level before the gain
+    mixing.level_of = "video"  # video | window: what is brought to one level before the gain
+    mixing.level_dbfs = -20.0  # that level
     mixing.augment = True  # random crop and flip of the pictures
 
     config.model = model = ml_collections.ConfigDict()
@@ -47,6 +48,7 @@ def get_config() -> ml_collections.ConfigDict:
     model.unet_features = 64
     model.resnet_features = 64
     model.resnet_dilated = True
+    model.visual_pooling = "max"  # max | mean: of a clip's map, over frames and places
     model.visual_activation = "sigmoid"  # sigmoid | none: of a clip's pooled visual vector
     model.stop_gradient_input = True  # no gradient through the log-magnitude that enters the U-Net
     model.statistics_decay = 0.9  # running statistics of batch normalisation

@@ -30,8 +30,12 @@ def get_config() -> ml_collections.ConfigDict:
     config.frames.crop_px = 96
 
     config.mixing.silent_probability = 0.0
+    config.mixing.level_of = "window"  # levels as in evaluation, which sets them window by window
+    config.mixing.gain_low, config.mixing.gain_high = 0.7, 1.4
 
-    # A sigmoid after the maximum saturates at once when the frame network starts from random weights.
+    # A sigmoid after the maximum saturates at once when the frame network starts from random weights, and the mean
+    # trains every place of the picture, not one.
+    config.model.visual_pooling = "mean"
     config.model.visual_activation = "none"
     config.model.unet_depth = 5
     config.model.unet_features = 16

@@ -19,6 +19,7 @@ from data_pipeline.tf_cpu import tf
 Batch = dict[str, np.ndarray]
 
 PREFETCH_BATCHES = 2
+LARGEST_LIFT = 100.0  # of a quiet window towards its video's level: 40 dB, so that silence stays silence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +83,16 @@ def training_batches(
 
     numbers = tf.data.Dataset.range(first_step * len(slots), np.iinfo(np.int64).max)
     failures: list[InputError] = []
-    examples = _examples(numbers, plan, store, failures, audio=audio, frames=frames, sources=mixing.sources)
+    examples = _examples(
+        numbers,
+        plan,
+        store,
+        failures,
+        audio=audio,
+        frames=frames,
+        sources=mixing.sources,
+        lift_windows=mixing.level_of == "window",
+    )
     wanted = ("mixture_magnitude", "source_magnitude", "frames", "valid")
     examples = examples.map(lambda example: {name: example[name] for name in wanted})
     return _prefetched(examples.batch(len(slots), drop_remainder=True), failures)
@@ -135,9 +145,11 @@ def _examples(
     audio: AudioSpec,
     frames: FrameSpec,
     sources: int,
+    lift_windows: bool = False,
 ) -> tf.data.Dataset:
     """Turns mixture numbers into unbatched examples: the reading in Python, all else in TensorFlow's own threads.
 
+    With `lift_windows` a window is brought to its video's level before the plan's gain.
     TensorFlow passes on only the text of an exception; what could not be read is noted in `failures`.
     """
 
@@ -170,7 +182,8 @@ def _examples(
         waveforms, frame_stacks = [], []
         for n in range(sources):
             parsed = store.parse(records[n])
-            waveforms.append(_window(parsed["audio"], starts[n], gains[n], audio))
+            waveform = _window(parsed["audio"], starts[n], gains[n], audio)
+            waveforms.append(_lifted(waveform, gains[n] * parsed["video_rms"]) if lift_windows else waveform)
             frame_stacks.append(_pictures(parsed["frames"], pictures[n], crops[n], flips[n], frames))
         return _mix(tf.stack(waveforms), tf.stack(frame_stacks), number, audio)
 
@@ -180,6 +193,13 @@ def _examples(
 def _window(samples: tf.Tensor, start: tf.Tensor, gain: tf.Tensor, audio: AudioSpec) -> tf.Tensor:
     window = tf.cast(samples[start : start + audio.clip_samples], tf.float32) * (gain / 32768.0)
     return tf.ensure_shape(window, (audio.clip_samples,))
+
+
+def _lifted(waveform: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
+    """Brings a waveform to a root-mean-square level, by at most `LARGEST_LIFT`."""
+    own = tf.sqrt(tf.reduce_mean(tf.square(waveform)))
+    lift = tf.math.divide_no_nan(level, tf.maximum(own, level / LARGEST_LIFT))
+    return tf.ensure_shape(waveform * lift, waveform.shape)
 
 
 def _pictures(encoded: tf.Tensor, indices: tf.Tensor, crop: tf.Tensor, flip: tf.Tensor, frames: FrameSpec) -> tf.Tensor:

@@ -28,8 +28,9 @@ class MixingSpec:
         gain_low: least linear gain of a source, on top of the video's level.
         gain_high: greatest linear gain.
         silent_probability: chance that a source after the first is silent, in [0, 1].
-        level_dbfs: root-mean-square level that every whole *video* is brought to, in dB of full scale. One gain for a
-            video, never for a window: the energy differences within a video are what the method lives on.
+        level_of: what is brought to one level before the gain. "video": one gain for a whole video, so that the energy
+            differences within it stay. "window": every window by itself, so that sources differ by their gains alone.
+        level_dbfs: that root-mean-square level in dB of full scale.
         augment: crop and flip the pictures at random (one draw a source), else cut the centre.
     """
 
@@ -38,6 +39,7 @@ class MixingSpec:
     gain_low: float = 0.5
     gain_high: float = 1.5
     silent_probability: float = 0.0
+    level_of: str = "video"
     level_dbfs: float = -20.0
     augment: bool = True
 

@@ -21,6 +21,8 @@ Config: TypeAlias = Any
 
 CHOICES = {
     "audio.pad_mode": ("reflect", "constant"),
+    "mixing.level_of": ("video", "window"),
+    "model.visual_pooling": ("max", "mean"),
     "model.visual_activation": ("sigmoid", "none"),
     "recursion.training_order": ("ground_truth", "predicted"),
     "recursion.unroll": ("auto", "yes", "no"),

@@ -26,6 +26,7 @@ def model(config: Config, *, train: bool) -> MPNet:
         resnet_features=fields.resnet_features,
         resnet_dilated=fields.resnet_dilated,
         stop_gradient_input=fields.stop_gradient_input,
+        visual_pooling=fields.visual_pooling,
         visual_activation=fields.visual_activation,
         statistics_decay=fields.statistics_decay,
         train=train,

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 from mpnet_jax.models.resnet import ResNet18, normalise_pictures
 from mpnet_jax.models.unet import UNet, log_magnitude
 
+VISUAL_POOLINGS = {"max": jnp.max, "mean": jnp.mean}
 VISUAL_ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "none": lambda x: x}
 
 
@@ -24,6 +25,7 @@ class MPNet(nn.Module):
         axis_name: pmap axis of the devices that share a batch.
         statistics_decay: share of the running statistics kept at each step.
         stop_gradient_input: no gradient through the log-magnitude that enters the M-Net.
+        visual_pooling: "max" or "mean" of a clip's map over frames and places.
         visual_activation: of a pooled visual vector: "sigmoid" or "none".
     """
 
@@ -36,6 +38,7 @@ class MPNet(nn.Module):
     axis_name: str | None = None
     statistics_decay: float = 0.9
     stop_gradient_input: bool = True
+    visual_pooling: str = "max"
     visual_activation: str = "sigmoid"
 
     def setup(self) -> None:
@@ -55,12 +58,13 @@ class MPNet(nn.Module):
             frames: uint8 (batch, source, frame, height, width, 3).
 
         Returns:
-            Vectors: the map's maximum over frames and places, then the activation.
+            Vectors: the map pooled over frames and places, then the activation.
         """
         batch, source, count = frames.shape[:3]
         maps = self.frame_net(normalise_pictures(frames.reshape(-1, *frames.shape[3:])))
         maps = maps.reshape(batch, source, count, *maps.shape[1:])
-        return VISUAL_ACTIVATIONS[self.visual_activation](jnp.max(maps, axis=(2, 3, 4)))
+        pooled = VISUAL_POOLINGS[self.visual_pooling](maps, axis=(2, 3, 4))
+        return VISUAL_ACTIVATIONS[self.visual_activation](pooled)
 
     def listen(self, remaining: Float[Array, "batch freq time"]) -> Float[Array, "batch freq time k"]:
         """Feature maps of a remaining mixture (linear magnitudes on the network's axis)."""

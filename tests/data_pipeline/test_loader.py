@@ -5,6 +5,7 @@ import librosa
 import numpy as np
 import pytest
 
+from data_pipeline import loader
 from data_pipeline.loader import Sharding, evaluation_batches, training_batches
 from data_pipeline.mixing import ClipTable, MixingSpec, SourcePlan, draw_mixture, frame_indices
 from data_pipeline.records import RecordStore
@@ -40,6 +41,26 @@ def plans_of(store, step, slot, mixing=MIXING):
 def waveform(store, plan):
     samples = store.parse(store.read(plan.clip))["audio"].numpy()
     return plan.gain * samples[plan.start : plan.start + AUDIO.clip_samples].astype(np.float32) / 32768.0
+
+
+def test_a_window_is_brought_to_the_level_of_its_video_only_where_asked(store):
+    for level_of in ("video", "window"):
+        mixing = dataclasses.replace(MIXING, level_of=level_of)
+        (batch,) = batches(store, 1, mixing=mixing)
+        for slot, magnitudes in enumerate(batch["source_magnitude"]):
+            for plan, magnitude in zip(plans_of(store, 0, slot), magnitudes, strict=True):
+                wave = waveform(store, plan)
+                if level_of == "window":
+                    wave *= plan.gain * store.clips[plan.clip].video_rms / np.sqrt(np.mean(wave**2))
+                np.testing.assert_allclose(magnitude, abs(spectrum(wave)), atol=1e-3)
+
+
+def test_a_quiet_window_is_lifted_by_40_db_at_most():
+    noise = tf.random.stateless_normal([500], seed=[1, 2])
+    for own, level in ((1e-3, 1e-2), (1e-5, 1e-1), (0.0, 1e-1), (0.5, 0.0)):
+        lifted = loader._lifted(noise / tf.math.reduce_std(noise) * own, tf.constant(level))
+        rms = np.sqrt(np.mean(lifted.numpy() ** 2))
+        assert rms == pytest.approx(min(level, own * 100), rel=0.02)
 
 
 def spectrum(wave):

@@ -66,6 +66,20 @@ def test_the_networks_take_silence(variables):
     assert np.all(np.isfinite(features))
 
 
+def test_the_mean_is_taken_over_frames_and_places(variables):
+    frames = jnp.asarray(random_frames(2, 2, 2))
+    options = {"visual_activation": "none"}
+    mean, largest = (
+        MPNet(**SIZES, visual_pooling=pooling, **options).apply(variables, frames, method="look")
+        for pooling in ("mean", "max")
+    )
+    assert np.all(mean < largest)
+    # Running statistics: a clip of two frames is the mean of its frames, each a clip.
+    apart = MPNet(**SIZES, visual_pooling="mean", **options)
+    alone = [apart.apply(variables, frames[:, :, t : t + 1], method="look") for t in range(2)]
+    np.testing.assert_allclose(mean, (alone[0] + alone[1]) / 2, rtol=1e-4, atol=1e-5)
+
+
 def test_the_activation_acts_on_the_pooled_vector(variables, look):
     frames = random_frames(2, 2, 2)
     plain = MPNet(**SIZES, visual_activation="none").apply(variables, jnp.asarray(frames), method="look")
