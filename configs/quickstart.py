@@ -37,6 +37,7 @@ def get_config() -> ml_collections.ConfigDict:
     # trains every place of the picture, not one.
     config.model.visual_pooling = "mean"
     config.model.visual_activation = "none"
+    config.loss.remaining_weight = 0.0  # its gradient teaches the first step to take everything
     config.model.unet_depth = 5
     config.model.unet_features = 16
     config.model.resnet_features = 16

@@ -92,9 +92,8 @@ def training_batches(
         frames=frames,
         sources=mixing.sources,
         lift_windows=mixing.level_of == "window",
+        for_rebuilding=False,
     )
-    wanted = ("mixture_magnitude", "source_magnitude", "frames", "valid")
-    examples = examples.map(lambda example: {name: example[name] for name in wanted})
     return _prefetched(examples.batch(len(slots), drop_remainder=True), failures)
 
 
@@ -146,10 +145,12 @@ def _examples(
     frames: FrameSpec,
     sources: int,
     lift_windows: bool = False,
+    for_rebuilding: bool = True,
 ) -> tf.data.Dataset:
     """Turns mixture numbers into unbatched examples: the reading in Python, all else in TensorFlow's own threads.
 
-    With `lift_windows` a window is brought to its video's level before the plan's gain.
+    With `lift_windows` a window is brought to its video's level before the plan's gain. `for_rebuilding` adds what
+    evaluation needs to make waveforms and compare them; in training the phase alone would take half of the time.
     TensorFlow passes on only the text of an exception; what could not be read is noted in `failures`.
     """
 
@@ -185,7 +186,18 @@ def _examples(
             waveform = _window(parsed["audio"], starts[n], gains[n], audio)
             waveforms.append(_lifted(waveform, gains[n] * parsed["video_rms"]) if lift_windows else waveform)
             frame_stacks.append(_pictures(parsed["frames"], pictures[n], crops[n], flips[n], frames))
-        return _mix(tf.stack(waveforms), tf.stack(frame_stacks), number, audio)
+        waveform = tf.stack(waveforms)
+        spectra = stft(waveform, audio)
+        mixture = tf.reduce_sum(spectra, 0)  # the transform is linear: the sources' spectra sum to the mixture's
+        example = {
+            "mixture_magnitude": tf.abs(mixture),
+            "source_magnitude": tf.abs(spectra),
+            "frames": tf.stack(frame_stacks),
+            "valid": tf.constant(True),
+        }
+        if not for_rebuilding:
+            return example
+        return example | {"mixture_phase": tf.math.angle(mixture), "source_waveform": waveform, "index": number}
 
     return numbers.map(build, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
@@ -214,20 +226,6 @@ def _pictures(encoded: tf.Tensor, indices: tf.Tensor, crop: tf.Tensor, flip: tf.
     stack = tf.stack(cut)
     stack = tf.cond(flip, lambda: tf.reverse(stack, [2]), lambda: stack)
     return tf.ensure_shape(stack, (frames.count, side, side, 3))
-
-
-def _mix(waveforms: tf.Tensor, frames: tf.Tensor, number: tf.Tensor, audio: AudioSpec) -> dict[str, tf.Tensor]:
-    spectra = stft(waveforms, audio)
-    mixture = tf.reduce_sum(spectra, 0)  # the transform is linear: the sources' spectra sum to the mixture's
-    return {
-        "mixture_magnitude": tf.abs(mixture),
-        "mixture_phase": tf.math.angle(mixture),
-        "source_magnitude": tf.abs(spectra),
-        "source_waveform": waveforms,
-        "frames": frames,
-        "index": number,
-        "valid": tf.constant(True),
-    }
 
 
 def _prefetched(batches: tf.data.Dataset, failures: list[InputError]) -> Iterator[Batch]:

@@ -16,7 +16,7 @@ from data_pipeline.rendered.pen import FLOOR_Y, Pen, oval
 
 FRAME_PX = 256
 FPS = 10
-MAX_BOX_AREA = 0.25
+MAX_BOX_AREA = 0.38
 # Shapes are drawn this many times larger and averaged, which smooths their edges.
 _OVERSAMPLE = 2
 _MARGIN_PX = 4

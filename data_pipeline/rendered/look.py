@@ -38,7 +38,7 @@ _BODIES = {
     "xylophone": ((0.030, 0.68, 0.66), (0.015, 0.10, 0.07)),
 }
 # Smallest and largest share of the picture that the player's box takes over a whole solo.
-_AREA = (0.18, 0.24)
+_AREA = (0.28, 0.36)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,9 +36,9 @@ def choose_room(rng: np.random.Generator) -> Room:
     """Draws a recording situation: moderate differences between solos."""
     return Room(
         cents=float(rng.uniform(-20, 20)),
-        tilt_db_per_octave=float(rng.uniform(-1.5, 1.5)),
-        reverb_seconds=float(rng.uniform(0.15, 0.7)),
-        reverb_level=float(rng.uniform(0.03, 0.2)),
+        tilt_db_per_octave=float(rng.uniform(-1.0, 1.0)),
+        reverb_seconds=float(rng.uniform(0.15, 0.5)),
+        reverb_level=float(rng.uniform(0.02, 0.12)),
         noise_dbfs=float(rng.uniform(-63, -57)),
         level_dbfs=float(rng.uniform(-23.5, -16)),
     )

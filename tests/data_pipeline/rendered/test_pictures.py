@@ -31,7 +31,7 @@ def test_player_moves_while_notes_sound_and_rests_in_rests(name):
 
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_boxes_are_small_and_hold_what_moves(name):
+def test_boxes_leave_most_of_the_picture_and_hold_what_moves(name):
     film = film_of(name, index=7)
     pictures, boxes = zip(*film, strict=True)
     for ymin, xmin, ymax, xmax in boxes:
