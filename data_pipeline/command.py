@@ -13,7 +13,8 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-_ROOT = Path(__file__).resolve().parent.parent
+# The project's packages by name: a virtual environment may lie within the checkout too.
+_PACKAGES = tuple(Path(__file__).resolve().parent.parent / name for name in ("data_pipeline", "mpnet_jax"))
 EXIT_BAD_INPUT = 2
 
 
@@ -41,7 +42,7 @@ def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
 
 def _is_for_the_user(record: standard_logging.LogRecord) -> bool:
     """Libraries tell at INFO how they work; a user wants what this project says, and everybody's warnings."""
-    ours = Path(record.pathname).is_relative_to(_ROOT)
+    ours = any(Path(record.pathname).is_relative_to(package) for package in _PACKAGES)
     return ours or (record.levelno >= standard_logging.WARNING and "orbax" not in record.pathname)
 
 

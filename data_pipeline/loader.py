@@ -91,7 +91,6 @@ def training_batches(
         audio=audio,
         frames=frames,
         sources=mixing.sources,
-        lift_windows=mixing.level_of == "window",
         for_rebuilding=False,
     )
     return _prefetched(examples.batch(len(slots), drop_remainder=True), failures)
@@ -144,13 +143,12 @@ def _examples(
     audio: AudioSpec,
     frames: FrameSpec,
     sources: int,
-    lift_windows: bool = False,
     for_rebuilding: bool = True,
 ) -> tf.data.Dataset:
     """Turns mixture numbers into unbatched examples: the reading in Python, all else in TensorFlow's own threads.
 
-    With `lift_windows` a window is brought to its video's level before the plan's gain. `for_rebuilding` adds what
-    evaluation needs to make waveforms and compare them; in training the phase alone would take half of the time.
+    `for_rebuilding` adds what evaluation needs to make waveforms and to compare them; in training it would be thrown
+    away, and the phase is dear.
     TensorFlow passes on only the text of an exception; what could not be read is noted in `failures`.
     """
 
@@ -167,6 +165,7 @@ def _examples(
             np.array([store.read(p.clip) for p in plans], dtype=object),
             np.array([p.start for p in plans], np.int64),
             np.array([p.gain for p in plans], np.float32),
+            np.array([p.lift for p in plans], np.bool_),
             np.stack(
                 [
                     frame_indices(p, clip, audio=audio, frames=frames, fps=store.spec.fps)
@@ -178,13 +177,14 @@ def _examples(
         )
 
     def build(number: tf.Tensor) -> dict[str, tf.Tensor]:
-        kinds = (tf.string, tf.int64, tf.float32, tf.int64, tf.float32, tf.bool)
-        records, starts, gains, pictures, crops, flips = tf.numpy_function(read, [number], kinds)
+        kinds = (tf.string, tf.int64, tf.float32, tf.bool, tf.int64, tf.float32, tf.bool)
+        records, starts, gains, lifts, pictures, crops, flips = tf.numpy_function(read, [number], kinds)
         waveforms, frame_stacks = [], []
         for n in range(sources):
             parsed = store.parse(records[n])
-            waveform = _window(parsed["audio"], starts[n], gains[n], audio)
-            waveforms.append(_lifted(waveform, gains[n] * parsed["video_rms"]) if lift_windows else waveform)
+            window = _window(parsed["audio"], starts[n], audio)
+            lift = tf.where(lifts[n], _lift(window, parsed["video_rms"]), 1.0)
+            waveforms.append(tf.ensure_shape(window * gains[n] * lift, (audio.clip_samples,)))
             frame_stacks.append(_pictures(parsed["frames"], pictures[n], crops[n], flips[n], frames))
         waveform = tf.stack(waveforms)
         spectra = stft(waveform, audio)
@@ -202,16 +202,14 @@ def _examples(
     return numbers.map(build, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
-def _window(samples: tf.Tensor, start: tf.Tensor, gain: tf.Tensor, audio: AudioSpec) -> tf.Tensor:
-    window = tf.cast(samples[start : start + audio.clip_samples], tf.float32) * (gain / 32768.0)
-    return tf.ensure_shape(window, (audio.clip_samples,))
+def _window(samples: tf.Tensor, start: tf.Tensor, audio: AudioSpec) -> tf.Tensor:
+    return tf.cast(samples[start : start + audio.clip_samples], tf.float32) / 32768.0
 
 
-def _lifted(waveform: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
-    """Brings a waveform to a root-mean-square level, by at most `LARGEST_LIFT`."""
-    own = tf.sqrt(tf.reduce_mean(tf.square(waveform)))
-    lift = tf.math.divide_no_nan(level, tf.maximum(own, level / LARGEST_LIFT))
-    return tf.ensure_shape(waveform * lift, waveform.shape)
+def _lift(window: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
+    """Factor that brings a window to a root-mean-square level, at most `LARGEST_LIFT`."""
+    own = tf.sqrt(tf.reduce_mean(tf.square(window)))
+    return tf.math.divide_no_nan(level, tf.maximum(own, level / LARGEST_LIFT))
 
 
 def _pictures(encoded: tf.Tensor, indices: tf.Tensor, crop: tf.Tensor, flip: tf.Tensor, frames: FrameSpec) -> tf.Tensor:

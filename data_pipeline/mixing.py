@@ -52,6 +52,7 @@ class SourcePlan:
         clip: index of the record.
         start: first sample of the window within the record.
         gain: linear factor on the stored sound (full scale 1).
+        lift: bring the window to its video's level before the gain.
         crop: place of the picture's crop, (down, right), each from 0 (top or left) to 1.
         flip: mirror the pictures.
     """
@@ -59,6 +60,7 @@ class SourcePlan:
     clip: int
     start: int
     gain: float
+    lift: bool = False
     crop: tuple[float, float] = (0.5, 0.5)
     flip: bool = False
 
@@ -140,6 +142,7 @@ def draw_mixture(table: ClipTable, mixing: MixingSpec, *, seed: int, step: int, 
                 clip=clip,
                 start=start,
                 gain=0.0 if place and silent else float(gain),
+                lift=mixing.level_of == "window",
                 crop=crop if mixing.augment else (0.5, 0.5),
                 flip=flip and mixing.augment,
             )

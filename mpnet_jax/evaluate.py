@@ -18,6 +18,7 @@ from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
 from mpnet_jax.config import Config
+from mpnet_jax.run_data import mixture_list, open_splits
 from mpnet_jax.run_facts import run_facts, usable_cores
 from mpnet_jax.run_log import LOSSES, TIME, VALIDATION, read_lines
 
@@ -53,8 +54,6 @@ def evaluate(config: Config, workdir: Path, *, split: str, checkpoint: str) -> d
     Raises:
         InputError: no checkpoint, another model's, or a data set that does not fit.
     """
-    from mpnet_jax.train import mixture_list, open_splits
-
     store = open_splits(config, (split,))[split]
     from mpnet_jax import compilation_cache, from_config, parallel, scores
     from mpnet_jax.checkpoint import Checkpoints

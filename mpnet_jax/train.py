@@ -17,6 +17,8 @@ from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
 from mpnet_jax.config import Config
+from mpnet_jax.meter import Meter
+from mpnet_jax.run_data import mixture_list, open_splits
 from mpnet_jax.run_log import RunLog
 from mpnet_jax.stop_request import StopRequest
 
@@ -96,18 +98,6 @@ def train(config: Config, workdir: Path) -> int:
     return 0
 
 
-def open_splits(config: Config, splits: tuple[str, ...]) -> dict[str, Any]:
-    """Opens splits of the config's data set and refuses a set of other sizes."""
-    from data_pipeline.records import RecordStore
-
-    stores = {}
-    for split in splits:
-        store = RecordStore.open(Path(config.data.directory), config.data.name, split)
-        store.require(config_module.data_set_spec(config))
-        stores[split] = store
-    return stores
-
-
 def prepare_validation(config: Config, stores: dict[str, Any], workdir: Path) -> list[Any]:
     """Claims the workdir and reads the fixed validation mixtures, once for the whole run."""
     from data_pipeline.loader import evaluation_batches
@@ -127,15 +117,6 @@ def prepare_validation(config: Config, stores: dict[str, Any], workdir: Path) ->
             batch_size=config.evaluation.batch_size,
         )
     )
-
-
-def mixture_list(config: Config, workdir: Path, store: Any, split: str) -> list[Any]:
-    """The workdir's fixed list of mixtures of a split, drawn at its first use."""
-    from data_pipeline.mixture_list import load_or_draw
-
-    spec = config_module.mixture_list_spec(config, split)
-    path = workdir / "mixtures" / f"{split}_mix{spec.sources}.json"
-    return load_or_draw(path, store, config_module.audio_spec(config), spec)
 
 
 def describe(state: "TrainState") -> None:
@@ -195,7 +176,7 @@ class _Loop:
             first_step=first_step,
         )
         self.step = first_step
-        meter = _Meter(config, first_step, self._log.seconds())
+        meter = Meter(config, first_step, self._log.seconds())
         pending: list[Any] = []
         while self.step < config.steps and self._stop.signal_name is None:
             waiting_since = time.monotonic()
@@ -230,7 +211,7 @@ class _Loop:
         }
         return {name for name, steps in every.items() if self.step % steps == 0 or self._is_last()}
 
-    def _flush(self, pending: list[Any], meter: "_Meter") -> None:
+    def _flush(self, pending: list[Any], meter: Meter) -> None:
         """Fetches the metrics of the steps since the last flush: the only place where the host waits for them."""
         from mpnet_jax.parallel import unreplicate
 
@@ -273,57 +254,11 @@ class _Loop:
             self._summaries.mixture(self.step, mixture)
         self._summaries.flush()
 
-    def _save(self, state: Any, meter: "_Meter") -> None:
+    def _save(self, state: Any, meter: Meter) -> None:
         from mpnet_jax.parallel import unreplicate
 
         self._checkpoints.save(unreplicate(state))
         self._log.write_seconds(self.step, meter.total_seconds())
-
-
-class _Meter:
-    """Progress lines: speed, share of time spent waiting for data, time left."""
-
-    def __init__(self, config: Config, first_step: int, seconds_before: float) -> None:
-        self.waited = 0.0
-        self._config = config
-        self._start = time.monotonic()
-        self._seconds_before = seconds_before
-        self._last = (first_step, self._start, 0.0)
-        self._first_timed: tuple[int, float] | None = None
-
-    def total_seconds(self) -> float:
-        """Time spent in this run, earlier sessions counted in."""
-        return self._seconds_before + time.monotonic() - self._start
-
-    def report(self, step: int, loss: float) -> None:
-        """Logs one line about the steps since the last."""
-        now = time.monotonic()
-        last_step, last_time, last_waited = self._last
-        seconds = max(now - last_time, 1e-9)
-        self._last = (step, now, self.waited)
-        # The first interval holds the compilation; the time left is judged by what comes after it.
-        if self._first_timed is None:
-            self._first_timed = (step, now)
-            left = "..."
-        else:
-            timed_step, timed_since = self._first_timed
-            per_step = (now - timed_since) / max(step - timed_step, 1)
-            left = _minutes(per_step * (self._config.steps - step))
-        logging.info(
-            "step %d/%d  loss %.4f  %.1f mixtures/s  waiting for data %.0f %%  time left %s",
-            step,
-            self._config.steps,
-            loss,
-            (step - last_step) * self._config.batch_size / seconds,
-            100 * (self.waited - last_waited) / seconds,
-            left,
-        )
-
-
-def _minutes(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 import errno
+import logging
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from data_pipeline.command import EXIT_BAD_INPUT, InputError, fail
+from data_pipeline.command import EXIT_BAD_INPUT, InputError, _is_for_the_user, fail
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,6 +41,20 @@ def test_fail_writes_one_sentence_and_exits_with_two(capsys):
         fail("batch_size=3 must divide by 2 devices; try 2")
     assert stopped.value.code == EXIT_BAD_INPUT == 2
     assert capsys.readouterr().err == "error: batch_size=3 must divide by 2 devices; try 2\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "level", "shown"),
+    [
+        (ROOT / "mpnet_jax/train.py", logging.INFO, True),
+        (ROOT / ".venv/lib/python3.12/site-packages/jax/library.py", logging.INFO, False),
+        (ROOT / ".venv/lib/python3.12/site-packages/jax/library.py", logging.WARNING, True),
+        (Path("/usr/lib/python3/orbax/library.py"), logging.WARNING, False),
+    ],
+)
+def test_libraries_are_heard_only_when_they_warn(path, level, shown):
+    record = logging.LogRecord("name", level, str(path), 1, "message", (), None)
+    assert _is_for_the_user(record) is shown
 
 
 def test_bad_input_is_a_value_error():

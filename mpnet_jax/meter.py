@@ -1,0 +1,53 @@
+"""Progress lines of a training run."""
+
+import time
+
+from absl import logging
+
+from mpnet_jax.config import Config
+
+
+class Meter:
+    """Progress lines: speed, share of time spent waiting for data, time left."""
+
+    def __init__(self, config: Config, first_step: int, seconds_before: float) -> None:
+        self.waited = 0.0
+        self._config = config
+        self._start = time.monotonic()
+        self._seconds_before = seconds_before
+        self._last = (first_step, self._start, 0.0)
+        self._first_timed: tuple[int, float] | None = None
+
+    def total_seconds(self) -> float:
+        """Time spent in this run, earlier sessions counted in."""
+        return self._seconds_before + time.monotonic() - self._start
+
+    def report(self, step: int, loss: float) -> None:
+        """Logs one line about the steps since the last."""
+        now = time.monotonic()
+        last_step, last_time, last_waited = self._last
+        seconds = max(now - last_time, 1e-9)
+        self._last = (step, now, self.waited)
+        # The first interval holds the compilation; the time left is judged by what comes after it.
+        if self._first_timed is None:
+            self._first_timed = (step, now)
+            left = "..."
+        else:
+            timed_step, timed_since = self._first_timed
+            per_step = (now - timed_since) / max(step - timed_step, 1)
+            left = _minutes(per_step * (self._config.steps - step))
+        logging.info(
+            "step %d/%d  loss %.4f  %.1f mixtures/s  waiting for data %.0f %%  time left %s",
+            step,
+            self._config.steps,
+            loss,
+            (step - last_step) * self._config.batch_size / seconds,
+            100 * (self.waited - last_waited) / seconds,
+            left,
+        )
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

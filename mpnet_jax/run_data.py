@@ -1,0 +1,30 @@
+"""The data of a run: the splits of its set, and the fixed mixtures that it is judged by."""
+
+from pathlib import Path
+from typing import Any
+
+from mpnet_jax import config as config_module
+from mpnet_jax.config import Config
+
+# TensorFlow is imported inside functions: a wrong flag is refused before seconds go into it.
+
+
+def open_splits(config: Config, splits: tuple[str, ...]) -> dict[str, Any]:
+    """Opens splits of the config's data set and refuses a set of other sizes."""
+    from data_pipeline.records import RecordStore
+
+    stores = {}
+    for split in splits:
+        store = RecordStore.open(Path(config.data.directory), config.data.name, split)
+        store.require(config_module.data_set_spec(config))
+        stores[split] = store
+    return stores
+
+
+def mixture_list(config: Config, workdir: Path, store: Any, split: str) -> list[Any]:
+    """The workdir's fixed list of mixtures of a split, drawn at its first use."""
+    from data_pipeline.mixture_list import load_or_draw
+
+    spec = config_module.mixture_list_spec(config, split)
+    path = workdir / "mixtures" / f"{split}_mix{spec.sources}.json"
+    return load_or_draw(path, store, config_module.audio_spec(config), spec)
