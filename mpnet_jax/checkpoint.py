@@ -1,5 +1,7 @@
 """Checkpoints by orbax: asynchronous, atomic, the latest and the best."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +44,15 @@ class Checkpoints:
         """Starts to write a (host) state as the latest; waits only for the one before."""
         step = int(state.step)
         if step not in self._latest.all_steps():
-            self._latest.save(step, args=ocp.args.StandardSave(_as_dict(state)))
+            with self._full_disk_refused():
+                self._latest.save(step, args=ocp.args.StandardSave(_as_dict(state)))
 
     def save_best(self, state: TrainState, score: float) -> None:
         """Starts to write a (host) state as the best so far, with its score."""
         step = int(state.step)
         if step not in self._best.all_steps():
-            self._best.save(step, args=ocp.args.StandardSave(_as_dict(state)), metrics={"score": score})
+            with self._full_disk_refused():
+                self._best.save(step, args=ocp.args.StandardSave(_as_dict(state)), metrics={"score": score})
 
     def best_score(self) -> float:
         """Score of the best checkpoint; minus infinity when there is none."""
@@ -89,13 +93,33 @@ class Checkpoints:
 
     def wait(self) -> None:
         """Returns when everything that was saved is on disk."""
-        self._latest.wait_until_finished()
-        self._best.wait_until_finished()
+        with self._full_disk_refused():
+            self._latest.wait_until_finished()
+            self._best.wait_until_finished()
 
     def close(self) -> None:
         """Waits, then lets go of the folder."""
-        self._latest.close()
-        self._best.close()
+        with self._full_disk_refused():
+            self._latest.close()
+            self._best.close()
+
+    @contextlib.contextmanager
+    def _full_disk_refused(self) -> Iterator[None]:
+        """Turns the storage library's error of a full disk, which may come from an earlier save, into a sentence.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        try:
+            yield
+        except ValueError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            folder, kept = Path(self._latest.directory), self._latest.latest_step()
+            raise InputError(
+                f"cannot write a checkpoint to {folder}: no space is left on the disk; free some and give the same "
+                f"command again, it goes on from {'the start' if kept is None else f'step {kept}'}"
+            ) from None
 
 
 def _as_dict(state: TrainState) -> dict[str, Any]:
