@@ -11,8 +11,13 @@ def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.name = "base"  # names the default workdir, runs/<name>
     config.seed = 0  # of the parameters and of the mixtures
-    config.steps = 62_500  # optimiser steps (100 epochs of 500 videos, 100 times each, batch 80)
     config.batch_size = 80  # mixtures a step, over all devices
+    config.mask = "binary"  # binary | ratio: what the networks learn
+
+    config.rounds = rounds = ml_collections.ConfigDict()  # optimiser steps of each; 0 leaves it out (Sec. 3.4)
+    rounds.minus = 62_500  # the M-Net (100 epochs of 500 videos, 100 times each, batch 80)
+    rounds.plus = 62_500  # the P-Net, on an M-Net that stays as it is
+    rounds.both = 62_500  # both
 
     config.data = data = ml_collections.ConfigDict()
     data.directory = "data"  # folder of prepared data sets
@@ -46,6 +51,7 @@ def get_config() -> ml_collections.ConfigDict:
     model.visual_channels = 16  # length of a visual vector (k)
     model.unet_depth = 7
     model.unet_features = 64
+    model.plus_features = 64  # of the P-Net, as deep as the M-Net
     model.resnet_features = 64
     model.resnet_dilated = True
     model.visual_pooling = "max"  # max | mean: of a clip's map, over frames and places
@@ -55,17 +61,21 @@ def get_config() -> ml_collections.ConfigDict:
     model.statistics_per_step = True  # a set for every step of the recursion: each sees another distribution
 
     config.recursion = recursion = ml_collections.ConfigDict()
+    recursion.mask_on = "remaining"  # remaining (Eqs. 2 and 3) | original: the mixture that a mask acts on
+    recursion.subtraction = "difference"  # difference (Eq. 3) | product (released code)
+    recursion.energy = "magnitude"  # magnitude | power: by which the loudest is meant
     recursion.training_order = "ground_truth"  # ground_truth | predicted: by descending energy (Sec. 4.2)
     recursion.unroll = "auto"  # auto | yes | no; auto unrolls on a CPU
 
     config.loss = loss = ml_collections.ConfigDict()
+    loss.plus = "effective"  # effective: of the whole sound (Eqs. 9 and 10) | sum: of M + M_r (the paper's words)
     loss.remaining_weight = 0.1  # of what is left after the last step
 
     config.optimiser = optimiser = ml_collections.ConfigDict()
     optimiser.name = "sgd"  # sgd | adam | adamw
     optimiser.learning_rate = 1e-3
-    optimiser.schedule = "steps"  # steps (x0.1 at the boundaries) | cosine (to zero) | constant
-    optimiser.boundaries = (25_000, 50_000)  # steps at which the rate falls
+    optimiser.schedule = "steps"  # steps (x0.1 at the boundaries) | cosine (to zero) | constant; anew in each round
+    optimiser.boundaries = (0.4, 0.8)  # shares of a round after which the rate falls
     optimiser.warmup_steps = 0
     optimiser.momentum = 0.9  # sgd only
     optimiser.weight_decay = 1e-4  # sgd: coupled; adamw: decoupled

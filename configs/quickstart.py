@@ -15,7 +15,7 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the quickstart's fields."""
     config: Any = base.get_config()
     config.name = "quickstart"
-    config.steps = 1500
+    config.rounds.minus, config.rounds.plus, config.rounds.both = 1500, 0, 0
     config.batch_size = 16
 
     config.data.frame_px = 106
@@ -40,6 +40,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss.remaining_weight = 0.0  # its gradient teaches the first step to take everything
     config.model.unet_depth = 5
     config.model.unet_features = 16
+    config.model.plus_features = 16
     config.model.resnet_features = 16
     config.model.statistics_decay = 0.97
 

@@ -1,4 +1,4 @@
-"""Checkpoints by orbax: asynchronous, atomic, the latest and the best."""
+"""Checkpoints by orbax: asynchronous, atomic, the latest and the best of each method."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ import orbax.checkpoint as ocp
 from data_pipeline.command import InputError
 from mpnet_jax.train_state import TrainState
 
-KINDS = ("best", "latest")
+METHODS = ("mnet", "mpnet")
 
 
 class Checkpoints:
-    """The checkpoints of one workdir: `checkpoints/latest` to go on from, `checkpoints/best` to evaluate.
+    """The checkpoints of one workdir: `latest` to go on from, `best_mnet` and `best_mpnet` to evaluate.
 
     A checkpoint is written under a temporary name and renamed when it is whole, so a kill at any moment leaves the one
     before. Two latest ones are kept.
@@ -27,56 +27,61 @@ class Checkpoints:
 
     def __init__(self, workdir: Path) -> None:
         folder = workdir.resolve() / "checkpoints"
-        self._latest = ocp.CheckpointManager(
-            folder / "latest",
-            item_handlers=ocp.StandardCheckpointHandler(),
-            options=ocp.CheckpointManagerOptions(max_to_keep=2, create=True),
-        )
-        self._best = ocp.CheckpointManager(
-            folder / "best",
-            item_handlers=ocp.StandardCheckpointHandler(),
-            options=ocp.CheckpointManagerOptions(
-                max_to_keep=1, create=True, best_fn=lambda metrics: metrics["score"], best_mode="max"
-            ),
-        )
+        self._managers = {
+            "latest": ocp.CheckpointManager(
+                folder / "latest",
+                item_handlers=ocp.StandardCheckpointHandler(),
+                options=ocp.CheckpointManagerOptions(max_to_keep=2, create=True),
+            )
+        }
+        for method in METHODS:
+            self._managers[f"best_{method}"] = ocp.CheckpointManager(
+                folder / f"best_{method}",
+                item_handlers=ocp.StandardCheckpointHandler(),
+                options=ocp.CheckpointManagerOptions(
+                    max_to_keep=1, create=True, best_fn=lambda metrics: metrics["score"], best_mode="max"
+                ),
+            )
 
     def save(self, state: TrainState) -> None:
         """Starts to write a (host) state as the latest; waits only for the one before."""
         step = int(state.step)
-        if step not in self._latest.all_steps():
+        manager = self._managers["latest"]
+        if step not in manager.all_steps():
             with self._full_disk_refused():
-                self._latest.save(step, args=ocp.args.StandardSave(_as_dict(state)))
+                manager.save(step, args=ocp.args.StandardSave(_as_dict(state)))
 
-    def save_best(self, state: TrainState, score: float) -> None:
-        """Starts to write a (host) state as the best so far, with its score."""
-        step = int(state.step)
-        if step not in self._best.all_steps():
+    def save_best(self, state: TrainState, score: float, *, method: str) -> None:
+        """Starts to write a (host) state as a method's best so far, with its score."""
+        step, manager = int(state.step), self._managers[f"best_{method}"]
+        if step not in manager.all_steps():
             with self._full_disk_refused():
-                self._best.save(step, args=ocp.args.StandardSave(_as_dict(state)), metrics={"score": score})
+                manager.save(step, args=ocp.args.StandardSave(_as_dict(state)), metrics={"score": score})
 
-    def best_score(self) -> float:
-        """Score of the best checkpoint; minus infinity when there is none."""
-        step = self._best.latest_step()
+    def best_score(self, method: str) -> float:
+        """Score of a method's best checkpoint; minus infinity when there is none."""
+        manager = self._managers[f"best_{method}"]
+        step = manager.latest_step()
         if step is None:
             return -np.inf
-        metrics = self._best.metrics(step)
+        metrics = manager.metrics(step)
         return -np.inf if metrics is None else float(metrics["score"])
 
-    def latest_step(self) -> int | None:
-        """Step of the latest checkpoint; None when there is none."""
-        return self._latest.latest_step()
+    def step(self, kind: str) -> int | None:
+        """Step of the "latest", "best_mnet" or "best_mpnet" checkpoint; None when there is none."""
+        return self._managers[kind].latest_step()
 
     def restore(self, template: TrainState, *, kind: str) -> TrainState:
         """Restores a state onto the host.
 
         Args:
-            template: a state of the shapes that the config gives.
-            kind: "latest" or "best".
+            template: a state of the shapes that the config gives in the round of the checkpoint's step.
+            kind: "latest", "best_mnet" or "best_mpnet".
 
         Raises:
             InputError: no checkpoint, or one of another model.
         """
-        manager = {"latest": self._latest, "best": self._best}[kind]
+        manager = self._managers[kind]
         step = manager.latest_step()
         if step is None:
             raise InputError(
@@ -94,14 +99,14 @@ class Checkpoints:
     def wait(self) -> None:
         """Returns when everything that was saved is on disk."""
         with self._full_disk_refused():
-            self._latest.wait_until_finished()
-            self._best.wait_until_finished()
+            for manager in self._managers.values():
+                manager.wait_until_finished()
 
     def close(self) -> None:
         """Waits, then lets go of the folder."""
         with self._full_disk_refused():
-            self._latest.close()
-            self._best.close()
+            for manager in self._managers.values():
+                manager.close()
 
     @contextlib.contextmanager
     def _full_disk_refused(self) -> Iterator[None]:
@@ -115,7 +120,7 @@ class Checkpoints:
         except ValueError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            folder, kept = Path(self._latest.directory), self._latest.latest_step()
+            folder, kept = Path(self._managers["latest"].directory), self.step("latest")
             raise InputError(
                 f"cannot write a checkpoint to {folder}: no space is left on the disk; free some and give the same "
                 f"command again, it goes on from {'the start' if kept is None else f'step {kept}'}"

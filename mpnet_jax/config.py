@@ -15,6 +15,7 @@ from data_pipeline.command import InputError
 from data_pipeline.mixing import MixingSpec
 from data_pipeline.mixture_list import MixtureListSpec
 from data_pipeline.spec import AudioSpec, DataSetSpec, FrameSpec
+from mpnet_jax.rounds import plan_rounds
 
 # ml_collections types every field as a union of all kinds of values, which no operation takes.
 Config: TypeAlias = Any
@@ -24,6 +25,11 @@ CHOICES = {
     "mixing.level_of": ("video", "window"),
     "model.visual_pooling": ("max", "mean"),
     "model.visual_activation": ("sigmoid", "none"),
+    "mask": ("binary", "ratio"),
+    "loss.plus": ("effective", "sum"),
+    "recursion.mask_on": ("remaining", "original"),
+    "recursion.subtraction": ("difference", "product"),
+    "recursion.energy": ("magnitude", "power"),
     "recursion.training_order": ("ground_truth", "predicted"),
     "recursion.unroll": ("auto", "yes", "no"),
     "optimiser.name": ("sgd", "adam", "adamw"),
@@ -44,7 +50,6 @@ FREE_FIELDS = (
 
 _AT_LEAST_ONE = (
     "batch_size",
-    "steps",
     "log_every",
     "summary_every",
     "validate_every",
@@ -55,6 +60,7 @@ _AT_LEAST_ONE = (
     "model.visual_channels",
     "model.unet_depth",
     "model.unet_features",
+    "model.plus_features",
     "model.resnet_features",
     "evaluation.mixtures",
     "evaluation.validation_mixtures",
@@ -64,6 +70,9 @@ _AT_LEAST_ONE = (
 _UNIT_INTERVAL = ("mixing.silent_probability", "model.statistics_decay")
 
 _NOT_NEGATIVE = (
+    "rounds.minus",
+    "rounds.plus",
+    "rounds.both",
     "mixing.gain_low",
     "loss.remaining_weight",
     "optimiser.learning_rate",
@@ -111,6 +120,10 @@ def check(config: Config) -> None:
             f"{config.data.frame_px}, the stored pictures' shorter side"
         )
     _check_spectrogram(config)
+    try:
+        plan_rounds(config.rounds.to_dict())
+    except ValueError as error:
+        raise InputError(f"config.{error}") from None
 
 
 def _check_fields(flat: dict[str, Any]) -> None:

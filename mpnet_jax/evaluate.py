@@ -46,7 +46,8 @@ def evaluate(config: Config, workdir: Path, *, split: str, checkpoint: str) -> d
         workdir: the run's; `metrics.json` and `report/` are written to it for the test split, under the split's name
             for others.
         split: "train", "validation" or "test".
-        checkpoint: "best" (by validation) or "latest".
+        checkpoint: "best" (by validation: of MP-Net, with the M-Net alone beside it, where both were trained) or
+            "latest".
 
     Returns:
         What is written to `metrics.json`.
@@ -63,11 +64,10 @@ def evaluate(config: Config, workdir: Path, *, split: str, checkpoint: str) -> d
     parallel.check_batch(config.evaluation.batch_size, field="evaluation.batch_size")
     mixtures = mixture_list(config, workdir, store, split)
     checkpoints = Checkpoints(workdir)
-    state = checkpoints.restore(from_config.initial_state(config), kind=checkpoint)
+    separate = _Methods(config, store, checkpoints, checkpoint)
     checkpoints.close()
-    logging.info("evaluating step %d (%s) on %d mixtures of %s", int(state.step), checkpoint, len(mixtures), split)
+    logging.info("evaluating %s on %d mixtures of %s", separate.about(checkpoint), len(mixtures), split)
 
-    separate = _Separator(config, store, state)
     with tqdm.tqdm(total=len(mixtures), unit="mixture", mininterval=1 if sys.stderr.isatty() else 15) as bar:
 
         def progress(done: int) -> None:
@@ -81,13 +81,14 @@ def evaluate(config: Config, workdir: Path, *, split: str, checkpoint: str) -> d
         )
     video_ids = [[store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
     classes = [[store.classes[store.clips[plan.clip].label] for plan in mixture] for mixture in mixtures]
-    out = scores.results(scored, video_ids, classes)
+    out = scores.results(scored, video_ids, classes, method=separate.main)
     out["run"] = {
-        "method": "M-Net",
+        "method": scores.METHOD_NAMES[separate.main],
         "config": config.name,
         "split": split,
-        "step": int(state.step),
-        "steps": config.steps,
+        "step": separate.steps[separate.main],
+        "steps": from_config.rounds(config)[-1].last_step,
+        "mask": config.mask,
         "seed": config.seed,
         "training_minutes": _training_minutes(workdir),
         **run_facts(),
@@ -107,16 +108,36 @@ def evaluate(config: Config, workdir: Path, *, split: str, checkpoint: str) -> d
     return out
 
 
-class _Separator:
-    """The trained model as a function from a list of mixtures to separated ones."""
+class _Methods:
+    """The trained methods as a function from a list of mixtures to separated ones.
 
-    def __init__(self, config: Config, store: Any, state: Any) -> None:
+    Attributes:
+        main: the method that is reported: "mpnet" where one was trained, else "mnet".
+        steps: training steps of each method.
+    """
+
+    def __init__(self, config: Config, store: Any, checkpoints: Any, checkpoint: str) -> None:
         from mpnet_jax import from_config, parallel
+        from mpnet_jax.evaluation import Separator
 
         self._config = config
         self._store = store
-        self._run = parallel.parallel_map(from_config.separate_step(config))
-        self._variables = parallel.replicate(state.variables)
+        self._separators = {}
+        self.steps: dict[str, int] = {}
+        kinds = ("best_mnet", "best_mpnet") if checkpoint == "best" else ("latest",)
+        trained = [kind for kind in kinds if checkpoints.step(kind) is not None]
+        for kind in trained or kinds[:1]:  # where there is none, restoring says so
+            step = checkpoints.step(kind) or 0
+            state = checkpoints.restore(from_config.state_at(config, step), kind=kind)
+            of = from_config.round_of(from_config.rounds(config), step)
+            run = parallel.parallel_map(from_config.separate_step(config, with_plus=of.with_plus))
+            self._separators[of.method] = Separator(run, parallel.replicate(state.variables))
+            self.steps[of.method] = step
+        self.main = list(self.steps)[-1]
+
+    def about(self, checkpoint: str) -> str:
+        """Which methods, of which steps."""
+        return ", ".join(f"{method} of step {step} ({checkpoint})" for method, step in self.steps.items())
 
     def __call__(self, mixtures: list[Any]) -> Any:
         from data_pipeline.loader import evaluation_batches
@@ -129,10 +150,11 @@ class _Separator:
             frames=config_module.frame_spec(self._config),
             batch_size=self._config.evaluation.batch_size,
         )
-        return separate_mixtures(self._run, self._variables, batches)
+        others = {name: separator for name, separator in self._separators.items() if name != self.main}
+        return separate_mixtures(self._separators[self.main], batches, others)
 
 
-def _examples(config: Config, separate: _Separator, mixtures: list[Any], out: dict[str, Any]):
+def _examples(config: Config, separate: _Methods, mixtures: list[Any], out: dict[str, Any]):
     """The report's examples: the best, median and worst mixtures, separated once more."""
     from mpnet_jax.report.example import ReportExample, choose_examples
     from mpnet_jax.spectrogram.frequency import row_hz, warp_matrix

@@ -1,8 +1,9 @@
 """Separates a fixed list of mixtures, batch by batch on the devices, and hands them out one by one."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -13,6 +14,28 @@ from mpnet_jax.parallel import gather, shard
 HostBatch = dict[str, np.ndarray]
 
 SCORE_BOUND_DB = 30.0
+
+
+class Separator(NamedTuple):
+    """A trained method on the devices.
+
+    Attributes:
+        run: `separate_step.make_separate_step` under `parallel.parallel_map`.
+        variables: replicated parameters and running statistics.
+    """
+
+    run: Callable[[Any, HostBatch], Any]
+    variables: Any
+
+
+class Sounds(NamedTuple):
+    """What a method wrote out of one mixture: waveforms and linear-frequency magnitudes."""
+
+    waveform: Float[np.ndarray, "source samples"]
+    magnitude: Float[np.ndarray, "source freq time"]
+
+
+NO_OTHERS: Mapping[str, Separator] = MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +53,7 @@ class SeparatedMixture:
         mask, before, true_mask: on the network's axis; `before` is what the mask acted on.
         step: when each clip's sound was taken, from 0.
         frames: the first picture of each clip.
+        others: what the methods beside the main one made of it, by their names.
     """
 
     index: int
@@ -47,30 +71,33 @@ class SeparatedMixture:
     true_mask: Float[np.ndarray, "source rows time"]
     step: Int[np.ndarray, " source"]
     frames: UInt8[np.ndarray, "source height width 3"]
+    others: Mapping[str, Sounds]
 
 
 DEVICE_INPUTS = ("mixture_magnitude", "mixture_phase", "source_magnitude", "frames")
 
 
 def separate_mixtures(
-    run: Callable[[Any, HostBatch], Any], variables: Any, batches: Iterable[HostBatch]
+    main: Separator, batches: Iterable[HostBatch], others: Mapping[str, Separator] = NO_OTHERS
 ) -> Iterator[SeparatedMixture]:
     """Runs the evaluation pass over batches, with right and with swapped pictures.
 
     Args:
-        run: `train_step.make_separate_step` under `parallel.parallel_map`.
-        variables: replicated parameters and running statistics.
+        main: the method that everything is reported of.
         batches: of `data_pipeline.loader.evaluation_batches`.
+        others: methods whose sounds are wanted beside it.
 
     Yields:
         Every valid mixture once, in the order of the batches.
     """
     for batch in batches:
         inputs = {name: batch[name] for name in DEVICE_INPUTS}
-        # Both passes are under way on the devices before either is waited for.
-        right_pending = run(variables, shard(inputs))
-        swapped_pending = run(variables, shard(inputs | {"frames": np.roll(batch["frames"], 1, axis=1)}))
+        # All passes are under way on the devices before any is waited for.
+        right_pending = main.run(main.variables, shard(inputs))
+        swapped_pending = main.run(main.variables, shard(inputs | {"frames": np.roll(batch["frames"], 1, axis=1)}))
+        others_pending = {name: other.run(other.variables, shard(inputs)) for name, other in others.items()}
         right, swapped = gather(right_pending), gather(swapped_pending)
+        beside = {name: gather(pending) for name, pending in others_pending.items()}
         for i in np.flatnonzero(batch["valid"]):
             yield SeparatedMixture(
                 index=int(batch["index"][i]),
@@ -88,15 +115,15 @@ def separate_mixtures(
                 true_mask=right["true_mask"][i],
                 step=right["step"][i],
                 frames=batch["frames"][i, :, 0],
+                others={name: Sounds(out["waveform"][i], out["magnitude"][i]) for name, out in beside.items()},
             )
 
 
-def validation_score(run: Callable[[Any, HostBatch], Any], variables: Any, batches: Iterable[HostBatch]) -> float:
+def validation_score(separator: Separator, batches: Iterable[HostBatch]) -> float:
     """Mean improvement in scale-invariant SDR over the untouched mixture, in dB; cheap enough to watch in training.
 
     Args:
-        run: see `separate_mixtures`.
-        variables: replicated parameters and running statistics.
+        separator: the method.
         batches: fixed evaluation batches.
 
     Returns:
@@ -105,7 +132,7 @@ def validation_score(run: Callable[[Any, HostBatch], Any], variables: Any, batch
     """
     gains = []
     for batch in batches:
-        out = run(variables, shard({name: batch[name] for name in DEVICE_INPUTS}))
+        out = separator.run(separator.variables, shard({name: batch[name] for name in DEVICE_INPUTS}))
         separated = gather(out["waveform"])[batch["valid"]].astype(np.float64)
         truth = batch["source_waveform"][batch["valid"]].astype(np.float64)
         mixture = np.broadcast_to(truth.sum(1, keepdims=True), truth.shape)

@@ -9,75 +9,113 @@ import optax
 
 from mpnet_jax import optim
 from mpnet_jax.config import Config, audio_spec
+from mpnet_jax.minus_plus import ENERGIES, Rules
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
+from mpnet_jax.rounds import Round, plan_rounds, round_of
+from mpnet_jax.separate_step import make_separate_step
 from mpnet_jax.spectrogram.frequency import unwarp_matrix, warp_matrix
 from mpnet_jax.train_state import TrainState, create_train_state
-from mpnet_jax.train_step import make_separate_step, make_train_step
+from mpnet_jax.train_step import Objective, make_train_step
 
 
-def model(config: Config, *, train: bool) -> MPNet:
-    """The networks, in training form (batch statistics over all devices) or evaluation form."""
+def rounds(config: Config) -> tuple[Round, ...]:
+    """The rounds of training, in their order."""
+    return plan_rounds(config.rounds.to_dict())
+
+
+def model(config: Config) -> MPNet:
+    """The networks, in evaluation form; with a P-Net where a round trains one."""
     fields = config.model
+    with_plus = any(r.with_plus for r in rounds(config))
     return MPNet(
         visual_channels=fields.visual_channels,
         unet_depth=fields.unet_depth,
         unet_features=fields.unet_features,
+        plus_features=fields.plus_features if with_plus else 0,
         resnet_features=fields.resnet_features,
         resnet_dilated=fields.resnet_dilated,
         stop_gradient_input=fields.stop_gradient_input,
         visual_pooling=fields.visual_pooling,
         visual_activation=fields.visual_activation,
         statistics_decay=fields.statistics_decay,
-        train=train,
-        axis_name=DEVICE_AXIS if train else None,
     )
 
 
-def optimiser(config: Config) -> optax.GradientTransformation:
-    """The optimiser with its learning rate."""
+def rules(config: Config) -> Rules:
+    """The recursion's rules; every step runs, since all methods are given the number of sounds (Sec. 4.2)."""
+    fields = config.recursion
+    return Rules(mask_on=fields.mask_on, subtraction=fields.subtraction, energy=ENERGIES[fields.energy])
+
+
+def optimiser(config: Config, of: Round) -> optax.GradientTransformation:
+    """The optimiser of a round, whose learning rate starts anew."""
     fields = config.optimiser
     schedule = optim.learning_rate(
         fields.schedule,
         peak=fields.learning_rate,
-        steps=config.steps,
+        steps=of.steps,
         warmup_steps=fields.warmup_steps,
-        boundaries=fields.boundaries,
+        boundaries=[round(share * of.steps) for share in fields.boundaries],
     )
     return optim.optimiser(fields.name, schedule, momentum=fields.momentum, weight_decay=fields.weight_decay)
 
 
 def initial_state(config: Config) -> TrainState:
-    """The state at step 0, a pure function of the config."""
+    """The state at step 0, a pure function of the config; `state_in` adds an optimiser's."""
     side = config.frames.crop_px
     return create_train_state(
         # XLA's own generator: JAX's default one, unrolled for every parameter, takes far longer to compile.
         jax.random.key(config.seed, impl="rbg"),
-        model(config, train=False),
-        optimiser(config),
+        model(config),
         frames_shape=(1, 1, 1, side, side, 3),
         spectrogram_shape=(1, config.audio.frequency_rows, audio_spec(config).time_frames),
         statistics_sets=config.mixing.sources if config.model.statistics_per_step else 1,
     )
 
 
-def train_step(config: Config) -> Callable[..., Any]:
-    """The training step of one device."""
+def state_at(config: Config, step: int) -> TrainState:
+    """The initial state with an optimiser's of the round that step number `step` belonged to: a checkpoint's shape."""
+    return state_in(config, initial_state(config), round_of(rounds(config), step))
+
+
+def state_in(config: Config, state: TrainState, of: Round) -> TrainState:
+    """A state at the start of a round: its optimiser knows nothing yet."""
+    return state.with_optimiser(optimiser(config, of), of.trained)
+
+
+def train_step(config: Config, of: Round) -> Callable[..., Any]:
+    """The training step of a round, for one device."""
     unroll = {"auto": jax.default_backend() == "cpu", "yes": True, "no": False}[config.recursion.unroll]
     return make_train_step(
-        model(config, train=True),
-        optimiser(config),
+        model(config),
+        optimiser(config, of),
+        axis_name=DEVICE_AXIS,
+        round_name=of.name,
         warp=_matrices(config)[0],
-        remaining_weight=config.loss.remaining_weight,
-        predicted_order=config.recursion.training_order == "predicted",
+        rules=rules(config),
+        objective=Objective(
+            mask=config.mask,
+            plus=config.loss.plus,
+            remaining_weight=config.loss.remaining_weight,
+            predicted_order=config.recursion.training_order == "predicted",
+        ),
         unroll=unroll,
     )
 
 
-def separate_step(config: Config) -> Callable[..., Any]:
-    """The evaluation pass of one device."""
+def separate_step(config: Config, *, with_plus: bool) -> Callable[..., Any]:
+    """The evaluation pass of one device: MP-Net, or the M-Net alone."""
     warp, unwarp = _matrices(config)
-    return make_separate_step(model(config, train=False), warp=warp, unwarp=unwarp, audio=audio_spec(config))
+    return make_separate_step(
+        model(config),
+        warp=warp,
+        unwarp=unwarp,
+        audio=audio_spec(config),
+        rules=rules(config),
+        mask=config.mask,
+        with_plus=with_plus,
+    )
 
 
 def _matrices(config: Config) -> tuple[np.ndarray, np.ndarray]:

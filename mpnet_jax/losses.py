@@ -4,7 +4,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mpnet_jax.minus_plus import Separation
+from mpnet_jax.minus_plus import EPSILON, Rules, Separation
+
+MASKS = ("binary", "ratio")
+PLUS_LOSSES = ("effective", "sum")
+# A share this close to 0 or 1 has a finite logarithm; inside the bounds nothing changes.
+_SHARE_MARGIN = 1e-6
 
 
 def magnitude_weight(mixture: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -23,28 +28,76 @@ def binary_target(source: Float[Array, "*#shape"], reference: Float[Array, "*#sh
     return (source > 0.5 * reference).astype(source.dtype)
 
 
-def minus_loss(
+def ratio_target(source: Float[Array, "*#shape"], reference: Float[Array, "*#shape"]) -> Float[Array, "*#shape"]:
+    """The source's share of what its mask acts on, in [0, 1]; shapes broadcast. Source: Sec. 4.1."""
+    return jnp.clip(source / jnp.maximum(reference, EPSILON), 0.0, 1.0)
+
+
+TARGETS = {"binary": binary_target, "ratio": ratio_target}
+
+
+def share_loss(share: Float[Array, "*shape"], targets: Float[Array, "*shape"], *, mask: str) -> Float[Array, "*shape"]:
+    """Loss of a mask that is no sigmoid's output: it may leave [0, 1], and its gradient does not end there.
+
+    Args:
+        share: the mask.
+        targets: in [0, 1].
+        mask: "binary" (cross entropy) or "ratio" (absolute difference).
+    """
+    margin = _SHARE_MARGIN if mask == "binary" else 0.0
+    clipped = jnp.clip(share, margin, 1.0 - margin)
+    share = share + jax.lax.stop_gradient(clipped - share)
+    if mask == "binary":
+        return -(targets * jnp.log(share) + (1.0 - targets) * jnp.log1p(-share))
+    return jnp.abs(share - targets)
+
+
+def separation_loss(
     separation: Separation,
     mixture: Float[Array, "batch freq time"],
     sources: Float[Array, "batch source freq time"],
     *,
+    rules: Rules,
+    mask: str,
+    minus_weight: float,
+    plus: str | None,
     remaining_weight: float,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Loss of the M-Net on binary masks, and of what remains.
+    """Loss of the M-Net's masks, of the sounds after the P-Net, and of what remains.
 
     Args:
         separation: steps taken in a given order, one a source.
         mixture: S_0.
         sources: the truth, as linear magnitudes.
-        remaining_weight: weight of the remaining mixture's mean, whose gradient flows through all steps.
+        rules: of the separation.
+        mask: "binary" or "ratio".
+        minus_weight: of M against its target, the source's share of what M acts on.
+        plus: "effective", the whole sound's share of S_0 against the source's (Eqs. 9 and 10), or "sum", M + M_r
+            against the same (the paper's words); None without a P-Net.
+        remaining_weight: of the remaining mixture's mean, whose gradient flows through all steps.
 
     Returns:
-        The loss (mean over the batch) and its two parts, unweighted. Source: Sec. 3.4 and 4.2.
+        The loss (mean over steps and batch) and its parts, unweighted: `loss_minus`, `loss_plus` (only with a P-Net)
+        and `loss_remaining`. Source: Sec. 3.4 and 4.2.
     """
     truth = jnp.take_along_axis(sources, separation.chosen.T[:, :, None, None], axis=1).swapaxes(0, 1)
     weight = magnitude_weight(mixture)
-    # A comparison has no gradient, so the target is a constant although it depends on earlier steps' masks.
-    target = jax.lax.stop_gradient(binary_target(truth, separation.before))
-    mask = jnp.mean(weight * binary_cross_entropy(separation.mask_logits, target))
-    remaining = jnp.mean(weight * separation.remaining)
-    return mask + remaining_weight * remaining, {"loss_mask": mask, "loss_remaining": remaining}
+    reference = rules.reference(separation.before, mixture)
+    # What a mask acts on depends on earlier steps' masks; its target is a constant all the same.
+    target = jax.lax.stop_gradient(TARGETS[mask](truth, reference))
+    if mask == "binary":
+        minus = binary_cross_entropy(separation.mask_logits, target)
+    else:
+        minus = jnp.abs(jax.nn.sigmoid(separation.mask_logits) - target)
+    parts = {
+        "loss_minus": jnp.mean(weight * minus),
+        "loss_remaining": jnp.mean(weight * separation.remaining),
+    }
+    loss = minus_weight * parts["loss_minus"] + remaining_weight * parts["loss_remaining"]
+    if plus is not None:
+        whole = separation.sounds / jnp.maximum(mixture, EPSILON)
+        if plus == "sum":
+            whole = jax.nn.sigmoid(separation.mask_logits) + jax.nn.sigmoid(separation.plus_logits)
+        parts["loss_plus"] = jnp.mean(weight * share_loss(whole, TARGETS[mask](truth, mixture), mask=mask))
+        loss += parts["loss_plus"]
+    return loss, parts

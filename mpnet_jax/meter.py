@@ -4,15 +4,24 @@ import time
 
 from absl import logging
 
-from mpnet_jax.config import Config
-
 
 class Meter:
-    """Progress lines: speed, share of time spent waiting for data, time left."""
+    """Progress lines: speed, share of time spent waiting for data, time left.
 
-    def __init__(self, config: Config, first_step: int, seconds_before: float) -> None:
+    Attributes:
+        waited: seconds spent waiting for data; its user adds to it.
+
+    Args:
+        steps: of the whole run.
+        batch_size: mixtures a step.
+        first_step: steps done before this session.
+        seconds_before: time spent before this session.
+    """
+
+    def __init__(self, *, steps: int, batch_size: int, first_step: int, seconds_before: float) -> None:
         self.waited = 0.0
-        self._config = config
+        self._steps = steps
+        self._batch_size = batch_size
         self._start = time.monotonic()
         self._seconds_before = seconds_before
         self._last = (first_step, self._start, 0.0)
@@ -35,13 +44,13 @@ class Meter:
         else:
             timed_step, timed_since = self._first_timed
             per_step = (now - timed_since) / max(step - timed_step, 1)
-            left = _minutes(per_step * (self._config.steps - step))
+            left = _minutes(per_step * (self._steps - step))
         logging.info(
             "step %d/%d  loss %.4f  %.1f mixtures/s  waiting for data %.0f %%  time left %s",
             step,
-            self._config.steps,
+            self._steps,
             loss,
-            (step - last_step) * self._config.batch_size / seconds,
+            (step - last_step) * self._batch_size / seconds,
             100 * (self.waited - last_waited) / seconds,
             left,
         )

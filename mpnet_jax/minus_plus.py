@@ -1,8 +1,10 @@
-"""The recursion: separate the loudest sound, subtract it, go on with what remains.
+"""The recursion: separate the loudest sound, give it back what earlier sounds took, subtract it, go on with the rest.
 
 One pure `lax.scan` over steps. It takes callables and knows no network, so an oracle can test it.
 """
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,28 +12,114 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-# (remaining mixture's linear magnitude, this step's statistics) -> (feature maps, statistics to keep)
-SoundFn = Callable[[Array, Any], tuple[Array, Any]]
+EPSILON = 1e-6
+MASK_ON = ("remaining", "original")
+SUBTRACTION = ("difference", "product")
+
+# (masks (batch, candidate, freq, time), remaining mixture (batch, freq, time)) -> energies (batch, candidate)
+EnergyFn = Callable[[Array, Array], Array]
+
+
+def mean_magnitude(
+    masks: Float[Array, "batch candidate freq time"], remaining: Float[Array, "batch freq time"]
+) -> Float[Array, "batch candidate"]:
+    """Energy of a masked mixture as the method means it: the mean magnitude. Source: Eq. 7."""
+    return jnp.mean(masks * remaining[:, None], (2, 3))
+
+
+def mean_power(
+    masks: Float[Array, "batch candidate freq time"], remaining: Float[Array, "batch freq time"]
+) -> Float[Array, "batch candidate"]:
+    """Energy as physics means it: the mean square."""
+    return jnp.mean(jnp.square(masks * remaining[:, None]), (2, 3))
+
+
+ENERGIES: dict[str, EnergyFn] = {"magnitude": mean_magnitude, "power": mean_power}
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """What the paper leaves open, and what the released code does otherwise.
+
+    Attributes:
+        mask_on: what a mask acts on, and what its target is a share of: "remaining", the mixture that the step sees
+            (Eqs. 2 and 3), or "original", the whole mixture (Sec. 3.2 writes S^mix).
+        subtraction: "difference", max(S - sound, 0) (Eq. 3), or "product", S * (1 - mask) (released code).
+        energy: by which the next sound is chosen where no order is given.
+        epsilon_relative: a step is active while mean(S_{i-1}) exceeds this share of mean(S_0); None leaves all active.
+        epsilon_absolute: and exceeds this linear magnitude; looked at only where `epsilon_relative` is given.
+
+    Raises:
+        ValueError: an unknown word.
+    """
+
+    mask_on: str = "remaining"
+    subtraction: str = "difference"
+    energy: EnergyFn = mean_magnitude
+    epsilon_relative: float | None = None
+    epsilon_absolute: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field, allowed in (("mask_on", MASK_ON), ("subtraction", SUBTRACTION)):
+            if getattr(self, field) not in allowed:
+                raise ValueError(f"{field}={getattr(self, field)!r} is unknown; use one of {', '.join(allowed)}")
+
+    def reference(self, before: Array, mixture: Array) -> Array:
+        """What a mask acts on, of the mixture that a step sees and the whole one; shapes broadcast."""
+        return jnp.broadcast_arrays(before, mixture)[0 if self.mask_on == "remaining" else 1]
+
+
+class Candidates(NamedTuple):
+    """Who may have made the sound: clips, or the places of one picture.
+
+    Attributes:
+        vectors: a visual vector each.
+        closed_by: row c marks the candidates that are closed once c was taken, c among them; None closes c alone.
+        chunk: candidates whose energies are computed at a time, so that memory does not grow with their number; None
+            takes all at once.
+    """
+
+    vectors: Float[Array, "batch candidate k"]
+    closed_by: Bool[Array, "candidate candidate"] | None = None
+    chunk: int | None = None
+
+
+class Networks(NamedTuple):
+    """The two networks as functions of linear magnitudes.
+
+    Attributes:
+        minus: (remaining mixture, one step's statistics) -> (feature maps (batch, freq, time, k), statistics to keep).
+        plus: (what was separated before, this step's sound, one step's statistics) -> (logits (batch, freq, time),
+            statistics to keep); None for the Minus-Net alone.
+        statistics: {"minus": tree whose leaves have a leading axis of steps, "plus": of steps - 1, or empty}.
+    """
+
+    minus: Callable[[Array, Any], tuple[Array, Any]]
+    plus: Callable[[Array, Array, Any], tuple[Array, Any]] | None = None
+    statistics: Any = ()
 
 
 class Separation(NamedTuple):
     """Every step of the recursion; an inactive step is silent.
 
     Attributes:
-        mask_logits: of the chosen candidate, before the sigmoid.
-        masks: the chosen candidate's soft mask on the remaining mixture.
+        mask_logits: of the chosen candidate's mask M, before the sigmoid.
+        plus_logits: of the Plus-Net's mask M_r; minus infinity (a mask of zero) in the first step, which has nothing to
+            take back, and where there is no Plus-Net.
         before: the remaining mixture that each step saw, S_{i-1}.
-        sounds: the separated sound of each step.
+        remixes: what M_r acted on: the sum of the sounds before.
+        sounds: the separated sound of each step, with what the Plus-Net gave back.
         chosen: the candidate that each step took.
         active: whether the step still found sound, sample by sample.
-        energies: mean energy of every candidate's sound at each step; only where the order is predicted, else zeros.
+        energies: of every candidate's sound at each step; only where the order is predicted, else zeros.
         remaining: what is left after the last step, S_n.
-        statistics: what `sound_fn` returned at each step, stacked.
+        statistics: what the networks returned, stacked as they were given.
     """
 
     mask_logits: Float[Array, "step batch freq time"]
-    masks: Float[Array, "step batch freq time"]
+    plus_logits: Float[Array, "step batch freq time"]
     before: Float[Array, "step batch freq time"]
+    remixes: Float[Array, "step batch freq time"]
     sounds: Float[Array, "step batch freq time"]
     chosen: Int[Array, "step batch"]
     active: Bool[Array, "step batch"]
@@ -39,81 +127,185 @@ class Separation(NamedTuple):
     remaining: Float[Array, "batch freq time"]
     statistics: Any
 
-
-def subtract(
-    mixture: Float[Array, "batch freq time"], sound: Float[Array, "batch freq time"]
-) -> Float[Array, "batch freq time"]:
-    """Takes a separated sound out of the mixture (linear magnitudes, never below zero). Source: Eq. 3."""
-    return jnp.maximum(mixture - sound, 0.0)
+    @property
+    def masks(self) -> Float[Array, "step batch freq time"]:
+        """M of each step; zero where the step was inactive."""
+        return jax.nn.sigmoid(self.mask_logits) * self.active[..., None, None]
 
 
 def minus_plus(
     mixture: Float[Array, "batch freq time"],
-    vectors: Float[Array, "batch candidate k"],
-    sound_fn: SoundFn,
+    candidates: Candidates,
+    networks: Networks,
     *,
-    statistics: Any,
     steps: int,
+    rules: Rules = Rules(),
     order: Int[Array, "batch step"] | None = None,
-    epsilon: float | None = None,
     unroll: bool = False,
+    skip_finished: bool = False,
 ) -> Separation:
     """Separates a mixture into one sound a step, in descending order of energy.
 
     Args:
         mixture: linear magnitudes on the network's frequency axis, S_0.
-        vectors: a visual vector for each candidate, after the sigmoid.
-        sound_fn: feature maps (batch, freq, time, k) of a remaining mixture.
-        statistics: tree whose leaves have a leading axis of `steps`; step i of it goes into `sound_fn`.
+        candidates: their visual vectors.
+        networks: with their statistics.
         steps: greatest number of sounds.
+        rules: what a mask acts on, what is subtracted, when it ends.
         order: candidate to take at each step (in training: ground-truth energy); None takes the one of greatest
-            predicted energy that has not been taken.
-        epsilon: a step is active while mean(S_{i-1}) > epsilon * mean(S_0); None leaves every step active.
+            predicted energy that is not closed yet.
         unroll: write the loop out. On a CPU convolution gradients inside a rolled loop are many times slower.
+        skip_finished: run no network in a step in which no sample is active (evaluation only: a branch has no
+            batch statistics to keep).
 
     Returns:
-        All steps; see `Separation`. Source: Sec. 3.2, Eqs. 2, 3 and 7.
+        All steps; see `Separation`. Source: Sec. 3.2 and 3.3, Eqs. 2 to 7, 9 and 10.
 
     Raises:
         ValueError: more steps than candidates.
     """
-    candidates = vectors.shape[1]
-    if steps > candidates:
-        raise ValueError(f"steps={steps} must be at most the number of candidates, {candidates}")
-    loudness = jnp.mean(mixture, (1, 2))
+    batch, count = candidates.vectors.shape[:2]
+    if steps > count:
+        raise ValueError(f"steps={steps} must be at most the number of candidates, {count}")
+    recursion = _Recursion(mixture, candidates, networks, rules, order is None, skip_finished)
+    carry = _Carry(mixture, jnp.zeros_like(mixture), jnp.zeros((batch, count), bool))
+    given = jnp.zeros((steps, batch), jnp.int32) if order is None else order.T[:steps]
+    inputs = {"minus": networks.statistics["minus"], "order": given}
+    if networks.plus is None:
+        step = functools.partial(recursion.step, with_plus=False)
+        carry, out = jax.lax.scan(step, carry, inputs, length=steps, unroll=unroll)
+        statistics = {"minus": out.pop("minus")}
+    else:
+        # The first step has nothing to take back: it stands before the loop, and the Plus-Net is not run.
+        carry, first = recursion.step(carry, jax.tree.map(lambda x: x[0], inputs), with_plus=False)
+        later = jax.tree.map(lambda x: x[1:], inputs) | {"plus": networks.statistics["plus"]}
+        step = functools.partial(recursion.step, with_plus=True)
+        carry, out = jax.lax.scan(step, carry, later, length=steps - 1, unroll=unroll)
+        statistics = {"plus": out.pop("plus")}
+        out = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, out)
+        statistics["minus"] = out.pop("minus")
+    return Separation(**out, remaining=carry.remaining, statistics=statistics)
 
-    def step(carry, inputs):
-        remaining, taken = carry
-        statistics_in, given = inputs
-        features, statistics_out = sound_fn(remaining, statistics_in)
-        if order is None:
-            logits = jnp.einsum("bftk,bck->bcft", features, vectors)
-            energies = jnp.mean(jax.nn.sigmoid(logits) * remaining[:, None], (2, 3))
-            chosen = jnp.argmax(jnp.where(taken, -jnp.inf, energies), axis=1)
-            chosen_logits = jnp.take_along_axis(logits, chosen[:, None, None, None], axis=1)[:, 0]
+
+class _Carry(NamedTuple):
+    """What a step hands to the next: the rest, the sum of the sounds so far, the candidates that are closed."""
+
+    remaining: Array
+    heard: Array
+    closed: Array
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recursion:
+    """What all steps share."""
+
+    mixture: Array
+    candidates: Candidates
+    networks: Networks
+    rules: Rules
+    order_is_predicted: bool
+    skip_finished: bool
+
+    def step(self, carry: _Carry, inputs: dict[str, Any], *, with_plus: bool) -> tuple[_Carry, dict[str, Any]]:
+        """One sound; `inputs` holds the step's statistics and the given order."""
+        separate_one = functools.partial(self._separate_one, carry, inputs, with_plus=with_plus)
+        active = self._is_active(carry.remaining)
+        if self.skip_finished:
+            shapes = jax.eval_shape(separate_one)
+            nothing = functools.partial(jax.tree.map, lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+            out = jax.lax.cond(jnp.any(active), separate_one, nothing)
         else:
-            energies = jnp.zeros_like(vectors[..., 0])
-            chosen = given
-            vector = jnp.take_along_axis(vectors, chosen[:, None, None], axis=1)[:, 0]
-            chosen_logits = jnp.einsum("bftk,bk->bft", features, vector)
-        mean_left = jnp.mean(remaining, (1, 2))
-        active = mean_left > epsilon * loudness if epsilon is not None else jnp.ones_like(mean_left, bool)
-        mask = jnp.where(active[:, None, None], jax.nn.sigmoid(chosen_logits), 0.0)
-        sound = mask * remaining
-        taken = taken | (jax.nn.one_hot(chosen, candidates, dtype=bool) & active[:, None])
-        outputs = (chosen_logits, mask, remaining, sound, chosen, active, energies, statistics_out)
-        return (subtract(remaining, sound), taken), outputs
+            out = separate_one()
+        sound = jnp.where(active[:, None, None], out["sounds"], 0.0)
+        reference = self.rules.reference(carry.remaining, self.mixture)
+        following = _Carry(
+            remaining=subtract(carry.remaining, sound, reference, how=self.rules.subtraction),
+            heard=carry.heard + sound,
+            closed=carry.closed | (_closes(self.candidates, out["chosen"]) & active[:, None]),
+        )
+        return following, out | {"sounds": sound, "before": carry.remaining, "active": active}
 
-    given = jnp.zeros((steps, mixture.shape[0]), jnp.int32) if order is None else order.T[:steps]
-    start = (mixture, jnp.zeros(vectors.shape[:2], bool))
-    (remaining, _), outputs = jax.lax.scan(step, start, (statistics, given), length=steps, unroll=unroll)
-    *stacked, statistics = outputs
-    return Separation(*stacked, remaining=remaining, statistics=statistics)
+    def _is_active(self, remaining: Array) -> Bool[Array, " batch"]:
+        loudness = jnp.mean(self.mixture, (1, 2))
+        if self.rules.epsilon_relative is None:
+            return jnp.ones_like(loudness, bool)
+        threshold = jnp.maximum(self.rules.epsilon_relative * loudness, self.rules.epsilon_absolute)
+        return jnp.mean(remaining, (1, 2)) > threshold
+
+    def _separate_one(self, carry: _Carry, inputs: dict[str, Any], *, with_plus: bool) -> dict[str, Any]:
+        """Runs the networks: the outputs of a step in which at least one sample is active."""
+        features, statistics = self.networks.minus(carry.remaining, inputs["minus"])
+        out: dict[str, Any] = {"minus": statistics}
+        if self.order_is_predicted:
+            out["energies"] = _energies(features, self.candidates, carry.remaining, self.rules.energy)
+            still_open = jnp.where(carry.closed, -jnp.inf, out["energies"])
+            out["chosen"] = jnp.argmax(still_open, axis=1).astype(jnp.int32)
+        else:
+            out["energies"] = jnp.zeros(carry.closed.shape, features.dtype)
+            out["chosen"] = inputs["order"]
+        vector = jnp.take_along_axis(self.candidates.vectors, out["chosen"][:, None, None], axis=1)[:, 0]
+        out["mask_logits"] = jnp.einsum("bftk,bk->bft", features, vector)
+        sound = jax.nn.sigmoid(out["mask_logits"]) * self.rules.reference(carry.remaining, self.mixture)
+        on_original = self.rules.mask_on == "original"
+        remix = jnp.minimum(carry.heard, self.mixture) if on_original else carry.heard
+        out["plus_logits"] = jnp.full_like(sound, -jnp.inf)
+        if with_plus:
+            assert self.networks.plus is not None
+            out["plus_logits"], out["plus"] = self.networks.plus(remix, sound, inputs["plus"])
+            sound += jax.nn.sigmoid(out["plus_logits"]) * remix
+            sound = jnp.minimum(sound, self.mixture) if on_original else sound
+        return out | {"sounds": sound, "remixes": remix}
 
 
-def energy_order(sources: Float[Array, "batch source freq time"]) -> Int[Array, "batch source"]:
-    """Sources in descending mean energy. Source: Sec. 4.2 (training takes the ground truth's order)."""
-    return jnp.argsort(-jnp.mean(sources, (2, 3)), axis=1)
+def _energies(features: Array, candidates: Candidates, remaining: Array, energy: EnergyFn) -> Array:
+    """Energy of every candidate's sound (batch, candidate), a chunk of them at a time."""
+
+    def of(vectors: Array) -> Array:
+        return energy(jax.nn.sigmoid(jnp.einsum("bftk,bck->bcft", features, vectors)), remaining)
+
+    vectors, chunk = candidates.vectors, candidates.chunk
+    batch, count, k = vectors.shape
+    if chunk is None or chunk >= count:
+        return of(vectors)
+    chunks = -(-count // chunk)
+    padded = jnp.pad(vectors, ((0, 0), (0, chunks * chunk - count), (0, 0)))
+    by_chunk = jax.lax.map(of, padded.reshape(batch, chunks, chunk, k).swapaxes(0, 1))
+    return by_chunk.swapaxes(0, 1).reshape(batch, -1)[:, :count]
+
+
+def _closes(candidates: Candidates, chosen: Int[Array, " batch"]) -> Bool[Array, "batch candidate"]:
+    if candidates.closed_by is None:
+        return jax.nn.one_hot(chosen, candidates.vectors.shape[1], dtype=bool)
+    return candidates.closed_by[chosen]
+
+
+def subtract(
+    mixture: Float[Array, "batch freq time"],
+    sound: Float[Array, "batch freq time"],
+    reference: Float[Array, "batch freq time"],
+    *,
+    how: str,
+) -> Float[Array, "batch freq time"]:
+    """Takes a separated sound out of the mixture (linear magnitudes, never below zero).
+
+    Args:
+        mixture: what is left so far.
+        sound: what was separated.
+        reference: what its mask acted on.
+        how: "difference" (Eq. 3) or "product" (released code).
+    """
+    if how == "difference":
+        return jnp.maximum(mixture - sound, 0.0)
+    return mixture * (1.0 - jnp.minimum(sound / jnp.maximum(reference, EPSILON), 1.0))
+
+
+def energy_order(
+    sources: Float[Array, "batch source freq time"], energy: EnergyFn = mean_magnitude
+) -> Int[Array, "batch source"]:
+    """Sources in descending energy. Source: Sec. 4.2 (training takes the ground truth's order)."""
+    alone = sources.reshape(-1, *sources.shape[2:])
+    energies = energy(jnp.ones_like(alone)[:, None], alone)
+    return jnp.argsort(-energies.reshape(sources.shape[:2]), axis=1)
 
 
 def by_candidate(

@@ -13,7 +13,8 @@ from mpnet_jax.metrics.aggregate import count_left_out, mixture_means, summarise
 from mpnet_jax.metrics.workers import score_mixtures
 
 RATIOS = ("sdr", "sir", "sar")
-VARIANTS = ("separated", "mixture", "oracle", "swapped")
+BESIDE = ("mixture", "oracle", "swapped")
+METHOD_NAMES = {"mnet": "M-Net", "mpnet": "MP-Net"}
 
 DEFINITIONS = {
     "NSDR": "SDR of the separation minus SDR of the untouched mixture, in dB, source by source.",
@@ -63,19 +64,20 @@ def score(
         for mixture in mixtures:
             truth = mixture.true_magnitude
             repeated = np.broadcast_to(mixture.mixture_magnitude, truth.shape)
-            amids.append(
-                {
-                    "separated": amid_metric.amid(mixture.separated_magnitude, truth),
-                    "mixture": amid_metric.amid(repeated, truth),
-                    "oracle": amid_metric.amid(mixture.oracle_magnitude, truth),
-                }
-            )
+            magnitudes = {
+                "separated": mixture.separated_magnitude,
+                "mixture": repeated,
+                "oracle": mixture.oracle_magnitude,
+                **{name: sounds.magnitude for name, sounds in mixture.others.items()},
+            }
+            amids.append({name: amid_metric.amid(magnitude, truth) for name, magnitude in magnitudes.items()})
             steps.append(mixture.step.tolist())
             estimates = {
                 "separated": mixture.separated,
                 "mixture": np.broadcast_to(mixture.mixture, mixture.truth.shape),
                 "oracle": mixture.oracle,
                 "swapped": mixture.swapped,
+                **{name: sounds.waveform for name, sounds in mixture.others.items()},
             }
             yield mixture.truth, estimates
 
@@ -92,22 +94,28 @@ def score(
 
 
 def results(
-    scores: Sequence[MixtureScores], video_ids: Sequence[Sequence[str]], classes: Sequence[Sequence[str]]
+    scores: Sequence[MixtureScores],
+    video_ids: Sequence[Sequence[str]],
+    classes: Sequence[Sequence[str]],
+    *,
+    method: str = "mnet",
 ) -> dict[str, Any]:
     """The results file: see the README for its keys.
 
     Args:
+        method: what "separated" is, "mnet" or "mpnet"; any further variant is a method of its own.
         scores: one entry a mixture.
         video_ids: of each mixture's sources.
         classes: of each mixture's sources.
 
     Returns:
-        JSON-ready dict: the run's `nsdr`, `sdr`, `sir`, `sar`, `amid`, then `mixture`, `oracle` and `swapped` with the
-        same names, `left_out`, `definitions` and `mixtures`.
+        JSON-ready dict: the method's `nsdr`, `sdr`, `sir`, `sar`, `amid`, then `mixture`, `oracle` and `swapped` with
+        the same names, `methods` (the same for each method, the main one last), `left_out`, `definitions` and
+        `mixtures`.
     """
-    out: dict[str, Any] = {}
+    summaries: dict[str, dict[str, Any]] = {}
     left_out: dict[str, dict[str, int]] = {}
-    for variant in VARIANTS:
+    for variant in scores[0].ratios:
         reasons = np.array([s.reasons[variant] for s in scores])
         values = {ratio: np.stack([s.ratios[variant][ratio] for s in scores]) for ratio in RATIOS}
         if variant != "mixture":
@@ -121,7 +129,11 @@ def results(
                 left_out[variant] = count_left_out(why)
         if variant in scores[0].amid:
             summary["amid"] = summarise(np.array([s.amid[variant] for s in scores]), video_ids)
-        out |= summary if variant == "separated" else {variant: summary}
+        summaries[variant] = summary
+    out: dict[str, Any] = dict(summaries["separated"])
+    out |= {variant: summaries[variant] for variant in BESIDE}
+    beside = {name: summary for name, summary in summaries.items() if name not in (*BESIDE, "separated")}
+    out["methods"] = beside | {method: summaries["separated"]}
     out["left_out"] = left_out["separated"]
     out["definitions"] = DEFINITIONS | {"BSS Eval": bss_metric.DEFINITION, "AMID": amid_metric.DEFINITION}
     out["mixtures"] = [
@@ -149,7 +161,7 @@ def _plain(values: np.ndarray) -> list[float | None]:
 def table(out: dict[str, Any]) -> str:
     """The results as a table for a terminal: mean and 95 % interval of each row."""
     rows = [
-        ("M-Net", out),
+        *((METHOD_NAMES[name], values) for name, values in out["methods"].items()),
         ("mixture", out["mixture"]),
         ("oracle masks", out["oracle"]),
         ("pictures swapped", out["swapped"]),

@@ -7,6 +7,7 @@ refused. Ctrl-C and SIGTERM save first.
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
 from mpnet_jax.config import Config
 from mpnet_jax.meter import Meter
+from mpnet_jax.rounds import Round
 from mpnet_jax.run_data import mixture_list, open_splits
 from mpnet_jax.run_log import RunLog
 from mpnet_jax.stop_request import StopRequest
@@ -40,7 +42,7 @@ def main() -> None:
 
 
 def train(config: Config, workdir: Path) -> int:
-    """Trains up to `config.steps`, from the workdir's last checkpoint if there is one.
+    """Trains all rounds, from the workdir's last checkpoint if there is one.
 
     Args:
         config: checked.
@@ -68,22 +70,22 @@ def train(config: Config, workdir: Path) -> int:
     from mpnet_jax.checkpoint import Checkpoints
 
     checkpoints = Checkpoints(workdir)
-    state = from_config.initial_state(config)
+    step = checkpoints.step("latest")
+    state = from_config.state_at(config, step or 0)
     describe(state)
-    if checkpoints.latest_step() is not None:
+    if step is not None:
         state = checkpoints.restore(state, kind="latest")
-        logging.info("going on from step %d in %s", int(state.step), workdir)
-    first_step = int(state.step)
+        logging.info("going on from step %d in %s", step, workdir)
 
     # 3. The logs are cut back to that state, so that every step stands in them once.
     log = RunLog(workdir)
-    log.cut_to(first_step)
+    log.cut_to(step or 0)
 
     # 4. The loop.
     try:
         with StopRequest() as stop:
             loop = _Loop(config, workdir, stores["train"], validation, checkpoints, log, stop)
-            loop.run(parallel.replicate(state), first_step)
+            loop.run(state)
     finally:
         checkpoints.close()
     if stop.signal_name is not None:
@@ -146,7 +148,6 @@ class _Loop:
         log: RunLog,
         stop: StopRequest,
     ) -> None:
-        from mpnet_jax import from_config, parallel
         from mpnet_jax.summaries import Summaries
 
         self._config = config
@@ -156,16 +157,16 @@ class _Loop:
         self._log = log
         self._stop = stop
         self._summaries = Summaries(workdir, rate_hz=config.audio.rate_hz)
-        self._train_step = parallel.parallel_step(from_config.train_step(config))
-        self._separate = parallel.parallel_map(from_config.separate_step(config))
         self.step = 0
 
-    def run(self, state: Any, first_step: int) -> None:
-        """Runs from `first_step` (steps done) to the config's last step, or until asked to stop."""
+    def run(self, state: "TrainState") -> None:
+        """Runs the rounds that are left of a (host) state, or until asked to stop."""
         from data_pipeline.loader import training_batches
-        from mpnet_jax.parallel import shard
+        from mpnet_jax import from_config
 
         config = self._config
+        self.step = first_step = int(state.step)
+        rounds = from_config.rounds(config)
         batches = training_batches(
             self._store,
             audio=config_module.audio_spec(config),
@@ -175,41 +176,56 @@ class _Loop:
             seed=config.seed,
             first_step=first_step,
         )
-        self.step = first_step
-        meter = Meter(config, first_step, self._log.seconds())
-        pending: list[Any] = []
-        while self.step < config.steps and self._stop.signal_name is None:
-            waiting_since = time.monotonic()
-            batch = shard(next(batches))
-            meter.waited += time.monotonic() - waiting_since
-            state, metrics = self._train_step(state, batch)
-            self.step += 1
-            pending.append(metrics)
-            due = self._due()
-            if due or self._is_last() or self.step % config.log_every == 0:
-                self._flush(pending, meter)
-            if "validate" in due:
-                self._validate(state)
-            if "summary" in due:
-                self._show(state)
-            if "checkpoint" in due:
-                self._save(state, meter)
-        self._flush(pending, meter)
-        if self.step > first_step:
-            self._save(state, meter)
+        meter = Meter(
+            steps=rounds[-1].last_step,
+            batch_size=config.batch_size,
+            first_step=first_step,
+            seconds_before=self._log.seconds(),
+        )
+        for each in rounds:
+            if self.step < each.last_step and self._stop.signal_name is None:
+                if self.step == each.first_step:
+                    state = from_config.state_in(config, state, each)
+                state = self._run_round(each, state, batches, meter)
         self._checkpoints.wait()
         self._summaries.close()
 
-    def _is_last(self) -> bool:
-        return self.step == self._config.steps
+    def _run_round(self, each: Round, state: "TrainState", batches: Iterator[Any], meter: Meter) -> "TrainState":
+        """Runs one round to its end, or until asked to stop, from a state on the host to one on the host."""
+        from mpnet_jax import from_config, parallel
 
-    def _due(self) -> set[str]:
+        logging.info("round %s: steps %d to %d train %s", each.name, self.step + 1, each.last_step, each.trained)
+        train_step = parallel.parallel_step(from_config.train_step(self._config, each))
+        separate = parallel.parallel_map(from_config.separate_step(self._config, with_plus=each.with_plus))
+        on_devices = parallel.replicate(state)
+        pending: list[Any] = []
+        while self.step < each.last_step and self._stop.signal_name is None:
+            waiting_since = time.monotonic()
+            batch = parallel.shard(next(batches))
+            meter.waited += time.monotonic() - waiting_since
+            on_devices, metrics = train_step(on_devices, batch)
+            self.step += 1
+            pending.append(metrics)
+            due = self._due(each)
+            if due or self.step % self._config.log_every == 0:
+                self._flush(pending, meter)
+            if "validate" in due:
+                self._validate(separate, on_devices, each)
+            if "summary" in due:
+                self._show(separate, on_devices)
+            if "checkpoint" in due:
+                self._save(on_devices, meter)
+        self._flush(pending, meter)
+        self._save(on_devices, meter)
+        return parallel.unreplicate(on_devices)
+
+    def _due(self, each: Round) -> set[str]:
         every = {
             "validate": self._config.validate_every,
             "summary": self._config.summary_every,
             "checkpoint": self._config.checkpoint_every,
         }
-        return {name for name, steps in every.items() if self.step % steps == 0 or self._is_last()}
+        return {name for name, steps in every.items() if self.step % steps == 0 or self.step == each.last_step}
 
     def _flush(self, pending: list[Any], meter: Meter) -> None:
         """Fetches the metrics of the steps since the last flush: the only place where the host waits for them."""
@@ -225,7 +241,7 @@ class _Loop:
         pending.clear()
         for line in lines:
             if not all(abs(value) < float("inf") for value in line.values()):
-                kept = self._checkpoints.latest_step()
+                kept = self._checkpoints.step("latest")
                 raise InputError(
                     f"the loss is not finite at step {line['step']} ({line}); the checkpoint of step {kept} is kept; "
                     "lower config.optimiser.learning_rate or look at the data"
@@ -234,22 +250,22 @@ class _Loop:
         self._summaries.scalars(self.step, {name: value for name, value in lines[-1].items() if name != "step"})
         meter.report(self.step, lines[-1]["loss"])
 
-    def _validate(self, state: Any) -> None:
-        from mpnet_jax.evaluation import validation_score
+    def _validate(self, separate: Any, state: Any, each: Round) -> None:
+        from mpnet_jax.evaluation import Separator, validation_score
         from mpnet_jax.parallel import unreplicate
 
-        score = validation_score(self._separate, state.variables, self._validation)
+        score = validation_score(Separator(separate, state.variables), self._validation)
         self._log.validation({"step": self.step, "si_sdr_improvement": score})
         self._summaries.scalars(self.step, {"validation_si_sdr_improvement": score})
-        best = self._checkpoints.best_score()
+        best = self._checkpoints.best_score(each.method)
         logging.info("step %d: validation SI-SDR improvement %.2f dB (best so far %.2f)", self.step, score, best)
         if score > best:
-            self._checkpoints.save_best(unreplicate(state), score)
+            self._checkpoints.save_best(unreplicate(state), score, method=each.method)
 
-    def _show(self, state: Any) -> None:
-        from mpnet_jax.evaluation import separate_mixtures
+    def _show(self, separate: Any, state: Any) -> None:
+        from mpnet_jax.evaluation import Separator, separate_mixtures
 
-        shown = separate_mixtures(self._separate, state.variables, self._validation[:1])
+        shown = separate_mixtures(Separator(separate, state.variables), self._validation[:1])
         for _, mixture in zip(range(EXAMPLE_MIXTURES), shown, strict=False):
             self._summaries.mixture(self.step, mixture)
         self._summaries.flush()

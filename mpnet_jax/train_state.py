@@ -1,5 +1,6 @@
 """Everything that a checkpoint holds."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import flax.struct
@@ -15,10 +16,10 @@ class TrainState(flax.struct.PyTreeNode):
 
     Attributes:
         step: steps done, int32 scalar.
-        params: of both networks.
-        batch_stats: running statistics; those of the M-Net have a leading axis, one set a step of the recursion (or
-            one set for all).
-        opt_state: of the optimiser.
+        params: by network.
+        batch_stats: running statistics by network; those of the M-Net and the P-Net have a leading axis, one set a
+            step of the recursion (or one set for all).
+        opt_state: of the optimiser of the networks that the round trains.
     """
 
     # A tree's leaves are arrays here, but shapes or NumPy arrays where JAX or a checkpoint maps over the tree.
@@ -26,6 +27,10 @@ class TrainState(flax.struct.PyTreeNode):
     params: Any
     batch_stats: Any
     opt_state: Any
+
+    def with_optimiser(self, optimiser: optax.GradientTransformation, trained: Sequence[str]) -> "TrainState":
+        """The state at the start of a round that trains these networks: the optimiser begins anew."""
+        return self.replace(opt_state=optimiser.init({net: self.params[net] for net in trained}))
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -36,7 +41,6 @@ class TrainState(flax.struct.PyTreeNode):
 def create_train_state(
     key: jax.Array,
     model: MPNet,
-    optimiser: optax.GradientTransformation,
     *,
     frames_shape: tuple[int, ...],
     spectrogram_shape: tuple[int, ...],
@@ -47,13 +51,13 @@ def create_train_state(
     Args:
         key: random key; parameters depend on it alone.
         model: in training or evaluation form; shapes are the same.
-        optimiser: whose state is made.
         frames_shape: (batch, source, frame, height, width, 3).
         spectrogram_shape: (batch, freq, time).
-        statistics_sets: sets of running statistics of the M-Net.
+        statistics_sets: sets of running statistics of the M-Net: one, or one a step of the recursion; the P-Net, which
+            the first step does without, has one fewer, and at least one.
 
     Returns:
-        The state on the default device.
+        The state on the default device, without an optimiser's.
     """
 
     def initialise(key: jax.Array) -> TrainState:
@@ -61,10 +65,11 @@ def create_train_state(
             key, jnp.zeros(frames_shape, jnp.uint8), jnp.ones(spectrogram_shape)
         )
         statistics = dict(variables["batch_stats"])
-        statistics["minus_net"] = jax.tree.map(
-            lambda x: jnp.broadcast_to(x, (statistics_sets, *x.shape)), statistics["minus_net"]
-        )
-        params = variables["params"]
-        return TrainState(jnp.zeros((), jnp.int32), params, statistics, optimiser.init(params))
+        sets_of = {"minus_net": statistics_sets, "plus_net": max(statistics_sets - 1, 1)}
+        for net in statistics.keys() & sets_of.keys():
+            statistics[net] = jax.tree.map(
+                lambda x, sets=sets_of[net]: jnp.broadcast_to(x, (sets, *x.shape)), statistics[net]
+            )
+        return TrainState(jnp.zeros((), jnp.int32), dict(variables["params"]), statistics, opt_state=())
 
     return jax.jit(initialise)(key)

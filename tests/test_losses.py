@@ -4,8 +4,15 @@ import numpy as np
 import optax
 import pytest
 
-from mpnet_jax.losses import binary_cross_entropy, binary_target, magnitude_weight, minus_loss
-from mpnet_jax.minus_plus import minus_plus
+from mpnet_jax.losses import (
+    binary_cross_entropy,
+    binary_target,
+    magnitude_weight,
+    ratio_target,
+    separation_loss,
+    share_loss,
+)
+from mpnet_jax.minus_plus import Candidates, Networks, Rules, minus_plus
 
 
 def test_weight_by_hand():
@@ -40,33 +47,84 @@ def test_target_is_one_where_a_source_has_more_than_half():
     np.testing.assert_array_equal(binary_target(source, reference), [0.0, 0.0, 0.0, 1.0, 1.0])
 
 
+def test_ratio_target_is_the_share_between_zero_and_one():
+    source, reference = jnp.array([0.0, 0.4, 2.0, 0.0]), jnp.array([1.0, 1.0, 1.0, 0.0])
+    np.testing.assert_allclose(ratio_target(source, reference), [0.0, 0.4, 1.0, 0.0], rtol=1e-6)
+
+
+def test_share_loss_by_hand_and_with_a_gradient_beyond_its_ends():
+    share, targets = jnp.array([0.25, 1.5, -0.5]), jnp.array([1.0, 1.0, 1.0])
+    np.testing.assert_allclose(
+        share_loss(share, targets, mask="binary"), [np.log(4), 1e-6, -np.log(1e-6)], rtol=2e-2, atol=1e-7
+    )
+    np.testing.assert_allclose(share_loss(share, targets, mask="ratio"), [0.75, 0.0, 1.0], rtol=1e-6)
+    for mask in ("binary", "ratio"):
+        slope = jax.grad(lambda x, m=mask: share_loss(x, jnp.zeros(()), mask=m))
+        assert float(slope(jnp.array(1.5))) >= 1.0
+
+
+PAPER = Rules()
+
 # One bin, two sources, the mixture 3: the first step's mask is 2/3, the second's 1/2.
 LOGITS = (np.log(2.0), 0.0)
 
 
-def one_bin(biases, sources, order=((1, 0),)):
+def one_bin(biases, sources, order=((1, 0),), plus_logit=None, rules=PAPER, **options):
     mixture = jnp.full((1, 1, 1), 3.0)
+    plus = None if plus_logit is None else lambda remix, sound, s: (jnp.full_like(sound, plus_logit), s)
     separation = minus_plus(
         mixture,
-        jnp.ones((1, 2, 1)),
-        lambda remaining, bias: (jnp.broadcast_to(bias, (*remaining.shape, 1)), bias),
-        statistics=biases,
+        Candidates(jnp.ones((1, 2, 1))),
+        Networks(
+            lambda remaining, bias: (jnp.broadcast_to(bias, (*remaining.shape, 1)), bias),
+            plus,
+            {"minus": biases, "plus": jnp.zeros(1)},
+        ),
         steps=2,
+        rules=rules,
         order=jnp.array(order),
     )
-    return minus_loss(separation, mixture, sources, remaining_weight=0.25)
+    options = {"mask": "binary", "minus_weight": 1.0, "plus": None, "remaining_weight": 0.25} | options
+    return separation_loss(separation, mixture, sources, rules=rules, **options)
 
 
-def test_minus_loss_by_hand():
+def test_loss_by_hand():
     sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
     loss, parts = one_bin(jnp.array(LOGITS), sources)
     # Source 1 holds 2 of 3: target 1 on a mask of 2/3. Then 1 remains and is source 0's: target 1 on 1/2.
     weight = np.log(4.0)
     mask = weight * (np.log(3 / 2) + np.log(2)) / 2
     remaining = weight * 0.5
-    np.testing.assert_allclose(parts["loss_mask"], mask, rtol=1e-6)
+    np.testing.assert_allclose(parts["loss_minus"], mask, rtol=1e-6)
     np.testing.assert_allclose(parts["loss_remaining"], remaining, rtol=1e-6)
     np.testing.assert_allclose(loss, mask + 0.25 * remaining, rtol=1e-6)
+
+
+def test_ratio_loss_by_hand():
+    sources = jnp.array([0.5, 2.5]).reshape(1, 2, 1, 1)
+    _, parts = one_bin(jnp.array(LOGITS), sources, mask="ratio")
+    # Source 1's share of 3 is 5/6, its mask 2/3; source 0's share of the 1 that is left is 1/2, as its mask.
+    np.testing.assert_allclose(parts["loss_minus"], np.log(4.0) * (1 / 6) / 2, rtol=1e-5)
+
+
+def test_on_the_original_mixture_targets_are_shares_of_it():
+    sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
+    _, parts = one_bin(jnp.array(LOGITS), sources, rules=Rules(mask_on="original"))
+    # Source 0 holds 1 of 3: target 0 on 1/2.
+    np.testing.assert_allclose(parts["loss_minus"], np.log(4.0) * (np.log(3 / 2) + np.log(2)) / 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("plus", ["effective", "sum"])
+def test_plus_loss_by_hand(plus):
+    sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
+    loss, parts = one_bin(
+        jnp.array(LOGITS), sources, plus_logit=-np.log(4.0), mask="ratio", plus=plus, remaining_weight=0.0
+    )
+    # Sounds: 2, then 1/2 of 1 and 1/5 of 2: 0.9. Shares of 3: 2/3 (true 2/3) and 0.3 (true 1/3).
+    # The sum of masks: 2/3, then 1/2 + 1/5 = 0.7.
+    second = {"effective": abs(0.3 - 1 / 3), "sum": 0.7 - 1 / 3}[plus]
+    np.testing.assert_allclose(parts["loss_plus"], np.log(4.0) * second / 2, rtol=1e-5)
+    np.testing.assert_allclose(loss, parts["loss_minus"] + parts["loss_plus"], rtol=1e-6)
 
 
 def test_targets_follow_the_chosen_sources_and_what_remains():
@@ -74,13 +132,13 @@ def test_targets_follow_the_chosen_sources_and_what_remains():
     weight = np.log(4.0)
     _, parts = one_bin(jnp.array(LOGITS), sources, order=((0, 1),))
     # Source 0 first: target 0 on 2/3. Then 1 remains and source 1 is 2: target 1 on 1/2.
-    np.testing.assert_allclose(parts["loss_mask"], weight * (np.log(3) + np.log(2)) / 2, rtol=1e-6)
+    np.testing.assert_allclose(parts["loss_minus"], weight * (np.log(3) + np.log(2)) / 2, rtol=1e-6)
 
 
 def test_targets_have_no_gradient_and_what_remains_has_one_through_all_steps():
     sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
     biases = jnp.array(LOGITS)
-    by_mask = jax.grad(lambda b: one_bin(b, sources)[1]["loss_mask"])(biases)
+    by_mask = jax.grad(lambda b: one_bin(b, sources)[1]["loss_minus"])(biases)
     weight = np.log(4.0)
     # sigmoid - target, mean over two steps: nothing comes in through the second step's target.
     np.testing.assert_allclose(by_mask, weight / 2 * np.array([2 / 3 - 1, 1 / 2 - 1]), rtol=1e-5)

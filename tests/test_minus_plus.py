@@ -3,7 +3,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpnet_jax.minus_plus import by_candidate, energy_order, minus_plus, subtract
+from mpnet_jax.minus_plus import (
+    Candidates,
+    Networks,
+    Rules,
+    by_candidate,
+    energy_order,
+    mean_power,
+    minus_plus,
+    subtract,
+)
 
 FREQ, TIME = 6, 5
 LARGE = 100.0  # sigmoid(100) is 1 in float32, sigmoid(-100) 4e-44
@@ -18,15 +27,36 @@ def disjoint_sources(count, batch=2, seed=0):
     return jnp.asarray(values * (owner == np.arange(count)[:, None, None]), jnp.float32)
 
 
-def oracle(sources):
-    """A sound network that knows the truth: map n is the logit of source n's share of what remains."""
+def shared_sources(count, batch=2):
+    """Sources that share every bin, of distinct energies."""
+    values = jax.random.uniform(jax.random.key(0), (batch, count, FREQ, TIME), minval=0.2)
+    gains = np.stack([np.random.default_rng(i).permutation(count) + 1.0 for i in range(batch)])
+    return values * jnp.asarray(gains, jnp.float32)[:, :, None, None]
 
-    def sound_fn(remaining, statistics):
-        share = jnp.clip(sources / jnp.maximum(remaining, 1e-30)[:, None], 0.0, 1.0)
+
+def oracle(sources, *, mask_on="remaining", binary=False):
+    """A sound network that knows the truth: map n is the logit of source n's share of what its mask acts on."""
+
+    def minus(remaining, statistics):
+        reference = remaining if mask_on == "remaining" else sources.sum(1)
+        share = jnp.clip(sources / jnp.maximum(reference, 1e-30)[:, None], 0.0, 1.0)
+        if binary:
+            share = (share > 0.5).astype(share.dtype)
         logits = jnp.clip(jnp.log(share) - jnp.log1p(-share), -LARGE, LARGE)
         return jnp.moveaxis(logits, 1, -1), statistics
 
-    return sound_fn
+    return minus
+
+
+def restoring_oracle(sources):
+    """A Plus-Net that knows the truth: it gives the k-th loudest sound back exactly what it lacks."""
+    loudest_first = jnp.take_along_axis(sources, energy_order(sources)[..., None, None], axis=1)
+
+    def plus(remix, sound, step):
+        share = jnp.clip((loudest_first[:, step] - sound) / jnp.maximum(remix, 1e-30), 0.0, 1.0)
+        return jnp.clip(jnp.log(share) - jnp.log1p(-share), -LARGE, LARGE), step
+
+    return plus
 
 
 def vectors_of(sources):
@@ -35,36 +65,127 @@ def vectors_of(sources):
     return jnp.broadcast_to(jnp.eye(count), (batch, count, count))
 
 
-def run(sources, *, sound_fn=None, steps=None, **options):
+def run(sources, *, minus=None, plus=None, steps=None, statistics=None, closed_by=None, chunk=None, **options):
     steps = steps or sources.shape[1]
-    statistics = options.pop("statistics", jnp.zeros(steps))
-    sound_fn = sound_fn or oracle(sources)
+    options["rules"] = Rules(**options.pop("rules", {}))
+    minus = minus or oracle(sources, mask_on=options["rules"].mask_on)
+    statistics = {
+        "minus": jnp.zeros(steps) if statistics is None else statistics,
+        "plus": jnp.arange(1, steps),  # the oracle's: which step it is
+    }
     return jax.jit(
-        lambda mixture, vectors: minus_plus(mixture, vectors, sound_fn, statistics=statistics, steps=steps, **options)
+        lambda mixture, vectors: minus_plus(
+            mixture,
+            Candidates(vectors, closed_by, chunk),
+            Networks(minus, plus, statistics),
+            steps=steps,
+            **options,
+        )
     )(sources.sum(1), vectors_of(sources))
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
-def test_an_oracle_separates_exactly_the_loudest_first(count):
-    sources = disjoint_sources(count)
-    out = run(sources)
-    separated = by_candidate(out.sounds, out.chosen, count)
-    np.testing.assert_allclose(separated, sources, atol=1e-6)
-    np.testing.assert_allclose(out.remaining, 0.0, atol=1e-6)
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("mask_on", ["remaining", "original"])
+@pytest.mark.parametrize("make_sources", [disjoint_sources, shared_sources])
+def test_an_oracle_separates_exactly_the_loudest_first(count, mask_on, make_sources):
+    sources = make_sources(count)  # binary masks, or shares
+    out = run(sources, rules={"mask_on": mask_on})
+    # Logits and back, then differences: a few float32 roundings of values of up to twenty.
+    np.testing.assert_allclose(by_candidate(out.sounds, out.chosen, count), sources, atol=5e-5)
+    np.testing.assert_allclose(out.remaining, 0.0, atol=5e-5)
     np.testing.assert_array_equal(out.chosen.T, energy_order(sources))
     assert np.all(out.active)
 
 
-def test_overlapping_sources_are_separated_by_their_shares():
-    sources = (
-        jax.random.uniform(jax.random.key(0), (2, 3, FREQ, TIME), minval=0.2)
-        * jnp.array([1.0, 3.0, 2.0])[:, None, None]
-    )
-    out = run(sources)
-    np.testing.assert_array_equal(out.chosen.T, [[1, 2, 0]] * 2)
-    # Logits and back, then differences: a few float32 roundings of values of up to six.
-    np.testing.assert_allclose(by_candidate(out.sounds, out.chosen, 3), sources, atol=2e-5)
-    np.testing.assert_allclose(out.remaining, 0.0, atol=2e-5)
+@pytest.mark.parametrize("sounding", [0, 1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("skip_finished", [False, True])
+def test_the_count_is_right_with_silent_candidates_in_view(sounding, skip_finished):
+    sources = disjoint_sources(6).at[:, sounding:].set(0.0)
+    out = run(sources, rules={"epsilon_relative": 1e-3}, skip_finished=skip_finished)
+    np.testing.assert_array_equal(out.active.sum(0), [sounding] * 2)
+    np.testing.assert_allclose(by_candidate(out.sounds, out.chosen, 6), sources, atol=1e-5)
+
+
+def test_a_very_quiet_sound_is_found_under_a_loud_one():
+    sources = disjoint_sources(2) * jnp.array([1.0, 1e-4])[:, None, None]
+    out = run(sources, rules={"epsilon_relative": 1e-6})
+    np.testing.assert_array_equal(out.chosen.T, [[0, 1]] * 2)
+    np.testing.assert_allclose(by_candidate(out.sounds, out.chosen, 2), sources, rtol=1e-5)
+
+
+def test_what_the_first_sound_took_comes_back_through_the_plus_net():
+    # Binary masks: where both sound, the louder takes the bin whole, and the quieter loses its part.
+    values = jax.random.uniform(jax.random.key(0), (2, 2, FREQ, TIME), minval=0.5, maxval=1.0)
+    sources = values * jnp.array([1.0, 8.0])[:, None, None] * jnp.ones((2, 2, FREQ, TIME)).at[:, 1, :3].set(0.0)
+    quieter, louder = sources[:, 0], sources[:, 1]
+    minus = oracle(sources, binary=True)
+    alone, both = (run(sources, minus=minus, plus=plus) for plus in (None, restoring_oracle(sources)))
+    assert float(alone.sounds[1].sum()) < 0.6 * float(quieter.sum())
+    np.testing.assert_array_equal(alone.sounds[1], jnp.where(louder > 0, 0.0, quieter))
+    np.testing.assert_allclose(both.sounds[1], quieter, atol=1e-5)
+    np.testing.assert_array_equal(both.sounds[0], alone.sounds[0])
+    np.testing.assert_array_equal(both.remixes[1], both.sounds[0])
+
+
+@pytest.mark.parametrize("mask_on", ["remaining", "original"])
+def test_the_remix_is_what_was_separated_before(mask_on):
+    sources = shared_sources(4)
+    quarter = lambda remixed, sound, s: (jnp.full_like(sound, -np.log(3.0)), s)  # noqa: E731
+    out = run(sources, plus=quarter, rules={"mask_on": mask_on})
+    mixture = sources.sum(1)
+    np.testing.assert_array_equal(out.remixes[0], 0.0)
+    assert np.all(out.plus_logits[0] == -np.inf)
+    for step in range(1, 4):
+        heard = out.sounds[:step].sum(0)
+        if mask_on == "remaining":
+            remix = heard
+            sound = out.masks[step] * out.before[step] + 0.25 * remix
+        else:
+            remix = np.minimum(heard, mixture)
+            sound = np.minimum(out.masks[step] * mixture + 0.25 * remix, mixture)
+        np.testing.assert_allclose(out.remixes[step], remix, rtol=1e-5)
+        np.testing.assert_allclose(out.sounds[step], sound, rtol=1e-5)
+        # What is given back is subtracted with the rest: the final sound is (Eq. 3).
+        left = np.maximum(out.before[step] - sound, 0)
+        after = out.before[step + 1] if step < 3 else out.remaining
+        np.testing.assert_allclose(after, left, rtol=1e-5, atol=1e-6)
+
+
+def test_product_subtraction_scales_what_is_left():
+    sources = shared_sources(3)
+    half = lambda remaining, s: (jnp.zeros((*remaining.shape, 3)), s)  # noqa: E731
+    for mask_on in ("remaining", "original"):
+        out = run(sources, minus=half, rules={"mask_on": mask_on, "subtraction": "product"})
+        np.testing.assert_allclose(out.remaining, sources.sum(1) / 8, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 4, 5, 7])
+def test_energies_in_chunks_equal_those_at_once(chunk):
+    sources = shared_sources(5)
+    whole, chunked = run(sources), run(sources, chunk=chunk)
+    np.testing.assert_allclose(chunked.energies, whole.energies, rtol=1e-6)
+    np.testing.assert_array_equal(chunked.chosen, whole.chosen)
+
+
+def test_a_taken_place_closes_its_neighbours():
+    sources = jnp.arange(6.0, 0, -1)[:, None, None] * jnp.ones((2, 6, FREQ, TIME))
+    places = np.arange(6)
+    out = run(sources, steps=3, closed_by=jnp.asarray(abs(places[:, None] - places) <= 1))
+    np.testing.assert_array_equal(out.chosen.T, [[0, 2, 4]] * 2)
+
+
+def test_energy_may_be_power():
+    # One loud bin against many quiet ones: more power, less magnitude.
+    sources = jnp.zeros((1, 2, FREQ, TIME)).at[0, 0, 0, 0].set(10.0).at[0, 1, 1:].set(1.0)
+    assert list(run(sources).chosen[:, 0]) == list(energy_order(sources)[0]) == [1, 0]
+    by_power = run(sources, rules={"energy": mean_power})
+    assert list(by_power.chosen[:, 0]) == list(energy_order(sources, mean_power)[0]) == [0, 1]
+
+
+@pytest.mark.parametrize("rule", [{"mask_on": "rest"}, {"subtraction": "ratio"}])
+def test_unknown_rules_are_refused(rule):
+    with pytest.raises(ValueError, match="is unknown; use one of"):
+        Rules(**rule)
 
 
 def test_each_step_sees_what_the_earlier_ones_left():
@@ -73,8 +194,7 @@ def test_each_step_sees_what_the_earlier_ones_left():
     np.testing.assert_array_equal(out.before[0], sources.sum(1))
     for step in range(2):
         np.testing.assert_allclose(out.before[step + 1], out.before[step] - out.sounds[step], atol=1e-6)
-    np.testing.assert_allclose(out.masks * out.before, out.sounds, rtol=1e-6)
-    np.testing.assert_allclose(jax.nn.sigmoid(out.mask_logits), out.masks, rtol=1e-6)
+    np.testing.assert_allclose(jax.nn.sigmoid(out.mask_logits) * out.before, out.sounds, rtol=1e-6)
 
 
 def test_energies_are_those_of_every_candidate_s_sound():
@@ -97,7 +217,7 @@ def test_a_given_order_is_kept():
 def test_a_taken_candidate_is_not_taken_again():
     # These features give every candidate half of what remains, so that the first would always win.
     sources = disjoint_sources(4)
-    out = run(sources, sound_fn=lambda remaining, s: (jnp.zeros((*remaining.shape, 4)), s))
+    out = run(sources, minus=lambda remaining, s: (jnp.zeros((*remaining.shape, 4)), s))
     np.testing.assert_array_equal(np.sort(out.chosen, axis=0).T, [[0, 1, 2, 3]] * 2)
 
 
@@ -105,7 +225,7 @@ def test_silence_and_what_is_left_end_the_recursion_sample_by_sample():
     sources = disjoint_sources(3, batch=3)
     sounding = jnp.array([[True, True, True], [False, True, False], [False, False, False]])
     sources = sources * sounding[:, :, None, None]
-    out = run(sources, epsilon=1e-3)
+    out = run(sources, rules={"epsilon_relative": 1e-3})
     np.testing.assert_array_equal(out.active.T, [[True, True, True], [True, False, False], [False, False, False]])
     inactive = ~np.asarray(out.active)
     assert np.all(np.asarray(out.sounds)[inactive] == 0)
@@ -117,7 +237,7 @@ def test_epsilon_is_a_share_of_the_mixture_s_level():
     # Half of what remains at each step: 1, 1/2, 1/4, 1/8 of the mixture.
     half = lambda remaining, s: (jnp.zeros((*remaining.shape, 4)), s)  # noqa: E731
     for level in (1e-3, 1e3):
-        out = run(disjoint_sources(4) * level, sound_fn=half, epsilon=0.2)
+        out = run(disjoint_sources(4) * level, minus=half, rules={"epsilon_relative": 0.2})
         np.testing.assert_array_equal(out.active.T, [[True, True, True, False]] * 2)
 
 
@@ -142,7 +262,9 @@ def test_fewer_steps_leave_the_quieter_sounds():
 def test_written_out_equals_rolled():
     sources = disjoint_sources(3)
     soft = lambda remaining, s: (0.01 * oracle(sources)(remaining, s)[0], s)  # noqa: E731
-    rolled, unrolled = (run(sources, sound_fn=soft, unroll=unroll, epsilon=1e-3) for unroll in (False, True))
+    plus = lambda remix, sound, s: (0.1 * (remix - sound), s)  # noqa: E731
+    rules = {"epsilon_relative": 1e-3}
+    rolled, unrolled = (run(sources, minus=soft, plus=plus, unroll=unroll, rules=rules) for unroll in (False, True))
     for one, other in zip(jax.tree.leaves(rolled), jax.tree.leaves(unrolled), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
@@ -154,9 +276,13 @@ def test_each_step_has_statistics_of_its_own():
         features, _ = oracle(sources)(remaining, None)
         return features, {"seen": statistics["set"], "level": jnp.mean(remaining)}
 
-    out = run(sources, sound_fn=sound_fn, statistics={"set": jnp.array([10.0, 20.0, 30.0])})
-    np.testing.assert_array_equal(out.statistics["seen"], [10.0, 20.0, 30.0])
-    np.testing.assert_allclose(out.statistics["level"], out.before.mean((1, 2, 3)), rtol=1e-5)
+    def plus(remix, sound, statistics):
+        return jnp.zeros_like(sound), statistics + jnp.mean(remix)
+
+    out = run(sources, minus=sound_fn, plus=plus, statistics={"set": jnp.array([10.0, 20.0, 30.0])})
+    np.testing.assert_array_equal(out.statistics["minus"]["seen"], [10.0, 20.0, 30.0])
+    np.testing.assert_allclose(out.statistics["minus"]["level"], out.before.mean((1, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(out.statistics["plus"], np.array([1, 2]) + out.remixes[1:].mean((1, 2, 3)), rtol=1e-5)
 
 
 def test_gradient_reaches_the_features_of_every_step():
@@ -167,9 +293,8 @@ def test_gradient_reaches_the_features_of_every_step():
         # A bias a step, handed in as its statistics.
         out = minus_plus(
             mixture,
-            vectors,
-            lambda remaining, b: (jnp.broadcast_to(b, (*remaining.shape, 2)), b),
-            statistics=bias,
+            Candidates(vectors),
+            Networks(lambda remaining, b: (jnp.broadcast_to(b, (*remaining.shape, 2)), b), None, {"minus": bias}),
             steps=2,
         )
         return jnp.mean(out.remaining)
@@ -180,7 +305,8 @@ def test_gradient_reaches_the_features_of_every_step():
 
 def test_subtraction_never_goes_below_zero():
     mixture, sound = jnp.array([[[1.0, 2.0]]]), jnp.array([[[0.25, 3.0]]])
-    np.testing.assert_array_equal(subtract(mixture, sound), [[[0.75, 0.0]]])
+    np.testing.assert_array_equal(subtract(mixture, sound, mixture, how="difference"), [[[0.75, 0.0]]])
+    np.testing.assert_array_equal(subtract(mixture, sound, mixture, how="product"), [[[0.75, 0.0]]])
 
 
 def test_energy_order_is_descending():

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from mpnet_jax.evaluation import SeparatedMixture
+from mpnet_jax.evaluation import SeparatedMixture, Sounds
 from mpnet_jax.scores import RATIOS, MixtureScores, results, score, table
 
 SAMPLES = 2000
@@ -46,6 +46,14 @@ def test_means_by_hand():
     assert "amid" not in out["swapped"]
     low, high = out["sdr"]["ci95"]
     assert 6 <= low < high <= 12
+
+
+def test_methods_stand_side_by_side_the_main_one_last():
+    both = [scores_of((4.0, 8.0), mnet=(3.0, 5.0)), scores_of((10.0, 14.0), mnet=(9.0, 11.0))]
+    out = results(both, VIDEOS, CLASSES, method="mpnet")
+    assert {name: summary["sdr"]["mean"] for name, summary in out["methods"].items()} == {"mnet": 7.0, "mpnet": 9.0}
+    assert out["methods"]["mpnet"]["nsdr"] == out["nsdr"]
+    assert [line.split()[0] for line in table(out).splitlines()[1:3]] == ["M-Net", "MP-Net"]
 
 
 def test_each_mixture_is_listed():
@@ -124,6 +132,7 @@ def separated_mixture(index):
         true_mask=zeros,
         step=np.array([index % 2, 1 - index % 2]),
         frames=np.zeros((2, 4, 4, 3), np.uint8),
+        others={"mnet": Sounds(truth + 0.3 * rng.standard_normal(truth.shape).astype(np.float32), magnitude)},
     )
 
 
@@ -138,6 +147,7 @@ def test_scores_of_constructed_separations():
         assert np.all(s.ratios["oracle"]["sdr"] > 39)
         assert np.all(np.abs(s.ratios["mixture"]["sdr"]) < 4)
         assert np.all(s.ratios["swapped"]["sdr"] < 0)
+        assert np.all(s.ratios["mnet"]["sdr"] > 10) and np.all(s.ratios["mnet"]["sdr"] < 15)
         assert s.reasons["separated"] == ("", "")
-        assert set(s.amid) == {"separated", "mixture", "oracle"}
+        assert set(s.amid) == {"separated", "mixture", "oracle", "mnet"}
         assert s.amid["separated"] == s.amid["oracle"] < s.amid["mixture"]

@@ -1,6 +1,5 @@
 import functools
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import librosa
@@ -9,20 +8,17 @@ import optax
 import pytest
 
 from data_pipeline.spec import AudioSpec
-from mpnet_jax import train_step
-from mpnet_jax.models.batch_norm import BatchNorm
+from mpnet_jax import separate_step
+from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS, parallel_step, replicate, shard, unreplicate
+from mpnet_jax.rounds import TRAINED
+from mpnet_jax.separate_step import make_separate_step, statistics_for_steps, to_rows
 from mpnet_jax.spectrogram.frequency import unwarp_matrix, warp_matrix
 from mpnet_jax.train_state import TrainState, create_train_state
-from mpnet_jax.train_step import (
-    make_separate_step,
-    make_train_step,
-    merge_statistics,
-    statistics_for_steps,
-    to_rows,
-)
+from mpnet_jax.train_step import Objective, make_train_step, merge_statistics
 from tests.random_variables import random_variables
+from tests.short_frame_net import ShortFrameNet
 
 SIZES = {
     "visual_channels": 2,
@@ -41,19 +37,16 @@ STEPS = 8
 
 def random_variables_of_sets(sets):
     frames, mixture = jnp.zeros(FRAMES_SHAPE, jnp.uint8), jnp.ones((BATCH, ROWS, AUDIO.time_frames))
-    variables = random_variables(MPNet(**SIZES), frames, mixture)
+    variables = random_variables(MPNet(**SIZES, plus_features=2), frames, mixture)
     statistics = variables["batch_stats"]
-    statistics["minus_net"] = jax.tree.map(lambda x: np.stack([x] * sets), statistics["minus_net"])
+    for net, count in (("minus_net", sets), ("plus_net", sets - 1)):
+        statistics[net] = jax.tree.map(lambda x, n=count: np.stack([x] * n), statistics[net])
     return variables
 
 
-def state_of(variables, optimiser):
-    return TrainState(
-        jnp.zeros((), jnp.int32),
-        variables["params"],
-        variables["batch_stats"],
-        optimiser.init(variables["params"]),
-    )
+def state_of(variables, optimiser, round_name="minus"):
+    state = TrainState(jnp.zeros((), jnp.int32), variables["params"], variables["batch_stats"], ())
+    return state.with_optimiser(optimiser, TRAINED[round_name])
 
 
 def random_batch(seed=0):
@@ -76,32 +69,17 @@ def random_batch(seed=0):
     }
 
 
-def train_step_of(*, predicted_order=False):
+def train_step_of(*, round_name="minus", **objective):
     return make_train_step(
-        MPNet(**SIZES, train=True, axis_name=DEVICE_AXIS),
+        MPNet(**SIZES, plus_features=2),
         optax.sgd(RATE),
+        axis_name=DEVICE_AXIS,
+        round_name=round_name,
         warp=WARP,
-        remaining_weight=0.1,
-        predicted_order=predicted_order,
+        rules=Rules(),
+        objective=Objective(**objective),
         unroll=True,
     )
-
-
-class ShortFrameNet(nn.Module):
-    """In the place of the ResNet, whose gradient takes half a minute to compile."""
-
-    out_channels: int
-    features: int
-    dilated: bool
-    train: bool
-    axis_name: str | None
-    statistics_decay: float
-
-    @nn.compact
-    def __call__(self, pictures):
-        x = nn.Conv(4, (4, 4), strides=4, use_bias=False)(pictures)
-        x = BatchNorm(self.train, self.axis_name, decay=self.statistics_decay)(x)
-        return nn.Conv(self.out_channels, (3, 3), padding=1)(x)
 
 
 @pytest.fixture(scope="module", params=["short frame net", pytest.param("ResNet", marks=pytest.mark.slow)])
@@ -151,15 +129,23 @@ def test_the_loss_of_one_batch_falls(runs):
 
 def test_metrics_are_finite_and_add_up(runs):
     for metrics in runs[1][1]:
-        assert set(metrics) == {"loss", "loss_mask", "loss_remaining", "gradient_norm"}
+        assert set(metrics) == {"loss", "loss_minus", "loss_remaining", "gradient_norm"}
         assert all(np.isfinite(value) and value > 0 for value in metrics.values())
-        assert float(metrics["loss"]) == pytest.approx(metrics["loss_mask"] + 0.1 * metrics["loss_remaining"])
+        assert float(metrics["loss"]) == pytest.approx(metrics["loss_minus"] + 0.1 * metrics["loss_remaining"])
 
 
-def test_every_parameter_learns(runs):
+def moved(one, other):
+    """Whether every leaf of a tree moved, and whether any did."""
+    distances = jax.tree.leaves(jax.tree.map(lambda a, b: float(np.abs(a - b).max()), one, other))
+    return min(distances) > 0, max(distances) > 0
+
+
+def test_every_parameter_of_the_round_learns_and_no_other(runs):
     _, (states, _) = runs
-    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), states[0].params, states[-1].params)
-    assert min(jax.tree.leaves(moved)) > 0
+    for net in ("frame_net", "minus_net"):
+        assert moved(states[0].params[net], states[-1].params[net])[0]
+        assert moved(states[0].batch_stats[net], states[-1].batch_stats[net])[0]
+    assert not moved(states[0].params["plus_net"], states[-1].params["plus_net"])[1]
 
 
 def test_each_step_of_the_recursion_keeps_statistics_of_its_own(runs):
@@ -171,6 +157,24 @@ def test_each_step_of_the_recursion_keeps_statistics_of_its_own(runs):
     assert after[1] < after[0]
 
 
+@pytest.mark.parametrize("round_name", ["plus", "both"])
+def test_a_round_trains_its_networks_and_leaves_the_others_frozen(monkeypatch, round_name):
+    monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
+    start = state_of(random_variables_of_sets(SOURCES), optax.sgd(RATE), round_name)
+    step = jax.jit(jax.vmap(train_step_of(round_name=round_name), in_axes=(None, 0), axis_name=DEVICE_AXIS))
+    batch = {name: x if x.dtype == np.uint8 else x.astype(np.float32) for name, x in random_batch().items()}
+    state, metrics = step(start, {name: x[None] for name, x in batch.items()})
+    state = jax.tree.map(lambda x: x[0], state)
+    assert set(metrics) == {"loss", "loss_minus", "loss_plus", "loss_remaining", "gradient_norm"}
+    minus_weight = 1.0 if round_name == "both" else 0.0
+    expected = minus_weight * metrics["loss_minus"] + metrics["loss_plus"] + 0.1 * metrics["loss_remaining"]
+    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
+    for net in TRAINED["both"]:
+        learns = net in TRAINED[round_name]
+        assert moved(start.params[net], state.params[net]) == (learns, learns), net
+        assert moved(start.batch_stats[net], state.batch_stats[net]) == (learns, learns), net
+
+
 @pytest.mark.parametrize("predicted", [False, True])
 def test_order_of_training(monkeypatch, predicted):
     orders = []
@@ -179,8 +183,8 @@ def test_order_of_training(monkeypatch, predicted):
         orders.append(order)
         return minus_plus(*args, order=order, **options)
 
-    minus_plus = train_step.minus_plus
-    monkeypatch.setattr(train_step, "minus_plus", spy)
+    minus_plus = separate_step.minus_plus
+    monkeypatch.setattr(separate_step, "minus_plus", spy)
     state = state_of(random_variables_of_sets(SOURCES), optax.sgd(RATE))
     new_state, _ = jax.eval_shape(
         jax.vmap(train_step_of(predicted_order=predicted), in_axes=(None, 0), axis_name=DEVICE_AXIS),
@@ -194,8 +198,7 @@ def test_order_of_training(monkeypatch, predicted):
 def test_initial_state_has_a_set_of_statistics_a_step():
     create = functools.partial(
         create_train_state,
-        model=MPNet(**SIZES),
-        optimiser=optax.adam(1e-3),
+        model=MPNet(**SIZES, plus_features=2),
         frames_shape=FRAMES_SHAPE,
         spectrogram_shape=(BATCH, ROWS, AUDIO.time_frames),
         statistics_sets=3,
@@ -228,7 +231,17 @@ def test_rows_are_a_matrix_product_over_frequency():
 
 @pytest.fixture(scope="module")
 def evaluation():
-    run = jax.jit(make_separate_step(MPNet(**SIZES), warp=WARP, unwarp=UNWARP, audio=AUDIO))
+    run = jax.jit(
+        make_separate_step(
+            MPNet(**SIZES, plus_features=2),
+            warp=WARP,
+            unwarp=UNWARP,
+            audio=AUDIO,
+            rules=Rules(),
+            mask="binary",
+            with_plus=False,
+        )
+    )
     variables = random_variables_of_sets(SOURCES)
 
     def evaluate(batch):

@@ -18,7 +18,9 @@ def tiny_config(data_dir: Path) -> ml_collections.ConfigDict:
     config = base.get_config()
     fields = {
         "name": "tiny",
-        "steps": 6,
+        "rounds.minus": 6,
+        "rounds.plus": 0,
+        "rounds.both": 0,
         "batch_size": 4,
         "data.directory": str(data_dir),
         "data.name": "tiny",
@@ -35,6 +37,7 @@ def tiny_config(data_dir: Path) -> ml_collections.ConfigDict:
         "model.visual_channels": 4,
         "model.unet_depth": 3,
         "model.unet_features": 4,
+        "model.plus_features": 4,
         "model.resnet_features": 4,
         "optimiser.name": "adam",
         "optimiser.schedule": "constant",

@@ -1,4 +1,4 @@
-"""MP-Net's networks in one module: pictures to visual vectors, a mixture to feature maps."""
+"""MP-Net's networks in one module: pictures to visual vectors, a mixture to feature maps, two sounds to a mask."""
 
 import flax.linen as nn
 import jax
@@ -13,18 +13,19 @@ VISUAL_ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "none": lambda x: x}
 
 
 class MPNet(nn.Module):
-    """The frame network and the M-Net. Source: Sec. 3.1 and 3.2.
+    """The frame network, the M-Net and, where wanted, the P-Net. Source: Sec. 3.1 to 3.3.
 
     Attributes:
         visual_channels: length of a visual vector and number of feature maps (the paper's k).
-        unet_depth: halvings of the M-Net.
+        unet_depth: halvings of the M-Net and the P-Net.
         unet_features: first width of the M-Net.
+        plus_features: first width of the P-Net; 0 for none.
         resnet_features: first width of the frame network.
         resnet_dilated: dilate the frame network's last stage.
         train: batch statistics instead of running ones.
         axis_name: pmap axis of the devices that share a batch.
         statistics_decay: share of the running statistics kept at each step.
-        stop_gradient_input: no gradient through the log-magnitude that enters the M-Net.
+        stop_gradient_input: no gradient through the log-magnitudes that enter the M-Net and the P-Net.
         visual_pooling: "max" or "mean" of a clip's map over frames and places.
         visual_activation: of a pooled visual vector: "sigmoid" or "none".
     """
@@ -34,6 +35,7 @@ class MPNet(nn.Module):
     unet_features: int
     resnet_features: int
     resnet_dilated: bool
+    plus_features: int = 0
     train: bool = False
     axis_name: str | None = None
     statistics_decay: float = 0.9
@@ -42,7 +44,7 @@ class MPNet(nn.Module):
     visual_activation: str = "sigmoid"
 
     def setup(self) -> None:
-        """Builds the two networks."""
+        """Builds the networks."""
         shared = {
             "train": self.train,
             "axis_name": self.axis_name,
@@ -50,6 +52,8 @@ class MPNet(nn.Module):
         }
         self.frame_net = ResNet18(self.visual_channels, self.resnet_features, self.resnet_dilated, **shared)
         self.minus_net = UNet(self.unet_depth, self.unet_features, self.visual_channels, **shared)
+        if self.plus_features:
+            self.plus_net = UNet(self.unet_depth, self.plus_features, 1, **shared)
 
     def look(self, frames: Array) -> Float[Array, "batch source k"]:
         """Visual vectors of whole clips.
@@ -68,13 +72,22 @@ class MPNet(nn.Module):
 
     def listen(self, remaining: Float[Array, "batch freq time"]) -> Float[Array, "batch freq time k"]:
         """Feature maps of a remaining mixture (linear magnitudes on the network's axis)."""
-        log = log_magnitude(remaining)
-        if self.stop_gradient_input:
-            log = jax.lax.stop_gradient(log)
-        return self.minus_net(log[..., None])
+        return self.minus_net(self._log(remaining)[..., None])
+
+    def give_back(
+        self, remix: Float[Array, "batch freq time"], sound: Float[Array, "batch freq time"]
+    ) -> Float[Array, "batch freq time"]:
+        """Logits of a sound's share of what was separated before it (linear magnitudes). Source: Eq. 9."""
+        return self.plus_net(self._log(jnp.stack([remix, sound], axis=-1)))[..., 0]
+
+    def _log(self, magnitude: Array) -> Array:
+        log = log_magnitude(magnitude)
+        return jax.lax.stop_gradient(log) if self.stop_gradient_input else log
 
     def __call__(
         self, frames: Array, remaining: Float[Array, "batch freq time"]
     ) -> tuple[Float[Array, "batch source k"], Float[Array, "batch freq time k"]]:
-        """Both networks once: what initialises their parameters."""
+        """Each network once: what initialises their parameters."""
+        if self.plus_features:
+            self.give_back(remaining, remaining)
         return self.look(frames), self.listen(remaining)

@@ -30,6 +30,7 @@ def write_report(directory: Path, *, summary: Mapping[str, Any], examples: Seque
 
     * `nsdr`, `sdr`, `sir`, `sar`, `amid`: estimates of the run.
     * `mixture`, `oracle`, `swapped`: {any of the five names: estimate}.
+    * `methods`: {method: {any of the five names: estimate}}, the run's own among them.
     * `left_out`: {reason: count of mixtures}.
     * `definitions`: {name: text}.
     * `run`: {"config", "method", "steps", "seed", "commit", "machine", "date", "command", or any other fact}.

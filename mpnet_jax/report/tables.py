@@ -21,6 +21,7 @@ _BASELINES = (
     ("oracle", "Oracle masks", "the ceiling of masking with the mixture's phase"),
     ("swapped", "Swapped pictures", "asked with another source's frames"),
 )
+_METHODS = {"mnet": "M-Net", "mpnet": "MP-Net"}
 _COLUMNS = ("nsdr", "sdr", "sir", "sar", "mixture_sdr", "amid")
 _COLUMN_NAMES = {"mixture_sdr": "Mixture SDR"}
 _FACTS = ("config", "method", "steps", "seed", "commit", "machine", "date", "command")
@@ -35,6 +36,11 @@ def methods(summary: Mapping[str, Any]) -> str:
     """Rows of the run and of what it is compared with, columns of metrics."""
     method = text(_run(summary).get("method") or "This run")
     rows = [_method_row(method, "separated by this run", summary, kind=' class="ours"')]
+    others = summary.get("methods")
+    for name, values in (others if isinstance(others, Mapping) else {}).items():
+        title = _METHODS.get(name, name)
+        if title != method and isinstance(values, Mapping):
+            rows.append(_method_row(text(title), "of the same run", values, kind=""))
     for key, name, note in _BASELINES:
         if isinstance(summary.get(key), Mapping):
             rows.append(_method_row(name, note, summary[key], kind=""))

@@ -1,0 +1,70 @@
+"""The three rounds of training: the M-Net, then a P-Net on top of it, then both. Source: Sec. 3.4."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+# What each round trains; all other networks keep their parameters and their running statistics.
+TRAINED = {
+    "minus": ("frame_net", "minus_net"),
+    "plus": ("plus_net",),
+    "both": ("frame_net", "minus_net", "plus_net"),
+}
+
+
+class Round(NamedTuple):
+    """A stretch of training.
+
+    Attributes:
+        name: "minus", "plus" or "both".
+        first_step: optimiser steps done before it.
+        steps: its length.
+    """
+
+    name: str
+    first_step: int
+    steps: int
+
+    @property
+    def last_step(self) -> int:
+        """Steps done at its end."""
+        return self.first_step + self.steps
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Names of the networks that learn."""
+        return TRAINED[self.name]
+
+    @property
+    def with_plus(self) -> bool:
+        """Whether the recursion runs the P-Net."""
+        return "plus_net" in self.trained
+
+    @property
+    def method(self) -> str:
+        """What it trains, as the results name it: "mnet" or "mpnet"."""
+        return "mpnet" if self.with_plus else "mnet"
+
+
+def plan_rounds(steps: Mapping[str, int]) -> tuple[Round, ...]:
+    """The rounds in their order, without those of no steps.
+
+    Args:
+        steps: length of each round by its name.
+
+    Raises:
+        ValueError: no round at all, or a P-Net that is to learn on an M-Net which never did.
+    """
+    rounds: list[Round] = []
+    for name in TRAINED:
+        if steps[name]:
+            rounds.append(Round(name, rounds[-1].last_step if rounds else 0, steps[name]))
+    if not rounds:
+        raise ValueError("rounds: every one has 0 steps; give at least one of them some")
+    if rounds[0].name == "plus":
+        raise ValueError("rounds.plus needs an M-Net that was trained before; give rounds.minus some steps")
+    return tuple(rounds)
+
+
+def round_of(rounds: tuple[Round, ...], step: int) -> Round:
+    """The round that step number `step` belonged to, whose optimiser a checkpoint of that step holds."""
+    return next((r for r in rounds if step <= r.last_step), rounds[-1])

@@ -1,0 +1,203 @@
+"""The recursion with a model's networks, and the evaluation pass that ends in waveforms, for one device of many."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from data_pipeline.spec import AudioSpec
+from mpnet_jax.losses import TARGETS
+from mpnet_jax.minus_plus import EPSILON, Candidates, Networks, Rules, Separation, by_candidate, minus_plus
+from mpnet_jax.models.mpnet import MPNet
+from mpnet_jax.spectrogram.inverse import inverse_stft
+
+Batch = dict[str, Array]
+
+
+def to_rows(matrix: np.ndarray, magnitude: Float[Array, "*batch freq time"]) -> Float[Array, "*batch rows time"]:
+    """Changes the frequency axis by a constant matrix (rows, freq)."""
+    return jnp.einsum("rf,...ft->...rt", jnp.asarray(matrix), magnitude)
+
+
+def statistics_for_steps(statistics: Any, steps: int) -> Any:
+    """One set of running statistics a step; steps beyond the last set use the last one."""
+    return jax.tree.map(lambda x: x[np.minimum(np.arange(steps), x.shape[0] - 1)], statistics)
+
+
+def apply_net(model: MPNet, net: str, params: Any, statistics: Any, *inputs: Array, method: str) -> tuple[Array, Any]:
+    """Runs one network of a model with its parameters and running statistics.
+
+    Args:
+        model: in training form (batch statistics) or evaluation form (running statistics).
+        net: "frame_net", "minus_net" or "plus_net".
+        params: of that network.
+        statistics: its running statistics.
+        inputs: of the method.
+        method: of `MPNet`.
+
+    Returns:
+        The output, and the statistics to keep: updated in training form, else those that were given.
+    """
+    variables = {"params": {net: params}, "batch_stats": {net: statistics}}
+    if not model.train:
+        return cast(Array, model.apply(variables, *inputs, method=method)), statistics
+    output, updated = model.apply(variables, *inputs, method=method, mutable=["batch_stats"])
+    return output, updated["batch_stats"][net]
+
+
+def separate(
+    models: Mapping[str, MPNet],
+    variables: dict[str, Any],
+    mixture: Float[Array, "batch freq time"],
+    vectors: Float[Array, "batch candidate k"],
+    *,
+    steps: int,
+    rules: Rules,
+    with_plus: bool,
+    order: Array | None = None,
+    **how: bool,
+) -> Separation:
+    """The recursion with a model's networks.
+
+    Args:
+        models: the model by the network's name, "minus_net" and "plus_net": each in the form that the network runs in.
+        variables: parameters and running statistics.
+        mixture: linear magnitudes on the network's axis.
+        vectors: of the candidates.
+        steps: greatest number of sounds.
+        rules: see `minus_plus`.
+        with_plus: run the P-Net.
+        order: see `minus_plus`.
+        how: `unroll` and `skip_finished` of `minus_plus`.
+    """
+    params, sets = variables["params"], variables["batch_stats"]
+
+    def minus(remaining: Array, statistics: Any) -> tuple[Array, Any]:
+        return apply_net(models["minus_net"], "minus_net", params["minus_net"], statistics, remaining, method="listen")
+
+    def plus(remix: Array, sound: Array, statistics: Any) -> tuple[Array, Any]:
+        return apply_net(
+            models["plus_net"], "plus_net", params["plus_net"], statistics, remix, sound, method="give_back"
+        )
+
+    statistics = {"minus": statistics_for_steps(sets["minus_net"], steps)}
+    if with_plus:
+        statistics["plus"] = statistics_for_steps(sets["plus_net"], steps - 1)
+    return minus_plus(
+        mixture,
+        Candidates(vectors),
+        Networks(minus, plus if with_plus else None, statistics),
+        steps=steps,
+        rules=rules,
+        order=order,
+        **how,
+    )
+
+
+def written_shares(
+    separation: Separation,
+    mixture: Float[Array, "batch rows time"],
+    *,
+    rules: Rules,
+    mask: str,
+    unwarp: np.ndarray,
+) -> Float[Array, "step batch freq time"]:
+    """What share of the linear mixture each step's sound is, as it is written out.
+
+    The recursion is soft throughout. A ratio mask stays so; binary masks are thresholded here and nowhere else, on the
+    linear axis: the thresholded M keeps or drops what it acts on, the thresholded M_r gives back or does not what it
+    acts on. Source: Sec. 3.1, 3.3 and 4.1.
+
+    Args:
+        separation: all steps.
+        mixture: S_0 on the network's axis.
+        rules: of the separation.
+        mask: "binary" or "ratio".
+        unwarp: matrix to the linear axis, (freq, rows).
+
+    Returns:
+        Shares in [0, 1].
+    """
+
+    def linear_share(part: Array) -> Array:
+        return to_rows(unwarp, jnp.clip(part / jnp.maximum(mixture, EPSILON), 0.0, 1.0))
+
+    if mask == "ratio":
+        return linear_share(separation.sounds)
+    kept = to_rows(unwarp, separation.masks) > 0.5
+    given_back = to_rows(unwarp, jax.nn.sigmoid(separation.plus_logits)) > 0.5
+    shares = kept * linear_share(rules.reference(separation.before, mixture))
+    return jnp.minimum(shares + given_back * linear_share(separation.remixes), 1.0)
+
+
+def make_separate_step(
+    model: MPNet,
+    *,
+    warp: np.ndarray,
+    unwarp: np.ndarray,
+    audio: AudioSpec,
+    rules: Rules,
+    mask: str,
+    with_plus: bool,
+) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
+    """Builds the evaluation pass that `parallel.parallel_map` runs: visible clips are the candidates.
+
+    Args:
+        model: in evaluation form: running statistics, so that a result does not depend on its batch.
+        warp: matrix to the network's frequency axis, (rows, freq_linear).
+        unwarp: matrix back, (freq_linear, rows).
+        audio: window and transform, for the way back to waveforms.
+        rules: of the recursion.
+        mask: "binary" or "ratio".
+        with_plus: run the P-Net.
+
+    Returns:
+        `(variables, batch) -> dict` with, sorted as the batch's sources: `magnitude` (batch, source, freq_linear,
+        time), what is written out, and `waveform` (batch, source, samples), the same with the mixture's phase;
+        `oracle_magnitude` and `oracle_waveform`, by the true masks; `mask`, `before` (what the mask acted on) and
+        `true_mask` (batch, source, rows, time); `step` (batch, source), when each was taken. Source: Sec. 3.2.
+    """
+    assert not model.train
+
+    def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
+        linear = batch["mixture_magnitude"]
+        mixture = to_rows(warp, linear)
+        sources = to_rows(warp, batch["source_magnitude"])
+        count = sources.shape[1]
+        params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
+        vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look")
+        models = {"minus_net": model, "plus_net": model}
+        separation = separate(models, variables, mixture, vectors, steps=count, rules=rules, with_plus=with_plus)
+        shares = written_shares(separation, mixture, rules=rules, mask=mask, unwarp=unwarp)
+        magnitude = by_candidate(shares, separation.chosen, count) * linear[:, None]
+        true_mask = TARGETS[mask](sources, mixture[:, None])
+        oracle_share = to_rows(unwarp, true_mask)
+        if mask == "binary":
+            oracle_share = oracle_share > 0.5
+        oracle_magnitude = oracle_share * linear[:, None]
+        phase = jnp.exp(1j * batch["mixture_phase"])[:, None]
+        waveform, oracle_waveform = (
+            inverse_stft(
+                spectrum * phase,
+                fft_samples=audio.fft_samples,
+                hop_samples=audio.hop_samples,
+                clip_samples=audio.clip_samples,
+            )
+            for spectrum in (magnitude, oracle_magnitude)
+        )
+        reference = rules.reference(separation.before, mixture)
+        return {
+            "magnitude": magnitude,
+            "waveform": waveform,
+            "oracle_magnitude": oracle_magnitude,
+            "oracle_waveform": oracle_waveform,
+            "mask": by_candidate(separation.masks, separation.chosen, count),
+            "before": by_candidate(reference, separation.chosen, count),
+            "true_mask": true_mask,
+            "step": jnp.argsort(separation.chosen, axis=0).T,
+        }
+
+    return run
