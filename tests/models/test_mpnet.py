@@ -18,7 +18,7 @@ SIZES = {
 @pytest.fixture(scope="module")
 def variables():
     frames, remaining = jnp.zeros((1, 1, 1, 16, 16, 3), jnp.uint8), jnp.ones((1, 8, 4))
-    return random_variables(MPNet(**SIZES), frames, remaining)
+    return random_variables(MPNet(**SIZES, plus_features=2), frames, remaining)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,21 @@ def test_gradient_stops_at_the_log_magnitude(variables, stopped):
     by_params, by_input = jax.jit(jax.grad(total, argnums=(0, 1)))(variables["params"], remaining)
     assert max(float(jnp.max(jnp.abs(g))) for g in jax.tree.leaves(by_params["minus_net"])) > 0
     assert bool(jnp.any(by_input != 0)) is not stopped
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_gradient_stops_before_the_plus_net(variables, stopped):
+    model = MPNet(**SIZES, plus_features=2, stop_gradient_input=stopped)
+    remix, sound = jax.random.uniform(jax.random.key(1), (2, 1, 8, 4), minval=0.1)
+
+    def total(params, remix, sound):
+        logits = model.apply(variables | {"params": params}, remix, sound, method="give_back")
+        assert logits.shape == (1, 8, 4)
+        return jnp.sum(logits**2)
+
+    by_params, *by_inputs = jax.jit(jax.grad(total, argnums=(0, 1, 2)))(variables["params"], remix, sound)
+    assert max(float(jnp.max(jnp.abs(g))) for g in jax.tree.leaves(by_params["plus_net"])) > 0
+    assert [bool(jnp.any(g != 0)) for g in by_inputs] == [not stopped] * 2
 
 
 def test_the_networks_take_silence(variables):

@@ -1,0 +1,19 @@
+"""MP-Net on mixtures of two solos of MUSIC, as in the paper (Sec. 4.1 and 4.2).
+
+Prepare the solos, one folder a class, with the paper's sizes first:
+    python -m data_pipeline.prepare --source=folder --videos=VIDEOS --data_dir=data --name=music \
+        --rate_hz=16000 --frame_px=246
+Command: python -m mpnet_jax.train --config=configs/music_mix2.py
+"""
+
+import ml_collections
+
+from configs import base
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the fields."""
+    config = base.get_config()
+    config.name = "music_mix2"
+    config.data.name = "music"
+    return config

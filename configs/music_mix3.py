@@ -1,0 +1,17 @@
+"""MP-Net on mixtures of three solos of MUSIC, as in the paper (Sec. 4.1 and 4.2).
+
+Prepare the data as `configs/music_mix2.py` says.
+Command: python -m mpnet_jax.train --config=configs/music_mix3.py
+"""
+
+import ml_collections
+
+from configs import music_mix2
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the fields."""
+    config = music_mix2.get_config()
+    config.name = "music_mix3"
+    config.mixing.sources = 3
+    return config
