@@ -6,6 +6,8 @@ Prepare the solos, one folder a class, with the paper's sizes first:
 Command: python -m mpnet_jax.train --config=configs/music_mix2.py
 """
 
+from typing import Any
+
 import ml_collections
 
 from configs import base
@@ -13,7 +15,7 @@ from configs import base
 
 def get_config() -> ml_collections.ConfigDict:
     """Returns the fields."""
-    config = base.get_config()
+    config: Any = base.get_config()
     config.name = "music_mix2"
     config.data.name = "music"
     return config

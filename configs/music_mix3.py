@@ -4,6 +4,8 @@ Prepare the data as `configs/music_mix2.py` says.
 Command: python -m mpnet_jax.train --config=configs/music_mix3.py
 """
 
+from typing import Any
+
 import ml_collections
 
 from configs import music_mix2
@@ -11,7 +13,7 @@ from configs import music_mix2
 
 def get_config() -> ml_collections.ConfigDict:
     """Returns the fields."""
-    config = music_mix2.get_config()
+    config: Any = music_mix2.get_config()
     config.name = "music_mix3"
     config.mixing.sources = 3
     return config
