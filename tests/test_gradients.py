@@ -19,7 +19,7 @@ BATCH, SOURCES, ROWS, COLUMNS = 2, 2, 8, 8
 STEP = 1e-6
 
 
-@pytest.mark.parametrize("mask_on", ["remaining", "original"])
+@pytest.mark.parametrize("mask_on", ["remaining", pytest.param("original", marks=pytest.mark.slow)])
 def test_gradient_equals_finite_differences(monkeypatch, mask_on):
     monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
     rng = np.random.default_rng(1)

@@ -74,6 +74,7 @@ def test_a_run_goes_through_all_rounds(workdir):
     assert ["loss_plus" in line for line in lines] == [False, False, True, True, True, True]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_between_two_rounds_bit_equal(config, workdir, tmp_path: Path):
     copy = tmp_path / "run"
     shutil.copytree(workdir, copy)
