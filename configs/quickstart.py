@@ -37,7 +37,7 @@ def get_config() -> ml_collections.ConfigDict:
     # trains every place of the picture, not one.
     config.model.visual_pooling = "mean"
     config.model.visual_activation = "none"
-    config.loss.remaining_weight = 0.0  # its gradient teaches the first step to take everything
+    config.loss.remaining_weight = 0.0  # better on the validation split than the paper's 0.1 (one seed)
     config.model.unet_depth = 5
     config.model.unet_features = 16
     config.model.plus_features = 16
