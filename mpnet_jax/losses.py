@@ -6,8 +6,6 @@ from jaxtyping import Array, Float
 
 from mpnet_jax.minus_plus import EPSILON, Rules, Separation
 
-MASKS = ("binary", "ratio")
-PLUS_LOSSES = ("effective", "sum")
 # A share this close to 0 or 1 has a finite logarithm; inside the bounds nothing changes.
 _SHARE_MARGIN = 1e-6
 
