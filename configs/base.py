@@ -31,7 +31,8 @@ def get_config() -> ml_collections.ConfigDict:
     audio.fft_samples = 1500  # Hann window and transform
     audio.hop_samples = 375
     audio.pad_mode = "reflect"  # reflect | constant
-    audio.frequency_rows = 256  # rows of the log-frequency axis that the networks see
+    audio.frequency_axis = "log"  # log | released | mel | linear: what the networks see
+    audio.frequency_rows = 256  # of that axis
 
     config.frames = frames = ml_collections.ConfigDict()
     frames.count = 6  # pictures a window (T)
@@ -56,6 +57,7 @@ def get_config() -> ml_collections.ConfigDict:
     model.resnet_dilated = True
     model.visual_pooling = "max"  # max | mean: of a clip's map, over frames and places
     model.visual_activation = "sigmoid"  # sigmoid | none: of a clip's pooled visual vector
+    model.log_epsilon = 1e-6  # linear magnitude added before the logarithm that enters the U-Nets
     model.stop_gradient_input = True  # no gradient through the log-magnitude that enters the U-Net
     model.statistics_decay = 0.9  # running statistics of batch normalisation
     model.statistics_per_step = True  # a set for every step of the recursion: each sees another distribution
@@ -63,13 +65,14 @@ def get_config() -> ml_collections.ConfigDict:
     config.recursion = recursion = ml_collections.ConfigDict()
     recursion.mask_on = "remaining"  # remaining (Eqs. 2 and 3) | original: the mixture that a mask acts on
     recursion.subtraction = "difference"  # difference (Eq. 3) | product (released code)
-    recursion.energy = "magnitude"  # magnitude | power: by which the loudest is meant
+    recursion.energy = "magnitude"  # magnitude | power | written (released code): by which the loudest is meant
     recursion.training_order = "ground_truth"  # ground_truth | predicted: by descending energy (Sec. 4.2)
     recursion.unroll = "auto"  # auto | yes | no; auto unrolls on a CPU
 
     config.loss = loss = ml_collections.ConfigDict()
     loss.plus = "effective"  # effective: of the whole sound (Eqs. 9 and 10) | sum: of M + M_r (the paper's words)
-    loss.remaining_weight = 0.1  # of what is left after the last step
+    loss.remaining = "after"  # after | before (released code, without a gradient): the last step
+    loss.remaining_weight = 0.1  # of what is left then
 
     config.optimiser = optimiser = ml_collections.ConfigDict()
     optimiser.name = "sgd"  # sgd | adam | adamw

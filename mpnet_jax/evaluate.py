@@ -156,13 +156,11 @@ class _Methods:
 
 def _examples(config: Config, separate: _Methods, mixtures: list[Any], out: dict[str, Any]):
     """The report's examples: the best, median and worst mixtures, separated once more."""
+    from mpnet_jax import from_config
     from mpnet_jax.report.example import ReportExample, choose_examples
-    from mpnet_jax.spectrogram.frequency import row_hz, warp_matrix
 
     audio = config_module.audio_spec(config)
-    rows = config.audio.frequency_rows
-    warp = warp_matrix(rows, audio.freq_bins)
-    rows_hz = row_hz(rows, audio.freq_bins, audio.rate_hz)
+    axis = from_config.axis(config)
     rows_of = out["mixtures"]
     nsdr = np.array([np.mean([np.nan if v is None else v for v in row["nsdr"]]) for row in rows_of])
     chosen = choose_examples(nsdr, config.evaluation.examples)
@@ -181,12 +179,12 @@ def _examples(config: Config, separate: _Methods, mixtures: list[Any], out: dict
                 mixture_waveform=mixture.mixture,
                 separated_waveform=mixture.separated,
                 true_waveform=mixture.truth,
-                mixture_spectrogram=warp @ mixture.mixture_magnitude,
-                separated_spectrogram=warp @ mixture.separated_magnitude,
-                true_spectrogram=warp @ mixture.true_magnitude,
+                mixture_spectrogram=np.asarray(axis.warp(mixture.mixture_magnitude)),
+                separated_spectrogram=np.asarray(axis.warp(mixture.separated_magnitude)),
+                true_spectrogram=np.asarray(axis.warp(mixture.true_magnitude)),
                 mask=mixture.mask,
                 true_mask=mixture.true_mask,
-                row_hz=rows_hz,
+                row_hz=axis.hz,
                 hop_seconds=audio.hop_samples / audio.rate_hz,
                 scores=[
                     {name: row[name][n] for name in ("sdr", "sir", "sar", "nsdr")} for n in range(len(row["classes"]))

@@ -4,19 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 
 from mpnet_jax import optim
 from mpnet_jax.config import Config, audio_spec
+from mpnet_jax.losses import Objective
 from mpnet_jax.minus_plus import ENERGIES, Rules
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.rounds import Round, plan_rounds, round_of
-from mpnet_jax.separate_step import make_separate_step
-from mpnet_jax.spectrogram.frequency import unwarp_matrix, warp_matrix
+from mpnet_jax.separate_step import WrittenEnergy, make_separate_step
+from mpnet_jax.spectrogram.frequency import FrequencyAxis, frequency_axis
 from mpnet_jax.train_state import TrainState, create_train_state
-from mpnet_jax.train_step import Objective, make_train_step
+from mpnet_jax.train_step import make_train_step
 
 
 def rounds(config: Config) -> tuple[Round, ...]:
@@ -35,6 +35,7 @@ def model(config: Config) -> MPNet:
         plus_features=fields.plus_features if with_plus else 0,
         resnet_features=fields.resnet_features,
         resnet_dilated=fields.resnet_dilated,
+        log_epsilon=fields.log_epsilon,
         stop_gradient_input=fields.stop_gradient_input,
         visual_pooling=fields.visual_pooling,
         visual_activation=fields.visual_activation,
@@ -45,7 +46,13 @@ def model(config: Config) -> MPNet:
 def rules(config: Config) -> Rules:
     """The recursion's rules; every step runs, since all methods are given the number of sounds (Sec. 4.2)."""
     fields = config.recursion
-    return Rules(mask_on=fields.mask_on, subtraction=fields.subtraction, energy=ENERGIES[fields.energy])
+    energy = WrittenEnergy(axis(config)) if fields.energy == "written" else ENERGIES[fields.energy]
+    return Rules(mask_on=fields.mask_on, subtraction=fields.subtraction, energy=energy)
+
+
+def axis(config: Config) -> FrequencyAxis:
+    """The frequency axis that the networks see."""
+    return frequency_axis(config.audio.frequency_axis, config.audio.frequency_rows, audio_spec(config))
 
 
 def optimiser(config: Config, of: Round) -> optax.GradientTransformation:
@@ -92,11 +99,12 @@ def train_step(config: Config, of: Round) -> Callable[..., Any]:
         optimiser(config, of),
         axis_name=DEVICE_AXIS,
         round_name=of.name,
-        warp=_matrices(config)[0],
+        axis=axis(config),
         rules=rules(config),
         objective=Objective(
             mask=config.mask,
             plus=config.loss.plus,
+            remaining=config.loss.remaining,
             remaining_weight=config.loss.remaining_weight,
             predicted_order=config.recursion.training_order == "predicted",
         ),
@@ -106,18 +114,11 @@ def train_step(config: Config, of: Round) -> Callable[..., Any]:
 
 def separate_step(config: Config, *, with_plus: bool) -> Callable[..., Any]:
     """The evaluation pass of one device: MP-Net, or the M-Net alone."""
-    warp, unwarp = _matrices(config)
     return make_separate_step(
         model(config),
-        warp=warp,
-        unwarp=unwarp,
+        axis=axis(config),
         audio=audio_spec(config),
         rules=rules(config),
         mask=config.mask,
         with_plus=with_plus,
     )
-
-
-def _matrices(config: Config) -> tuple[np.ndarray, np.ndarray]:
-    rows, bins = config.audio.frequency_rows, audio_spec(config).freq_bins
-    return warp_matrix(rows, bins), unwarp_matrix(bins, rows)

@@ -1,5 +1,7 @@
 """Losses of a separation, all on the network's frequency axis."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -8,6 +10,28 @@ from mpnet_jax.minus_plus import EPSILON, Rules, Separation
 
 # A share this close to 0 or 1 has a finite logarithm; inside the bounds nothing changes.
 _SHARE_MARGIN = 1e-6
+_REMAINING_FLOOR = 0.01  # linear magnitude that the released code lets remain
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What a training step minimises.
+
+    Attributes:
+        mask: what the masks are to be: "binary" or "ratio".
+        plus: of the sounds after the P-Net: "effective", the whole sound's share of S_0 against the source's (Eqs. 9
+            and 10), or "sum", M + M_r against the same (the paper's words).
+        remaining: what is meant by what remains: "after", what the last step leaves, whose gradient flows through all
+            steps, or "before", what the last step was given, above 0.01 and without a gradient (released code).
+        remaining_weight: of the weighted mean of that.
+        predicted_order: take the sources by predicted instead of true energy.
+    """
+
+    mask: str = "binary"
+    plus: str = "effective"
+    remaining: str = "after"
+    remaining_weight: float = 0.1
+    predicted_order: bool = False
 
 
 def magnitude_weight(mixture: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -56,10 +80,9 @@ def separation_loss(
     sources: Float[Array, "batch source freq time"],
     *,
     rules: Rules,
-    mask: str,
+    objective: Objective,
     minus_weight: float,
-    plus: str | None,
-    remaining_weight: float,
+    with_plus: bool,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Loss of the M-Net's masks, of the sounds after the P-Net, and of what remains.
 
@@ -68,11 +91,9 @@ def separation_loss(
         mixture: S_0.
         sources: the truth, as linear magnitudes.
         rules: of the separation.
-        mask: "binary" or "ratio".
+        objective: see there.
         minus_weight: of M against its target, the source's share of what M acts on.
-        plus: "effective", the whole sound's share of S_0 against the source's (Eqs. 9 and 10), or "sum", M + M_r
-            against the same (the paper's words); None without a P-Net.
-        remaining_weight: of the remaining mixture's mean, whose gradient flows through all steps.
+        with_plus: add the loss of the sounds after the P-Net.
 
     Returns:
         The loss (mean over steps and batch) and its parts, unweighted: `loss_minus`, `loss_plus` (only with a P-Net)
@@ -82,20 +103,22 @@ def separation_loss(
     weight = magnitude_weight(mixture)
     reference = rules.reference(separation.before, mixture)
     # What a mask acts on depends on earlier steps' masks; its target is a constant all the same.
-    target = jax.lax.stop_gradient(TARGETS[mask](truth, reference))
-    if mask == "binary":
+    target = jax.lax.stop_gradient(TARGETS[objective.mask](truth, reference))
+    if objective.mask == "binary":
         minus = binary_cross_entropy(separation.mask_logits, target)
     else:
         minus = jnp.abs(jax.nn.sigmoid(separation.mask_logits) - target)
-    parts = {
-        "loss_minus": jnp.mean(weight * minus),
-        "loss_remaining": jnp.mean(weight * separation.remaining),
-    }
-    loss = minus_weight * parts["loss_minus"] + remaining_weight * parts["loss_remaining"]
-    if plus is not None:
+    left = separation.remaining
+    if objective.remaining == "before":
+        left = jax.nn.relu(jax.lax.stop_gradient(separation.before[-1]) - _REMAINING_FLOOR)
+    parts = {"loss_minus": jnp.mean(weight * minus), "loss_remaining": jnp.mean(weight * left)}
+    loss = minus_weight * parts["loss_minus"] + objective.remaining_weight * parts["loss_remaining"]
+    if with_plus:
         whole = separation.sounds / jnp.maximum(mixture, EPSILON)
-        if plus == "sum":
+        if objective.plus == "sum":
             whole = jax.nn.sigmoid(separation.mask_logits) + jax.nn.sigmoid(separation.plus_logits)
-        parts["loss_plus"] = jnp.mean(weight * share_loss(whole, TARGETS[mask](truth, mixture), mask=mask))
+        parts["loss_plus"] = jnp.mean(
+            weight * share_loss(whole, TARGETS[objective.mask](truth, mixture), mask=objective.mask)
+        )
         loss += parts["loss_plus"]
     return loss, parts

@@ -296,7 +296,9 @@ def subtract(
     """
     if how == "difference":
         return jnp.maximum(mixture - sound, 0.0)
-    return mixture * (1.0 - jnp.minimum(sound / jnp.maximum(reference, EPSILON), 1.0))
+    there = reference > 0
+    share = jnp.where(there, sound / jnp.where(there, reference, 1.0), 0.0)
+    return mixture * (1.0 - jnp.minimum(share, 1.0))
 
 
 def energy_order(

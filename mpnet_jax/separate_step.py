@@ -1,5 +1,6 @@
 """The recursion with a model's networks, and the evaluation pass that ends in waveforms, for one device of many."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -12,14 +13,37 @@ from data_pipeline.spec import AudioSpec
 from mpnet_jax.losses import TARGETS
 from mpnet_jax.minus_plus import EPSILON, Candidates, Networks, Rules, Separation, by_candidate, minus_plus
 from mpnet_jax.models.mpnet import MPNet
+from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.spectrogram.inverse import inverse_stft
 
 Batch = dict[str, Array]
 
 
-def to_rows(matrix: np.ndarray, magnitude: Float[Array, "*batch freq time"]) -> Float[Array, "*batch rows time"]:
-    """Changes the frequency axis by a constant matrix (rows, freq)."""
-    return jnp.einsum("rf,...ft->...rt", jnp.asarray(matrix), magnitude)
+@dataclasses.dataclass(frozen=True, eq=False)
+class WrittenEnergy:
+    """An energy as the released code means it: the mean of what would be written out, from the original mixture.
+
+    Attributes:
+        axis: the network's.
+        linear: the original mixture on the transform's bins; `of_mixture` fills it in.
+    """
+
+    axis: FrequencyAxis
+    linear: Float[Array, "batch freq time"] | None = None
+
+    def __call__(
+        self, masks: Float[Array, "batch candidate rows time"], _: Float[Array, "batch rows time"]
+    ) -> Float[Array, "batch candidate"]:
+        """Binary masks on the linear axis, of the original mixture instead of the remaining one."""
+        assert self.linear is not None
+        return jnp.mean((self.axis.unwarp(masks) > 0.5) * self.linear[:, None], (2, 3))
+
+
+def of_mixture(rules: Rules, linear: Float[Array, "batch freq time"]) -> Rules:
+    """Rules that need the linear mixture, with it; others as they are."""
+    if not isinstance(rules.energy, WrittenEnergy):
+        return rules
+    return dataclasses.replace(rules, energy=dataclasses.replace(rules.energy, linear=linear))
 
 
 def statistics_for_steps(statistics: Any, steps: int) -> Any:
@@ -103,7 +127,7 @@ def written_shares(
     *,
     rules: Rules,
     mask: str,
-    unwarp: np.ndarray,
+    axis: FrequencyAxis,
 ) -> Float[Array, "step batch freq time"]:
     """What share of the linear mixture each step's sound is, as it is written out.
 
@@ -116,19 +140,19 @@ def written_shares(
         mixture: S_0 on the network's axis.
         rules: of the separation.
         mask: "binary" or "ratio".
-        unwarp: matrix to the linear axis, (freq, rows).
+        axis: the network's.
 
     Returns:
         Shares in [0, 1].
     """
 
     def linear_share(part: Array) -> Array:
-        return to_rows(unwarp, jnp.clip(part / jnp.maximum(mixture, EPSILON), 0.0, 1.0))
+        return axis.unwarp(jnp.clip(part / jnp.maximum(mixture, EPSILON), 0.0, 1.0))
 
     if mask == "ratio":
         return linear_share(separation.sounds)
-    kept = to_rows(unwarp, separation.masks) > 0.5
-    given_back = to_rows(unwarp, jax.nn.sigmoid(separation.plus_logits)) > 0.5
+    kept = axis.unwarp(separation.masks) > 0.5
+    given_back = axis.unwarp(jax.nn.sigmoid(separation.plus_logits)) > 0.5
     shares = kept * linear_share(rules.reference(separation.before, mixture))
     return jnp.minimum(shares + given_back * linear_share(separation.remixes), 1.0)
 
@@ -136,8 +160,7 @@ def written_shares(
 def make_separate_step(
     model: MPNet,
     *,
-    warp: np.ndarray,
-    unwarp: np.ndarray,
+    axis: FrequencyAxis,
     audio: AudioSpec,
     rules: Rules,
     mask: str,
@@ -147,8 +170,7 @@ def make_separate_step(
 
     Args:
         model: in evaluation form: running statistics, so that a result does not depend on its batch.
-        warp: matrix to the network's frequency axis, (rows, freq_linear).
-        unwarp: matrix back, (freq_linear, rows).
+        axis: the network's.
         audio: window and transform, for the way back to waveforms.
         rules: of the recursion.
         mask: "binary" or "ratio".
@@ -164,17 +186,19 @@ def make_separate_step(
 
     def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
         linear = batch["mixture_magnitude"]
-        mixture = to_rows(warp, linear)
-        sources = to_rows(warp, batch["source_magnitude"])
+        mixture = axis.warp(linear)
+        sources = axis.warp(batch["source_magnitude"])
         count = sources.shape[1]
         params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
         vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look")
         models = {"minus_net": model, "plus_net": model}
-        separation = separate(models, variables, mixture, vectors, steps=count, rules=rules, with_plus=with_plus)
-        shares = written_shares(separation, mixture, rules=rules, mask=mask, unwarp=unwarp)
+        separation = separate(
+            models, variables, mixture, vectors, steps=count, rules=of_mixture(rules, linear), with_plus=with_plus
+        )
+        shares = written_shares(separation, mixture, rules=rules, mask=mask, axis=axis)
         magnitude = by_candidate(shares, separation.chosen, count) * linear[:, None]
         true_mask = TARGETS[mask](sources, mixture[:, None])
-        oracle_share = to_rows(unwarp, true_mask)
+        oracle_share = axis.unwarp(true_mask)
         if mask == "binary":
             oracle_share = oracle_share > 0.5
         oracle_magnitude = oracle_share * linear[:, None]

@@ -1,39 +1,21 @@
 """One training step, for one device of many."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array
 
-from mpnet_jax.losses import separation_loss
-from mpnet_jax.minus_plus import Rules, energy_order
+from mpnet_jax.losses import Objective, separation_loss
+from mpnet_jax.minus_plus import Rules, energy_order, mean_magnitude
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import mean_over_devices
 from mpnet_jax.rounds import TRAINED
-from mpnet_jax.separate_step import Batch, apply_net, separate, to_rows
+from mpnet_jax.separate_step import Batch, WrittenEnergy, apply_net, of_mixture, separate
+from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.train_state import TrainState
-
-
-@dataclasses.dataclass(frozen=True)
-class Objective:
-    """What a step minimises; see `losses.separation_loss`.
-
-    Attributes:
-        mask: "binary" or "ratio".
-        plus: loss of the sounds after the P-Net: "effective" or "sum".
-        remaining_weight: weight of what remains.
-        predicted_order: take the sources by predicted instead of true energy.
-    """
-
-    mask: str = "binary"
-    plus: str = "effective"
-    remaining_weight: float = 0.1
-    predicted_order: bool = False
 
 
 def merge_statistics(statistics: Any, sets: int) -> Any:
@@ -47,7 +29,7 @@ def make_train_step(
     *,
     axis_name: str | None,
     round_name: str,
-    warp: np.ndarray,
+    axis: FrequencyAxis,
     rules: Rules,
     objective: Objective,
     unroll: bool,
@@ -60,7 +42,7 @@ def make_train_step(
         axis_name: of the devices.
         round_name: "minus", "plus" or "both": see `rounds`. Networks that it does not train run with their running
             statistics, which stay as they are.
-        warp: matrix to the network's frequency axis, (rows, freq_linear).
+        axis: the network's.
         rules: of the recursion.
         objective: the loss.
         unroll: see `minus_plus`.
@@ -72,12 +54,14 @@ def make_train_step(
     trained = TRAINED[round_name]
     with_plus = "plus_net" in trained
     learning = model.clone(train=True, axis_name=axis_name)
+    # Of a source by itself there is no mask to write out.
+    true_energy = mean_magnitude if isinstance(rules.energy, WrittenEnergy) else rules.energy
     models = {net: learning if net in trained else model for net in TRAINED["both"]}
 
     def loss_fn(learnt: Any, state: TrainState, batch: Batch) -> tuple[Array, tuple[Any, dict[str, Array]]]:
         params = state.params | learnt
-        mixture = to_rows(warp, batch["mixture_magnitude"])
-        sources = to_rows(warp, batch["source_magnitude"])
+        mixture = axis.warp(batch["mixture_magnitude"])
+        sources = axis.warp(batch["source_magnitude"])
         vectors, looked = apply_net(
             models["frame_net"],
             "frame_net",
@@ -92,9 +76,9 @@ def make_train_step(
             mixture,
             vectors,
             steps=sources.shape[1],
-            rules=rules,
+            rules=of_mixture(rules, batch["mixture_magnitude"]),
             with_plus=with_plus,
-            order=None if objective.predicted_order else energy_order(sources, rules.energy),
+            order=None if objective.predicted_order else energy_order(sources, true_energy),
             unroll=unroll,
         )
         loss, parts = separation_loss(
@@ -102,10 +86,9 @@ def make_train_step(
             mixture,
             sources,
             rules=rules,
-            mask=objective.mask,
+            objective=objective,
             minus_weight=float("minus_net" in trained),
-            plus=objective.plus if with_plus else None,
-            remaining_weight=objective.remaining_weight,
+            with_plus=with_plus,
         )
         seen = {"frame_net": looked}
         for name, by_step in separation.statistics.items():

@@ -6,12 +6,14 @@ import numpy as np
 import optax
 import pytest
 
+from mpnet_jax.losses import Objective
 from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.rounds import TRAINED
+from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.train_state import TrainState
-from mpnet_jax.train_step import Objective, make_train_step
+from mpnet_jax.train_step import make_train_step
 from tests.random_variables import random_variables
 from tests.short_frame_net import ShortFrameNet
 
@@ -40,7 +42,7 @@ def test_gradient_equals_finite_differences(monkeypatch, mask_on):
             optimiser,
             axis_name=DEVICE_AXIS,
             round_name="both",
-            warp=np.eye(ROWS),
+            axis=FrequencyAxis(np.arange(ROWS), np.eye(ROWS), np.eye(ROWS)),
             rules=Rules(mask_on=mask_on),
             objective=Objective(remaining_weight=0.5),
             unroll=True,

@@ -5,6 +5,7 @@ import optax
 import pytest
 
 from mpnet_jax.losses import (
+    Objective,
     binary_cross_entropy,
     binary_target,
     magnitude_weight,
@@ -71,21 +72,29 @@ LOGITS = (np.log(2.0), 0.0)
 
 def one_bin(biases, sources, order=((1, 0),), plus_logit=None, rules=PAPER, **options):
     mixture = jnp.full((1, 1, 1), 3.0)
-    plus = None if plus_logit is None else lambda remix, sound, s: (jnp.full_like(sound, plus_logit), s)
+    plus_net = None if plus_logit is None else lambda remix, sound, s: (jnp.full_like(sound, plus_logit), s)
     separation = minus_plus(
         mixture,
         Candidates(jnp.ones((1, 2, 1))),
         Networks(
             lambda remaining, bias: (jnp.broadcast_to(bias, (*remaining.shape, 1)), bias),
-            plus,
+            plus_net,
             {"minus": biases, "plus": jnp.zeros(1)},
         ),
         steps=2,
         rules=rules,
         order=jnp.array(order),
     )
-    options = {"mask": "binary", "minus_weight": 1.0, "plus": None, "remaining_weight": 0.25} | options
-    return separation_loss(separation, mixture, sources, rules=rules, **options)
+    objective = Objective(**({"remaining_weight": 0.25} | options))
+    return separation_loss(
+        separation,
+        mixture,
+        sources,
+        rules=rules,
+        objective=objective,
+        minus_weight=1.0,
+        with_plus=plus_logit is not None,
+    )
 
 
 def test_loss_by_hand():
@@ -146,6 +155,15 @@ def test_targets_have_no_gradient_and_what_remains_has_one_through_all_steps():
     # remaining = 3 (1 - m1) (1 - m2), m' = m (1 - m).
     expected = -weight * 3 * np.array([2 / 3 * 1 / 3 * 1 / 2, 1 / 3 * 1 / 4])
     np.testing.assert_allclose(by_remaining, expected, rtol=1e-5)
+
+
+def test_what_remains_before_the_last_step_has_no_gradient():
+    sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
+    of_biases = jax.value_and_grad(lambda b: one_bin(b, sources, remaining="before")[1]["loss_remaining"])
+    value, gradient = of_biases(jnp.array(LOGITS))
+    # The last step was given 1; 0.01 of it is let be.
+    np.testing.assert_allclose(value, np.log(4.0) * 0.99, rtol=1e-6)
+    np.testing.assert_array_equal(gradient, 0.0)
 
 
 @pytest.mark.parametrize("argument", [0, 1])

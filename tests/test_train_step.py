@@ -9,14 +9,15 @@ import pytest
 
 from data_pipeline.spec import AudioSpec
 from mpnet_jax import separate_step
+from mpnet_jax.losses import Objective
 from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS, parallel_step, replicate, shard, unreplicate
 from mpnet_jax.rounds import TRAINED
-from mpnet_jax.separate_step import make_separate_step, statistics_for_steps, to_rows
-from mpnet_jax.spectrogram.frequency import unwarp_matrix, warp_matrix
+from mpnet_jax.separate_step import make_separate_step, statistics_for_steps
+from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.train_state import TrainState, create_train_state
-from mpnet_jax.train_step import Objective, make_train_step, merge_statistics
+from mpnet_jax.train_step import make_train_step, merge_statistics
 from tests.random_variables import random_variables
 from tests.short_frame_net import ShortFrameNet
 
@@ -30,7 +31,7 @@ SIZES = {
 AUDIO = AudioSpec(rate_hz=100, clip_samples=60, fft_samples=32, hop_samples=8)
 ROWS, SOURCES, BATCH, SIDE = 8, 2, 4, 16
 FRAMES_SHAPE = (BATCH, SOURCES, 1, SIDE, SIDE, 3)
-WARP, UNWARP = warp_matrix(ROWS, AUDIO.freq_bins), unwarp_matrix(AUDIO.freq_bins, ROWS)
+AXIS = frequency_axis("log", ROWS, AUDIO)
 RATE = 0.05
 STEPS = 8
 
@@ -75,7 +76,7 @@ def train_step_of(*, round_name="minus", **objective):
         optax.sgd(RATE),
         axis_name=DEVICE_AXIS,
         round_name=round_name,
-        warp=WARP,
+        axis=AXIS,
         rules=Rules(),
         objective=Objective(**objective),
         unroll=True,
@@ -223,19 +224,12 @@ def test_statistics_of_the_steps_are_merged():
     np.testing.assert_array_equal(merge_statistics(steps, 1)["mean"], [[3.0]])
 
 
-def test_rows_are_a_matrix_product_over_frequency():
-    magnitude = jnp.asarray(random_batch()["source_magnitude"], jnp.float32)
-    expected = np.einsum("rf,bsft->bsrt", WARP, magnitude)
-    np.testing.assert_allclose(to_rows(WARP, magnitude), expected, rtol=1e-4)
-
-
 @pytest.fixture(scope="module")
 def evaluation():
     run = jax.jit(
         make_separate_step(
             MPNet(**SIZES, plus_features=2),
-            warp=WARP,
-            unwarp=UNWARP,
+            axis=AXIS,
             audio=AUDIO,
             rules=Rules(),
             mask="binary",
@@ -255,7 +249,7 @@ def test_evaluation_writes_out_thresholded_masks_on_what_remained(evaluation):
     batch = random_batch()
     out = evaluation(batch)
     linear = batch["mixture_magnitude"][:, None]
-    mixture = np.einsum("rf,bft->brt", WARP, batch["mixture_magnitude"])[:, None]
+    mixture = np.einsum("rf,bft->brt", AXIS.forth, batch["mixture_magnitude"])[:, None]
     assert np.array_equal(np.sort(out["step"], axis=1), [[0, 1]] * BATCH)
     first = out["step"] == 0
     np.testing.assert_allclose(
@@ -263,8 +257,8 @@ def test_evaluation_writes_out_thresholded_masks_on_what_remained(evaluation):
     )
     left = (out["before"] - out["mask"] * out["before"])[first]
     np.testing.assert_allclose(out["before"][~first], left, rtol=1e-4, atol=1e-5)
-    share = np.einsum("fr,bsrt->bsft", UNWARP, np.minimum(out["before"] / mixture, 1))
-    mask = np.einsum("fr,bsrt->bsft", UNWARP, out["mask"])
+    share = np.einsum("fr,bsrt->bsft", AXIS.back, np.minimum(out["before"] / mixture, 1))
+    mask = np.einsum("fr,bsrt->bsft", AXIS.back, out["mask"])
     clear = np.abs(mask - 0.5) > 1e-4  # rounding decides the others
     np.testing.assert_allclose(out["magnitude"][clear], ((mask > 0.5) * share * linear)[clear], rtol=1e-3, atol=1e-4)
 
@@ -273,11 +267,11 @@ def test_evaluation_compares_with_the_true_masks(evaluation):
     batch = random_batch()
     out = evaluation(batch)
     sources, mixture = (
-        np.einsum("rf,...ft->...rt", WARP, batch[f"{name}_magnitude"]) for name in ("source", "mixture")
+        np.einsum("rf,...ft->...rt", AXIS.forth, batch[f"{name}_magnitude"]) for name in ("source", "mixture")
     )
     true_mask = sources > 0.5 * mixture[:, None]
     np.testing.assert_array_equal(out["true_mask"], true_mask)
-    linear_mask = np.einsum("fr,bsrt->bsft", UNWARP, true_mask.astype(np.float32)) > 0.5
+    linear_mask = np.einsum("fr,bsrt->bsft", AXIS.back, true_mask.astype(np.float32)) > 0.5
     np.testing.assert_allclose(
         out["oracle_magnitude"], linear_mask * batch["mixture_magnitude"][:, None], rtol=1e-5, atol=1e-5
     )

@@ -25,6 +25,7 @@ class MPNet(nn.Module):
         train: batch statistics instead of running ones.
         axis_name: pmap axis of the devices that share a batch.
         statistics_decay: share of the running statistics kept at each step.
+        log_epsilon: linear magnitude added before the logarithm.
         stop_gradient_input: no gradient through the log-magnitudes that enter the M-Net and the P-Net.
         visual_pooling: "max" or "mean" of a clip's map over frames and places.
         visual_activation: of a pooled visual vector: "sigmoid" or "none".
@@ -39,6 +40,7 @@ class MPNet(nn.Module):
     train: bool = False
     axis_name: str | None = None
     statistics_decay: float = 0.9
+    log_epsilon: float = 1e-6
     stop_gradient_input: bool = True
     visual_pooling: str = "max"
     visual_activation: str = "sigmoid"
@@ -81,7 +83,7 @@ class MPNet(nn.Module):
         return self.plus_net(self._log(jnp.stack([remix, sound], axis=-1)))[..., 0]
 
     def _log(self, magnitude: Array) -> Array:
-        log = log_magnitude(magnitude)
+        log = log_magnitude(magnitude, epsilon=self.log_epsilon)
         return jax.lax.stop_gradient(log) if self.stop_gradient_input else log
 
     def __call__(

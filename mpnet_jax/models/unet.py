@@ -74,6 +74,6 @@ class UNet(nn.Module):
         return UpsampleConv(self.out_channels, use_bias=True, name="up_0")(parts)
 
 
-def log_magnitude(magnitude: Float[Array, "*shape"], epsilon: float = 1e-6) -> Float[Array, "*shape"]:
-    """Natural logarithm of a magnitude, as the U-Nets take it. Source: Sec. 3.1."""
+def log_magnitude(magnitude: Float[Array, "*shape"], *, epsilon: float) -> Float[Array, "*shape"]:
+    """Natural logarithm of a magnitude, as the U-Nets take it; `epsilon` is added first. Source: Sec. 3.1."""
     return jnp.log(magnitude + epsilon)

@@ -1,69 +1,155 @@
-"""The network's logarithmic frequency axis: one constant matrix there, one back.
+"""The frequency axis that the networks see: one constant matrix there, one back.
 
-Interpolating between neighbouring rows is linear in the spectrogram, so a matrix product does it; on every device that
-is faster than a gather, whose gradient is a scatter.
+Reading a spectrogram between its rows is linear in it, so a matrix product does it; on every device that is faster than
+a gather, whose gradient is a scatter.
 """
 
+import dataclasses
+import warnings
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import librosa
 import numpy as np
+from jaxtyping import Array, Float
+
+from data_pipeline.spec import AudioSpec
 
 BASE = 21.0  # the released code's: the axis runs from bin 0 to the last, octaves growing denser upwards
 
 
-def _interpolation_matrix(positions: np.ndarray, size: int) -> np.ndarray:
-    """Matrix (len(positions), size) that reads a vector at fractional positions in [0, size - 1], linearly."""
-    positions = np.clip(positions, 0.0, size - 1.0)
-    low = np.minimum(positions.astype(np.int64), size - 2)
+@dataclasses.dataclass(frozen=True, eq=False)
+class FrequencyAxis:
+    """Rows over the bins of a transform.
+
+    Attributes:
+        hz: centre of each row, rising, float64 (rows,).
+        forth: from bins to rows, float32 (rows, bins).
+        back: from rows to bins, float32 (bins, rows): a second interpolation and not an inverse, since detail is lost
+            where rows are sparser than bins.
+        time: float32 (time, time), applied to the columns both ways; None leaves them alone.
+    """
+
+    hz: np.ndarray
+    forth: np.ndarray
+    back: np.ndarray
+    time: np.ndarray | None = None
+
+    def warp(self, bins: Float[Array | np.ndarray, "*batch freq time"]) -> Float[Array, "*batch rows time"]:
+        """A magnitude on the transform's bins, on the rows."""
+        return self._apply(self.forth, bins)
+
+    def unwarp(self, rows: Float[Array | np.ndarray, "*batch rows time"]) -> Float[Array, "*batch freq time"]:
+        """A magnitude or a mask on the rows, on the transform's bins."""
+        return self._apply(self.back, rows)
+
+    def _apply(self, matrix: np.ndarray, values: Array | np.ndarray) -> Array:
+        changed = jnp.einsum("rf,...ft->...rt", jnp.asarray(matrix, values.dtype), values)
+        if self.time is None:
+            return changed
+        return jnp.einsum("...rt,ut->...ru", changed, jnp.asarray(self.time, values.dtype))
+
+
+def frequency_axis(name: str, rows: int, audio: AudioSpec) -> FrequencyAxis:
+    """An axis by name.
+
+    Args:
+        name: "log" (base 21, corners aligned: the first and last row are the first and last bin), "released" (the
+            same without), "mel" (Slaney's scale, triangular filters, as librosa has it) or "linear".
+        rows: at least 2.
+        audio: the transform.
+
+    Raises:
+        ValueError: an unknown name, too few rows, or more rows than the transform can tell apart.
+    """
+    if rows < 2:
+        raise ValueError(f"a frequency axis needs at least 2 rows, got {rows}")
+    if name not in AXES:
+        raise ValueError(f"frequency_axis={name!r} is unknown; use one of {', '.join(AXES)}")
+    return AXES[name](rows, audio)
+
+
+def _log_axis(rows: int, audio: AudioSpec) -> FrequencyAxis:
+    """Sec. 4.1 says "mel", but the released code's axis, which made the paper's numbers, is this."""
+    return _sampled(rows, audio, align_corners=True)
+
+
+def _released_axis(rows: int, audio: AudioSpec) -> FrequencyAxis:
+    """As today's PyTorch runs the released code: corners are not aligned.
+
+    So the sampling points -1..1 span the outer edges of the spectrogram and not its first and last values: the edge
+    rows are halves, and the columns, which nobody meant to touch, are read between each other too.
+    """
+    columns = audio.time_frames
+    time = _sampler_positions(np.linspace(-1.0, 1.0, columns), columns, align_corners=False)
+    return dataclasses.replace(_sampled(rows, audio, align_corners=False), time=_sampling_matrix(time, columns))
+
+
+def _sampled(rows: int, audio: AudioSpec, *, align_corners: bool) -> FrequencyAxis:
+    """The base-21 axis, which reads a spectrogram as PyTorch's image sampler does."""
+    bins = audio.freq_bins
+    forth = (BASE ** np.linspace(0.0, 1.0, rows) - 1.0) / (BASE - 1.0) * 2.0 - 1.0
+    back = np.log1p((BASE - 1.0) * np.linspace(0.0, 1.0, bins)) / np.log(BASE) * 2.0 - 1.0
+    return FrequencyAxis(
+        hz=(forth + 1.0) / 2.0 * audio.rate_hz / 2,
+        forth=_sampling_matrix(_sampler_positions(forth, bins, align_corners=align_corners), bins),
+        back=_sampling_matrix(_sampler_positions(back, rows, align_corners=align_corners), rows),
+    )
+
+
+def _mel_axis(rows: int, audio: AudioSpec) -> FrequencyAxis:
+    highest = audio.rate_hz / 2
+    edges = librosa.mel_frequencies(n_mels=rows + 2, fmin=0.0, fmax=highest)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of empty filters: they are refused below
+        filters = librosa.filters.mel(
+            sr=audio.rate_hz, n_fft=audio.fft_samples, n_mels=rows, fmin=0.0, fmax=highest, norm=None, dtype=np.float64
+        )
+    return _filtered("mel", edges[1:-1], filters, audio)
+
+
+def _linear_axis(rows: int, audio: AudioSpec) -> FrequencyAxis:
+    bins_hz = np.linspace(0.0, audio.rate_hz / 2, audio.freq_bins)
+    hz = np.linspace(0.0, audio.rate_hz / 2, rows)
+    width = max(hz[1], bins_hz[1])  # where rows are denser than bins, the triangle reads between two bins
+    filters = np.maximum(1.0 - np.abs(bins_hz - hz[:, np.newaxis]) / width, 0.0)
+    return _filtered("linear", hz, filters, audio)
+
+
+AXES: dict[str, Callable[[int, AudioSpec], FrequencyAxis]] = {
+    "log": _log_axis,
+    "released": _released_axis,
+    "mel": _mel_axis,
+    "linear": _linear_axis,
+}
+
+
+def _filtered(name: str, hz: np.ndarray, filters: np.ndarray, audio: AudioSpec) -> FrequencyAxis:
+    """An axis of weighted means (rows, bins) there, and of interpolation between row centres back."""
+    weights = filters.sum(1)
+    if not np.all(weights > 0):
+        raise ValueError(
+            f"{np.count_nonzero(weights == 0)} of {len(hz)} {name} rows are narrower than a bin of the transform; take "
+            f"fewer frequency_rows or a longer fft_samples (now {audio.fft_samples})"
+        )
+    bins_hz = np.linspace(0.0, audio.rate_hz / 2, audio.freq_bins)
+    back = np.interp(bins_hz, hz, np.arange(len(hz)))
+    return FrequencyAxis(hz, (filters / weights[:, np.newaxis]).astype(np.float32), _sampling_matrix(back, len(hz)))
+
+
+def _sampler_positions(grid: np.ndarray, size: int, *, align_corners: bool) -> np.ndarray:
+    """Where PyTorch's image sampler reads a row of `size` values for points in [-1, 1]; in float32 as it does."""
+    one, two, length = np.float32(1), np.float32(2), np.float32(size)
+    grid = grid.astype(np.float32)
+    positions = (grid + one) / two * (length - one) if align_corners else ((grid + one) * length - one) / two
+    return positions.astype(np.float64)
+
+
+def _sampling_matrix(positions: np.ndarray, size: int) -> np.ndarray:
+    """Matrix (len(positions), size) that reads a vector at fractional positions, linearly; zero lies around it."""
+    low = np.floor(positions).astype(np.int64)
     fraction = positions - low
-    rows = np.arange(len(positions))
     matrix = np.zeros((len(positions), size))
-    matrix[rows, low] = 1.0 - fraction
-    matrix[rows, low + 1] += fraction
+    for index, weight in ((low, 1.0 - fraction), (low + 1, fraction)):
+        inside = (0 <= index) & (index < size)
+        matrix[np.flatnonzero(inside), index[inside]] = weight[inside]
     return matrix.astype(np.float32)
-
-
-def log_positions(rows: int, bins: int) -> np.ndarray:
-    """Fractional bin of each row of the log axis, float64 (rows,), from 0 to bins - 1. Source: released code."""
-    unit = np.linspace(0.0, 1.0, rows)
-    return (BASE**unit - 1.0) / (BASE - 1.0) * (bins - 1)
-
-
-def warp_matrix(rows: int, bins: int) -> np.ndarray:
-    """Matrix from linear to log frequency: `warp_matrix(rows, bins) @ magnitude`.
-
-    Args:
-        rows: rows of the log axis, at least 2.
-        bins: bins of the linear axis, at least 2.
-
-    Returns:
-        float32 (rows, bins); rows sum to one. Source: Sec. 4.1 and the released code with aligned corners.
-    """
-    _check(rows, bins)
-    return _interpolation_matrix(log_positions(rows, bins), bins)
-
-
-def unwarp_matrix(bins: int, rows: int) -> np.ndarray:
-    """Matrix from log back to linear frequency.
-
-    A second interpolation, as in the released code, and not an inverse: the warp loses detail where rows are sparser
-    than bins.
-
-    Args:
-        bins: bins of the linear axis, at least 2.
-        rows: rows of the log axis, at least 2.
-
-    Returns:
-        float32 (bins, rows); rows sum to one.
-    """
-    _check(rows, bins)
-    unit = np.linspace(0.0, 1.0, bins)
-    return _interpolation_matrix(np.log1p((BASE - 1.0) * unit) / np.log(BASE) * (rows - 1), rows)
-
-
-def row_hz(rows: int, bins: int, rate_hz: int) -> np.ndarray:
-    """Frequency of each row of the log axis in hertz, float64 (rows,)."""
-    return log_positions(rows, bins) / (bins - 1) * rate_hz / 2
-
-
-def _check(rows: int, bins: int) -> None:
-    if rows < 2 or bins < 2:
-        raise ValueError(f"a frequency axis needs at least 2 rows and 2 bins, got rows={rows}, bins={bins}")

@@ -58,4 +58,4 @@ def test_training_records_every_layer_s_statistics_and_evaluation_none():
 
 
 def test_log_of_silence_is_finite():
-    np.testing.assert_allclose(log_magnitude(jnp.array([0.0, 1.0])), [np.log(1e-6), 0.0], atol=2e-6)
+    np.testing.assert_allclose(log_magnitude(jnp.array([0.0, 1.0]), epsilon=1e-6), [np.log(1e-6), 0.0], atol=2e-6)
