@@ -14,6 +14,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.batch_size = 80  # mixtures a step, over all devices
     config.mask = "binary"  # binary | ratio: what the networks learn
 
+    config.start_from = ""  # workdir of a run, or of converted weights, whose networks training starts with
+
     config.rounds = rounds = ml_collections.ConfigDict()  # optimiser steps of each; 0 leaves it out (Sec. 3.4)
     rounds.minus = 62_500  # the M-Net (100 epochs of 500 videos, 100 times each, batch 80)
     rounds.plus = 62_500  # the P-Net, on an M-Net that stays as it is
@@ -36,6 +38,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.frames = frames = ml_collections.ConfigDict()
     frames.count = 6  # pictures a window (T)
+    frames.stride_seconds = 0.0  # from one picture to the next, round the window's middle; 0 spreads them over it
     frames.crop_px = 224
 
     config.mixing = mixing = ml_collections.ConfigDict()
@@ -71,12 +74,18 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.loss = loss = ml_collections.ConfigDict()
     loss.plus = "effective"  # effective: of the whole sound (Eqs. 9 and 10) | sum: of M + M_r (the paper's words)
+    loss.index_ratio = False  # weigh the sources by 2^n / N, n their place in the mixture (released code)
     loss.remaining = "after"  # after | before (released code, without a gradient): the last step
     loss.remaining_weight = 0.1  # of what is left then
 
     config.optimiser = optimiser = ml_collections.ConfigDict()
     optimiser.name = "sgd"  # sgd | adam | adamw
     optimiser.learning_rate = 1e-3
+    optimiser.scale = scale = ml_collections.ConfigDict()  # of the learning rate, by part
+    scale.frame_trunk = 0.1  # trained on ImageNet before
+    scale.frame_head = 1.0
+    scale.minus_net = 1.0
+    scale.plus_net = 1.0
     optimiser.schedule = "steps"  # steps (x0.1 at the boundaries) | cosine (to zero) | constant; anew in each round
     optimiser.boundaries = (0.4, 0.8)  # shares of a round after which the rate falls
     optimiser.warmup_steps = 0

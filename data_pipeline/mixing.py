@@ -156,18 +156,22 @@ def level_gain(clip: "Clip", level_dbfs: float) -> float:
 
 
 def frame_indices(plan: SourcePlan, clip: "Clip", *, audio: AudioSpec, frames: FrameSpec, fps: float) -> np.ndarray:
-    """Stored pictures at even intervals over a window, by time.
+    """Stored pictures of a window, by time.
 
     Args:
         plan: the window.
         clip: its record.
         audio: length and rate of the window.
-        frames: how many pictures.
+        frames: how many pictures, and how far apart.
         fps: stored pictures a second.
 
     Returns:
-        int64 (count,): of each of `count` equal parts of the window the picture shown at its middle.
+        int64 (count,): the pictures shown at the middles of `count` equal parts of the window; or, with a stride, at
+        its middle, one stride before and after it, and so on.
     """
-    middles = (np.arange(frames.count) + 0.5) / frames.count * audio.clip_seconds
-    indices = np.floor((plan.start / audio.rate_hz + middles) * fps).astype(np.int64)
+    steps = np.arange(frames.count) + 0.5
+    seconds = steps / frames.count * audio.clip_seconds
+    if frames.stride_seconds:
+        seconds = audio.clip_seconds / 2 + (steps - frames.count / 2) * frames.stride_seconds
+    indices = np.floor((plan.start / audio.rate_hz + seconds) * fps).astype(np.int64)
     return np.clip(indices, 0, clip.frames - 1)

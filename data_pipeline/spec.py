@@ -64,17 +64,22 @@ class FrameSpec:
     """The pictures that go with a window of sound.
 
     Attributes:
-        count: pictures a window (the paper's T), at even intervals over it.
+        count: pictures a window (the paper's T).
         crop_px: side of the square that the network sees.
+        stride_seconds: from one picture to the next, round the window's middle; 0 spreads them at even intervals over
+            the window.
 
     Raises:
-        ValueError: a size below one.
+        ValueError: a size below one, or a negative stride.
     """
 
     count: int
     crop_px: int
+    stride_seconds: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.stride_seconds < 0:
+            raise ValueError(f"frames: stride_seconds={self.stride_seconds} must not be negative")
         if self.count < 1 or self.crop_px < 1:
             raise ValueError(f"frames: count={self.count} and crop_px={self.crop_px} must be at least 1")
 

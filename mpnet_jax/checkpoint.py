@@ -1,7 +1,7 @@
 """Checkpoints by orbax: asynchronous, atomic, the latest and the best of each method."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from data_pipeline.command import InputError
 from mpnet_jax.train_state import TrainState
 
 METHODS = ("mnet", "mpnet")
+UNSCORED = -1e3  # dB; the score of weights that no validation has seen, below any other
 
 
 class Checkpoints:
@@ -23,15 +24,16 @@ class Checkpoints:
 
     Args:
         workdir: of the run.
+        read_only: make no folder.
     """
 
-    def __init__(self, workdir: Path) -> None:
+    def __init__(self, workdir: Path, *, read_only: bool = False) -> None:
         folder = workdir.resolve() / "checkpoints"
         self._managers = {
             "latest": ocp.CheckpointManager(
                 folder / "latest",
                 item_handlers=ocp.StandardCheckpointHandler(),
-                options=ocp.CheckpointManagerOptions(max_to_keep=2, create=True),
+                options=ocp.CheckpointManagerOptions(max_to_keep=2, create=not read_only, read_only=read_only),
             )
         }
         for method in METHODS:
@@ -39,7 +41,11 @@ class Checkpoints:
                 folder / f"best_{method}",
                 item_handlers=ocp.StandardCheckpointHandler(),
                 options=ocp.CheckpointManagerOptions(
-                    max_to_keep=1, create=True, best_fn=lambda metrics: metrics["score"], best_mode="max"
+                    max_to_keep=1,
+                    create=not read_only,
+                    read_only=read_only,
+                    best_fn=lambda metrics: metrics["score"],
+                    best_mode="max",
                 ),
             )
 
@@ -81,13 +87,7 @@ class Checkpoints:
         Raises:
             InputError: no checkpoint, or one of another model.
         """
-        manager = self._managers[kind]
-        step = manager.latest_step()
-        if step is None:
-            raise InputError(
-                f"no {kind} checkpoint in {manager.directory}; train first: "
-                "python -m mpnet_jax.train --config=... --workdir=..."
-            )
+        manager, step = self._existing(kind)
         wanted = _as_dict(template)
         saved = manager.item_metadata(step).tree
         _refuse_other_model(_shapes(saved), _shapes(wanted), Path(manager.directory) / str(step))
@@ -95,6 +95,48 @@ class Checkpoints:
         restored = manager.restore(step, args=ocp.args.StandardRestore(abstract))
         # opt_state is a tree of tuples, which orbax gives back in the template's form.
         return TrainState(**restored)
+
+    def restore_variables(
+        self, template: dict[str, Any], *, kind: str, without: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Restores networks alone onto the host: no optimiser, whose shape depends on the round.
+
+        Args:
+            template: {"params": by network, "batch_stats": by network} of the shapes that the config gives.
+            kind: "latest", "best_mnet" or "best_mpnet".
+            without: networks that the checkpoint may lack; they keep the template's values.
+
+        Raises:
+            InputError: no checkpoint, or one of another model.
+        """
+        manager, step = self._existing(kind)
+        saved = manager.item_metadata(step).tree
+        wanted = {
+            part: {net: tree for net, tree in template[part].items() if net in saved[part] or net not in without}
+            for part in ("params", "batch_stats")
+        }
+        folder = Path(manager.directory) / str(step)
+        _refuse_other_model(_shapes(saved), _shapes(wanted), folder)
+        abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), wanted)
+        restored = ocp.PyTreeCheckpointer().restore(
+            folder / "default",
+            args=ocp.args.PyTreeRestore(
+                item=abstract,
+                restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
+                partial_restore=True,
+            ),
+        )
+        return {part: template[part] | restored[part] for part in wanted}
+
+    def _existing(self, kind: str) -> tuple[ocp.CheckpointManager, int]:
+        manager = self._managers[kind]
+        step = manager.latest_step()
+        if step is None:
+            raise InputError(
+                f"no {kind} checkpoint in {manager.directory}; train first: "
+                "python -m mpnet_jax.train --config=... --workdir=..."
+            )
+        return manager, step
 
     def wait(self) -> None:
         """Returns when everything that was saved is on disk."""

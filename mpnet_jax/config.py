@@ -79,7 +79,12 @@ _NOT_NEGATIVE = (
     "loss.remaining_weight",
     "model.log_epsilon",
     "optimiser.learning_rate",
+    "optimiser.scale.frame_trunk",
+    "optimiser.scale.frame_head",
+    "optimiser.scale.minus_net",
+    "optimiser.scale.plus_net",
     "optimiser.warmup_steps",
+    "frames.stride_seconds",
     "optimiser.momentum",
     "optimiser.weight_decay",
     "evaluation.level_difference_db",
@@ -124,9 +129,14 @@ def check(config: Config) -> None:
         )
     _check_spectrogram(config)
     try:
-        plan_rounds(config.rounds.to_dict())
+        plan_rounds(config.rounds.to_dict(), trained_before=bool(config.start_from))
     except ValueError as error:
         raise InputError(f"config.{error}") from None
+    if config.mixing.sources == 1 and (config.rounds.plus or config.rounds.both):
+        raise InputError(
+            "config.mixing.sources=1 leaves the P-Net nothing to give back; set config.rounds.plus and .both to 0, or "
+            "take mixtures of at least 2 sources"
+        )
 
 
 def _check_fields(flat: dict[str, Any]) -> None:
@@ -237,7 +247,7 @@ def audio_spec(config: Config) -> AudioSpec:
 
 def frame_spec(config: Config) -> FrameSpec:
     """The pictures of a window."""
-    return FrameSpec(count=config.frames.count, crop_px=config.frames.crop_px)
+    return FrameSpec(config.frames.count, config.frames.crop_px, config.frames.stride_seconds)
 
 
 def mixing_spec(config: Config) -> MixingSpec:

@@ -117,6 +117,8 @@ class _Methods:
     """
 
     def __init__(self, config: Config, store: Any, checkpoints: Any, checkpoint: str) -> None:
+        import jax
+
         from mpnet_jax import from_config, parallel
         from mpnet_jax.evaluation import Separator
 
@@ -126,13 +128,15 @@ class _Methods:
         self.steps: dict[str, int] = {}
         kinds = ("best_mnet", "best_mpnet") if checkpoint == "best" else ("latest",)
         trained = [kind for kind in kinds if checkpoints.step(kind) is not None]
+        template = jax.eval_shape(lambda: from_config.initial_state(config).variables)
         for kind in trained or kinds[:1]:  # where there is none, restoring says so
             step = checkpoints.step(kind) or 0
-            state = checkpoints.restore(from_config.state_at(config, step), kind=kind)
-            of = from_config.round_of(from_config.rounds(config), step)
-            run = parallel.parallel_map(from_config.separate_step(config, with_plus=of.with_plus))
-            self._separators[of.method] = Separator(run, parallel.replicate(state.variables))
-            self.steps[of.method] = step
+            variables = checkpoints.restore_variables(template, kind=kind)
+            last = from_config.round_of(from_config.rounds(config), step)
+            method = last.method if kind == "latest" else kind.removeprefix("best_")
+            run = parallel.parallel_map(from_config.separate_step(config, with_plus=method == "mpnet"))
+            self._separators[method] = Separator(run, parallel.replicate(variables))
+            self.steps[method] = step
         self.main = list(self.steps)[-1]
 
     def about(self, checkpoint: str) -> str:

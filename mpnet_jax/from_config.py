@@ -21,7 +21,7 @@ from mpnet_jax.train_step import make_train_step
 
 def rounds(config: Config) -> tuple[Round, ...]:
     """The rounds of training, in their order."""
-    return plan_rounds(config.rounds.to_dict())
+    return plan_rounds(config.rounds.to_dict(), trained_before=bool(config.start_from))
 
 
 def model(config: Config) -> MPNet:
@@ -65,7 +65,13 @@ def optimiser(config: Config, of: Round) -> optax.GradientTransformation:
         warmup_steps=fields.warmup_steps,
         boundaries=[round(share * of.steps) for share in fields.boundaries],
     )
-    return optim.optimiser(fields.name, schedule, momentum=fields.momentum, weight_decay=fields.weight_decay)
+    return optim.by_part(
+        fields.name,
+        schedule,
+        scales=fields.scale.to_dict(),
+        momentum=fields.momentum,
+        weight_decay=fields.weight_decay,
+    )
 
 
 def initial_state(config: Config) -> TrainState:
@@ -106,6 +112,7 @@ def train_step(config: Config, of: Round) -> Callable[..., Any]:
             plus=config.loss.plus,
             remaining=config.loss.remaining,
             remaining_weight=config.loss.remaining_weight,
+            index_ratio=config.loss.index_ratio,
             predicted_order=config.recursion.training_order == "predicted",
         ),
         unroll=unroll,

@@ -24,6 +24,7 @@ class Objective:
         remaining: what is meant by what remains: "after", what the last step leaves, whose gradient flows through all
             steps, or "before", what the last step was given, above 0.01 and without a gradient (released code).
         remaining_weight: of the weighted mean of that.
+        index_ratio: weigh the sources' losses by 2^n / N, n a source's place in the mixture from 0 on (released code).
         predicted_order: take the sources by predicted instead of true energy.
     """
 
@@ -31,6 +32,7 @@ class Objective:
     plus: str = "effective"
     remaining: str = "after"
     remaining_weight: float = 0.1
+    index_ratio: bool = False
     predicted_order: bool = False
 
 
@@ -101,6 +103,9 @@ def separation_loss(
     """
     truth = jnp.take_along_axis(sources, separation.chosen.T[:, :, None, None], axis=1).swapaxes(0, 1)
     weight = magnitude_weight(mixture)
+    source_weight = weight
+    if objective.index_ratio:
+        source_weight = weight * (2.0**separation.chosen / sources.shape[1])[:, :, None, None]
     reference = rules.reference(separation.before, mixture)
     # What a mask acts on depends on earlier steps' masks; its target is a constant all the same.
     target = jax.lax.stop_gradient(TARGETS[objective.mask](truth, reference))
@@ -111,7 +116,7 @@ def separation_loss(
     left = separation.remaining
     if objective.remaining == "before":
         left = jax.nn.relu(jax.lax.stop_gradient(separation.before[-1]) - _REMAINING_FLOOR)
-    parts = {"loss_minus": jnp.mean(weight * minus), "loss_remaining": jnp.mean(weight * left)}
+    parts = {"loss_minus": jnp.mean(source_weight * minus), "loss_remaining": jnp.mean(weight * left)}
     loss = minus_weight * parts["loss_minus"] + objective.remaining_weight * parts["loss_remaining"]
     if with_plus:
         whole = separation.sounds / jnp.maximum(mixture, EPSILON)

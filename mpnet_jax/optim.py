@@ -1,8 +1,13 @@
-"""Optimisers and learning rates, by name."""
+"""Optimisers and learning rates, by name and by part of the model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import jax
 import optax
+
+# The frame network is a trunk, which may have been trained on other pictures before, and this layer.
+FRAME_HEAD = "conv_out"
 
 
 def learning_rate(
@@ -62,3 +67,37 @@ def optimiser(
     if name not in by_name:
         raise ValueError(f"optimiser={name!r} is unknown; use one of {', '.join(by_name)}")
     return by_name[name]()
+
+
+def by_part(
+    name: str, schedule: optax.Schedule, *, scales: Mapping[str, float], momentum: float, weight_decay: float
+) -> optax.GradientTransformation:
+    """An optimiser whose rate depends on the part of the model.
+
+    Args:
+        name: see `optimiser`.
+        schedule: learning rate.
+        scales: what it is multiplied by for "frame_trunk", "frame_head" and each other network by its name.
+        momentum: see `optimiser`.
+        weight_decay: see `optimiser`.
+
+    Returns:
+        A transformation of trees {network: {layer: ...}}. Source: Sec. 4.2 (a tenth of the rate for the trunk).
+    """
+
+    def scaled(scale: float) -> optax.GradientTransformation:
+        return optimiser(name, lambda step: scale * schedule(step), momentum=momentum, weight_decay=weight_decay)
+
+    return optax.multi_transform({part: scaled(scale) for part, scale in scales.items()}, _parts)
+
+
+def _parts(params: Any) -> Any:
+    """The part that each parameter belongs to."""
+
+    def part(path: Any, _: Any) -> str:
+        net, layer = path[0].key, path[1].key
+        if net != "frame_net":
+            return net
+        return "frame_head" if layer == FRAME_HEAD else "frame_trunk"
+
+    return jax.tree.map_with_path(part, params)

@@ -45,11 +45,12 @@ class Round(NamedTuple):
         return "mpnet" if self.with_plus else "mnet"
 
 
-def plan_rounds(steps: Mapping[str, int]) -> tuple[Round, ...]:
+def plan_rounds(steps: Mapping[str, int], *, trained_before: bool = False) -> tuple[Round, ...]:
     """The rounds in their order, without those of no steps.
 
     Args:
         steps: length of each round by its name.
+        trained_before: whether training starts from an M-Net that was trained elsewhere.
 
     Raises:
         ValueError: no round at all, or a P-Net that is to learn on an M-Net which never did.
@@ -60,8 +61,11 @@ def plan_rounds(steps: Mapping[str, int]) -> tuple[Round, ...]:
             rounds.append(Round(name, rounds[-1].last_step if rounds else 0, steps[name]))
     if not rounds:
         raise ValueError("rounds: every one has 0 steps; give at least one of them some")
-    if rounds[0].name == "plus":
-        raise ValueError("rounds.plus needs an M-Net that was trained before; give rounds.minus some steps")
+    if rounds[0].name == "plus" and not trained_before:
+        raise ValueError(
+            "rounds.plus needs an M-Net that was trained before; give rounds.minus some steps, or name a run's "
+            "workdir in config.start_from"
+        )
     return tuple(rounds)
 
 

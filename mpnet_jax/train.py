@@ -72,8 +72,10 @@ def train(config: Config, workdir: Path) -> int:
     checkpoints = Checkpoints(workdir)
     step = checkpoints.step("latest")
     state = from_config.state_at(config, step or 0)
-    describe(state)
-    if step is not None:
+    describe(state, config)
+    if step is None and config.start_from:
+        state = started_from(config, state)
+    elif step is not None:
         state = checkpoints.restore(state, kind="latest")
         logging.info("going on from step %d in %s", step, workdir)
 
@@ -98,6 +100,20 @@ def train(config: Config, workdir: Path) -> int:
         return stop.exit_status
     logging.info("trained %d steps; evaluate with: python -m mpnet_jax.evaluate %s", loop.step, " ".join(sys.argv[1:]))
     return 0
+
+
+def started_from(config: Config, state: "TrainState") -> "TrainState":
+    """A new state with the networks of `config.start_from`: of the best MP-Net there, or M-Net, or the latest."""
+    from mpnet_jax.checkpoint import Checkpoints
+
+    if not (Path(config.start_from) / "checkpoints").is_dir():
+        raise InputError(f"config.start_from={config.start_from} is no workdir of a run (no folder checkpoints in it)")
+    checkpoints = Checkpoints(Path(config.start_from), read_only=True)
+    kind = next((kind for kind in ("best_mpnet", "best_mnet") if checkpoints.step(kind) is not None), "latest")
+    variables = checkpoints.restore_variables(state.variables, kind=kind, without=("plus_net",))
+    logging.info("starting from %s of step %s in %s", kind, checkpoints.step(kind), config.start_from)
+    checkpoints.close()
+    return state.replace(**variables)
 
 
 def prepare_validation(config: Config, stores: dict[str, Any], workdir: Path) -> list[Any]:

@@ -8,7 +8,24 @@ import pytest
 from configs import base
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
+from tests.short_frame_net import ShortFrameNet
 
+REDUCED = {
+    "batch_size": 4,
+    "audio.rate_hz": 8000,
+    "audio.clip_samples": 15 * 64,
+    "audio.fft_samples": 254,
+    "audio.hop_samples": 64,
+    "audio.frequency_rows": 16,
+    "frames.crop_px": 32,
+    "model.visual_channels": 4,
+    "model.unet_depth": 2,
+    "model.unet_features": 2,
+    "model.plus_features": 2,
+    "model.resnet_features": 4,
+    # Without a slow start, which leaves the first step nothing to change.
+    "optimiser.warmup_steps": 0,
+}
 SHIPPED = sorted(path.stem for path in (Path(__file__).parent.parent / "configs").glob("[a-z]*.py"))
 
 
@@ -45,6 +62,13 @@ def test_paper_sizes() -> None:
         ("mixing.silent_probability", 1.5, "config.mixing.silent_probability=1.5 must lie between 0 and 1"),
         ("mixing.gain_high", 0.1, "config.mixing.gain_high=0.1 must be at least gain_low=0.5"),
         ("frames.crop_px", 300, "config.frames.crop_px=300 must be at most config.data.frame_px=246"),
+        ("mixing.sources", 1, "config.mixing.sources=1 leaves the P-Net nothing to give back"),
+        ("optimiser.scale.frame_trunk", -1.0, "config.optimiser.scale.frame_trunk=-1.0 must not be negative"),
+        (
+            "audio.frequency_axis",
+            "bark",
+            "config.audio.frequency_axis='bark' is unknown; use one of log, released, mel",
+        ),
         ("optimiser.learning_rate", -1.0, "config.optimiser.learning_rate=-1.0 must not be negative"),
         ("recursion.training_order", "random", "use one of ground_truth, predicted"),
         ("evaluation.bss", "museval", "config.evaluation.bss='museval' is unknown; use one of mir_eval"),
@@ -84,3 +108,34 @@ def test_a_workdir_that_is_a_file_or_damaged_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(InputError, match=r"config\.json is not readable"):
         config_module.claim_workdir(tmp_path, base.get_config())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_config_takes_a_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import jax
+    import numpy as np
+
+    from mpnet_jax import from_config, parallel
+
+    monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
+    config = importlib.import_module(f"configs.{name}").get_config()
+    config.update_from_flattened_dict(REDUCED)
+    audio, sources, count = config_module.audio_spec(config), config.mixing.sources, config.frames.count
+    rng = np.random.default_rng(0)
+    magnitude = rng.gamma(0.5, 1.0, (4, sources, audio.freq_bins, audio.time_frames)).astype(np.float32)
+    batch = {
+        "source_magnitude": magnitude,
+        "mixture_magnitude": magnitude.sum(1),
+        "frames": rng.integers(0, 255, (4, sources, count, 32, 32, 3), np.uint8),
+        "valid": np.ones(4, bool),
+    }
+    last = from_config.rounds(config)[-1]
+    state = from_config.state_in(config, from_config.initial_state(config), last)
+    before = jax.tree.map(np.asarray, state.params)
+    step = parallel.parallel_step(from_config.train_step(config, last))
+    state, metrics = step(parallel.replicate(state), parallel.shard(batch))
+    after = parallel.unreplicate(state).params
+    assert all(np.isfinite(value).all() for value in jax.tree.leaves(jax.tree.map(np.asarray, metrics)))
+    for net in last.trained:
+        changed = jax.tree.map(lambda a, b: bool(np.any(a != b)), before[net], after[net])
+        assert any(jax.tree.leaves(changed)), net

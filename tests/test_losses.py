@@ -116,6 +116,13 @@ def test_ratio_loss_by_hand():
     np.testing.assert_allclose(parts["loss_minus"], np.log(4.0) * (1 / 6) / 2, rtol=1e-5)
 
 
+def test_sources_can_weigh_by_their_place():
+    sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
+    _, parts = one_bin(jnp.array(LOGITS), sources, index_ratio=True)
+    # As by hand above; source 1, which comes first, counts 2 / 2, source 0 half of that.
+    np.testing.assert_allclose(parts["loss_minus"], np.log(4.0) * (np.log(3 / 2) + np.log(2) / 2) / 2, rtol=1e-6)
+
+
 def test_on_the_original_mixture_targets_are_shares_of_it():
     sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
     _, parts = one_bin(jnp.array(LOGITS), sources, rules=Rules(mask_on="original"))

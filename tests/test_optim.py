@@ -1,9 +1,10 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from mpnet_jax.optim import learning_rate, optimiser
+from mpnet_jax.optim import by_part, learning_rate, optimiser
 
 
 def rates(name, at, **options):
@@ -62,3 +63,19 @@ def test_unknown_names_are_refused_with_the_known_ones():
         rates("linear", [0])
     with pytest.raises(ValueError, match="optimiser='lion' is unknown; use one of sgd, adam, adamw"):
         two_updates("lion")
+
+
+def test_parts_learn_at_rates_of_their_own():
+    scales = {"frame_trunk": 0.1, "frame_head": 1.0, "minus_net": 0.5, "plus_net": 0.0}
+    transformation = by_part("sgd", optax.constant_schedule(0.5), scales=scales, momentum=0.9, weight_decay=0.0)
+    # A round that trains no P-Net.
+    params = {"frame_net": {"conv_in": jnp.zeros(1), "conv_out": jnp.zeros(1)}, "minus_net": {"down_0": jnp.zeros(1)}}
+    gradients = jax.tree.map(jnp.ones_like, params)
+    updates, state = transformation.update(gradients, transformation.init(params), params)
+    assert jax.tree.map(lambda x: float(x[0]), updates) == {
+        "frame_net": {"conv_in": pytest.approx(-0.05), "conv_out": pytest.approx(-0.5)},
+        "minus_net": {"down_0": pytest.approx(-0.25)},
+    }
+    # Each part has its momentum.
+    updates, _ = transformation.update(gradients, state, params)
+    assert float(updates["minus_net"]["down_0"][0]) == pytest.approx(-0.25 * 1.9)

@@ -153,6 +153,16 @@ def test_pictures_are_those_in_the_middle_of_equal_parts():
     np.testing.assert_array_equal(one, [18])
 
 
+def test_pictures_at_a_stride_lie_round_the_middle():
+    audio = AudioSpec(8000, 48_000, 512, 128)  # 6 s from second 1 on: the middle is second 4
+    plan, long = SourcePlan(0, 8000, 1.0), clip("a", frames=80)
+    three = frame_indices(plan, long, audio=audio, frames=FrameSpec(3, 8, stride_seconds=2.0), fps=8.0)
+    np.testing.assert_array_equal(three, [16, 32, 48])
+    # Beyond the clip the first and last picture stand.
+    wide = frame_indices(plan, long, audio=audio, frames=FrameSpec(3, 8, stride_seconds=9.0), fps=8.0)
+    np.testing.assert_array_equal(wide, [0, 32, 79])
+
+
 def test_pictures_that_ended_early_repeat_the_last():
     plan = SourcePlan(clip=0, start=0, gain=1.0)
     indices = frame_indices(plan, clip("a", frames=2), audio=AUDIO, frames=FrameSpec(4, 8), fps=8.0)

@@ -1,4 +1,4 @@
-"""The networks against stored outputs of the authors' PyTorch ones; see tests/golden/PROVENANCE.md."""
+"""The networks and the released forward passes against stored outputs of the authors' code; see PROVENANCE.md."""
 
 import json
 import re
@@ -9,9 +9,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from data_pipeline.spec import AudioSpec
+from mpnet_jax import torch_weights
+from mpnet_jax.losses import Objective, binary_target, magnitude_weight, separation_loss
+from mpnet_jax.minus_plus import Candidates, Networks, Rules, by_candidate, minus_plus
+from mpnet_jax.models.pixelplayer import Synthesizer
 from mpnet_jax.models.resnet import ResNet18
 from mpnet_jax.models.unet import UNet
-from mpnet_jax.spectrogram.frequency import unwarp_matrix, warp_matrix
+from mpnet_jax.separate_step import WrittenEnergy, of_mixture
+from mpnet_jax.spectrogram.frequency import frequency_axis
 
 pytestmark = pytest.mark.golden
 
@@ -20,17 +26,17 @@ pytestmark = pytest.mark.golden
 # (2 x 2 x 2 at depth 7), whose rounding is divided by their own small spread: ten times as much is allowed.
 EVALUATION_TOLERANCE = 2e-4
 TRAINING_TOLERANCE = 2e-3
-# PyTorch's sampler takes float32 positions in [-1, 1]: on 751 rows they are off by up to 6e-8 * 375 = 2e-5 of
-# a row, times steps between neighbours of up to ten standard deviations, once there and once back.
-WARP_TOLERANCE = 5e-4
+# Of the released code's spectrograms: 256 columns.
+AUDIO = AudioSpec(rate_hz=16_000, clip_samples=95_800, fft_samples=1500, hop_samples=375)
+PIXELPLAYER_AUDIO = AudioSpec(rate_hz=11_025, clip_samples=65_535, fft_samples=1022, hop_samples=256)
 
 
 class Golden:
-    """One seed's file: stored outputs, and the weights and inputs that gave them."""
+    """One file: stored outputs, and the weights and inputs that gave them."""
 
     def __init__(self, path):
         self.arrays = np.load(path)
-        self.seed = int(re.fullmatch(r"mpnet-(\d+)\.npz", path.name)[1])
+        self.seed = int(re.fullmatch(r"[a-z]+-(\d+)\.npz", path.name)[1])
         self.names = json.loads(path.with_suffix(".names.json").read_text())
 
     def rng(self, name):
@@ -39,11 +45,12 @@ class Golden:
     def normal(self, name, shape):
         return self.rng(name).standard_normal(shape).astype(np.float32)
 
+    def gamma(self, name, shape):
+        return self.rng(name).gamma(0.5, 1.0, shape).astype(np.float32)
+
     def weights(self, net, names_of=None):
         """{state-dict name: float32 array} in PyTorch's layout."""
-        shapes = self.names[names_of or net]
-        kept = {name: shape for name, shape in shapes.items() if not name.endswith("num_batches_tracked")}
-        return {name: self.weight(net, name, shape) for name, shape in kept.items()}
+        return {name: self.weight(net, name, shape) for name, shape in self.names[names_of or net].items()}
 
     def weight(self, net, name, shape):
         rng = self.rng(f"{net}.{name}")
@@ -58,7 +65,27 @@ class Golden:
             value = 0.1 * rng.standard_normal(shape)
         else:
             value = rng.uniform(0.5, 1.5, shape)
-        return value.astype(np.float32)
+        return np.asarray(value, np.float32)
+
+    def variables(self, model, *inputs, net, table, names_of=None):
+        """Flax variables of a model that were this net's entries."""
+        template = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+        template = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template)
+        return torch_weights.to_flax(self.weights(net, names_of), table, template)
+
+    def unet(self, net, depth, *, inputs=1, outputs=16, train=False, names_of=None):
+        model = UNet(depth, 64, outputs, train=train)
+        side = jnp.zeros((1, 2**depth, 2**depth, inputs))
+        table = torch_weights.unet_names(depth)
+        return model, self.variables(
+            UNet(depth, 64, outputs, train=False), side, net=net, table=table, names_of=names_of
+        )
+
+    def resnet(self, net, *, outputs=16, dilated=True, train=False, names_of=None):
+        picture = jnp.zeros((1, 32, 32, 3))
+        table = torch_weights.resnet_names()
+        variables = self.variables(ResNet18(outputs, 64, dilated), picture, net=net, table=table, names_of=names_of)
+        return ResNet18(outputs, 64, dilated, train=train), variables
 
     def compare(self, case, y, tolerance):
         """Checks an output in PyTorch's layout against the stored one."""
@@ -66,21 +93,23 @@ class Golden:
         y = np.asarray(y)
         assert y.shape == shape
         strides = tuple(slice(None, None, -(-whole // kept)) for whole, kept in zip(shape, stored.shape, strict=True))
-        std = float(self.arrays[f"{case}/std"])
+        std = float(self.arrays[f"{case}/std"]) if y.size > 1 else abs(float(stored[0]))
         np.testing.assert_allclose(y[strides], stored, rtol=0, atol=tolerance * std)
         # Over the whole tensor, of which the file holds a part.
-        assert float(y.astype(np.float64).mean()) == pytest.approx(
-            float(self.arrays[f"{case}/mean"]), abs=tolerance * std
-        )
-        assert float(y.astype(np.float64).std()) == pytest.approx(std, rel=tolerance)
+        mean = float(self.arrays[f"{case}/mean"])
+        assert float(y.astype(np.float64).mean()) == pytest.approx(mean, abs=tolerance * std)
+        if y.size > 1:
+            assert float(y.astype(np.float64).std()) == pytest.approx(std, rel=tolerance)
 
 
 def pytest_generate_tests(metafunc):
     folder = metafunc.config.getoption("--golden-dir")
-    paths = sorted(folder.glob("mpnet-*.npz"))
-    if not paths:
-        raise pytest.UsageError(f"--golden-dir={folder} holds no mpnet-SEED.npz")
-    metafunc.parametrize("golden", paths, indirect=True, ids=[path.stem for path in paths], scope="module")
+    for fixture, kind in (("golden", "mpnet"), ("pixelplayer", "pixelplayer")):
+        if fixture in metafunc.fixturenames:
+            paths = sorted(folder.glob(f"{kind}-*.npz"))
+            if not paths:
+                raise pytest.UsageError(f"--golden-dir={folder} holds no {kind}-SEED.npz")
+            metafunc.parametrize(fixture, paths, indirect=True, ids=[path.stem for path in paths], scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -88,73 +117,9 @@ def golden(request):
     return Golden(request.param)
 
 
-def channels_last(kernel):
-    """(out, in, height, width) to (height, width, in, out)."""
-    return kernel.transpose(2, 3, 1, 0)
-
-
-class Variables:
-    """Collects a Flax tree from state-dict entries."""
-
-    def __init__(self, weights):
-        self.weights, self.params, self.statistics = weights, {}, {}
-
-    def conv(self, place, prefix):
-        """`place` is a path of names in the tree."""
-        self._at(self.params, place)["kernel"] = channels_last(self.weights[f"{prefix}.weight"])
-        if f"{prefix}.bias" in self.weights:
-            self._at(self.params, place)["bias"] = self.weights[f"{prefix}.bias"]
-
-    def norm(self, place, prefix):
-        entries = {name: self.weights[f"{prefix}.{name}"] for name in ("weight", "bias", "running_mean", "running_var")}
-        self._at(self.params, place).update(scale=entries["weight"], bias=entries["bias"])
-        self._at(self.statistics, place).update(mean=entries["running_mean"], var=entries["running_var"])
-
-    def tree(self):
-        return {"params": self.params, "batch_stats": self.statistics}
-
-    @staticmethod
-    def _at(tree, place):
-        for name in place:
-            tree = tree.setdefault(name, {})
-        return tree
-
-
-def unet_variables(weights, depth):
-    """The blocks lie inside one another; the numbers count a block's layers, with and without weights."""
-    variables = Variables(weights)
-    variables.norm(["norm_in"], "bn0")
-    variables.conv(["down_0"], "unet_block.model.0")
-    variables.conv(["up_0"], "unet_block.model.4")
-    block = "unet_block.model.1.model"
-    for level in range(1, depth):
-        variables.conv([f"down_{level}"], f"{block}.1")
-        innermost = level == depth - 1
-        if not innermost:
-            variables.norm([f"down_norm_{level}"], f"{block}.2")
-        variables.conv([f"up_{level}"], f"{block}.{4 if innermost else 6}")
-        variables.norm([f"up_norm_{level}"], f"{block}.{5 if innermost else 7}")
-        block += ".3.model"
-    return variables.tree()
-
-
-def resnet_variables(weights):
-    variables = Variables(weights)
-    variables.conv(["conv_in"], "features.0")
-    variables.norm(["norm_in"], "features.1")
-    for stage in range(1, 5):
-        for block in range(1, 3):
-            place, prefix = f"stage{stage}_block{block}", f"features.{stage + 3}.{block - 1}"
-            for number in (1, 2):
-                variables.conv([place, f"conv{number}"], f"{prefix}.conv{number}")
-                variables.norm([place, f"norm{number}"], f"{prefix}.bn{number}")
-            if f"{prefix}.downsample.0.weight" in weights:
-                variables.conv([place, "shortcut_conv"], f"{prefix}.downsample.0")
-                variables.norm([place, "shortcut_norm"], f"{prefix}.downsample.1")
-                shortcut = variables.params[place]["shortcut_conv"]
-                shortcut["kernel"] = shortcut["kernel"][0, 0]  # a 1x1 convolution is a matrix here
-    variables.conv(["conv_out"], "fc")
-    return variables.tree()
+@pytest.fixture(scope="module")
+def pixelplayer(request):
+    return Golden(request.param)
 
 
 # U-Net 5 stands for its kind in every run; the deeper ones take seconds more each.
@@ -163,17 +128,16 @@ DEPTHS = [5, pytest.param(6, marks=pytest.mark.slow), pytest.param(7, marks=pyte
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_unet_with_running_statistics(golden, depth):
-    variables = unet_variables(golden.weights(f"unet{depth}"), depth)
+    model, variables = golden.unet(f"unet{depth}", depth)
     x = golden.normal(f"unet{depth}.x", (2, 1, 256, 256)).transpose(0, 2, 3, 1)
-    y = jax.jit(UNet(depth, 64, 16, train=False).apply)(variables, jnp.asarray(x))
+    y = jax.jit(model.apply)(variables, jnp.asarray(x))
     golden.compare(f"unet{depth}.eval", np.asarray(y).transpose(0, 3, 1, 2), EVALUATION_TOLERANCE)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_unet_with_batch_statistics(golden, depth):
-    variables = unet_variables(golden.weights(f"unet{depth}"), depth)
+    model, variables = golden.unet(f"unet{depth}", depth, train=True)
     x = golden.normal(f"unet{depth}.x", (2, 1, 256, 256)).transpose(0, 2, 3, 1)
-    model = UNet(depth, 64, 16, train=True)
     y, updated = jax.jit(lambda v, x: model.apply(v, x, mutable=["batch_stats"]))(variables, jnp.asarray(x))
     golden.compare(f"unet{depth}.train", np.asarray(y).transpose(0, 3, 1, 2), TRAINING_TOLERANCE)
     for ours, theirs in (("mean", "running_mean"), ("var", "running_var")):
@@ -187,9 +151,9 @@ def test_unet_with_batch_statistics(golden, depth):
 
 @pytest.mark.slow
 def test_unet_of_two_spectrograms(golden):
-    variables = unet_variables(golden.weights("pnet"), 7)
+    model, variables = golden.unet("pnet", 7, inputs=2, outputs=1)
     x = golden.normal("pnet.x", (1, 2, 256, 256)).transpose(0, 2, 3, 1)
-    y = jax.jit(UNet(7, 64, 1, train=False).apply)(variables, jnp.asarray(x))
+    y = jax.jit(model.apply)(variables, jnp.asarray(x))
     golden.compare("pnet.eval", np.asarray(y).transpose(0, 3, 1, 2), EVALUATION_TOLERANCE)
 
 
@@ -198,16 +162,163 @@ def test_unet_of_two_spectrograms(golden):
 )
 def test_resnet(golden, net, dilated):
     # Both networks have the names of the dilated one.
-    variables = resnet_variables(golden.weights(net, names_of="resnet18dilated"))
+    model, variables = golden.resnet(net, dilated=dilated, names_of="resnet18dilated")
     frames = golden.normal("frames.x", (1, 3, 3, 224, 224)).transpose(0, 2, 3, 4, 1)[0]
-    maps = np.asarray(jax.jit(ResNet18(16, 64, dilated).apply)(variables, jnp.asarray(frames)))
+    maps = np.asarray(jax.jit(model.apply)(variables, jnp.asarray(frames)))
     golden.compare(f"{net}.pixels", maps[:1].transpose(0, 3, 1, 2), EVALUATION_TOLERANCE)
     if dilated:
         golden.compare(f"{net}.pooled", maps.max((0, 1, 2))[np.newaxis], EVALUATION_TOLERANCE)
 
 
-def test_frequency_warp_and_back(golden):
-    magnitude = golden.rng("warp.x").gamma(0.5, 1.0, (1, 1, 751, 256)).astype(np.float32)
-    warped = warp_matrix(256, 751) @ magnitude
-    golden.compare("warp.align_corners_True", warped, WARP_TOLERANCE)
-    golden.compare("unwarp.align_corners_True", unwarp_matrix(751, 256) @ warped, WARP_TOLERANCE)
+@pytest.mark.parametrize(("name", "case"), [("log", "align_corners_True"), ("released", "align_corners_False")])
+def test_frequency_warp_and_back(golden, name, case):
+    axis = frequency_axis(name, 256, AUDIO)
+    warped = axis.warp(golden.gamma("warp.x", (1, 1, 751, 256)))
+    golden.compare(f"warp.{case}", warped, EVALUATION_TOLERANCE)
+    golden.compare(f"unwarp.{case}", axis.unwarp(warped), EVALUATION_TOLERANCE)
+
+
+def released_cross_entropy(logits, targets):
+    """PyTorch's, of a float32 mask, which may be exactly 0 or 1, with logarithms that end at -100."""
+    masks = 1 / (1 + np.exp(-np.asarray(logits, np.float32)))
+    with np.errstate(divide="ignore"):
+        there, elsewhere = np.log(masks, dtype=np.float64), np.log1p(-masks, dtype=np.float64)
+    return -np.where(np.asarray(targets) > 0, np.maximum(there, -100), np.maximum(elsewhere, -100))
+
+
+class ReleasedPass:
+    """The released minus-stage forward pass on stored inputs, from this project's parts."""
+
+    def __init__(self, golden, sources, *, train):
+        self.axis = frequency_axis("released", 256, AUDIO)
+        self.train = train
+        self.unet, sound = golden.unet("sound_M", 7, train=train, names_of="unet7")
+        self.resnet, frame = golden.resnet("frame_M", train=train, names_of="resnet18dilated")
+        self.variables = {"sound_M": sound, "frame_M": frame}
+        case = f"mix{sources}"
+        numbers = range(sources)
+        self.inputs = {
+            "sources": np.stack([golden.gamma(f"{case}.mag{n}", (2, 1, 751, 256))[:, 0] for n in numbers], 1),
+            # (batch, channel, time, height, width), one picture each
+            "frames": np.stack(
+                [
+                    golden.normal(f"{case}.frames{n}", (2, 3, 1, 224, 224))[:, :, 0].transpose(0, 2, 3, 1)
+                    for n in numbers
+                ],
+                1,
+            ),
+        }
+        self.inputs["mixture"] = np.float32(0.9) * self.inputs["sources"].sum(1)
+
+    def __call__(self, params, inputs):
+        linear, count = inputs["mixture"] + 1e-10, inputs["sources"].shape[1]
+        mixture, sources = self.axis.warp(linear), self.axis.warp(inputs["sources"])
+
+        def apply(net, model, *x):
+            variables = {"params": params[net], "batch_stats": self.variables[net]["batch_stats"]}
+            if self.train:
+                return model.apply(variables, *x, mutable=["batch_stats"])[0]
+            return model.apply(variables, *x)
+
+        # The released code looks at the clips of one source at a time, each batch with its own statistics.
+        maps = [apply("frame_M", self.resnet, inputs["frames"][:, n]) for n in range(count)]
+        vectors = jnp.stack([jax.nn.sigmoid(m.max((1, 2))) for m in maps], 1)
+
+        def minus(remaining, _):
+            log = jax.lax.stop_gradient(jnp.log(remaining + 1e-10))
+            return apply("sound_M", self.unet, log[..., None]), ()
+
+        rules = of_mixture(Rules(mask_on="original", subtraction="product", energy=WrittenEnergy(self.axis)), linear)
+        separation = minus_plus(
+            mixture,
+            Candidates(vectors),
+            Networks(minus, statistics={"minus": ()}),
+            steps=count,
+            rules=rules,
+            unroll=True,
+        )
+        objective = Objective(remaining="before", remaining_weight=1.0)
+        loss, parts = separation_loss(
+            separation, mixture, sources, rules=rules, objective=objective, minus_weight=1.0, with_plus=False
+        )
+        return loss, {
+            "logits": by_candidate(separation.mask_logits, separation.chosen, count),
+            "loss_remaining": parts["loss_remaining"],
+            "pred_masks": by_candidate(separation.masks, separation.chosen, count),
+            "gt_masks": binary_target(sources, mixture[:, None]),
+            "weight": magnitude_weight(mixture),
+        }
+
+
+def compare_released(golden, case, out, tolerance):
+    cross_entropy = released_cross_entropy(out["logits"], out["gt_masks"])
+    loss = np.mean(np.asarray(out["weight"])[:, None] * cross_entropy) + out["loss_remaining"]
+    golden.compare(f"{case}.loss", np.reshape(loss, 1), tolerance)
+    for name in ("pred_masks", "gt_masks"):  # theirs: (source, batch, channel, freq, time)
+        golden.compare(f"{case}.{name}", np.asarray(out[name]).swapaxes(0, 1)[:, :, None], tolerance)
+    golden.compare(f"{case}.weight", np.asarray(out["weight"])[:, None], tolerance)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sources", [2, 3])
+def test_released_pass_with_running_statistics(golden, sources):
+    released = ReleasedPass(golden, sources, train=False)
+    params = {net: variables["params"] for net, variables in released.variables.items()}
+    _, out = jax.jit(released)(params, released.inputs)
+    compare_released(golden, f"mpnet.mix{sources}.eval", out, EVALUATION_TOLERANCE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sources", [2, 3])
+def test_released_pass_and_gradients_with_batch_statistics(golden, sources):
+    case = f"mpnet.mix{sources}.train"
+    released = ReleasedPass(golden, sources, train=True)
+    params = {net: variables["params"] for net, variables in released.variables.items()}
+    (_, out), gradients = jax.jit(jax.value_and_grad(released, has_aux=True))(params, released.inputs)
+    compare_released(golden, case, out, TRAINING_TOLERANCE)
+    expected = json.loads(str(golden.arrays[f"{case}.grad_norms"]))
+    tables = {"sound_M": torch_weights.unet_names(7), "frame_M": torch_weights.resnet_names()}
+    norms = {}
+    for name in expected:
+        net, entry = name.split(".", 1)
+        gradient = {"params": gradients[net]}
+        for key in tables[net][entry]:
+            gradient = gradient[key]
+        norms[name] = float(jnp.linalg.norm(gradient))
+    assert len(norms) == len(jax.tree.leaves(params))
+    assert norms == pytest.approx(expected, rel=TRAINING_TOLERANCE)
+
+
+@pytest.fixture(scope="module")
+def pixelplayer_pass(pixelplayer):
+    """Axis, mixture, masks' logits and features of PixelPlayer's stored case, and the map of its first picture."""
+    axis = frequency_axis("released", 256, PIXELPLAYER_AUDIO)
+    resnet, frame = pixelplayer.resnet("frame", outputs=32)
+    unet, sound = pixelplayer.unet("sound", 7, outputs=32)
+    synthesizer = {
+        "params": {name: pixelplayer.weight("synth", name, shape) for name, shape in (("scale", [32]), ("bias", [1]))}
+    }
+    linear = np.stack([pixelplayer.gamma(f"pp.mag{n}", (2, 1, 512, 256))[:, 0] for n in range(2)], 1)
+    frames = np.stack([pixelplayer.normal(f"pp.frames{n}", (2, 3, 3, 224, 224)) for n in range(2)], 1)
+    sources, mixture = axis.warp(linear), axis.warp(np.float32(0.9) * linear.sum(1) + np.float32(1e-10))
+    maps = jax.jit(resnet.apply)(frame, frames.transpose(0, 1, 3, 4, 5, 2).reshape(12, 224, 224, 3))
+    maps = maps.reshape(2, 2, 3, *maps.shape[1:])
+    features = jax.jit(unet.apply)(sound, jnp.log(mixture)[..., None])
+    vectors = jax.nn.sigmoid(maps.max((2, 3, 4)))
+    logits = Synthesizer().apply(synthesizer, vectors, features)
+    places = jax.nn.sigmoid(maps[:1, 0, 0]).reshape(1, -1, 32)
+    by_place = Synthesizer().apply(synthesizer, places, features[:1])
+    return sources, mixture, logits, by_place
+
+
+@pytest.mark.slow
+def test_pixelplayer(pixelplayer, pixelplayer_pass):
+    sources, mixture, logits, by_place = pixelplayer_pass
+    masks = np.asarray(jax.nn.sigmoid(logits)).swapaxes(0, 1)[:, :, None]
+    pixelplayer.compare("pixelplayer.pred_masks", masks, EVALUATION_TOLERANCE)
+    targets = binary_target(sources, mixture[:, None])
+    loss = np.mean(np.asarray(magnitude_weight(mixture))[:, None] * released_cross_entropy(logits, targets))
+    pixelplayer.compare("pixelplayer.loss", np.reshape(loss, 1), EVALUATION_TOLERANCE)
+    pixelplayer.compare(
+        "pixelplayer.pixelwise", np.asarray(by_place).reshape(1, 14, 14, 256, 256), EVALUATION_TOLERANCE
+    )

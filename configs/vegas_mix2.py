@@ -1,0 +1,28 @@
+"""MP-Net on mixtures of two videos of VEGAS, as in the paper (Sec. 4.1 and 4.2).
+
+Prepare the videos, one folder a class, with the paper's sizes first:
+    python -m data_pipeline.prepare --source=folder --videos=VIDEOS --data_dir=data --name=vegas \
+        --rate_hz=16000 --frame_px=246
+Command: python -m mpnet_jax.train --config=configs/vegas_mix2.py
+"""
+
+from typing import Any
+
+import ml_collections
+
+from configs import base
+
+TRAINING_VIDEOS = 26_000  # about 28,000 less the 2,000 of the test split
+EPOCHS = 100
+TIMES_A_VIDEO = 20  # that each counts in an epoch
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the fields."""
+    config: Any = base.get_config()
+    config.name = "vegas_mix2"
+    config.data.name = "vegas"
+    config.rounds.minus = EPOCHS * TIMES_A_VIDEO * TRAINING_VIDEOS // config.batch_size
+    config.rounds.plus = config.rounds.both = config.rounds.minus
+    config.evaluation.mixtures = 2000
+    return config

@@ -1,0 +1,110 @@
+r"""Puts weights from elsewhere into a new workdir, for `evaluate` or to go on from with `train`.
+
+The authors' three networks:
+    python -m mpnet_jax.convert --config=configs/released.py --workdir=runs/authors \
+        --frame=frame.pth --minus=sound_M.pth --plus=sound_P.pth
+ImageNet's ResNet-18 by torchvision, as the start of a training run:
+    python -m mpnet_jax.convert --config=configs/music_mix2.py --workdir=runs/music_mix2 --resnet=resnet18.safetensors
+    python -m mpnet_jax.train --config=configs/music_mix2.py --workdir=runs/music_mix2
+
+Files are PyTorch's (`.pth`, of which only tensors are loaded) or `.safetensors`; both need the extra `torch`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from absl import flags, logging
+from ml_collections import config_flags
+
+from data_pipeline import command
+from data_pipeline.command import InputError
+from mpnet_jax import config as config_module
+from mpnet_jax import torch_weights
+from mpnet_jax.config import Config
+
+# Flag: what it holds and the network that it fills.
+FILES = {
+    "frame": ("the authors' or PixelPlayer's frame network", "frame_net"),
+    "resnet": ("torchvision's ResNet-18, for the frame network without its last layer", "frame_net"),
+    "minus": ("the authors' sound_M", "minus_net"),
+    "plus": ("the authors' sound_P", "plus_net"),
+}
+
+
+def main() -> None:
+    """The command."""
+    config = config_module.from_flags()
+    workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
+    convert(config, workdir, {name: Path(flags.FLAGS[name].value) for name in FILES if flags.FLAGS[name].value})
+
+
+def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
+    """Writes a workdir at step 0.
+
+    Args:
+        config: sizes and settings that the weights belong to.
+        workdir: a new or an empty folder.
+        files: by the flags of `FILES`; networks that no file is given for start at random.
+
+    Raises:
+        InputError: no file, two for one network, a file that cannot be read or is of another network, or a workdir
+            that is not empty.
+    """
+    if not files:
+        raise InputError(f"nothing to convert; give at least one of {', '.join(f'--{name}' for name in FILES)}")
+    if {"frame", "resnet"} <= files.keys():
+        raise InputError("--frame and --resnet are both of the frame network; give one of them")
+    if config_module.read_recorded(workdir) is not None:
+        raise InputError(f"--workdir={workdir} holds a run already; name a new folder")
+    weights = {name: torch_weights.read_weights(path) for name, path in files.items()}
+
+    from mpnet_jax import from_config
+    from mpnet_jax.checkpoint import UNSCORED, Checkpoints
+
+    state = from_config.state_at(config, 0)
+    params, batch_stats = dict(state.params), dict(state.batch_stats)
+    for name, path in files.items():
+        net = FILES[name][1]
+        if net not in params:
+            raise InputError(f"--{name}={path}: this config has no P-Net; give config.rounds.plus or .both some steps")
+        template = {"params": params[net], "batch_stats": batch_stats[net]}
+        try:
+            variables = torch_weights.to_flax(weights[name], _names(config, name), template, unused=_unused(name))
+        except ValueError as error:
+            raise InputError(f"--{name}={path} does not fit {net} of config {config.name}: {error}") from None
+        params[net], batch_stats[net] = variables["params"], variables["batch_stats"]
+        logging.info("%s: %d tensors from %s", net, len(weights[name]), path)
+    random = sorted(params.keys() - {FILES[name][1] for name in files})
+    if random:
+        logging.info("%s: random weights", ", ".join(random))
+    _save(config, workdir, state.replace(params=params, batch_stats=batch_stats), Checkpoints, UNSCORED)
+
+
+def _save(config: Config, workdir: Path, state: Any, checkpoints_of: Any, score: float) -> None:
+    config_module.claim_workdir(workdir, config)
+    checkpoints = checkpoints_of(workdir)
+    checkpoints.save(state)
+    for method in ("mnet", "mpnet") if "plus_net" in state.params else ("mnet",):
+        checkpoints.save_best(state, score, method=method)
+    checkpoints.close()
+    logging.info("wrote %s; evaluate it or go on from it with --workdir=%s", workdir, workdir)
+
+
+def _names(config: Config, name: str) -> torch_weights.Names:
+    if name == "resnet":
+        return torch_weights.torchvision_names()
+    return torch_weights.resnet_names() if name == "frame" else torch_weights.unet_names(config.model.unet_depth)
+
+
+def _unused(name: str) -> tuple[str, ...]:
+    """The classifier of ImageNet's classes."""
+    return ("fc.",) if name == "resnet" else ()
+
+
+if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", "configs/released.py", "Config file; fields by --config.field=value.")
+    flags.DEFINE_string("workdir", None, "Folder to make; runs/<config.name> by default.")
+    for _flag, (_what, _) in FILES.items():
+        flags.DEFINE_string(_flag, None, f"File of {_what}.")
+    command.run(main)

@@ -1,0 +1,182 @@
+"""PyTorch state dicts of the authors' networks, PixelPlayer's and torchvision's ResNet-18 as Flax variables."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from data_pipeline.command import InputError
+
+# Where an entry of a state dict goes: ("params", layer, ..., name) or ("batch_stats", layer, ..., name).
+Place = tuple[str, ...]
+Names = Mapping[str, Place]
+
+_SHOWN = 5  # entries that an error names of each kind
+
+
+def unet_names(depth: int) -> dict[str, Place]:
+    """Entries of a U-Net (the authors' sound networks and PixelPlayer's) and their places in `models.unet.UNet`.
+
+    The blocks lie inside one another; the numbers count a block's layers, with and without weights.
+    """
+    names = _norm("bn0", "norm_in")
+    names |= _conv("unet_block.model.0", "down_0")
+    names |= _conv("unet_block.model.4", "up_0", bias=True)
+    block = "unet_block.model.1.model"
+    for level in range(1, depth):
+        innermost = level == depth - 1
+        names |= _conv(f"{block}.1", f"down_{level}")
+        if not innermost:
+            names |= _norm(f"{block}.2", f"down_norm_{level}")
+        names |= _conv(f"{block}.{4 if innermost else 6}", f"up_{level}")
+        names |= _norm(f"{block}.{5 if innermost else 7}", f"up_norm_{level}")
+        block += ".3.model"
+    return names
+
+
+def resnet_names(*, head: bool = True) -> dict[str, Place]:
+    """Entries of a frame network and their places in `models.resnet.ResNet18`; without `head`, of the trunk alone."""
+    names = _conv("features.0", "conv_in") | _norm("features.1", "norm_in")
+    for stage in range(1, 5):
+        for block in range(1, 3):
+            prefix, layer = f"features.{stage + 3}.{block - 1}", f"stage{stage}_block{block}"
+            for number in (1, 2):
+                names |= _conv(f"{prefix}.conv{number}", layer, f"conv{number}")
+                names |= _norm(f"{prefix}.bn{number}", layer, f"norm{number}")
+            if stage > 1 and block == 1:
+                names |= _conv(f"{prefix}.downsample.0", layer, "shortcut_conv")
+                names |= _norm(f"{prefix}.downsample.1", layer, "shortcut_norm")
+    return names | (_conv("fc", "conv_out", bias=True) if head else {})
+
+
+def torchvision_names() -> dict[str, Place]:
+    """Entries of torchvision's ResNet-18, whose classifier is left, and their places in `models.resnet.ResNet18`."""
+
+    def rename(name: str) -> str:
+        _, number, *rest = name.split(".")
+        return ".".join([{"0": "conv1", "1": "bn1"}.get(number, f"layer{int(number) - 3}"), *rest])
+
+    return {rename(name): place for name, place in resnet_names(head=False).items()}
+
+
+def synthesizer_names() -> dict[str, Place]:
+    """Entries of PixelPlayer's synthesizer and their places in `models.pixelplayer.Synthesizer`."""
+    return {name: ("params", name) for name in ("scale", "bias")}
+
+
+def _conv(prefix: str, *layer: str, bias: bool = False) -> dict[str, Place]:
+    names = {f"{prefix}.weight": ("params", *layer, "kernel")}
+    return names | ({f"{prefix}.bias": ("params", *layer, "bias")} if bias else {})
+
+
+def _norm(prefix: str, *layer: str) -> dict[str, Place]:
+    return {
+        f"{prefix}.weight": ("params", *layer, "scale"),
+        f"{prefix}.bias": ("params", *layer, "bias"),
+        f"{prefix}.running_mean": ("batch_stats", *layer, "mean"),
+        f"{prefix}.running_var": ("batch_stats", *layer, "var"),
+    }
+
+
+def to_flax(
+    weights: Mapping[str, np.ndarray], names: Names, template: Mapping[str, Any], *, unused: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Puts a state dict's entries into a network's variables.
+
+    Args:
+        weights: entries in PyTorch's layout; convolutions (out, in, height, width).
+        names: place of each entry that is to be there.
+        template: variables of the network; places that no name has keep their values. Running statistics may have a
+            leading axis of sets, which all become equal.
+        unused: beginnings of entries that may be there and are left.
+
+    Returns:
+        Variables of the template's shapes, float32.
+
+    Raises:
+        ValueError: entries that are missing, unknown or of another shape, with their names.
+    """
+    given = {name for name in weights if not name.endswith("num_batches_tracked") and not name.startswith(unused)}
+    problems = [
+        *_listed("missing", sorted(names.keys() - given)),
+        *_listed("unknown", sorted(given - names.keys())),
+    ]
+    values = {"/".join(path): np.asarray(leaf) for path, leaf in _leaves(template)}
+    misfits = []
+    for name in names.keys() & given:
+        place = "/".join(names[name])
+        value, wanted = _channels_last(np.asarray(weights[name], np.float32)), values[place].shape
+        if value.shape == (1, 1, *wanted):  # a 1x1 convolution is a matrix here
+            value = value[0, 0]
+        if value.shape != wanted and not (place.startswith("batch_stats/") and value.shape == wanted[1:]):
+            misfits.append(f"{name} {np.shape(weights[name])} for {place} {wanted}")
+            continue
+        values[place] = np.broadcast_to(value, wanted).copy()
+    problems += _listed("of another shape", sorted(misfits))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return jax.tree.map_with_path(lambda path, _: values["/".join(key.key for key in path)], dict(template))
+
+
+def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for path, leaf in jax.tree.leaves_with_path(dict(tree)):
+        yield tuple(key.key for key in path), leaf
+
+
+def _channels_last(value: np.ndarray) -> np.ndarray:
+    return value.transpose(2, 3, 1, 0) if value.ndim == 4 else value
+
+
+def _listed(what: str, names: list[str]) -> list[str]:
+    if not names:
+        return []
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return [f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"]
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """Reads a state dict without running anything that lies in the file.
+
+    Args:
+        path: `.safetensors`, or a file of PyTorch's (`.pth`, `.pt`, `.tar`).
+
+    Returns:
+        Entries by name, without a "module." before them.
+
+    Raises:
+        InputError: a file that is missing, damaged, or holds more than tensors; or a library that reads it is missing.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise InputError(f"{path} needs the package safetensors; pip install 'mpnet_jax[torch]'") from None
+    try:
+        return safetensors.numpy.load_file(path)
+    except Exception as error:  # noqa: BLE001 - the library's own class is private
+        raise InputError(f"{path} is no readable safetensors file ({error})") from None
+
+
+def _read_torch(path: Path) -> dict[str, np.ndarray]:
+    try:
+        import torch
+    except ImportError:
+        raise InputError(f"{path} needs PyTorch; pip install 'mpnet_jax[torch]'") from None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # noqa: BLE001 - pickle, zip and PyTorch raise many kinds
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"{path} is damaged or holds more than tensors, and is not loaded ({reason})") from None
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise InputError(f"{path} holds no state dict (tensors by name)")
+    return {str(name): value.to(torch.float32).numpy() for name, value in state.items()}
