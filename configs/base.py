@@ -70,6 +70,7 @@ def get_config() -> ml_collections.ConfigDict:
     recursion.subtraction = "difference"  # difference (Eq. 3) | product (released code)
     recursion.energy = "magnitude"  # magnitude | power | written (released code): by which the loudest is meant
     recursion.training_order = "ground_truth"  # ground_truth | predicted: by descending energy (Sec. 4.2)
+    recursion.floor = 0.0  # linear magnitude added to the mixture and to what each subtraction leaves
     recursion.unroll = "auto"  # auto | yes | no; auto unrolls on a CPU
 
     config.loss = loss = ml_collections.ConfigDict()

@@ -26,7 +26,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.mixing.gain_low = config.mixing.gain_high = 1.0
     config.mixing.level_of = "window"
 
-    config.model.log_epsilon = 1e-10
+    config.model.log_epsilon = 0.0
+    config.recursion.floor = 1e-10
     config.model.statistics_per_step = False
 
     config.recursion.mask_on = "original"

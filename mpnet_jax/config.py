@@ -78,6 +78,7 @@ _NOT_NEGATIVE = (
     "mixing.gain_low",
     "loss.remaining_weight",
     "model.log_epsilon",
+    "recursion.floor",
     "optimiser.learning_rate",
     "optimiser.scale.frame_trunk",
     "optimiser.scale.frame_head",

@@ -47,7 +47,7 @@ def rules(config: Config) -> Rules:
     """The recursion's rules; every step runs, since all methods are given the number of sounds (Sec. 4.2)."""
     fields = config.recursion
     energy = WrittenEnergy(axis(config)) if fields.energy == "written" else ENERGIES[fields.energy]
-    return Rules(mask_on=fields.mask_on, subtraction=fields.subtraction, energy=energy)
+    return Rules(mask_on=fields.mask_on, subtraction=fields.subtraction, energy=energy, floor=fields.floor)
 
 
 def axis(config: Config) -> FrequencyAxis:

@@ -46,6 +46,8 @@ class Rules:
             (Eqs. 2 and 3), or "original", the whole mixture (Sec. 3.2 writes S^mix).
         subtraction: "difference", max(S - sound, 0) (Eq. 3), or "product", S * (1 - mask) (released code).
         energy: by which the next sound is chosen where no order is given.
+        floor: linear magnitude added to what each subtraction leaves (1e-10 in the released code, whose logarithm adds
+            nothing).
         epsilon_relative: a step is active while mean(S_{i-1}) exceeds this share of mean(S_0); None leaves all active.
         epsilon_absolute: and exceeds this linear magnitude; looked at only where `epsilon_relative` is given.
 
@@ -56,6 +58,7 @@ class Rules:
     mask_on: str = "remaining"
     subtraction: str = "difference"
     energy: EnergyFn = mean_magnitude
+    floor: float = 0.0
     epsilon_relative: float | None = None
     epsilon_absolute: float = 0.0
 
@@ -217,9 +220,10 @@ class _Recursion:
         else:
             out = separate_one()
         sound = jnp.where(active[:, None, None], out["sounds"], 0.0)
-        reference = self.rules.reference(carry.remaining, self.mixture)
+        share = jnp.where(active[:, None, None], out.pop("share"), 0.0)
+        remaining = subtract(carry.remaining, sound, share, how=self.rules.subtraction)
         following = _Carry(
-            remaining=subtract(carry.remaining, sound, reference, how=self.rules.subtraction),
+            remaining=remaining + self.rules.floor if self.rules.floor else remaining,
             heard=carry.heard + sound,
             closed=carry.closed | (_closes(self.candidates, out["chosen"]) & active[:, None]),
         )
@@ -245,7 +249,9 @@ class _Recursion:
             out["chosen"] = inputs["order"]
         vector = jnp.take_along_axis(self.candidates.vectors, out["chosen"][:, None, None], axis=1)[:, 0]
         out["mask_logits"] = jnp.einsum("bftk,bk->bft", features, vector)
-        sound = jax.nn.sigmoid(out["mask_logits"]) * self.rules.reference(carry.remaining, self.mixture)
+        reference = self.rules.reference(carry.remaining, self.mixture)
+        share = jax.nn.sigmoid(out["mask_logits"])
+        sound = share * reference
         on_original = self.rules.mask_on == "original"
         remix = jnp.minimum(carry.heard, self.mixture) if on_original else carry.heard
         out["plus_logits"] = jnp.full_like(sound, -jnp.inf)
@@ -254,7 +260,9 @@ class _Recursion:
             out["plus_logits"], out["plus"] = self.networks.plus(remix, sound, inputs["plus"])
             sound += jax.nn.sigmoid(out["plus_logits"]) * remix
             sound = jnp.minimum(sound, self.mixture) if on_original else sound
-        return out | {"sounds": sound, "remixes": remix}
+            there = reference > 0
+            share = jnp.minimum(jnp.where(there, sound / jnp.where(there, reference, 1.0), 0.0), 1.0)
+        return out | {"sounds": sound, "share": share, "remixes": remix}
 
 
 def _energies(features: Array, candidates: Candidates, remaining: Array, energy: EnergyFn) -> Array:
@@ -282,7 +290,7 @@ def _closes(candidates: Candidates, chosen: Int[Array, " batch"]) -> Bool[Array,
 def subtract(
     mixture: Float[Array, "batch freq time"],
     sound: Float[Array, "batch freq time"],
-    reference: Float[Array, "batch freq time"],
+    share: Float[Array, "batch freq time"],
     *,
     how: str,
 ) -> Float[Array, "batch freq time"]:
@@ -291,14 +299,12 @@ def subtract(
     Args:
         mixture: what is left so far.
         sound: what was separated.
-        reference: what its mask acted on.
+        share: how much that is of what its mask acted on, in [0, 1].
         how: "difference" (Eq. 3) or "product" (released code).
     """
     if how == "difference":
         return jnp.maximum(mixture - sound, 0.0)
-    there = reference > 0
-    share = jnp.where(there, sound / jnp.where(there, reference, 1.0), 0.0)
-    return mixture * (1.0 - jnp.minimum(share, 1.0))
+    return mixture - mixture * share
 
 
 def energy_order(

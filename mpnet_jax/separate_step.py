@@ -186,7 +186,7 @@ def make_separate_step(
 
     def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
         linear = batch["mixture_magnitude"]
-        mixture = axis.warp(linear)
+        mixture = axis.warp(linear + rules.floor)
         sources = axis.warp(batch["source_magnitude"])
         count = sources.shape[1]
         params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]

@@ -60,7 +60,8 @@ def make_train_step(
 
     def loss_fn(learnt: Any, state: TrainState, batch: Batch) -> tuple[Array, tuple[Any, dict[str, Array]]]:
         params = state.params | learnt
-        mixture = axis.warp(batch["mixture_magnitude"])
+        linear = batch["mixture_magnitude"] + rules.floor
+        mixture = axis.warp(linear)
         sources = axis.warp(batch["source_magnitude"])
         vectors, looked = apply_net(
             models["frame_net"],
@@ -76,7 +77,7 @@ def make_train_step(
             mixture,
             vectors,
             steps=sources.shape[1],
-            rules=of_mixture(rules, batch["mixture_magnitude"]),
+            rules=of_mixture(rules, linear),
             with_plus=with_plus,
             order=None if objective.predicted_order else energy_order(sources, true_energy),
             unroll=unroll,

@@ -304,9 +304,30 @@ def test_gradient_reaches_the_features_of_every_step():
 
 
 def test_subtraction_never_goes_below_zero():
-    mixture, sound = jnp.array([[[1.0, 2.0]]]), jnp.array([[[0.25, 3.0]]])
-    np.testing.assert_array_equal(subtract(mixture, sound, mixture, how="difference"), [[[0.75, 0.0]]])
-    np.testing.assert_array_equal(subtract(mixture, sound, mixture, how="product"), [[[0.75, 0.0]]])
+    mixture, sound, share = jnp.array([[[1.0, 2.0]]]), jnp.array([[[0.25, 3.0]]]), jnp.array([[[0.25, 1.0]]])
+    for how in ("difference", "product"):
+        np.testing.assert_array_equal(subtract(mixture, sound, share, how=how), [[[0.75, 0.0]]])
+
+
+@pytest.mark.parametrize("mask_on", ["remaining", "original"])
+def test_the_product_leaves_what_the_sounds_share_leaves(mask_on):
+    """Where a P-Net gives back, the share of what the mask acts on counts, not the mask; a floor is added."""
+    mixture = jnp.full((1, 1, 1), 2.0)
+    out = minus_plus(
+        mixture,
+        Candidates(jnp.ones((1, 2, 1))),
+        Networks(
+            lambda remaining, s: (jnp.zeros((*remaining.shape, 1)), s),
+            lambda remix, sound, s: (jnp.full_like(sound, -np.log(3.0)), s),
+            {"minus": jnp.zeros(2), "plus": jnp.zeros(1)},
+        ),
+        steps=2,
+        rules=Rules(mask_on=mask_on, subtraction="product", floor=0.5),
+    )
+    # Step 1 takes half of 2 and leaves 1, with the floor 1.5. Step 2 gives back a quarter of the first sound, 0.25.
+    sound, reference = {"remaining": (1.0, 1.5), "original": (1.25, 2.0)}[mask_on]
+    np.testing.assert_allclose(out.sounds[:, 0, 0, 0], [1.0, sound], rtol=1e-6)
+    np.testing.assert_allclose(out.remaining[0, 0, 0], 1.5 * (1 - sound / reference) + 0.5, rtol=1e-6)
 
 
 def test_energy_order_is_descending():

@@ -225,10 +225,12 @@ class ReleasedPass:
         vectors = jnp.stack([jax.nn.sigmoid(m.max((1, 2))) for m in maps], 1)
 
         def minus(remaining, _):
-            log = jax.lax.stop_gradient(jnp.log(remaining + 1e-10))
+            log = jax.lax.stop_gradient(jnp.log(remaining))
             return apply("sound_M", self.unet, log[..., None]), ()
 
-        rules = of_mixture(Rules(mask_on="original", subtraction="product", energy=WrittenEnergy(self.axis)), linear)
+        rules = of_mixture(
+            Rules(mask_on="original", subtraction="product", energy=WrittenEnergy(self.axis), floor=1e-10), linear
+        )
         separation = minus_plus(
             mixture,
             Candidates(vectors),
