@@ -8,8 +8,9 @@ import numpy as np
 import optax
 
 from mpnet_jax import optim
+from mpnet_jax.candidates import ENERGIES
 from mpnet_jax.config import Config, audio_spec
-from mpnet_jax.minus_plus import ENERGIES, Rules
+from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.rounds import Round, plan_rounds, round_of

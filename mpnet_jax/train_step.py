@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
+from mpnet_jax.candidates import Candidates
 from mpnet_jax.losses import separation_loss
 from mpnet_jax.minus_plus import Rules, energy_order
 from mpnet_jax.models.mpnet import MPNet
@@ -90,7 +91,7 @@ def make_train_step(
             models,
             {"params": params, "batch_stats": state.batch_stats},
             mixture,
-            vectors,
+            Candidates(vectors),
             steps=sources.shape[1],
             rules=rules,
             with_plus=with_plus,
