@@ -46,6 +46,7 @@ def test_paper_sizes() -> None:
         ("mixing.gain_high", 0.1, "config.mixing.gain_high=0.1 must be at least gain_low=0.5"),
         ("frames.crop_px", 300, "config.frames.crop_px=300 must be at most config.data.frame_px=246"),
         ("optimiser.learning_rate", -1.0, "config.optimiser.learning_rate=-1.0 must not be negative"),
+        ("recursion.neighbourhood", 2.0, "config.recursion.neighbourhood=2.0 must lie between 0 and 1"),
         ("recursion.training_order", "random", "use one of ground_truth, predicted"),
         ("evaluation.bss", "museval", "config.evaluation.bss='museval' is unknown; use one of mir_eval"),
     ],
