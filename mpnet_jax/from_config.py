@@ -13,6 +13,7 @@ from mpnet_jax.config import Config, audio_spec
 from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
+from mpnet_jax.place_step import Search, make_place_step
 from mpnet_jax.rounds import Round, plan_rounds, round_of
 from mpnet_jax.separate_step import make_separate_step
 from mpnet_jax.spectrogram.frequency import unwarp_matrix, warp_matrix
@@ -43,10 +44,16 @@ def model(config: Config) -> MPNet:
     )
 
 
-def rules(config: Config) -> Rules:
-    """The recursion's rules; every step runs, since all methods are given the number of sounds (Sec. 4.2)."""
+def rules(config: Config, *, epsilon_relative: float | None = None, epsilon_absolute: float = 0.0) -> Rules:
+    """The recursion's rules; unless epsilon is given every step runs, as all methods know the number (Sec. 4.2)."""
     fields = config.recursion
-    return Rules(mask_on=fields.mask_on, subtraction=fields.subtraction, energy=ENERGIES[fields.energy])
+    return Rules(
+        mask_on=fields.mask_on,
+        subtraction=fields.subtraction,
+        energy=ENERGIES[fields.energy],
+        epsilon_relative=epsilon_relative,
+        epsilon_absolute=epsilon_absolute,
+    )
 
 
 def optimiser(config: Config, of: Round) -> optax.GradientTransformation:
@@ -116,6 +123,36 @@ def separate_step(config: Config, *, with_plus: bool) -> Callable[..., Any]:
         rules=rules(config),
         mask=config.mask,
         with_plus=with_plus,
+    )
+
+
+def place_step(
+    config: Config,
+    *,
+    with_plus: bool,
+    steps: int,
+    epsilon_relative: float | None = None,
+    epsilon_absolute: float = 0.0,
+) -> Callable[..., Any]:
+    """The pass of one device for real videos, whose places are the candidates.
+
+    Args:
+        config: the run's.
+        with_plus: run the P-Net.
+        steps: greatest number of sounds.
+        epsilon_relative: see `Rules`; None takes out that many sounds.
+        epsilon_absolute: see `Rules`.
+    """
+    warp, unwarp = _matrices(config)
+    return make_place_step(
+        model(config),
+        warp=warp,
+        unwarp=unwarp,
+        audio=audio_spec(config),
+        rules=rules(config, epsilon_relative=epsilon_relative, epsilon_absolute=epsilon_absolute),
+        mask=config.mask,
+        with_plus=with_plus,
+        search=Search(steps, config.recursion.neighbourhood),
     )
 
 
