@@ -47,6 +47,7 @@ FREE_FIELDS = (
     "summary_every",
     "validate_every",
     "checkpoint_every",
+    "recursion.neighbourhood",
     "recursion.unroll",
 )
 
@@ -69,7 +70,7 @@ _AT_LEAST_ONE = (
     "evaluation.batch_size",
 )
 
-_UNIT_INTERVAL = ("mixing.silent_probability", "model.statistics_decay")
+_UNIT_INTERVAL = ("mixing.silent_probability", "model.statistics_decay", "recursion.neighbourhood")
 
 _NOT_NEGATIVE = (
     "rounds.minus",

@@ -36,7 +36,7 @@ def main() -> None:
     """The command."""
     config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
-    convert(config, workdir, {name: Path(flags.FLAGS[name].value) for name in FILES if flags.FLAGS[name].value})
+    convert(config, workdir, {name: Path(value) for name in FILES if (value := flags.FLAGS[name].value)})
 
 
 def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:

@@ -7,11 +7,13 @@ import jax
 import optax
 
 from mpnet_jax import optim
+from mpnet_jax.candidates import ENERGIES
 from mpnet_jax.config import Config, audio_spec
 from mpnet_jax.losses import Objective
-from mpnet_jax.minus_plus import ENERGIES, Rules
+from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
+from mpnet_jax.place_step import Search, make_place_step
 from mpnet_jax.rounds import Round, plan_rounds, round_of
 from mpnet_jax.separate_step import WrittenEnergy, make_separate_step
 from mpnet_jax.spectrogram.frequency import FrequencyAxis, frequency_axis
@@ -43,11 +45,18 @@ def model(config: Config) -> MPNet:
     )
 
 
-def rules(config: Config) -> Rules:
-    """The recursion's rules; every step runs, since all methods are given the number of sounds (Sec. 4.2)."""
+def rules(config: Config, *, epsilon_relative: float | None = None, epsilon_absolute: float = 0.0) -> Rules:
+    """The recursion's rules; unless epsilon is given every step runs, as all methods know the number (Sec. 4.2)."""
     fields = config.recursion
     energy = WrittenEnergy(axis(config)) if fields.energy == "written" else ENERGIES[fields.energy]
-    return Rules(mask_on=fields.mask_on, subtraction=fields.subtraction, energy=energy, floor=fields.floor)
+    return Rules(
+        mask_on=fields.mask_on,
+        subtraction=fields.subtraction,
+        energy=energy,
+        floor=fields.floor,
+        epsilon_relative=epsilon_relative,
+        epsilon_absolute=epsilon_absolute,
+    )
 
 
 def axis(config: Config) -> FrequencyAxis:
@@ -128,4 +137,32 @@ def separate_step(config: Config, *, with_plus: bool) -> Callable[..., Any]:
         rules=rules(config),
         mask=config.mask,
         with_plus=with_plus,
+    )
+
+
+def place_step(
+    config: Config,
+    *,
+    with_plus: bool,
+    steps: int,
+    epsilon_relative: float | None = None,
+    epsilon_absolute: float = 0.0,
+) -> Callable[..., Any]:
+    """The pass of one device for real videos, whose places are the candidates.
+
+    Args:
+        config: the run's.
+        with_plus: run the P-Net.
+        steps: greatest number of sounds.
+        epsilon_relative: see `Rules`; None takes out that many sounds.
+        epsilon_absolute: see `Rules`.
+    """
+    return make_place_step(
+        model(config),
+        axis=axis(config),
+        audio=audio_spec(config),
+        rules=rules(config, epsilon_relative=epsilon_relative, epsilon_absolute=epsilon_absolute),
+        mask=config.mask,
+        with_plus=with_plus,
+        search=Search(steps, config.recursion.neighbourhood),
     )

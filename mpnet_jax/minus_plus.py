@@ -12,29 +12,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from mpnet_jax.candidates import Candidates, EnergyFn, candidate_energies, closes, mean_magnitude
+
 EPSILON = 1e-6
 MASK_ON = ("remaining", "original")
 SUBTRACTION = ("difference", "product")
-
-# (masks (batch, candidate, freq, time), remaining mixture (batch, freq, time)) -> energies (batch, candidate)
-EnergyFn = Callable[[Array, Array], Array]
-
-
-def mean_magnitude(
-    masks: Float[Array, "batch candidate freq time"], remaining: Float[Array, "batch freq time"]
-) -> Float[Array, "batch candidate"]:
-    """Energy of a masked mixture as the method means it: the mean magnitude. Source: Eq. 7."""
-    return jnp.mean(masks * remaining[:, None], (2, 3))
-
-
-def mean_power(
-    masks: Float[Array, "batch candidate freq time"], remaining: Float[Array, "batch freq time"]
-) -> Float[Array, "batch candidate"]:
-    """Energy as physics means it: the mean square."""
-    return jnp.mean(jnp.square(masks * remaining[:, None]), (2, 3))
-
-
-ENERGIES: dict[str, EnergyFn] = {"magnitude": mean_magnitude, "power": mean_power}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +30,8 @@ class Rules:
         energy: by which the next sound is chosen where no order is given.
         floor: linear magnitude added to what each subtraction leaves (1e-10 in the released code, whose logarithm adds
             nothing).
-        epsilon_relative: a step is active while mean(S_{i-1}) exceeds this share of mean(S_0); None leaves all active.
+        epsilon_relative: a step is active while mean(S_{i-1}) exceeds this share of mean(S_0); None leaves all active
+            while a candidate is open.
         epsilon_absolute: and exceeds this linear magnitude; looked at only where `epsilon_relative` is given.
 
     Raises:
@@ -72,21 +55,6 @@ class Rules:
         return jnp.broadcast_arrays(before, mixture)[0 if self.mask_on == "remaining" else 1]
 
 
-class Candidates(NamedTuple):
-    """Who may have made the sound: clips, or the places of one picture.
-
-    Attributes:
-        vectors: a visual vector each.
-        closed_by: row c marks the candidates that are closed once c was taken, c among them; None closes c alone.
-        chunk: candidates whose energies are computed at a time, so that memory does not grow with their number; None
-            takes all at once.
-    """
-
-    vectors: Float[Array, "batch candidate k"]
-    closed_by: Bool[Array, "candidate candidate"] | None = None
-    chunk: int | None = None
-
-
 class Networks(NamedTuple):
     """The two networks as functions of linear magnitudes.
 
@@ -103,17 +71,17 @@ class Networks(NamedTuple):
 
 
 class Separation(NamedTuple):
-    """Every step of the recursion; an inactive step is silent.
+    """Every step of the recursion; an inactive step is silent: logits of minus infinity, a mask of zero.
 
     Attributes:
         mask_logits: of the chosen candidate's mask M, before the sigmoid.
-        plus_logits: of the Plus-Net's mask M_r; minus infinity (a mask of zero) in the first step, which has nothing to
-            take back, and where there is no Plus-Net.
+        plus_logits: of the Plus-Net's mask M_r; minus infinity in the first step too, which has nothing to take back,
+            and where there is no Plus-Net.
         before: the remaining mixture that each step saw, S_{i-1}.
-        remixes: what M_r acted on: the sum of the sounds before.
+        remixes: what M_r acted on: the sum of the sounds before; zero where inactive.
         sounds: the separated sound of each step, with what the Plus-Net gave back.
-        chosen: the candidate that each step took.
-        active: whether the step still found sound, sample by sample.
+        chosen: the candidate that each step took; -1 where inactive.
+        active: whether the step still found sound and an open candidate, sample by sample.
         energies: of every candidate's sound at each step; only where the order is predicted, else zeros.
         remaining: what is left after the last step, S_n.
         statistics: what the networks returned, stacked as they were given.
@@ -133,7 +101,7 @@ class Separation(NamedTuple):
     @property
     def masks(self) -> Float[Array, "step batch freq time"]:
         """M of each step; zero where the step was inactive."""
-        return jax.nn.sigmoid(self.mask_logits) * self.active[..., None, None]
+        return jax.nn.sigmoid(self.mask_logits)
 
 
 def minus_plus(
@@ -151,7 +119,7 @@ def minus_plus(
 
     Args:
         mixture: linear magnitudes on the network's frequency axis, S_0.
-        candidates: their visual vectors.
+        candidates: clips, or places of a picture.
         networks: with their statistics.
         steps: greatest number of sounds.
         rules: what a mask acts on, what is subtracted, when it ends.
@@ -212,36 +180,41 @@ class _Recursion:
     def step(self, carry: _Carry, inputs: dict[str, Any], *, with_plus: bool) -> tuple[_Carry, dict[str, Any]]:
         """One sound; `inputs` holds the step's statistics and the given order."""
         separate_one = functools.partial(self._separate_one, carry, inputs, with_plus=with_plus)
-        active = self._is_active(carry.remaining)
+        active = self._is_active(carry)
         if self.skip_finished:
             shapes = jax.eval_shape(separate_one)
             nothing = functools.partial(jax.tree.map, lambda x: jnp.zeros(x.shape, x.dtype), shapes)
             out = jax.lax.cond(jnp.any(active), separate_one, nothing)
         else:
             out = separate_one()
-        sound = jnp.where(active[:, None, None], out["sounds"], 0.0)
-        share = jnp.where(active[:, None, None], out.pop("share"), 0.0)
-        remaining = subtract(carry.remaining, sound, share, how=self.rules.subtraction)
+        # An inactive sample's outputs are the same whether or not others of its batch are active.
+        for name, silent in (("sounds", 0), ("remixes", 0), ("mask_logits", -jnp.inf), ("plus_logits", -jnp.inf)):
+            out[name] = jnp.where(active[:, None, None], out[name], silent)
+        out["energies"] = jnp.where(active[:, None], out["energies"], 0)
+        share = jnp.where(active[:, None, None], out.pop("share"), 0)
+        remaining = subtract(carry.remaining, out["sounds"], share, how=self.rules.subtraction)
         following = _Carry(
             remaining=remaining + self.rules.floor if self.rules.floor else remaining,
-            heard=carry.heard + sound,
-            closed=carry.closed | (_closes(self.candidates, out["chosen"]) & active[:, None]),
+            heard=carry.heard + out["sounds"],
+            closed=carry.closed | (closes(self.candidates, out["chosen"]) & active[:, None]),
         )
-        return following, out | {"sounds": sound, "before": carry.remaining, "active": active}
+        chosen = jnp.where(active, out["chosen"], -1)
+        return following, out | {"chosen": chosen, "before": carry.remaining, "active": active}
 
-    def _is_active(self, remaining: Array) -> Bool[Array, " batch"]:
+    def _is_active(self, carry: _Carry) -> Bool[Array, " batch"]:
         loudness = jnp.mean(self.mixture, (1, 2))
+        active = ~jnp.all(carry.closed, axis=1) if self.order_is_predicted else jnp.ones_like(loudness, bool)
         if self.rules.epsilon_relative is None:
-            return jnp.ones_like(loudness, bool)
+            return active
         threshold = jnp.maximum(self.rules.epsilon_relative * loudness, self.rules.epsilon_absolute)
-        return jnp.mean(remaining, (1, 2)) > threshold
+        return active & (jnp.mean(carry.remaining, (1, 2)) > threshold)
 
     def _separate_one(self, carry: _Carry, inputs: dict[str, Any], *, with_plus: bool) -> dict[str, Any]:
         """Runs the networks: the outputs of a step in which at least one sample is active."""
         features, statistics = self.networks.minus(carry.remaining, inputs["minus"])
         out: dict[str, Any] = {"minus": statistics}
         if self.order_is_predicted:
-            out["energies"] = _energies(features, self.candidates, carry.remaining, self.rules.energy)
+            out["energies"] = candidate_energies(features, self.candidates, carry.remaining, self.rules.energy)
             still_open = jnp.where(carry.closed, -jnp.inf, out["energies"])
             out["chosen"] = jnp.argmax(still_open, axis=1).astype(jnp.int32)
         else:
@@ -263,28 +236,6 @@ class _Recursion:
             there = reference > 0
             share = jnp.minimum(jnp.where(there, sound / jnp.where(there, reference, 1.0), 0.0), 1.0)
         return out | {"sounds": sound, "share": share, "remixes": remix}
-
-
-def _energies(features: Array, candidates: Candidates, remaining: Array, energy: EnergyFn) -> Array:
-    """Energy of every candidate's sound (batch, candidate), a chunk of them at a time."""
-
-    def of(vectors: Array) -> Array:
-        return energy(jax.nn.sigmoid(jnp.einsum("bftk,bck->bcft", features, vectors)), remaining)
-
-    vectors, chunk = candidates.vectors, candidates.chunk
-    batch, count, k = vectors.shape
-    if chunk is None or chunk >= count:
-        return of(vectors)
-    chunks = -(-count // chunk)
-    padded = jnp.pad(vectors, ((0, 0), (0, chunks * chunk - count), (0, 0)))
-    by_chunk = jax.lax.map(of, padded.reshape(batch, chunks, chunk, k).swapaxes(0, 1))
-    return by_chunk.swapaxes(0, 1).reshape(batch, -1)[:, :count]
-
-
-def _closes(candidates: Candidates, chosen: Int[Array, " batch"]) -> Bool[Array, "batch candidate"]:
-    if candidates.closed_by is None:
-        return jax.nn.one_hot(chosen, candidates.vectors.shape[1], dtype=bool)
-    return candidates.closed_by[chosen]
 
 
 def subtract(

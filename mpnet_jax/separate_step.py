@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from data_pipeline.spec import AudioSpec
+from mpnet_jax.candidates import Candidates
 from mpnet_jax.losses import TARGETS
-from mpnet_jax.minus_plus import EPSILON, Candidates, Networks, Rules, Separation, by_candidate, minus_plus
+from mpnet_jax.minus_plus import EPSILON, Networks, Rules, Separation, by_candidate, minus_plus
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.spectrogram.inverse import inverse_stft
@@ -76,7 +77,7 @@ def separate(
     models: Mapping[str, MPNet],
     variables: dict[str, Any],
     mixture: Float[Array, "batch freq time"],
-    vectors: Float[Array, "batch candidate k"],
+    candidates: Candidates,
     *,
     steps: int,
     rules: Rules,
@@ -90,7 +91,7 @@ def separate(
         models: the model by the network's name, "minus_net" and "plus_net": each in the form that the network runs in.
         variables: parameters and running statistics.
         mixture: linear magnitudes on the network's axis.
-        vectors: of the candidates.
+        candidates: clips, or places of a picture.
         steps: greatest number of sounds.
         rules: see `minus_plus`.
         with_plus: run the P-Net.
@@ -112,7 +113,7 @@ def separate(
         statistics["plus"] = statistics_for_steps(sets["plus_net"], steps - 1)
     return minus_plus(
         mixture,
-        Candidates(vectors),
+        candidates,
         Networks(minus, plus if with_plus else None, statistics),
         steps=steps,
         rules=rules,
@@ -157,6 +158,18 @@ def written_shares(
     return jnp.minimum(shares + given_back * linear_share(separation.remixes), 1.0)
 
 
+def waveforms(
+    magnitude: Float[Array, "batch sound freq time"], phase: Float[Array, "batch freq time"], audio: AudioSpec
+) -> Float[Array, "batch sound samples"]:
+    """Sounds of these linear magnitudes, with the mixture's phase in radians."""
+    return inverse_stft(
+        magnitude * jnp.exp(1j * phase)[:, None],
+        fft_samples=audio.fft_samples,
+        hop_samples=audio.hop_samples,
+        clip_samples=audio.clip_samples,
+    )
+
+
 def make_separate_step(
     model: MPNet,
     *,
@@ -193,7 +206,13 @@ def make_separate_step(
         vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look")
         models = {"minus_net": model, "plus_net": model}
         separation = separate(
-            models, variables, mixture, vectors, steps=count, rules=of_mixture(rules, linear), with_plus=with_plus
+            models,
+            variables,
+            mixture,
+            Candidates(vectors),
+            steps=count,
+            rules=of_mixture(rules, linear),
+            with_plus=with_plus,
         )
         shares = written_shares(separation, mixture, rules=rules, mask=mask, axis=axis)
         magnitude = by_candidate(shares, separation.chosen, count) * linear[:, None]
@@ -202,15 +221,8 @@ def make_separate_step(
         if mask == "binary":
             oracle_share = oracle_share > 0.5
         oracle_magnitude = oracle_share * linear[:, None]
-        phase = jnp.exp(1j * batch["mixture_phase"])[:, None]
         waveform, oracle_waveform = (
-            inverse_stft(
-                spectrum * phase,
-                fft_samples=audio.fft_samples,
-                hop_samples=audio.hop_samples,
-                clip_samples=audio.clip_samples,
-            )
-            for spectrum in (magnitude, oracle_magnitude)
+            waveforms(spectrum, batch["mixture_phase"], audio) for spectrum in (magnitude, oracle_magnitude)
         )
         reference = rules.reference(separation.before, mixture)
         return {

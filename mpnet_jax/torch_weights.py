@@ -156,7 +156,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
-        import safetensors.numpy
+        import safetensors.numpy  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise InputError(f"{path} needs the package safetensors; pip install 'mpnet_jax[torch]'") from None
     try:
@@ -167,7 +167,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise InputError(f"{path} needs PyTorch; pip install 'mpnet_jax[torch]'") from None
     try:

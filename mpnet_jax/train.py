@@ -72,10 +72,14 @@ def train(config: Config, workdir: Path) -> int:
     checkpoints = Checkpoints(workdir)
     step = checkpoints.step("latest")
     state = from_config.state_at(config, step or 0)
-    describe(state, config)
+    describe(state)
     if step is None and config.start_from:
         state = started_from(config, state)
-    elif step is not None:
+    elif step is None:
+        logging.info(
+            "all networks start from random weights, the frame network too; for ImageNet's see python -m mpnet_jax.convert"
+        )
+    else:
         state = checkpoints.restore(state, kind="latest")
         logging.info("going on from step %d in %s", step, workdir)
 
@@ -148,7 +152,6 @@ def describe(state: "TrainState") -> None:
         jax.device_count(),
         jax.default_backend(),
     )
-    logging.info("the frame network starts from random weights, not from ImageNet's")
 
 
 class _Loop:

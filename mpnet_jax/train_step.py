@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from mpnet_jax.candidates import Candidates, mean_magnitude
 from mpnet_jax.losses import Objective, separation_loss
-from mpnet_jax.minus_plus import Rules, energy_order, mean_magnitude
+from mpnet_jax.minus_plus import Rules, energy_order
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import mean_over_devices
 from mpnet_jax.rounds import TRAINED
@@ -75,7 +76,7 @@ def make_train_step(
             models,
             {"params": params, "batch_stats": state.batch_stats},
             mixture,
-            vectors,
+            Candidates(vectors),
             steps=sources.shape[1],
             rules=of_mixture(rules, linear),
             with_plus=with_plus,

@@ -4,6 +4,7 @@ import numpy as np
 import optax
 import pytest
 
+from mpnet_jax.candidates import Candidates
 from mpnet_jax.losses import (
     Objective,
     binary_cross_entropy,
@@ -13,7 +14,7 @@ from mpnet_jax.losses import (
     separation_loss,
     share_loss,
 )
-from mpnet_jax.minus_plus import Candidates, Networks, Rules, minus_plus
+from mpnet_jax.minus_plus import Networks, Rules, minus_plus
 
 
 def test_weight_by_hand():

@@ -3,13 +3,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mpnet_jax.candidates import Candidates, mean_power
 from mpnet_jax.minus_plus import (
-    Candidates,
     Networks,
     Rules,
     by_candidate,
     energy_order,
-    mean_power,
     minus_plus,
     subtract,
 )
@@ -65,7 +64,7 @@ def vectors_of(sources):
     return jnp.broadcast_to(jnp.eye(count), (batch, count, count))
 
 
-def run(sources, *, minus=None, plus=None, steps=None, statistics=None, closed_by=None, chunk=None, **options):
+def run(sources, *, minus=None, plus=None, steps=None, statistics=None, closed_by=None, **options):
     steps = steps or sources.shape[1]
     options["rules"] = Rules(**options.pop("rules", {}))
     minus = minus or oracle(sources, mask_on=options["rules"].mask_on)
@@ -76,7 +75,7 @@ def run(sources, *, minus=None, plus=None, steps=None, statistics=None, closed_b
     return jax.jit(
         lambda mixture, vectors: minus_plus(
             mixture,
-            Candidates(vectors, closed_by, chunk),
+            Candidates(vectors, closed_by),
             Networks(minus, plus, statistics),
             steps=steps,
             **options,
@@ -159,19 +158,19 @@ def test_product_subtraction_scales_what_is_left():
         np.testing.assert_allclose(out.remaining, sources.sum(1) / 8, rtol=1e-5)
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 4, 5, 7])
-def test_energies_in_chunks_equal_those_at_once(chunk):
-    sources = shared_sources(5)
-    whole, chunked = run(sources), run(sources, chunk=chunk)
-    np.testing.assert_allclose(chunked.energies, whole.energies, rtol=1e-6)
-    np.testing.assert_array_equal(chunked.chosen, whole.chosen)
-
-
 def test_a_taken_place_closes_its_neighbours():
     sources = jnp.arange(6.0, 0, -1)[:, None, None] * jnp.ones((2, 6, FREQ, TIME))
     places = np.arange(6)
     out = run(sources, steps=3, closed_by=jnp.asarray(abs(places[:, None] - places) <= 1))
     np.testing.assert_array_equal(out.chosen.T, [[0, 2, 4]] * 2)
+
+
+def test_the_recursion_ends_when_every_candidate_is_closed():
+    sources = disjoint_sources(4)
+    out = run(sources, closed_by=jnp.ones((4, 4), bool))
+    np.testing.assert_array_equal(out.active.T, [[True, False, False, False]] * 2)
+    np.testing.assert_array_equal(out.chosen[1:], -1)
+    np.testing.assert_array_equal(out.remaining, out.before[1])
 
 
 def test_energy_may_be_power():
@@ -230,7 +229,20 @@ def test_silence_and_what_is_left_end_the_recursion_sample_by_sample():
     inactive = ~np.asarray(out.active)
     assert np.all(np.asarray(out.sounds)[inactive] == 0)
     assert np.all(np.asarray(out.masks)[inactive] == 0)
+    assert np.all(np.asarray(out.chosen)[inactive] == -1)
     np.testing.assert_allclose(out.sounds.sum(0), sources.sum(1), atol=1e-6)
+
+
+@pytest.mark.parametrize("skip_finished", [False, True])
+def test_where_a_sample_ends_does_not_depend_on_its_batch(skip_finished):
+    sources = disjoint_sources(3, batch=2).at[0, 1:].set(0.0)  # the first has one sound, the second three
+    plus = lambda remix, sound, s: (remix - sound, s)  # noqa: E731
+    options = {"rules": {"epsilon_relative": 1e-3}, "skip_finished": skip_finished}
+    together = run(sources, minus=oracle(sources, binary=True), plus=plus, **options)
+    alone = run(sources[:1], minus=oracle(sources[:1], binary=True), plus=plus, **options)
+    assert list(together.active[:, 0]) == [True, False, False]
+    for name in set(together._fields) - {"remaining", "statistics"}:
+        np.testing.assert_allclose(getattr(alone, name), getattr(together, name)[:, :1], rtol=1e-6, err_msg=name)
 
 
 def test_epsilon_is_a_share_of_the_mixture_s_level():
@@ -259,14 +271,18 @@ def test_fewer_steps_leave_the_quieter_sounds():
     np.testing.assert_allclose(out.remaining, sources[jnp.arange(2), quietest], atol=1e-6)
 
 
-def test_written_out_equals_rolled():
-    sources = disjoint_sources(3)
-    soft = lambda remaining, s: (0.01 * oracle(sources)(remaining, s)[0], s)  # noqa: E731
+@pytest.mark.parametrize("other", [{"unroll": True}, {"skip_finished": True}])
+@pytest.mark.parametrize("sounding", [1, 3])
+def test_written_out_and_skipping_equal_rolled(other, sounding):
+    sources = disjoint_sources(3).at[:, sounding:].set(0.0)
+    soft = lambda remaining, s: (0.05 * oracle(sources)(remaining, s)[0], s)  # noqa: E731
     plus = lambda remix, sound, s: (0.1 * (remix - sound), s)  # noqa: E731
-    rules = {"epsilon_relative": 1e-3}
-    rolled, unrolled = (run(sources, minus=soft, plus=plus, unroll=unroll, rules=rules) for unroll in (False, True))
-    for one, other in zip(jax.tree.leaves(rolled), jax.tree.leaves(unrolled), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+    rules = {"epsilon_relative": 0.05}
+    one, another = (run(sources, minus=soft, plus=plus, rules=rules, **options) for options in ({}, other))
+    assert one.active[-1].any() == (sounding == 3)
+    one, another = (out._replace(statistics=()) for out in (one, another))  # a skipped step has none
+    for name in one._fields:
+        np.testing.assert_allclose(getattr(one, name), getattr(another, name), rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def test_each_step_has_statistics_of_its_own():

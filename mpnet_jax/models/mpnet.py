@@ -72,6 +72,21 @@ class MPNet(nn.Module):
         pooled = VISUAL_POOLINGS[self.visual_pooling](maps, axis=(2, 3, 4))
         return VISUAL_ACTIVATIONS[self.visual_activation](pooled)
 
+    def look_at_places(self, frames: Array) -> Float[Array, "batch height width k"]:
+        """Visual vectors of the places of a clip's picture. Source: Sec. 3.2.
+
+        Args:
+            frames: uint8 (batch, frame, height, width, 3).
+
+        Returns:
+            Vectors, one a 16th of the picture's side (not dilated: a 32nd): the map pooled over frames alone, then the
+            activation.
+        """
+        batch, count = frames.shape[:2]
+        maps = self.frame_net(normalise_pictures(frames.reshape(-1, *frames.shape[2:])))
+        pooled = VISUAL_POOLINGS[self.visual_pooling](maps.reshape(batch, count, *maps.shape[1:]), axis=1)
+        return VISUAL_ACTIVATIONS[self.visual_activation](pooled)
+
     def listen(self, remaining: Float[Array, "batch freq time"]) -> Float[Array, "batch freq time k"]:
         """Feature maps of a remaining mixture (linear magnitudes on the network's axis)."""
         return self.minus_net(self._log(remaining)[..., None])

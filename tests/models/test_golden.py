@@ -11,8 +11,9 @@ import pytest
 
 from data_pipeline.spec import AudioSpec
 from mpnet_jax import torch_weights
+from mpnet_jax.candidates import Candidates
 from mpnet_jax.losses import Objective, binary_target, magnitude_weight, separation_loss
-from mpnet_jax.minus_plus import Candidates, Networks, Rules, by_candidate, minus_plus
+from mpnet_jax.minus_plus import Networks, Rules, by_candidate, minus_plus
 from mpnet_jax.models.pixelplayer import Synthesizer
 from mpnet_jax.models.resnet import ResNet18
 from mpnet_jax.models.unet import UNet
@@ -26,8 +27,8 @@ pytestmark = pytest.mark.golden
 # (2 x 2 x 2 at depth 7), whose rounding is divided by their own small spread: ten times as much is allowed.
 EVALUATION_TOLERANCE = 2e-4
 TRAINING_TOLERANCE = 2e-3
-# The gradient of the input's offset is a sum over 131,072 places that nearly cancels: the stored float32 value (mix-2) is
-# itself 3e-3 away from what float64 gives, 0.0283342.
+# The gradient of the input's offset is a sum over 131,072 places that nearly cancels: the stored float32 value (mix-2)
+# is itself 3e-3 away from what float64 gives, 0.0283342.
 CANCELLING = {"sound_M.bn0.bias": 1e-2}
 # Of the released code's spectrograms: 256 columns.
 AUDIO = AudioSpec(rate_hz=16_000, clip_samples=95_800, fft_samples=1500, hop_samples=375)

@@ -99,3 +99,25 @@ def test_the_activation_acts_on_the_pooled_vector(variables, look):
     frames = random_frames(2, 2, 2)
     plain = MPNet(**SIZES, visual_activation="none").apply(variables, jnp.asarray(frames), method="look")
     np.testing.assert_allclose(look(frames), jax.nn.sigmoid(plain), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("pooling", "activation"), [("max", "sigmoid"), ("mean", "none")])
+def test_a_clip_s_vector_is_its_places_pooled(variables, pooling, activation):
+    # Of a clip: the pooled map of all frames and places. Of a place: of all frames.
+    model = MPNet(**SIZES, visual_pooling=pooling, visual_activation=activation)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 48, 3), dtype=np.uint8)
+    by_place = model.apply(variables, jnp.asarray(frames), method="look_at_places")
+    assert by_place.shape == (2, 2, 3, 3)  # a 16th of either side
+    whole = model.apply(variables, jnp.asarray(frames[:, None]), method="look")
+    pool = {"max": jnp.max, "mean": jnp.mean}[pooling]
+    np.testing.assert_allclose(pool(by_place, (1, 2)), whole[:, 0], rtol=1e-5)
+    assert float(jnp.ptp(by_place)) > 0.01
+
+
+def test_a_place_is_pooled_over_frames(variables):
+    model = MPNet(**SIZES)
+    frames = np.random.default_rng(0).integers(0, 256, (1, 2, 32, 32, 3), dtype=np.uint8)
+    both, first, second = (
+        model.apply(variables, jnp.asarray(f), method="look_at_places") for f in (frames, frames[:, :1], frames[:, 1:])
+    )
+    np.testing.assert_allclose(both, np.maximum(first, second), rtol=1e-5)

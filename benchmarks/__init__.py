@@ -1,0 +1,1 @@
+"""Time and memory, measured by commands: `python -m benchmarks.X --json=FILE`."""

@@ -1,0 +1,146 @@
+"""Memory of the search among the places of a picture: `python -m benchmarks.pixel_memory --json=FILE`.
+
+What the recursion with pixel candidates needs over one pass of the U-Net alone, for one sample of the paper's sizes
+(spectrogram 256 x 256, 16 feature maps, M-Net of 7 x 64 filters): by the compiler's account (temporary buffers and
+results), and by the memory that a process of its own gains while it computes. Compilers may keep masks in memory or
+fuse them into the sum over them; `masks_kept` is what the search needs where they are kept.
+"""
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from absl import flags, logging
+
+from benchmarks.recursion import mixture_shape, recursion, variable_shapes
+from configs import base
+from data_pipeline import command
+from data_pipeline.command import InputError
+from mpnet_jax import from_config
+from mpnet_jax.candidates import mean_magnitude
+from mpnet_jax.config import Config
+from mpnet_jax.localise import CHUNK_BYTES, places
+from mpnet_jax.minus_plus import Rules
+from mpnet_jax.run_facts import run_facts
+
+SIDES = (14, 28)  # of the map of places
+STEPS = 6
+
+
+class Program(NamedTuple):
+    """A function and the shapes of its arguments."""
+
+    function: Callable[..., Any]
+    shapes: Any
+
+
+def network(config: Config, batch_size: int = 1) -> Program:
+    """One pass of the M-Net's U-Net, from mixtures to feature maps."""
+    model = from_config.model(config)
+    of_steps = variable_shapes(config)
+    one_set = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), of_steps["batch_stats"]["minus_net"])
+    variables = {"params": {"minus_net": of_steps["params"]["minus_net"]}, "batch_stats": {"minus_net": one_set}}
+    mixture = jax.ShapeDtypeStruct(mixture_shape(config, batch_size), jnp.float32)
+    return Program(lambda variables, mixture: model.apply(variables, mixture, method="listen"), (variables, mixture))
+
+
+def search(
+    config: Config,
+    side: int,
+    *,
+    batch_size: int = 1,
+    chunk_bytes: int | None = CHUNK_BYTES,
+    steps: int = STEPS,
+    masks_kept: bool = False,
+) -> Program:
+    """The M-Net's recursion over the places of a picture.
+
+    Args:
+        config: sizes of the networks and the spectrogram.
+        side: of the map of places.
+        batch_size: videos.
+        chunk_bytes: see `Candidates`.
+        steps: of the recursion.
+        masks_kept: take the mean as a matrix product, which needs its masks in memory.
+    """
+
+    def mean_by_product(masks: jax.Array, remaining: jax.Array) -> jax.Array:
+        return jnp.einsum("bcft,bft->bc", masks, remaining) / remaining[0].size
+
+    rules = Rules(energy=mean_by_product if masks_kept else mean_magnitude, epsilon_relative=0.01)
+    run = recursion(config, steps=steps, rules=rules, with_plus=False, skip_finished=True)
+    variables = {kind: {"minus_net": tree["minus_net"]} for kind, tree in variable_shapes(config).items()}
+    mixture = jax.ShapeDtypeStruct(mixture_shape(config, batch_size), jnp.float32)
+    vectors = jax.ShapeDtypeStruct((batch_size, side, side, config.model.visual_channels), jnp.float32)
+
+    def function(variables: Any, mixture: jax.Array, vectors: jax.Array) -> Any:
+        return run(variables, mixture, places(vectors, config.recursion.neighbourhood, chunk_bytes))
+
+    return Program(function, (variables, mixture, vectors))
+
+
+def compiled_bytes(program: Program) -> int:
+    """Temporary buffers and results, by the compiler's account."""
+    memory = jax.jit(program.function).lower(*program.shapes).compile().memory_analysis()
+    assert memory is not None
+    return memory.temp_size_in_bytes + memory.output_size_in_bytes
+
+
+def resident_bytes(side: int | None) -> int:
+    """What this process's peak of resident memory gains while it runs the search, or the network alone (Linux)."""
+    program = network(base.get_config()) if side is None else search(base.get_config(), side)
+    arguments = jax.tree.map(lambda x: jnp.full(x.shape, 0.01, x.dtype), program.shapes)
+    compiled = jax.jit(program.function).lower(*arguments).compile()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    before = _status_bytes("VmHWM")
+    kept = jax.block_until_ready(compiled(*arguments))
+    after = _status_bytes("VmHWM")
+    del kept
+    return after - before
+
+
+def _status_bytes(field: str) -> int:
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return 1024 * int(lines[field].split()[0])
+
+
+def _resident_bytes_alone(side: int | None) -> int:
+    """`resident_bytes` in a process of its own, whose large buffers are mapped and given back one by one."""
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = str(64 * 1024)
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(resident_bytes, (side,))
+
+
+def main() -> None:
+    """The command."""
+    if not flags.FLAGS.json:
+        raise InputError("--json is missing; name the file to write, for example --json=runs/pixel_memory.json")
+    path = Path(flags.FLAGS.json)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    config = base.get_config()
+    ways: dict[str, Callable[[int | None], int]] = {
+        "compiled": lambda side: compiled_bytes(network(config) if side is None else search(config, side)),
+        "masks_kept": lambda side: compiled_bytes(
+            network(config) if side is None else search(config, side, masks_kept=True)
+        ),
+    }
+    if Path("/proc/self/clear_refs").exists():
+        ways["resident"] = _resident_bytes_alone
+    above: dict[str, dict[str, float]] = {}
+    for way, measure in ways.items():
+        alone = measure(None)
+        above[way] = {f"{side}x{side}": (measure(side) - alone) / 1e6 for side in SIDES}
+        logging.info("%s: MB a sample above the network's %.1f MB: %s", way, alone / 1e6, above[way])
+    results = {"facts": run_facts(), "what": "MB a sample above one U-Net pass", "steps": STEPS, "above_mb": above}
+    path.write_text(json.dumps(results, indent=2) + "\n")
+    logging.info("numbers: %s", path)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("json", None, "File of the results.")
+    command.run(main)

@@ -1,0 +1,83 @@
+"""The recursion with networks of full size and made-up weights, which end when they are told to."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpnet_jax import from_config
+from mpnet_jax.candidates import Candidates
+from mpnet_jax.config import Config, audio_spec
+from mpnet_jax.minus_plus import Rules, Separation
+from mpnet_jax.separate_step import separate
+
+# What the networks' last layers are told to say whatever they hear, so that a vector alone decides what its mask takes.
+_FEATURE, _GIVEN_BACK = 1.0, -100.0
+TAKES_ALL, TAKES_NOTHING = 100.0, -100.0  # what to fill vectors with
+
+
+def variable_shapes(config: Config) -> dict[str, Any]:
+    """Shapes of parameters and running statistics, both sound networks included."""
+    config = config.copy_and_resolve_references()
+    config.rounds.plus = max(1, config.rounds.plus)
+    state = jax.eval_shape(lambda: from_config.initial_state(config))
+    return {"params": dict(state.params), "batch_stats": dict(state.batch_stats)}
+
+
+def variables(config: Config) -> dict[str, Any]:
+    """Values for the sound networks, whose outputs are constants while all their layers are computed."""
+    rng = np.random.default_rng(0)
+
+    def fill(path: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        name = path[-1].key
+        if name == "kernel":
+            values = rng.standard_normal(leaf.shape, np.float32) * np.sqrt(2 / np.prod(leaf.shape[:-1]))
+            return jnp.asarray(values, leaf.dtype)
+        return jnp.full(leaf.shape, float(name in ("scale", "var")), leaf.dtype)
+
+    shapes = {kind: _sound_networks(tree) for kind, tree in variable_shapes(config).items()}
+    filled = jax.tree_util.tree_map_with_path(fill, shapes)
+    for net, constant in (("minus_net", _FEATURE), ("plus_net", _GIVEN_BACK)):
+        last = filled["params"][net]["up_0"]
+        last["kernel"], last["bias"] = jnp.zeros_like(last["kernel"]), jnp.full_like(last["bias"], constant)
+    return filled
+
+
+def _sound_networks(tree: dict[str, Any]) -> dict[str, Any]:
+    return {net: dict(tree[net]) for net in ("minus_net", "plus_net")}
+
+
+def mixture_shape(config: Config, batch_size: int) -> tuple[int, int, int]:
+    """Of a batch on the network's axis."""
+    return batch_size, config.audio.frequency_rows, audio_spec(config).time_frames
+
+
+def recursion(
+    config: Config,
+    *,
+    steps: int,
+    rules: Rules,
+    with_plus: bool,
+    unroll: bool = False,
+    skip_finished: bool = False,
+) -> Callable[[dict[str, Any], jax.Array, Candidates], Separation]:
+    """`(variables, mixture, candidates) -> Separation`, without the statistics that a step gives back."""
+    model = from_config.model(config).clone(plus_features=config.model.plus_features)
+
+    def run(variables: dict[str, Any], mixture: jax.Array, candidates: Candidates) -> Separation:
+        separation = separate(
+            {"minus_net": model, "plus_net": model},
+            variables,
+            mixture,
+            candidates,
+            steps=steps,
+            rules=rules,
+            with_plus=with_plus,
+            unroll=unroll,
+            skip_finished=skip_finished,
+        )
+        return separation._replace(statistics=())
+
+    return run
