@@ -77,7 +77,7 @@ def train(config: Config, workdir: Path) -> int:
         state = started_from(config, state)
     elif step is None:
         logging.info(
-            "all networks start from random weights, the frame network too; for ImageNet's see python -m mpnet_jax.convert"
+            "all networks start from random weights, the frame network too; for ImageNet's: python -m mpnet_jax.convert"
         )
     else:
         state = checkpoints.restore(state, kind="latest")
