@@ -27,9 +27,9 @@ pytestmark = pytest.mark.golden
 # (2 x 2 x 2 at depth 7), whose rounding is divided by their own small spread: ten times as much is allowed.
 EVALUATION_TOLERANCE = 2e-4
 TRAINING_TOLERANCE = 2e-3
-# Stored norms of gradients are float32 too: a few sums nearly cancel, above all the one of the input's offset over 131,072
-# places. Computed in float64 here, mix-2 differs from the stored norms by 3.0e-3 there and by up to 1.4e-3 elsewhere, in
-# float32 by 4.2e-3 and 1.6e-3. So two of the 101 may differ by more than the tolerance, up to this.
+# Stored norms of gradients are float32 too: a few sums nearly cancel, above all that of the input's offset over 131,072
+# places. Computed in float64 here, mix-2 differs from the stored norms by 3.0e-3 there and by up to 1.4e-3 elsewhere,
+# in float32 by 4.2e-3 and 1.6e-3. So two of the 101 may differ by more than the tolerance, up to this.
 CANCELLING_TOLERANCE = 1e-2
 # Of the released code's spectrograms: 256 columns.
 AUDIO = AudioSpec(rate_hz=16_000, clip_samples=95_800, fft_samples=1500, hop_samples=375)
