@@ -7,7 +7,7 @@ from jaxtyping import Array, Bool, Float, Int
 from mpnet_jax.candidates import Candidates, EnergyFn, candidate_energies, mean_magnitude
 
 # Masks of one sample computed at a time: as much as the feature maps of the paper's sizes (16 of 256 x 256). More
-# gains no time, fewer than eight masks lose some.
+# gains little time, fewer than eight masks lose some.
 CHUNK_BYTES = 4 * 2**20
 
 
