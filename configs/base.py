@@ -85,6 +85,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimiser = optimiser = ml_collections.ConfigDict()
     optimiser.name = "sgd"  # sgd | adam | adamw
     optimiser.learning_rate = 1e-3
+    optimiser.round_scale = round_scale = ml_collections.ConfigDict()  # of the learning rate, by round
+    round_scale.minus = round_scale.plus = round_scale.both = 1.0
     optimiser.scale = scale = ml_collections.ConfigDict()  # of the learning rate, by part
     scale.frame_trunk = 0.1  # trained on ImageNet before
     scale.frame_head = 1.0

@@ -45,6 +45,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.statistics_decay = 0.97
 
     config.optimiser.name = "adam"
+    config.optimiser.round_scale.both = 0.3  # goes on from networks that are trained already
     config.optimiser.scale.frame_trunk = 1.0  # random weights at the start, like all others
     config.optimiser.schedule = "cosine"
     config.optimiser.warmup_steps = 50

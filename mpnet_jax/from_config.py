@@ -69,7 +69,7 @@ def optimiser(config: Config, of: Round) -> optax.GradientTransformation:
     fields = config.optimiser
     schedule = optim.learning_rate(
         fields.schedule,
-        peak=fields.learning_rate,
+        peak=fields.learning_rate * fields.round_scale[of.name],
         steps=of.steps,
         warmup_steps=fields.warmup_steps,
         boundaries=[round(share * of.steps) for share in fields.boundaries],
