@@ -144,18 +144,26 @@ def minus_plus(
     inputs = {"minus": networks.statistics["minus"], "order": given}
     if networks.plus is None:
         step = functools.partial(recursion.step, with_plus=False)
-        carry, out = jax.lax.scan(step, carry, inputs, length=steps, unroll=unroll)
+        carry, out = _scan(step, carry, inputs, length=steps, unroll=unroll)
         statistics = {"minus": out.pop("minus")}
     else:
         # The first step has nothing to take back: it stands before the loop, and the Plus-Net is not run.
         carry, first = recursion.step(carry, jax.tree.map(lambda x: x[0], inputs), with_plus=False)
         later = jax.tree.map(lambda x: x[1:], inputs) | {"plus": networks.statistics["plus"]}
         step = functools.partial(recursion.step, with_plus=True)
-        carry, out = jax.lax.scan(step, carry, later, length=steps - 1, unroll=unroll)
+        carry, out = _scan(step, carry, later, length=steps - 1, unroll=unroll)
         statistics = {"plus": out.pop("plus")}
         out = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, out)
         statistics["minus"] = out.pop("minus")
     return Separation(**out, remaining=carry.remaining, statistics=statistics)
+
+
+def _scan(step: Callable[..., Any], carry: Any, inputs: Any, *, length: int, unroll: bool) -> tuple[Any, Any]:
+    """`lax.scan`, which makes a loop even of one step that it is told to write out."""
+    if unroll and length == 1:
+        carry, out = step(carry, jax.tree.map(lambda x: x[0], inputs))
+        return carry, jax.tree.map(lambda x: x[None], out)
+    return jax.lax.scan(step, carry, inputs, length=length, unroll=unroll)
 
 
 class _Carry(NamedTuple):

@@ -355,3 +355,24 @@ def test_by_candidate_leaves_zeros_where_none_was_taken():
     values = jnp.arange(1.0, 5.0).reshape(2, 2, 1, 1)  # (step, batch): 1 2 | 3 4
     out = by_candidate(values, jnp.array([[2, 0], [0, 1]]), 3)
     np.testing.assert_array_equal(out[:, :, 0, 0], [[3.0, 0.0, 1.0], [2.0, 4.0, 0.0]])
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("with_plus", [False, True])
+def test_written_out_there_is_no_loop(steps, with_plus):
+    """On a CPU the gradient of a convolution within a loop takes many times as long, even in a loop of one step."""
+
+    def run(mixture, unroll):
+        plus = (lambda remix, sound, s: (sound, s)) if with_plus else None
+        networks = Networks(
+            lambda remaining, s: (jnp.ones((*remaining.shape, 1)), s),
+            plus,
+            {"minus": jnp.zeros(steps), "plus": jnp.zeros(steps - 1)},
+        )
+        return minus_plus(mixture, Candidates(jnp.ones((1, 3, 1))), networks, steps=steps, unroll=unroll).sounds
+
+    def has_loop(unroll):
+        return "stablehlo.while" in jax.jit(lambda m: run(m, unroll)).lower(jnp.ones((1, 2, 2))).as_text()
+
+    assert not has_loop(True)
+    assert has_loop(False) or (steps == 1 and with_plus)  # a single step stands before the loop
