@@ -12,6 +12,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.name = "base"  # names the default workdir, runs/<name>
     config.seed = 0  # of the parameters and of the mixtures
     config.batch_size = 80  # mixtures a step, over all devices
+    config.method = "mpnet"  # mpnet | pixelplayer
     config.mask = "binary"  # binary | ratio: what the networks learn
 
     config.start_from = ""  # workdir of a run, or of converted weights, whose networks training starts with
@@ -90,7 +91,7 @@ def get_config() -> ml_collections.ConfigDict:
     optimiser.scale = scale = ml_collections.ConfigDict()  # of the learning rate, by part
     scale.frame_trunk = 0.1  # trained on ImageNet before
     scale.frame_head = 1.0
-    scale.minus_net = 1.0
+    scale.minus_net = 1.0  # PixelPlayer's sound network and synthesizer too
     scale.plus_net = 1.0
     optimiser.schedule = "steps"  # steps (x0.1 at the boundaries) | cosine (to zero) | constant; anew in each round
     optimiser.boundaries = (0.4, 0.8)  # shares of a round after which the rate falls

@@ -12,12 +12,12 @@ import orbax.checkpoint as ocp
 from data_pipeline.command import InputError
 from mpnet_jax.train_state import TrainState
 
-METHODS = ("mnet", "mpnet")
+METHODS = ("mnet", "mpnet", "pixelplayer")
 UNSCORED = -1e3  # dB; the score of weights that no validation has seen, below any other
 
 
 class Checkpoints:
-    """The checkpoints of one workdir: `latest` to go on from, `best_mnet` and `best_mpnet` to evaluate.
+    """The checkpoints of one workdir: `latest` to go on from, `best_<method>` to evaluate.
 
     A checkpoint is written under a temporary name and renamed when it is whole, so a kill at any moment leaves the one
     before. Two latest ones are kept.
@@ -74,7 +74,7 @@ class Checkpoints:
         return -np.inf if metrics is None else float(metrics["score"])
 
     def step(self, kind: str) -> int | None:
-        """Step of the "latest", "best_mnet" or "best_mpnet" checkpoint; None when there is none."""
+        """Step of the "latest" or a "best_..." checkpoint; None when there is none."""
         return self._managers[kind].latest_step()
 
     def restore(self, template: TrainState, *, kind: str) -> TrainState:
@@ -82,7 +82,7 @@ class Checkpoints:
 
         Args:
             template: a state of the shapes that the config gives in the round of the checkpoint's step.
-            kind: "latest", "best_mnet" or "best_mpnet".
+            kind: "latest" or "best_" and one of `METHODS`.
 
         Raises:
             InputError: no checkpoint, or one of another model.
@@ -103,7 +103,7 @@ class Checkpoints:
 
         Args:
             template: {"params": by network, "batch_stats": by network} of the shapes that the config gives.
-            kind: "latest", "best_mnet" or "best_mpnet".
+            kind: "latest" or "best_" and one of `METHODS`.
             without: networks that the checkpoint may lack; they keep the template's values.
 
         Raises:

@@ -21,6 +21,7 @@ from mpnet_jax.rounds import plan_rounds
 Config: TypeAlias = Any
 
 CHOICES = {
+    "method": ("mpnet", "pixelplayer"),
     "audio.pad_mode": ("reflect", "constant"),
     "mixing.level_of": ("video", "window"),
     "model.visual_pooling": ("max", "mean"),
@@ -134,10 +135,10 @@ def check(config: Config) -> None:
         )
     _check_spectrogram(config)
     try:
-        plan_rounds(config.rounds.to_dict(), trained_before=bool(config.start_from))
+        plan_rounds(config.rounds.to_dict(), trained_before=bool(config.start_from), method=config.method)
     except ValueError as error:
         raise InputError(f"config.{error}") from None
-    if config.mixing.sources == 1 and (config.rounds.plus or config.rounds.both):
+    if config.method == "mpnet" and config.mixing.sources == 1 and (config.rounds.plus or config.rounds.both):
         raise InputError(
             "config.mixing.sources=1 leaves the P-Net nothing to give back; set config.rounds.plus and .both to 0, or "
             "take mixtures of at least 2 sources"

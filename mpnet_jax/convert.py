@@ -3,6 +3,9 @@ r"""Puts weights from elsewhere into a new workdir, for `evaluate` or to go on f
 The authors' three networks:
     python -m mpnet_jax.convert --config=configs/released.py --workdir=runs/authors \
         --frame=frame.pth --minus=sound_M.pth --plus=sound_P.pth
+PixelPlayer's three:
+    python -m mpnet_jax.convert --config=configs/pixelplayer.py --workdir=runs/pixelplayer \
+        --frame=frame.pth --sound=sound.pth --synthesizer=synthesizer.pth
 ImageNet's ResNet-18 by torchvision, as the start of a training run:
     python -m mpnet_jax.convert --config=configs/music_mix2.py --workdir=runs/music_mix2 --resnet=resnet18.safetensors
     python -m mpnet_jax.train --config=configs/music_mix2.py --workdir=runs/music_mix2
@@ -29,6 +32,8 @@ FILES = {
     "resnet": ("torchvision's ResNet-18, for the frame network without its last layer", "frame_net"),
     "minus": ("the authors' sound_M", "minus_net"),
     "plus": ("the authors' sound_P", "plus_net"),
+    "sound": ("PixelPlayer's sound network", "sound_net"),
+    "synthesizer": ("PixelPlayer's synthesizer", "synthesizer"),
 }
 
 
@@ -67,13 +72,18 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
     for name, path in files.items():
         net = FILES[name][1]
         if net not in params:
-            raise InputError(f"--{name}={path}: this config has no P-Net; give config.rounds.plus or .both some steps")
-        template = {"params": params[net], "batch_stats": batch_stats[net]}
+            raise InputError(
+                f"--{name}={path}: {net} is none of this config's networks ({', '.join(sorted(params))}); see "
+                "config.method and, for a P-Net, config.rounds"
+            )
+        template = {"params": params[net], "batch_stats": batch_stats.get(net, {})}
         try:
             variables = torch_weights.to_flax(weights[name], _names(config, name), template, unused=_unused(name))
         except ValueError as error:
             raise InputError(f"--{name}={path} does not fit {net} of config {config.name}: {error}") from None
-        params[net], batch_stats[net] = variables["params"], variables["batch_stats"]
+        params[net] = variables["params"]
+        if net in batch_stats:
+            batch_stats[net] = variables["batch_stats"]
         logging.info("%s: %d tensors from %s", net, len(weights[name]), path)
     random = sorted(params.keys() - {FILES[name][1] for name in files})
     if random:
@@ -85,7 +95,8 @@ def _save(config: Config, workdir: Path, state: Any, checkpoints_of: Any, score:
     config_module.claim_workdir(workdir, config)
     checkpoints = checkpoints_of(workdir)
     checkpoints.save(state)
-    for method in ("mnet", "mpnet") if "plus_net" in state.params else ("mnet",):
+    methods = ("mnet", "mpnet") if "plus_net" in state.params else ("mnet",)
+    for method in methods if config.method == "mpnet" else (config.method,):
         checkpoints.save_best(state, score, method=method)
     checkpoints.close()
     logging.info("wrote %s; evaluate it or go on from it with --workdir=%s", workdir, workdir)
@@ -94,6 +105,8 @@ def _save(config: Config, workdir: Path, state: Any, checkpoints_of: Any, score:
 def _names(config: Config, name: str) -> torch_weights.Names:
     if name == "resnet":
         return torch_weights.torchvision_names()
+    if name == "synthesizer":
+        return torch_weights.synthesizer_names()
     return torch_weights.resnet_names() if name == "frame" else torch_weights.unet_names(config.model.unet_depth)
 
 

@@ -120,13 +120,14 @@ class _Methods:
         import jax
 
         from mpnet_jax import from_config, parallel
+        from mpnet_jax.checkpoint import METHODS
         from mpnet_jax.evaluation import Separator
 
         self._config = config
         self._store = store
         self._separators = {}
         self.steps: dict[str, int] = {}
-        kinds = ("best_mnet", "best_mpnet") if checkpoint == "best" else ("latest",)
+        kinds = [f"best_{method}" for method in METHODS] if checkpoint == "best" else ["latest"]
         trained = [kind for kind in kinds if checkpoints.step(kind) is not None]
         template = jax.eval_shape(lambda: from_config.initial_state(config).variables)
         for kind in trained or kinds[:1]:  # where there is none, restoring says so

@@ -6,13 +6,16 @@ from typing import Any
 import jax
 import optax
 
+from data_pipeline.command import InputError
 from mpnet_jax import optim
 from mpnet_jax.candidates import ENERGIES
 from mpnet_jax.config import Config, audio_spec
 from mpnet_jax.losses import Objective
 from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
+from mpnet_jax.models.pixelplayer import PixelPlayer
 from mpnet_jax.parallel import DEVICE_AXIS
+from mpnet_jax.pixelplayer_step import make_pixelplayer_separate_step, make_pixelplayer_train_step
 from mpnet_jax.place_step import Search, make_place_step
 from mpnet_jax.rounds import Round, plan_rounds, round_of
 from mpnet_jax.separate_step import WrittenEnergy, make_separate_step
@@ -23,25 +26,30 @@ from mpnet_jax.train_step import make_train_step
 
 def rounds(config: Config) -> tuple[Round, ...]:
     """The rounds of training, in their order."""
-    return plan_rounds(config.rounds.to_dict(), trained_before=bool(config.start_from))
+    return plan_rounds(config.rounds.to_dict(), trained_before=bool(config.start_from), method=config.method)
 
 
-def model(config: Config) -> MPNet:
-    """The networks, in evaluation form; with a P-Net where a round trains one."""
+def model(config: Config) -> MPNet | PixelPlayer:
+    """The networks, in evaluation form; MP-Net's with a P-Net where a round trains one."""
     fields = config.model
+    shared = {
+        "visual_channels": fields.visual_channels,
+        "unet_depth": fields.unet_depth,
+        "unet_features": fields.unet_features,
+        "resnet_features": fields.resnet_features,
+        "resnet_dilated": fields.resnet_dilated,
+        "log_epsilon": fields.log_epsilon,
+        "visual_pooling": fields.visual_pooling,
+        "visual_activation": fields.visual_activation,
+        "statistics_decay": fields.statistics_decay,
+    }
+    if config.method == "pixelplayer":
+        return PixelPlayer(**shared)
     with_plus = any(r.with_plus for r in rounds(config))
     return MPNet(
-        visual_channels=fields.visual_channels,
-        unet_depth=fields.unet_depth,
-        unet_features=fields.unet_features,
+        **shared,
         plus_features=fields.plus_features if with_plus else 0,
-        resnet_features=fields.resnet_features,
-        resnet_dilated=fields.resnet_dilated,
-        log_epsilon=fields.log_epsilon,
         stop_gradient_input=fields.stop_gradient_input,
-        visual_pooling=fields.visual_pooling,
-        visual_activation=fields.visual_activation,
-        statistics_decay=fields.statistics_decay,
     )
 
 
@@ -108,9 +116,19 @@ def state_in(config: Config, state: TrainState, of: Round) -> TrainState:
 
 def train_step(config: Config, of: Round) -> Callable[..., Any]:
     """The training step of a round, for one device."""
+    networks = model(config)
+    if isinstance(networks, PixelPlayer):
+        return make_pixelplayer_train_step(
+            networks,
+            optimiser(config, of),
+            axis_name=DEVICE_AXIS,
+            axis=axis(config),
+            floor=config.recursion.floor,
+            mask=config.mask,
+        )
     unroll = {"auto": jax.default_backend() == "cpu", "yes": True, "no": False}[config.recursion.unroll]
     return make_train_step(
-        model(config),
+        networks,
         optimiser(config, of),
         axis_name=DEVICE_AXIS,
         round_name=of.name,
@@ -129,9 +147,14 @@ def train_step(config: Config, of: Round) -> Callable[..., Any]:
 
 
 def separate_step(config: Config, *, with_plus: bool) -> Callable[..., Any]:
-    """The evaluation pass of one device: MP-Net, or the M-Net alone."""
+    """The evaluation pass of one device: MP-Net, the M-Net alone, or PixelPlayer."""
+    networks = model(config)
+    if isinstance(networks, PixelPlayer):
+        return make_pixelplayer_separate_step(
+            networks, axis=axis(config), audio=audio_spec(config), floor=config.recursion.floor, mask=config.mask
+        )
     return make_separate_step(
-        model(config),
+        networks,
         axis=axis(config),
         audio=audio_spec(config),
         rules=rules(config),
@@ -157,8 +180,11 @@ def place_step(
         epsilon_relative: see `Rules`; None takes out that many sounds.
         epsilon_absolute: see `Rules`.
     """
+    networks = model(config)
+    if isinstance(networks, PixelPlayer):
+        raise InputError("config.method=pixelplayer separates clips alone; take a run of config.method=mpnet")
     return make_place_step(
-        model(config),
+        networks,
         axis=axis(config),
         audio=audio_spec(config),
         rules=rules(config, epsilon_relative=epsilon_relative, epsilon_absolute=epsilon_absolute),

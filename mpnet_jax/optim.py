@@ -77,7 +77,8 @@ def by_part(
     Args:
         name: see `optimiser`.
         schedule: learning rate.
-        scales: what it is multiplied by for "frame_trunk", "frame_head" and each other network by its name.
+        scales: what it is multiplied by for "frame_trunk", "frame_head", "plus_net" and "minus_net", by which
+            PixelPlayer's sound network and synthesizer go too.
         momentum: see `optimiser`.
         weight_decay: see `optimiser`.
 
@@ -97,7 +98,7 @@ def _parts(params: Any) -> Any:
     def part(path: Any, _: Any) -> str:
         net, layer = path[0].key, path[1].key
         if net != "frame_net":
-            return net
+            return "plus_net" if net == "plus_net" else "minus_net"
         return "frame_head" if layer == FRAME_HEAD else "frame_trunk"
 
     return jax.tree.map_with_path(part, params)

@@ -1,4 +1,7 @@
-"""The three rounds of training: the M-Net, then a P-Net on top of it, then both. Source: Sec. 3.4."""
+"""The three rounds of training: the M-Net, then a P-Net on top of it, then both. Source: Sec. 3.4.
+
+PixelPlayer has one round, "both", in which all its networks learn.
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,6 +12,8 @@ TRAINED = {
     "plus": ("plus_net",),
     "both": ("frame_net", "minus_net", "plus_net"),
 }
+PIXELPLAYER_NETS = ("frame_net", "sound_net", "synthesizer")
+METHODS = ("mpnet", "pixelplayer")
 
 
 class Round(NamedTuple):
@@ -18,11 +23,13 @@ class Round(NamedTuple):
         name: "minus", "plus" or "both".
         first_step: optimiser steps done before it.
         steps: its length.
+        of: the method: "mpnet" or "pixelplayer".
     """
 
     name: str
     first_step: int
     steps: int
+    of: str = "mpnet"
 
     @property
     def last_step(self) -> int:
@@ -32,7 +39,7 @@ class Round(NamedTuple):
     @property
     def trained(self) -> tuple[str, ...]:
         """Names of the networks that learn."""
-        return TRAINED[self.name]
+        return PIXELPLAYER_NETS if self.of == "pixelplayer" else TRAINED[self.name]
 
     @property
     def with_plus(self) -> bool:
@@ -41,26 +48,32 @@ class Round(NamedTuple):
 
     @property
     def method(self) -> str:
-        """What it trains, as the results name it: "mnet" or "mpnet"."""
+        """What it trains, as the results name it: "mnet", "mpnet" or "pixelplayer"."""
+        if self.of == "pixelplayer":
+            return self.of
         return "mpnet" if self.with_plus else "mnet"
 
 
-def plan_rounds(steps: Mapping[str, int], *, trained_before: bool = False) -> tuple[Round, ...]:
+def plan_rounds(steps: Mapping[str, int], *, trained_before: bool = False, method: str = "mpnet") -> tuple[Round, ...]:
     """The rounds in their order, without those of no steps.
 
     Args:
         steps: length of each round by its name.
         trained_before: whether training starts from an M-Net that was trained elsewhere.
+        method: one of `METHODS`.
 
     Raises:
-        ValueError: no round at all, or a P-Net that is to learn on an M-Net which never did.
+        ValueError: no round at all, a P-Net that is to learn on an M-Net which never did, or rounds of MP-Net for
+            another method.
     """
     rounds: list[Round] = []
     for name in TRAINED:
         if steps[name]:
-            rounds.append(Round(name, rounds[-1].last_step if rounds else 0, steps[name]))
+            rounds.append(Round(name, rounds[-1].last_step if rounds else 0, steps[name], method))
     if not rounds:
         raise ValueError("rounds: every one has 0 steps; give at least one of them some")
+    if method != "mpnet" and (steps["minus"] or steps["plus"]):
+        raise ValueError(f"rounds: {method} has one; give rounds.both its steps and set rounds.minus and .plus to 0")
     if rounds[0].name == "plus" and not trained_before:
         raise ValueError(
             "rounds.plus needs an M-Net that was trained before; give rounds.minus some steps, or name a run's "

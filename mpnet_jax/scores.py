@@ -14,7 +14,7 @@ from mpnet_jax.metrics.workers import score_mixtures
 
 RATIOS = ("sdr", "sir", "sar")
 BESIDE = ("mixture", "oracle", "swapped")
-METHOD_NAMES = {"mnet": "M-Net", "mpnet": "MP-Net"}
+METHOD_NAMES = {"mnet": "M-Net", "mpnet": "MP-Net", "pixelplayer": "PixelPlayer"}
 
 DEFINITIONS = {
     "NSDR": "SDR of the separation minus SDR of the untouched mixture, in dB, source by source.",

@@ -2,12 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.candidates import Candidates
@@ -170,6 +170,73 @@ def waveforms(
     )
 
 
+class Written(NamedTuple):
+    """What a method makes of a batch of mixtures, sorted as the visible clips.
+
+    Attributes:
+        share: of the linear mixture, in [0, 1]: what is written out.
+        mask: on the network's axis.
+        before: what the mask acted on.
+        step: when each clip's sound was taken.
+    """
+
+    share: Float[Array, "batch source freq time"]
+    mask: Float[Array, "batch source rows time"]
+    before: Float[Array, "batch source rows time"]
+    step: Int[Array, "batch source"]
+
+
+def evaluation_step(
+    separated: Callable[[dict[str, Any], Batch, Array], Written],
+    *,
+    axis: FrequencyAxis,
+    audio: AudioSpec,
+    floor: float,
+    mask: str,
+) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
+    """Builds the evaluation pass of a method that `parallel.parallel_map` runs: visible clips are the candidates.
+
+    Args:
+        separated: (variables, batch, mixture on the network's axis) to what is written out.
+        axis: the network's.
+        audio: window and transform, for the way back to waveforms.
+        floor: see `Rules`.
+        mask: "binary" or "ratio".
+
+    Returns:
+        `(variables, batch) -> dict` with, sorted as the batch's sources: `magnitude` (batch, source, freq_linear,
+        time), what is written out, and `waveform` (batch, source, samples), the same with the mixture's phase;
+        `oracle_magnitude` and `oracle_waveform`, by the true masks; `mask`, `before` (what the mask acted on) and
+        `true_mask` (batch, source, rows, time); `step` (batch, source), when each was taken.
+    """
+
+    def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
+        linear = batch["mixture_magnitude"]
+        mixture = axis.warp(linear + floor)
+        written = separated(variables, batch, mixture)
+        magnitude = written.share * linear[:, None]
+        true_mask = TARGETS[mask](axis.warp(batch["source_magnitude"]), mixture[:, None])
+        oracle_share = axis.unwarp(true_mask)
+        if mask == "binary":
+            oracle_share = oracle_share > 0.5
+        oracle_magnitude = oracle_share * linear[:, None]
+        waveform, oracle_waveform = (
+            waveforms(spectrum, batch["mixture_phase"], audio) for spectrum in (magnitude, oracle_magnitude)
+        )
+        return {
+            "magnitude": magnitude,
+            "waveform": waveform,
+            "oracle_magnitude": oracle_magnitude,
+            "oracle_waveform": oracle_waveform,
+            "mask": written.mask,
+            "before": written.before,
+            "true_mask": true_mask,
+            "step": written.step,
+        }
+
+    return run
+
+
 def make_separate_step(
     model: MPNet,
     *,
@@ -179,61 +246,38 @@ def make_separate_step(
     mask: str,
     with_plus: bool,
 ) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
-    """Builds the evaluation pass that `parallel.parallel_map` runs: visible clips are the candidates.
+    """Builds the evaluation pass of MP-Net; see `evaluation_step`.
 
     Args:
         model: in evaluation form: running statistics, so that a result does not depend on its batch.
         axis: the network's.
-        audio: window and transform, for the way back to waveforms.
+        audio: window and transform.
         rules: of the recursion.
         mask: "binary" or "ratio".
-        with_plus: run the P-Net.
-
-    Returns:
-        `(variables, batch) -> dict` with, sorted as the batch's sources: `magnitude` (batch, source, freq_linear,
-        time), what is written out, and `waveform` (batch, source, samples), the same with the mixture's phase;
-        `oracle_magnitude` and `oracle_waveform`, by the true masks; `mask`, `before` (what the mask acted on) and
-        `true_mask` (batch, source, rows, time); `step` (batch, source), when each was taken. Source: Sec. 3.2.
+        with_plus: run the P-Net. Source: Sec. 3.2.
     """
     assert not model.train
 
-    def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
-        linear = batch["mixture_magnitude"]
-        mixture = axis.warp(linear + rules.floor)
-        sources = axis.warp(batch["source_magnitude"])
-        count = sources.shape[1]
+    def separated(variables: dict[str, Any], batch: Batch, mixture: Array) -> Written:
         params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
         vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look")
-        models = {"minus_net": model, "plus_net": model}
+        count = vectors.shape[1]
         separation = separate(
-            models,
+            {"minus_net": model, "plus_net": model},
             variables,
             mixture,
             Candidates(vectors),
             steps=count,
-            rules=of_mixture(rules, linear),
+            rules=of_mixture(rules, batch["mixture_magnitude"]),
             with_plus=with_plus,
         )
         shares = written_shares(separation, mixture, rules=rules, mask=mask, axis=axis)
-        magnitude = by_candidate(shares, separation.chosen, count) * linear[:, None]
-        true_mask = TARGETS[mask](sources, mixture[:, None])
-        oracle_share = axis.unwarp(true_mask)
-        if mask == "binary":
-            oracle_share = oracle_share > 0.5
-        oracle_magnitude = oracle_share * linear[:, None]
-        waveform, oracle_waveform = (
-            waveforms(spectrum, batch["mixture_phase"], audio) for spectrum in (magnitude, oracle_magnitude)
-        )
         reference = rules.reference(separation.before, mixture)
-        return {
-            "magnitude": magnitude,
-            "waveform": waveform,
-            "oracle_magnitude": oracle_magnitude,
-            "oracle_waveform": oracle_waveform,
-            "mask": by_candidate(separation.masks, separation.chosen, count),
-            "before": by_candidate(reference, separation.chosen, count),
-            "true_mask": true_mask,
-            "step": jnp.argsort(separation.chosen, axis=0).T,
-        }
+        return Written(
+            share=by_candidate(shares, separation.chosen, count),
+            mask=by_candidate(separation.masks, separation.chosen, count),
+            before=by_candidate(reference, separation.chosen, count),
+            step=jnp.argsort(separation.chosen, axis=0).T,
+        )
 
-    return run
+    return evaluation_step(separated, axis=axis, audio=audio, floor=rules.floor, mask=mask)

@@ -113,7 +113,8 @@ def started_from(config: Config, state: "TrainState") -> "TrainState":
     if not (Path(config.start_from) / "checkpoints").is_dir():
         raise InputError(f"config.start_from={config.start_from} is no workdir of a run (no folder checkpoints in it)")
     checkpoints = Checkpoints(Path(config.start_from), read_only=True)
-    kind = next((kind for kind in ("best_mpnet", "best_mnet") if checkpoints.step(kind) is not None), "latest")
+    best = ("best_pixelplayer",) if config.method == "pixelplayer" else ("best_mpnet", "best_mnet")
+    kind = next((kind for kind in best if checkpoints.step(kind) is not None), "latest")
     variables = checkpoints.restore_variables(state.variables, kind=kind, without=("plus_net",))
     logging.info("starting from %s of step %s in %s", kind, checkpoints.step(kind), config.start_from)
     checkpoints.close()

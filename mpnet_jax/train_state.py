@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-
-from mpnet_jax.models.mpnet import MPNet
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -40,7 +39,7 @@ class TrainState(flax.struct.PyTreeNode):
 
 def create_train_state(
     key: jax.Array,
-    model: MPNet,
+    model: nn.Module,
     *,
     frames_shape: tuple[int, ...],
     spectrogram_shape: tuple[int, ...],
@@ -50,7 +49,7 @@ def create_train_state(
 
     Args:
         key: random key; parameters depend on it alone.
-        model: in training or evaluation form; shapes are the same.
+        model: in evaluation form; called with frames and a spectrogram.
         frames_shape: (batch, source, frame, height, width, 3).
         spectrogram_shape: (batch, freq, time).
         statistics_sets: sets of running statistics of the M-Net: one, or one a step of the recursion; the P-Net, which
@@ -61,9 +60,7 @@ def create_train_state(
     """
 
     def initialise(key: jax.Array) -> TrainState:
-        variables = model.clone(train=False, axis_name=None).init(
-            key, jnp.zeros(frames_shape, jnp.uint8), jnp.ones(spectrogram_shape)
-        )
+        variables = model.init(key, jnp.zeros(frames_shape, jnp.uint8), jnp.ones(spectrogram_shape))
         statistics = dict(variables["batch_stats"])
         sets_of = {"minus_net": statistics_sets, "plus_net": max(statistics_sets - 1, 1)}
         for net in statistics.keys() & sets_of.keys():

@@ -1,6 +1,6 @@
 """One training step, for one device of many."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -22,6 +22,27 @@ from mpnet_jax.train_state import TrainState
 def merge_statistics(statistics: Any, sets: int) -> Any:
     """Undoes `statistics_for_steps` after a training step: the sets themselves, or the steps' mean for one set."""
     return jax.tree.map(lambda x: x if x.shape[0] == sets else jnp.mean(x, axis=0, keepdims=True), statistics)
+
+
+# (what learns, state, batch) -> (loss, (running statistics of all networks, parts of the loss))
+LossFn = Callable[[Any, TrainState, Batch], tuple[Array, tuple[Any, dict[str, Array]]]]
+
+
+def gradient_step(
+    loss_fn: LossFn, optimiser: optax.GradientTransformation, trained: Sequence[str]
+) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
+    """Builds a step that moves the networks `trained` down the gradient of a loss, over all devices."""
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
+        learnt = {net: state.params[net] for net in trained}
+        gradients, (batch_stats, metrics) = jax.grad(loss_fn, has_aux=True)(learnt, state, batch)
+        gradients, metrics = mean_over_devices((gradients, metrics))
+        updates, opt_state = optimiser.update(gradients, state.opt_state, learnt)
+        params = state.params | optax.apply_updates(learnt, updates)
+        metrics["gradient_norm"] = optax.tree.norm(gradients)
+        return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
+
+    return step
 
 
 def make_train_step(
@@ -99,13 +120,4 @@ def make_train_step(
         batch_stats = state.batch_stats | {net: seen[net] for net in trained}
         return loss, (batch_stats, {"loss": loss, **parts})
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
-        learnt = {net: state.params[net] for net in trained}
-        gradients, (batch_stats, metrics) = jax.grad(loss_fn, has_aux=True)(learnt, state, batch)
-        gradients, metrics = mean_over_devices((gradients, metrics))
-        updates, opt_state = optimiser.update(gradients, state.opt_state, learnt)
-        params = state.params | optax.apply_updates(learnt, updates)
-        metrics["gradient_norm"] = optax.tree.norm(gradients)
-        return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
-
-    return step
+    return gradient_step(loss_fn, optimiser, trained)

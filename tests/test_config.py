@@ -118,7 +118,8 @@ def test_every_shipped_config_takes_a_step(name: str, monkeypatch: pytest.Monkey
 
     from mpnet_jax import from_config, parallel
 
-    monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
+    for module in ("mpnet", "pixelplayer"):
+        monkeypatch.setattr(f"mpnet_jax.models.{module}.ResNet18", ShortFrameNet)
     config = importlib.import_module(f"configs.{name}").get_config()
     config.update_from_flattened_dict(REDUCED)
     audio, sources, count = config_module.audio_spec(config), config.mixing.sources, config.frames.count

@@ -5,11 +5,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mpnet_jax.models.resnet import ResNet18, normalise_pictures
+from mpnet_jax.models.resnet import ResNet18
 from mpnet_jax.models.unet import UNet, log_magnitude
-
-VISUAL_POOLINGS = {"max": jnp.max, "mean": jnp.mean}
-VISUAL_ACTIVATIONS = {"sigmoid": jax.nn.sigmoid, "none": lambda x: x}
+from mpnet_jax.models.visual import clip_vectors, place_vectors
 
 
 class MPNet(nn.Module):
@@ -58,34 +56,12 @@ class MPNet(nn.Module):
             self.plus_net = UNet(self.unet_depth, self.plus_features, 1, **shared)
 
     def look(self, frames: Array) -> Float[Array, "batch source k"]:
-        """Visual vectors of whole clips.
-
-        Args:
-            frames: uint8 (batch, source, frame, height, width, 3).
-
-        Returns:
-            Vectors: the map pooled over frames and places, then the activation.
-        """
-        batch, source, count = frames.shape[:3]
-        maps = self.frame_net(normalise_pictures(frames.reshape(-1, *frames.shape[3:])))
-        maps = maps.reshape(batch, source, count, *maps.shape[1:])
-        pooled = VISUAL_POOLINGS[self.visual_pooling](maps, axis=(2, 3, 4))
-        return VISUAL_ACTIVATIONS[self.visual_activation](pooled)
+        """Visual vectors of whole clips; see `visual.clip_vectors`."""
+        return clip_vectors(self.frame_net, frames, pooling=self.visual_pooling, activation=self.visual_activation)
 
     def look_at_places(self, frames: Array) -> Float[Array, "batch height width k"]:
-        """Visual vectors of the places of a clip's picture. Source: Sec. 3.2.
-
-        Args:
-            frames: uint8 (batch, frame, height, width, 3).
-
-        Returns:
-            Vectors, one a 16th of the picture's side (not dilated: a 32nd): the map pooled over frames alone, then the
-            activation.
-        """
-        batch, count = frames.shape[:2]
-        maps = self.frame_net(normalise_pictures(frames.reshape(-1, *frames.shape[2:])))
-        pooled = VISUAL_POOLINGS[self.visual_pooling](maps.reshape(batch, count, *maps.shape[1:]), axis=1)
-        return VISUAL_ACTIVATIONS[self.visual_activation](pooled)
+        """Visual vectors of the places of a clip's picture; see `visual.place_vectors`."""
+        return place_vectors(self.frame_net, frames, pooling=self.visual_pooling, activation=self.visual_activation)
 
     def listen(self, remaining: Float[Array, "batch freq time"]) -> Float[Array, "batch freq time k"]:
         """Feature maps of a remaining mixture (linear magnitudes on the network's axis)."""
