@@ -15,12 +15,16 @@ MALLOC := GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.ma
 
 VIDEOS := data/videos/rendered_solos
 RUN := runs/quickstart
+BENCHMARKS := runs/benchmarks
+# Where pip finds PyTorch without a GPU's libraries.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup quickstart data test test-all lint types format clean
+.PHONY: help setup quickstart data bench test test-all lint types format clean
 
 help:
 	@echo 'make quickstart  render, prepare, train, evaluate, report: $(RUN)/report/index.html'
 	@echo 'make test        fast tests;  make test-all  all of them'
+	@echo 'make bench       step time beside a PyTorch peer, and memory: $(BENCHMARKS)/*.json'
 	@echo 'make lint types  style and types;  make format  mend the style'
 	@echo 'make setup       only the virtual environment ($(VENV))'
 
@@ -40,6 +44,12 @@ data: $(READY)
 quickstart: data
 	$(MALLOC) $(BIN)/python -m mpnet_jax.train --config=configs/quickstart.py --workdir=$(RUN)
 	$(MALLOC) $(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN)
+
+bench: $(READY)
+	@if ! $(BIN)/python -c 'import torch' 2>/dev/null; then $(BIN)/python -m pip install --quiet --editable '.[torch]' --extra-index-url $(TORCH_INDEX); fi
+	$(BIN)/python -m benchmarks.step_time --json=$(BENCHMARKS)/step_time.json --frames=1,3,6
+	$(BIN)/python -m benchmarks.step_time --json=$(BENCHMARKS)/networks.json --parts=unet_forward,unet,frame_net
+	$(BIN)/python -m benchmarks.memory --json=$(BENCHMARKS)/memory.json
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'

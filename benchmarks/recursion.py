@@ -11,6 +11,7 @@ from mpnet_jax import from_config
 from mpnet_jax.candidates import Candidates
 from mpnet_jax.config import Config, audio_spec
 from mpnet_jax.minus_plus import Rules, Separation
+from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.separate_step import separate
 
 # What the networks' last layers are told to say whatever they hear, so that a vector alone decides what its mask takes.
@@ -64,7 +65,9 @@ def recursion(
     skip_finished: bool = False,
 ) -> Callable[[dict[str, Any], jax.Array, Candidates], Separation]:
     """`(variables, mixture, candidates) -> Separation`, without the statistics that a step gives back."""
-    model = from_config.model(config).clone(plus_features=config.model.plus_features)
+    model = from_config.model(config)
+    assert isinstance(model, MPNet)
+    model = model.clone(plus_features=config.model.plus_features)
 
     def run(variables: dict[str, Any], mixture: jax.Array, candidates: Candidates) -> Separation:
         separation = separate(

@@ -14,7 +14,8 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 # The project's packages by name: a virtual environment may lie within the checkout too.
-_PACKAGES = tuple(Path(__file__).resolve().parent.parent / name for name in ("data_pipeline", "mpnet_jax"))
+_ROOT = Path(__file__).resolve().parent.parent
+_PACKAGES = tuple(_ROOT / name for name in ("data_pipeline", "mpnet_jax", "benchmarks"))
 EXIT_BAD_INPUT = 2
 
 

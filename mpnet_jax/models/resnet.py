@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mpnet_jax.models.batch_norm import BatchNorm
+from mpnet_jax.models.conv import Conv3x3
 
 # Mean and standard deviation of ImageNet's pictures in red, green, blue, for values in [0, 1].
 IMAGE_MEAN = (0.485, 0.456, 0.406)
@@ -78,12 +79,22 @@ class BasicBlock(nn.Module):
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch h w out"]:
         """Returns the block's output, after the ReLU."""
         norm = functools.partial(BatchNorm, self.train, self.axis_name, decay=self.statistics_decay)
-        conv = functools.partial(nn.Conv, self.features, (3, 3), use_bias=False, kernel_init=_he_normal)
         first, second = self.dilations
-        y = conv(strides=self.stride, padding=first, kernel_dilation=first, name="conv1")(x)
+        if self.stride == 1:
+            y = Conv3x3(self.features, first, _he_normal, name="conv1")(x)
+        else:
+            y = nn.Conv(
+                self.features,
+                (3, 3),
+                strides=self.stride,
+                padding=first,
+                kernel_dilation=first,
+                use_bias=False,
+                kernel_init=_he_normal,
+                name="conv1",
+            )(x)
         y = jax.nn.relu(norm(name="norm1")(y))
-        y = conv(padding=second, kernel_dilation=second, name="conv2")(y)
-        y = norm(name="norm2")(y)
+        y = norm(name="norm2")(Conv3x3(self.features, second, _he_normal, name="conv2")(y))
         if x.shape[-1] != self.features or self.stride > 1:
             if self.stride == 2:
                 x = PointwiseStride2(self.features, name="shortcut_conv")(x)

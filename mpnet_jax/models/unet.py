@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mpnet_jax.models.batch_norm import BatchNorm
+from mpnet_jax.models.conv import HalvingConv
 from mpnet_jax.models.upsample import UpsampleConv
 
 MAX_WIDTH = 8  # channels grow with depth up to this multiple of the first width
@@ -55,15 +56,7 @@ class UNet(nn.Module):
             if level > 0:
                 skips.append(x)
                 x = nn.leaky_relu(x, 0.2)
-            x = nn.Conv(
-                width,
-                (4, 4),
-                strides=2,
-                padding=1,
-                use_bias=False,
-                kernel_init=nn.initializers.normal(1e-3),
-                name=f"down_{level}",
-            )(x)
+            x = HalvingConv(width, nn.initializers.normal(1e-3), name=f"down_{level}")(x)
             if 0 < level < self.depth - 1:
                 x = norm(name=f"down_norm_{level}")(x)
         parts = [jax.nn.relu(x)]

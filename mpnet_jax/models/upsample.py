@@ -8,34 +8,45 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+# Padding before the product costs multiplications, padding its nine maps costs memory traffic: with at least this many
+# channels, weighted by the share that padding adds to the map, the multiplications cost more.
+_PADDED_CHANNELS = 40
 
-def _weights(size: int, dtype: np.dtype) -> tuple[list[Array], list[Array]]:
-    """Weights of bilinear doubling with aligned corners, for every low-resolution place k, each (size, 1).
 
-    Output 2k lies `to_previous[k]` of the way from k to k - 1, output 2k + 1 `to_next[k]` from k to k + 1.
+def _weights(size: int) -> np.ndarray:
+    """Weights of bilinear doubling with aligned corners and a 3-tap sum, (term, place, parity).
 
-    Returns:
-        (to_previous, to_next, and the same moved to the neighbour that reads them), and the four weights with which
-        outputs 2k - 1 to 2k + 2 reach place k (the adjoint).
+    Doubled place 2k lies k / span of the way from k to k - 1, doubled place 2k + 1 lies (size - 1 - k) / span of the
+    way from k to k + 1. Terms, in output 2k + parity: tap -1 at k - 1 and k, tap 0 at k - 1, k and k + 1, tap +1 at k
+    and k + 1.
     """
     k = np.arange(size)
     span = 2 * size - 1
     to_previous, to_next = k / span, (size - 1 - k) / span
     inner_start, inner_end = (k > 0).astype(float), (k < size - 1).astype(float)
-    forward = [
-        1 - to_previous,
-        to_previous,
-        1 - to_next,
-        to_next,
-        # Tap -1 of output 2k reads output 2k - 1 = (1 - to_next[k-1]) x[k-1] + to_next[k-1] x[k]: nothing at k = 0.
-        inner_start * (1 - np.roll(to_next, 1)),
-        inner_start * np.roll(to_next, 1),
-        # Tap +1 of output 2k + 1 reads output 2k + 2: nothing at the end.
-        inner_end * (1 - np.roll(to_previous, -1)),
-        inner_end * np.roll(to_previous, -1),
+    before, after = np.roll(to_next, 1), np.roll(to_previous, -1)
+    none = np.zeros(size)
+    even_and_odd = [
+        # Tap -1 of output 2k reads doubled place 2k - 1, which is none at k = 0; that of 2k + 1 reads 2k.
+        (inner_start * (1 - before), to_previous),
+        (inner_start * before, 1 - to_previous),
+        (to_previous, none),
+        (1 - to_previous, 1 - to_next),
+        (none, to_next),
+        # Tap +1 of output 2k reads 2k + 1; that of 2k + 1 reads 2k + 2, which is none at the end.
+        (1 - to_next, inner_end * after),
+        (to_next, inner_end * (1 - after)),
     ]
-    adjoint = [inner_start * (size - k) / span, 1 - to_previous, 1 - to_next, inner_end * (k + 1) / span]
-    return tuple([jnp.asarray(w[:, None], dtype) for w in weights] for weights in (forward, adjoint))  # pyright: ignore[reportReturnType]
+    return np.array(even_and_odd).swapaxes(1, 2)
+
+
+def _adjoint_weights(size: int, dtype: np.dtype) -> list[Array]:
+    """With what weights doubled places 2k - 1 to 2k + 2 reach place k, each (size, 1)."""
+    k = np.arange(size)
+    span = 2 * size - 1
+    inner_start, inner_end = (k > 0).astype(float), (k < size - 1).astype(float)
+    weights = [inner_start * (size - k) / span, 1 - k / span, (size + k) / span, inner_end * (k + 1) / span]
+    return [jnp.asarray(w[:, None], dtype) for w in weights]
 
 
 def _neighbours(x: Float[Array, "row place inner"]) -> tuple[Array, Array, Array]:
@@ -45,25 +56,32 @@ def _neighbours(x: Float[Array, "row place inner"]) -> tuple[Array, Array, Array
     return padded[:, :-2], padded[:, 1:-1], padded[:, 2:]
 
 
-def _double(taps: Sequence[Float[Array, "row place inner"]]) -> Float[Array, "row place_doubled inner"]:
+def _double(taps: Sequence[Float[Array, "row place_padded inner"]]) -> Float[Array, "row place_doubled inner"]:
     """Doubles three tap maps along an axis and sums them, each shifted by its tap.
 
     With u_t the bilinear doubling of tap map t, the result at i is u_-1[i-1] + u_0[i] + u_1[i+1], where u is zero
     outside: one axis of a padded 3-tap convolution.
+
+    Args:
+        taps: the maps of taps -1, 0 and 1, with a place of zeros at both ends.
     """
-    rows, size, inner = taps[0].shape
-    stay_p, to_p, stay_n, to_n, stay_before, to_before, stay_after, to_after = _weights(size, taps[0].dtype)[0]
-    (m_previous, m, _), (z_previous, z, z_next), (_, p, p_next) = map(_neighbours, taps)  # taps -1, 0, +1
-    even = stay_before * m_previous + to_before * m + stay_p * z + to_p * z_previous + stay_n * p + to_n * p_next
-    odd = stay_p * m + to_p * m_previous + stay_n * z + to_n * z_next + stay_after * p_next + to_after * p
-    return jnp.stack([even, odd], axis=2).reshape(rows, 2 * size, inner)
+    size = taps[0].shape[1] - 2
+    weights = jnp.asarray(_weights(size)[..., None], taps[0].dtype)
+    # Even and odd outputs are an axis, not two arrays to interleave, which would cost more than all sums.
+    terms = [taps[tap][:, shift : shift + size, None] for tap, shift in _TERMS]
+    doubled = sum(weight * term for weight, term in zip(weights, terms, strict=True))
+    return jnp.reshape(doubled, (len(taps[0]), 2 * size, -1))
+
+
+# Tap, and how far its place lies behind k - 1, of each term of `_weights`.
+_TERMS = ((0, 0), (0, 1), (1, 0), (1, 1), (1, 2), (2, 1), (2, 2))
 
 
 def _double_adjoint(dy: Float[Array, "row place_doubled inner"]) -> list[Float[Array, "row place inner"]]:
-    """The transpose of `_double`."""
+    """The transpose of `_double`, without the zeros at both ends."""
     rows, doubled, inner = dy.shape
     pairs = dy.reshape(rows, doubled // 2, 2, inner)
-    a, b, c, d = _weights(doubled // 2, dy.dtype)[1]
+    a, b, c, d = _adjoint_weights(doubled // 2, dy.dtype)
     (e_previous, e, e_next), (o_previous, o, o_next) = _neighbours(pairs[:, :, 0]), _neighbours(pairs[:, :, 1])
     return [
         a * e + b * o + c * e_next + d * o_next,
@@ -73,27 +91,51 @@ def _double_adjoint(dy: Float[Array, "row place_doubled inner"]) -> list[Float[A
 
 
 @jax.custom_vjp
-def _spread_taps(maps: Float[Array, "batch freq time 3 3 out"]) -> Float[Array, "batch freq2 time2 out"]:
-    """Doubles the nine tap maps along both axes and sums them, each shifted by its tap.
+def _doubled_conv(
+    x: Float[Array, "batch freq time channel"], kernel: Float[Array, "3 3 channel out"]
+) -> Float[Array, "batch freq2 time2 out"]:
+    """`upsample_conv` of one part.
 
     The backward pass is written by hand: differentiating this one takes several times as long.
     """
-    batch, freq, time, _, _, out = maps.shape
-    by_row = maps.reshape(batch, freq, time, 3, 3 * out)
-    rows = _double([by_row[:, :, :, tap].reshape(batch, freq, time * 3 * out) for tap in range(3)])
-    rows = rows.reshape(batch * 2 * freq, time, 3, out)
-    return _double([rows[:, :, tap] for tap in range(3)]).reshape(batch, 2 * freq, 2 * time, out)
+    batch, freq, time, channels = x.shape
+    out = kernel.shape[-1]
+    padding = ((0, 0), (1, 1), (1, 1), (0, 0))
+    added_share = (freq + 2) * (time + 2) / (freq * time) - 1
+    if channels * added_share < _PADDED_CHANNELS:
+        # One product a row of taps: its maps lie in memory as the doubling reads them.
+        x = jnp.pad(x, padding)
+        rows = [_product(x, row.transpose(1, 0, 2).reshape(channels, 3 * out)) for row in kernel]
+    else:
+        taps = kernel.transpose(2, 0, 1, 3).reshape(channels, 9 * out)
+        maps = _product(x, taps).reshape(batch, freq, time, 3, -1)
+        rows = [jax.lax.optimization_barrier(jnp.pad(maps[:, :, :, row], padding)) for row in range(3)]
+    rows = [maps.reshape(batch, freq + 2, -1) for maps in rows]
+    columns = _double(rows).reshape(batch * 2 * freq, time + 2, 3, out)
+    return _double([columns[:, :, tap] for tap in range(3)]).reshape(batch, 2 * freq, 2 * time, out)
 
 
-def _spread_taps_backward(_: None, dy: Array) -> tuple[Array]:
-    batch, freq2, time2, out = dy.shape
+def _product(
+    x: Float[Array, "batch freq time _"], matrix: Float[Array, "_ out"]
+) -> Float[Array, "batch freq time out"]:
+    # Two dimensions on purpose: XLA's CPU backend takes a far slower path for the weight gradient of a 4-d product.
+    return (x.reshape(-1, len(matrix)) @ matrix).reshape(*x.shape[:-1], -1)
+
+
+def _doubled_conv_backward(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
+    x, kernel = residuals
+    channels, out = kernel.shape[2:]
+    batch, freq2, time2, _ = dy.shape
     columns = jnp.stack(_double_adjoint(dy.reshape(batch * freq2, time2, out)), axis=2)
     rows = _double_adjoint(columns.reshape(batch, freq2, -1))
     maps = jnp.stack([tap.reshape(batch, freq2 // 2, time2 // 2, 3 * out) for tap in rows], axis=3)
-    return (maps.reshape(*maps.shape[:-1], 3, out),)
+    maps = maps.reshape(*x.shape[:-1], 9 * out)
+    taps = kernel.transpose(2, 0, 1, 3).reshape(channels, 9 * out)
+    d_taps = x.reshape(-1, channels).T @ maps.reshape(-1, 9 * out)
+    return _product(maps, taps.T), d_taps.reshape(channels, 3, 3, out).transpose(1, 2, 0, 3)
 
 
-_spread_taps.defvjp(lambda maps: (_spread_taps(maps), None), _spread_taps_backward)
+_doubled_conv.defvjp(lambda x, kernel: (_doubled_conv(x, kernel), (x, kernel)), _doubled_conv_backward)
 
 
 def upsample_conv(
@@ -112,12 +154,8 @@ def upsample_conv(
     Returns:
         The convolved map at twice the resolution.
     """
-    channels, out = kernel.shape[2:]
     # The input is small beside its nine tap maps: joining it is cheaper than adding products of its parts.
-    x = jnp.concatenate(parts, axis=-1)
-    taps = kernel.transpose(2, 0, 1, 3).reshape(channels, 9 * out)
-    # Two dimensions on purpose: XLA's CPU backend takes a far slower path for the weight gradient of a 4-d product.
-    return _spread_taps((x.reshape(-1, channels) @ taps).reshape(*x.shape[:-1], 3, 3, out))
+    return _doubled_conv(jnp.concatenate(parts, axis=-1), kernel)
 
 
 class UpsampleConv(nn.Module):

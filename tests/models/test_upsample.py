@@ -35,10 +35,11 @@ def random_case(height, width, channels, seed=0):
     return parts, jnp.asarray(rng.standard_normal((3, 3, sum(channels), 5)))
 
 
-@pytest.mark.parametrize(("height", "width"), SIZES)
-def test_equals_the_plain_form_border_included(height, width):
+# With few channels the map is padded before the products, with many after them.
+@pytest.mark.parametrize(("height", "width", "channels"), [(*size, 3) for size in SIZES] + [(5, 7, 60)])
+def test_equals_the_plain_form_border_included(height, width, channels):
     with jax.enable_x64(True):
-        parts, kernel = random_case(height, width, (3,))
+        parts, kernel = random_case(height, width, (channels,))
         y = jax.jit(upsample_conv)(parts, kernel)
         assert y.shape == (2, 2 * height, 2 * width, 5)
         np.testing.assert_allclose(y, plain(parts, kernel), atol=1e-12)

@@ -1,0 +1,77 @@
+"""Peak memory of a training step: `python -m benchmarks.memory --json=FILE [--sizes=full_b1,full_b2,full,quickstart]`.
+
+Two figures a size: what XLA's compiler plans for the step (arguments, results that do not reuse them, temporaries),
+and the greatest resident memory of a process that runs it, Python, libraries and compilation included.
+"""
+
+from typing import Any
+
+from absl import flags, logging
+
+from benchmarks import record
+from benchmarks.sizes import size_config
+from benchmarks.worker import ALLOCATORS, BACKENDS, Worker
+from data_pipeline import command
+from data_pipeline.command import InputError
+from mpnet_jax.run_facts import usable_cores
+
+STEPS = 3
+
+
+def main() -> None:
+    """The command."""
+    path = record.check_file(flags.FLAGS.json)
+    allocator = flags.FLAGS.allocator
+    if allocator not in ALLOCATORS:
+        raise InputError(f"--allocator={allocator!r} is unknown; use {', '.join(ALLOCATORS)}")
+    for size in flags.FLAGS.sizes:
+        size_config(size)
+    backends = BACKENDS if record.has_torch() else BACKENDS[:1]
+    if len(backends) == 1:
+        logging.info("without PyTorch only our own memory is measured")
+    results: dict[str, Any] = {
+        "what": "bytes; compiled: arguments + outputs that do not reuse them + temporaries; resident: greatest of the "
+        f"process before the first step, and after {STEPS} steps",
+        "allocator": allocator,
+        "threads": usable_cores(),
+        "compiled_bytes": {},
+        "resident_bytes": {},
+    }
+    for size in flags.FLAGS.sizes:
+        for backend in backends:
+            compiled, resident = measure(size, backend, allocator=allocator)
+            if compiled:
+                results["compiled_bytes"][size] = compiled
+            results["resident_bytes"][f"{size}/{backend}"] = resident
+            record.write(path, results)
+            planned = f"compiled {compiled['total'] / 2**30:.2f} GiB, " if compiled else ""
+            logging.info("%-12s %-14s %sresident %.2f GiB", size, backend, planned, resident["steps"] / 2**30)
+    logging.info("numbers: %s", path)
+
+
+def measure(size: str, backend: str, *, allocator: str) -> tuple[dict[str, int], dict[str, int]]:
+    """Memory of one size's training step.
+
+    Args:
+        size: see `sizes.size_config`.
+        backend: see `worker.BACKENDS`.
+        allocator: see `worker.ALLOCATORS`.
+
+    Returns:
+        What the compiler plans by kind and in total (empty for PyTorch), and the greatest resident memory.
+    """
+    with Worker(backend, threads=usable_cores(), allocator=allocator) as worker:
+        built = worker.ask("build", size, "step")
+        worker.ask("time", "step", STEPS - 1)
+        resident = {"built": built["built_rss_bytes"], "steps": worker.ask("peak_rss_bytes")}
+    kinds = built["memory_bytes"]
+    if kinds:
+        kinds["total"] = kinds["argument"] + kinds["output"] - kinds["alias"] + kinds["temp"]
+    return kinds, resident
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("json", None, "File of the results.")
+    flags.DEFINE_list("sizes", ["full_b1", "full_b2", "full", "quickstart"], "Sizes; full has batch 4.")
+    flags.DEFINE_string("allocator", "tuned", f"Settings of malloc (glibc only): {', '.join(ALLOCATORS)}.")
+    command.run(main)

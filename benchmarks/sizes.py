@@ -1,0 +1,61 @@
+"""The sizes that are measured, and a batch of random numbers for each."""
+
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from configs import base, quickstart
+from data_pipeline.command import InputError
+from mpnet_jax.config import Config, audio_spec
+
+FULL_BATCH = 4
+NAMES = ("full", "quickstart")
+
+
+def size_config(name: str) -> ml_collections.ConfigDict:
+    """The config of a size.
+
+    Args:
+        name: "full" (the paper's sizes, two sounds, one picture a sound, batch 4), "full_t3" and the like (three
+            pictures), "full_b2" and the like (batch 2), or "quickstart".
+
+    Raises:
+        InputError: an unknown name.
+    """
+    kind, _, variant = name.partition("_")
+    if kind == "quickstart" and not variant:
+        small: Any = quickstart.get_config()
+        small.rounds.plus = small.rounds.both = 0
+        return small
+    if kind != "full" or (variant and (variant[0] not in "tb" or not variant[1:].isdecimal())):
+        raise InputError(f"--sizes: {name!r} is unknown; use {', '.join(NAMES)}, full_t<pictures> or full_b<batch>")
+    config: Any = base.get_config()
+    config.rounds.plus = config.rounds.both = 0
+    config.batch_size = int(variant[1:]) if variant.startswith("b") else FULL_BATCH
+    config.frames.count = int(variant[1:]) if variant.startswith("t") else 1
+    return config
+
+
+def synthetic_batch(config: Config, *, seed: int = 0) -> dict[str, np.ndarray]:
+    """Random numbers in the shapes of a training batch; the mixture is its sources' sum, as with real sounds.
+
+    Args:
+        config: the run's.
+        seed: of the numbers.
+
+    Returns:
+        `mixture_magnitude` (batch, freq, time) and `source_magnitude` (batch, source, freq, time) float32, `frames`
+        (batch, source, frame, height, width, 3) uint8.
+    """
+    rng = np.random.default_rng(seed)
+    audio, side = audio_spec(config), config.frames.crop_px
+    shape = (config.batch_size, config.mixing.sources, audio.freq_bins, audio.time_frames)
+    spectra = rng.standard_normal(shape, np.float32) + 1j * rng.standard_normal(shape, np.float32)
+    loudness = rng.gamma(0.5, 2.0, shape).astype(np.float32)  # a few loud bins, many quiet ones
+    spectra *= loudness
+    return {
+        "mixture_magnitude": np.abs(spectra.sum(1)),
+        "source_magnitude": np.abs(spectra),
+        "frames": rng.integers(0, 256, (*shape[:2], config.frames.count, side, side, 3), dtype=np.uint8),
+    }

@@ -1,0 +1,162 @@
+"""One framework in a process of its own, which computes only when it is asked to.
+
+Two frameworks in one process would share an allocator and fight for cores. Requests and answers are lines of JSON:
+the parent asks one worker at a time, so that the others sleep.
+"""
+
+import importlib
+import importlib.metadata
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.program import MATRIX_GFLOP, Program
+
+BACKENDS = ("ours", "nchw", "channels_last")
+# Large buffers are kept instead of mapped afresh at each step: faster for both frameworks. glibc only.
+MALLOC = (
+    "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368:"
+    "glibc.malloc.arena_max=1:glibc.malloc.top_pad=268435456"
+)
+ALLOCATORS = {"tuned": MALLOC, "default": ""}
+_SETTLE_SECONDS = 0.05  # thread pools spin for about a millisecond before they sleep
+
+
+class Worker:
+    """The parent's side.
+
+    Args:
+        backend: "ours", or the peer's memory format.
+        threads: of its computations.
+        allocator: "tuned" or "default".
+    """
+
+    def __init__(self, backend: str, *, threads: int, allocator: str = "tuned") -> None:
+        environment = os.environ | {
+            "GLIBC_TUNABLES": ALLOCATORS[allocator],
+            "JAX_PLATFORMS": "cpu",
+            "OMP_NUM_THREADS": str(threads),
+        }
+        self.backend = backend
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", "benchmarks.worker", backend, str(threads)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, request: str, *arguments: Any) -> Any:
+        """Sends a request of `_Server` and waits for its answer.
+
+        Raises:
+            RuntimeError: the worker died; what it said is on stderr.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        time.sleep(_SETTLE_SECONDS)
+        self._process.stdin.write(json.dumps([request, *arguments]) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the worker of {self.backend} ended with status {self._process.wait()}")
+        return json.loads(answer)
+
+    def __enter__(self) -> "Worker":
+        """The worker itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the process."""
+        self._process.__exit__(None, None, None)  # closes its pipes, at which it ends, and waits for it
+
+
+class _Server:
+    """The child's side: every public method is a request."""
+
+    def __init__(self, backend: str) -> None:
+        self._backend = backend
+        self._programs: dict[str, Program] = {}
+
+    def build(self, size: str, part: str) -> dict[str, Any]:
+        """Builds a program and runs it once; `matmul` is part of no size."""
+        started = time.perf_counter()
+        module = importlib.import_module("benchmarks.ours" if self._backend == "ours" else "benchmarks.theirs")
+        if part == "matmul":
+            program = module.matmul()
+        elif self._backend == "ours":
+            program = module.build(size, part)
+        else:
+            program = module.build(size, part, self._backend)
+        self._programs[part] = program
+        built_rss_bytes = peak_rss_bytes()
+        program.run()
+        return {
+            "gflop": program.gflop,
+            "memory_bytes": program.memory_bytes,
+            "built_rss_bytes": built_rss_bytes,
+            "seconds": time.perf_counter() - started,
+        }
+
+    def time(self, part: str, runs: int) -> float:
+        """Seconds a run, the mean of a number of runs."""
+        run = self._programs[part].run
+        started = time.perf_counter()
+        for _ in range(runs):
+            run()
+        return (time.perf_counter() - started) / runs
+
+    def matmul_rate(self, runs: int) -> float:
+        """The best of a number of runs, in GFLOP/s."""
+        return MATRIX_GFLOP / min(self.time("matmul", 1) for _ in range(runs))
+
+    def cpu_seconds(self) -> float:
+        """CPU time of the process so far: between two requests it must not grow."""
+        return time.process_time()
+
+    def peak_rss_bytes(self) -> int:
+        """The greatest resident memory of the process so far."""
+        return peak_rss_bytes()
+
+    def versions(self) -> str:
+        """Of the framework."""
+        names = ("jax", "jaxlib") if self._backend == "ours" else ("torch",)
+        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+
+
+def peak_rss_bytes() -> int:
+    """The greatest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def serve(backend: str, threads: int) -> None:
+    """Answers requests until stdin ends.
+
+    Args:
+        backend: one of `BACKENDS`.
+        threads: cores that the process may use, and threads of PyTorch.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])  # XLA takes a thread for each core
+    if backend != "ours":
+        torch = importlib.import_module("torch")
+        torch.set_num_threads(threads)
+    # What libraries print must not come between the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    server = _Server(backend)
+    for line in sys.stdin:
+        request, *arguments = json.loads(line)
+        method: Callable[..., Any] = getattr(server, request)
+        answers.write(json.dumps(method(*arguments)) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], int(sys.argv[2]))
