@@ -61,6 +61,7 @@ def get_config() -> ml_collections.ConfigDict:
     model.resnet_dilated = True
     model.visual_pooling = "max"  # max | mean: of a clip's map, over frames and places
     model.visual_activation = "sigmoid"  # sigmoid | none: of a clip's pooled visual vector
+    model.compute = "float32"  # float32 | bfloat16: of maps and products; parameters and statistics stay float32
     model.log_epsilon = 1e-6  # linear magnitude added before the logarithm that enters the U-Nets
     model.stop_gradient_input = True  # no gradient through the log-magnitude that enters the U-Net
     model.statistics_decay = 0.9  # running statistics of batch normalisation

@@ -24,6 +24,7 @@ CHOICES = {
     "method": ("mpnet", "pixelplayer"),
     "audio.pad_mode": ("reflect", "constant"),
     "mixing.level_of": ("video", "window"),
+    "model.compute": ("float32", "bfloat16"),
     "model.visual_pooling": ("max", "mean"),
     "model.visual_activation": ("sigmoid", "none"),
     "mask": ("binary", "ratio"),

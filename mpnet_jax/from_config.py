@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from data_pipeline.command import InputError
@@ -38,6 +39,7 @@ def model(config: Config) -> MPNet | PixelPlayer:
         "unet_features": fields.unet_features,
         "resnet_features": fields.resnet_features,
         "resnet_dilated": fields.resnet_dilated,
+        "compute_dtype": None if fields.compute == "float32" else jnp.dtype(fields.compute),
         "log_epsilon": fields.log_epsilon,
         "visual_pooling": fields.visual_pooling,
         "visual_activation": fields.visual_activation,

@@ -1,5 +1,7 @@
 """A small network in the place of the ResNet, whose gradient takes half a minute to compile."""
 
+from typing import Any
+
 import flax.linen as nn
 
 from mpnet_jax.models.batch_norm import BatchNorm
@@ -14,6 +16,7 @@ class ShortFrameNet(nn.Module):
     train: bool
     axis_name: str | None
     statistics_decay: float
+    compute_dtype: Any = None
 
     @nn.compact
     def __call__(self, pictures):

@@ -72,7 +72,7 @@ class BatchNorm(nn.Module):
     """Batch normalisation over every axis but the last.
 
     In training the batch's own statistics (over all devices), in evaluation the running ones and nothing else. The
-    running variance is the unbiased one, as in PyTorch.
+    running variance is the unbiased one, as in PyTorch. Computes in float32 at least; the type stays the input's.
 
     Attributes:
         train: use and record the batch's statistics.
@@ -89,6 +89,8 @@ class BatchNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "... channel"]) -> Float[Array, "... channel"]:
         """Returns the normalised values, same shape."""
+        given = x.dtype
+        x = x.astype(jnp.promote_types(given, jnp.float32))
         channels = x.shape[-1:]
         scale = self.param("scale", lambda key: 1.0 + self.scale_std * jax.random.normal(key, channels, jnp.float32))
         bias = self.param("bias", nn.initializers.zeros, channels)
@@ -96,7 +98,7 @@ class BatchNorm(nn.Module):
         running_variance = self.variable("batch_stats", "var", jnp.ones, channels)
         if not self.train:
             gain = scale * jax.lax.rsqrt(running_variance.value + EPSILON)
-            return x * gain + (bias - running_mean.value * gain)
+            return (x * gain + (bias - running_mean.value * gain)).astype(given)
         y, mean, variance = cast(tuple[Array, Array, Array], normalise(x, scale, bias, self.axis_name))
         if not self.is_initializing():
             count = x.size // x.shape[-1] * (jax.lax.axis_size(self.axis_name) if self.axis_name else 1)
@@ -104,4 +106,4 @@ class BatchNorm(nn.Module):
             keep = self.decay
             running_mean.value = keep * running_mean.value + (1 - keep) * jax.lax.stop_gradient(mean)
             running_variance.value = keep * running_variance.value + (1 - keep) * jax.lax.stop_gradient(unbiased)
-        return y
+        return y.astype(given)

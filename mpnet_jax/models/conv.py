@@ -22,6 +22,11 @@ _MIN_TILES = 32
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
+def _transformed(x: Array) -> bool:
+    """Whether to look for a faster form: elsewhere libraries do, and the transforms cost half precision too much."""
+    return jax.default_backend() == "cpu" and x.dtype != jnp.bfloat16
+
+
 def conv_3x3(
     x: Float[Array, "batch height width channel"], kernel: Float[Array, "3 3 channel out"], *, dilation: int = 1
 ) -> Float[Array, "batch height width out"]:
@@ -32,7 +37,7 @@ def conv_3x3(
         kernel: weights.
         dilation: distance of the taps.
     """
-    winograd = jax.default_backend() == "cpu" and min(kernel.shape[2:]) >= _MIN_CHANNELS
+    winograd = _transformed(x) and min(kernel.shape[2:]) >= _MIN_CHANNELS
     return FORMS_3X3["winograd" if winograd else "plain"](x, kernel, dilation)
 
 
@@ -68,7 +73,7 @@ def halving_conv(
         kernel: weights.
     """
     batch, height, width, channels = x.shape
-    if jax.default_backend() != "cpu" or min(channels, kernel.shape[3]) < _MIN_CHANNELS:
+    if not _transformed(x) or min(channels, kernel.shape[3]) < _MIN_CHANNELS:
         form = "plain"
     elif height % (2 * TILE) or width % (2 * TILE) or batch * height * width < _MIN_TILES * (2 * TILE) ** 2:
         form = "patches"
@@ -127,7 +132,7 @@ class Conv3x3(nn.Module):
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch height width out"]:
         """Returns the convolved map, without an offset."""
         kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features))
-        return conv_3x3(x, jnp.asarray(kernel), dilation=self.dilation)
+        return conv_3x3(x, jnp.asarray(kernel, x.dtype), dilation=self.dilation)
 
 
 class HalvingConv(nn.Module):
@@ -145,4 +150,4 @@ class HalvingConv(nn.Module):
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch h w out"]:
         """Returns the convolved map at half the resolution, without an offset."""
         kernel = self.param("kernel", self.kernel_init, (4, 4, x.shape[-1], self.features))
-        return halving_conv(x, jnp.asarray(kernel))
+        return halving_conv(x, jnp.asarray(kernel, x.dtype))

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mpnet_jax.models.resnet import ResNet18
@@ -23,6 +24,7 @@ class MPNet(nn.Module):
         train: batch statistics instead of running ones.
         axis_name: pmap axis of the devices that share a batch.
         statistics_decay: share of the running statistics kept at each step.
+        compute_dtype: see `unet.UNet`.
         log_epsilon: linear magnitude added before the logarithm.
         stop_gradient_input: no gradient through the log-magnitudes that enter the M-Net and the P-Net.
         visual_pooling: "max" or "mean" of a clip's map over frames and places.
@@ -38,6 +40,7 @@ class MPNet(nn.Module):
     train: bool = False
     axis_name: str | None = None
     statistics_decay: float = 0.9
+    compute_dtype: DTypeLike | None = None
     log_epsilon: float = 1e-6
     stop_gradient_input: bool = True
     visual_pooling: str = "max"
@@ -49,6 +52,7 @@ class MPNet(nn.Module):
             "train": self.train,
             "axis_name": self.axis_name,
             "statistics_decay": self.statistics_decay,
+            "compute_dtype": self.compute_dtype,
         }
         self.frame_net = ResNet18(self.visual_channels, self.resnet_features, self.resnet_dilated, **shared)
         self.minus_net = UNet(self.unet_depth, self.unet_features, self.visual_channels, **shared)

@@ -5,6 +5,7 @@ Source: "The Sound of Pixels" (ECCV 2018), Sec. 3.1, and its released code.
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mpnet_jax.models.resnet import ResNet18
@@ -37,6 +38,7 @@ class PixelPlayer(nn.Module):
         train: batch statistics instead of running ones.
         axis_name: pmap axis of the devices that share a batch.
         statistics_decay: share of the running statistics kept at each step.
+        compute_dtype: see `unet.UNet`.
         log_epsilon: linear magnitude added before the logarithm.
         visual_pooling, visual_activation: see `visual.clip_vectors`.
     """
@@ -49,6 +51,7 @@ class PixelPlayer(nn.Module):
     train: bool = False
     axis_name: str | None = None
     statistics_decay: float = 0.9
+    compute_dtype: DTypeLike | None = None
     log_epsilon: float = 1e-6
     visual_pooling: str = "max"
     visual_activation: str = "sigmoid"
@@ -59,6 +62,7 @@ class PixelPlayer(nn.Module):
             "train": self.train,
             "axis_name": self.axis_name,
             "statistics_decay": self.statistics_decay,
+            "compute_dtype": self.compute_dtype,
         }
         self.frame_net = ResNet18(self.visual_channels, self.resnet_features, self.resnet_dilated, **shared)
         self.sound_net = UNet(self.unet_depth, self.unet_features, self.visual_channels, **shared)

@@ -5,6 +5,7 @@ import functools
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mpnet_jax.models.batch_norm import BatchNorm
@@ -52,7 +53,7 @@ class PointwiseStride2(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch h w out"]:
         """Returns the map at half the resolution."""
-        kernel = self.param("kernel", _he_normal, (x.shape[-1], self.features))
+        kernel = jnp.asarray(self.param("kernel", _he_normal, (x.shape[-1], self.features)), x.dtype)
         x = x[:, ::2, ::2]
         # Two dimensions on purpose: XLA's CPU backend takes a far slower path for the gradient of a 4-d product.
         return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], self.features)
@@ -91,6 +92,7 @@ class BasicBlock(nn.Module):
                 kernel_dilation=first,
                 use_bias=False,
                 kernel_init=_he_normal,
+                dtype=x.dtype,
                 name="conv1",
             )(x)
         y = jax.nn.relu(norm(name="norm1")(y))
@@ -99,7 +101,9 @@ class BasicBlock(nn.Module):
             if self.stride == 2:
                 x = PointwiseStride2(self.features, name="shortcut_conv")(x)
             else:
-                x = nn.Dense(self.features, use_bias=False, kernel_init=_he_normal, name="shortcut_conv")(x)
+                x = nn.Dense(
+                    self.features, use_bias=False, kernel_init=_he_normal, dtype=x.dtype, name="shortcut_conv"
+                )(x)
             x = norm(name="shortcut_norm")(x)
         return jax.nn.relu(x + y)
 
@@ -116,6 +120,8 @@ class ResNet18(nn.Module):
         train: batch statistics (recorded) instead of running ones.
         axis_name: pmap axis of the devices that share a batch.
         statistics_decay: share of the running statistics kept at each step.
+        compute_dtype: of maps and products (bfloat16); parameters, statistics and the result keep theirs. None computes
+            in the pictures' type.
     """
 
     out_channels: int
@@ -124,6 +130,7 @@ class ResNet18(nn.Module):
     train: bool = False
     axis_name: str | None = None
     statistics_decay: float = 0.9
+    compute_dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, pictures: Float[Array, "batch height width 3"]) -> Float[Array, "batch h w out"]:
@@ -135,6 +142,7 @@ class ResNet18(nn.Module):
             padding=3,
             use_bias=False,
             kernel_init=_he_normal,
+            dtype=self.compute_dtype,
             name="conv_in",
         )(pictures)
         x = BatchNorm(self.train, self.axis_name, decay=self.statistics_decay, name="norm_in")(x)
@@ -156,7 +164,8 @@ class ResNet18(nn.Module):
                     self.statistics_decay,
                     name=f"stage{stage + 1}_block{block + 1}",
                 )(x)
-        return nn.Conv(self.out_channels, (3, 3), padding=1, name="conv_out")(x)
+        x = nn.Conv(self.out_channels, (3, 3), padding=1, dtype=self.compute_dtype, name="conv_out")(x)
+        return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def normalise_pictures(pictures: Array) -> Float[Array, "*batch height width 3"]:

@@ -5,6 +5,7 @@ import functools
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from mpnet_jax.models.batch_norm import BatchNorm
@@ -26,6 +27,8 @@ class UNet(nn.Module):
         train: batch statistics (recorded) instead of running ones.
         axis_name: pmap axis of the devices that share a batch.
         statistics_decay: share of the running statistics kept at each step.
+        compute_dtype: of maps and products (bfloat16); parameters, statistics and the result keep theirs. None computes
+            in the input's type.
     """
 
     depth: int
@@ -34,6 +37,7 @@ class UNet(nn.Module):
     train: bool
     axis_name: str | None = None
     statistics_decay: float = 0.9
+    compute_dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch freq time channel"]) -> Float[Array, "batch freq time out"]:
@@ -50,7 +54,8 @@ class UNet(nn.Module):
             )
         norm = functools.partial(BatchNorm, self.train, self.axis_name, decay=self.statistics_decay, scale_std=0.02)
         widths = [self.features * min(2**level, MAX_WIDTH) for level in range(self.depth)]
-        x = norm(name="norm_in")(x)
+        given = x.dtype
+        x = norm(name="norm_in")(x).astype(self.compute_dtype or given)
         skips = []
         for level, width in enumerate(widths):
             if level > 0:
@@ -64,7 +69,7 @@ class UNet(nn.Module):
             x = UpsampleConv(widths[level - 1], name=f"up_{level}")(parts)
             x = norm(name=f"up_norm_{level}")(x)
             parts = [jax.nn.relu(skips[level - 1]), jax.nn.relu(x)]
-        return UpsampleConv(self.out_channels, use_bias=True, name="up_0")(parts)
+        return UpsampleConv(self.out_channels, use_bias=True, name="up_0")(parts).astype(given)
 
 
 def log_magnitude(magnitude: Float[Array, "*shape"], *, epsilon: float) -> Float[Array, "*shape"]:

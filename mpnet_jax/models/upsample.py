@@ -176,7 +176,7 @@ class UpsampleConv(nn.Module):
         """Returns the map at twice the resolution; `parts` are concatenated along the channels."""
         channels = sum(part.shape[-1] for part in parts)
         kernel = self.param("kernel", nn.initializers.normal(self.kernel_std), (3, 3, channels, self.features))
-        y = upsample_conv(parts, kernel)
+        y = upsample_conv(parts, jnp.asarray(kernel, parts[0].dtype))
         if self.use_bias:
-            y = y + self.param("bias", nn.initializers.zeros, (self.features,))
+            y = y + jnp.asarray(self.param("bias", nn.initializers.zeros, (self.features,)), y.dtype)
         return y
