@@ -2,11 +2,13 @@
 
 Every framework runs in a process of its own, with the same cores, the same (tuned) allocator and float32, and only
 one of them computes at a time. After a burn-in they take turns; each round gives one ratio, ours over theirs, and the
-result is the median over the rounds. A matrix product in both frameworks, timed in every round, tells what the
-machine can do.
+result is the median over the rounds. A turn beside which something else ran is taken again, as long as the patience
+lasts; what is disturbed all the same is counted. A matrix product in both frameworks, timed in every turn, tells what
+the machine can do.
 """
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 from absl import flags, logging
 
 from benchmarks import record
+from benchmarks.other_load import Quiet
 from benchmarks.program import PARTS
 from benchmarks.sizes import size_config
 from benchmarks.worker import BACKENDS, Worker
@@ -49,7 +52,13 @@ def main() -> None:
     for size in sizes:
         for part in parts:
             name = size if part == "step" else f"{size}.{part}"
-            measured = measure(size, part, threads=threads, rounds=flags.FLAGS.repeats)
+            measured = measure(
+                size,
+                part,
+                threads=threads,
+                rounds=flags.FLAGS.repeats,
+                patience_seconds=flags.FLAGS.patience_seconds,
+            )
             for kind, values in measured.items():
                 results.setdefault(kind, {}).update({f"{name}/{key}": value for key, value in values.items()})
             record.write(path, results)
@@ -69,7 +78,7 @@ def all_sizes(sizes: Sequence[str], frames: Sequence[str]) -> list[str]:
     return names
 
 
-def measure(size: str, part: str, *, threads: int, rounds: int) -> dict[str, dict[str, Any]]:
+def measure(size: str, part: str, *, threads: int, rounds: int, patience_seconds: float) -> dict[str, dict[str, Any]]:
     """Times one part of one size in all backends, in turns.
 
     Args:
@@ -77,10 +86,12 @@ def measure(size: str, part: str, *, threads: int, rounds: int) -> dict[str, dic
         part: see `program.PARTS`.
         threads: of each backend.
         rounds: of turns.
+        patience_seconds: how long to wait for a quiet machine, in all.
 
     Returns:
         By kind of figure, a dict by backend or peer.
     """
+    quiet = Quiet(patience_seconds)
     with contextlib.ExitStack() as stack:
         workers = {name: stack.enter_context(Worker(name, threads=threads)) for name in BACKENDS}
         built, runs = {}, {}
@@ -101,8 +112,13 @@ def measure(size: str, part: str, *, threads: int, rounds: int) -> dict[str, dic
                 worker = workers[name]
                 if name in slept_from:
                     idle_cpu_seconds[name] += worker.ask("cpu_seconds") - slept_from[name]
-                rates[name].append(worker.ask("matmul_rate", MATMUL_RUNS))
-                seconds[name].append(worker.ask("time", part, runs[name]))
+
+                def take_turn(worker: Worker = worker, runs: int = runs[name]) -> tuple[float, float]:
+                    return worker.ask("matmul_rate", MATMUL_RUNS), worker.ask("time", part, runs)
+
+                rate, time_taken = quiet.run(take_turn, functools.partial(worker.ask, "cpu_seconds"))
+                rates[name].append(rate)
+                seconds[name].append(time_taken)
                 slept_from[name] = worker.ask("cpu_seconds")
             logging.info("%s %s: round %d of %d", size, part, number + 1, rounds)
         versions = {name: worker.ask("versions") for name, worker in workers.items()}
@@ -119,6 +135,7 @@ def measure(size: str, part: str, *, threads: int, rounds: int) -> dict[str, dic
             name: answer["gflop"] / float(np.median(seconds[name])) / rate for name, answer in built.items()
         },
         "idle_cpu_seconds": idle_cpu_seconds,
+        "disturbed_turns": {"count": quiet.disturbed, "of": rounds * len(BACKENDS)},
         "versions": versions,
     }
 
@@ -151,5 +168,6 @@ if __name__ == "__main__":
     flags.DEFINE_list("frames", ["1"], "Pictures a sound of the full size, one measurement each.")
     flags.DEFINE_list("parts", ["step"], f"What is timed: {', '.join(PARTS)}.")
     flags.DEFINE_integer("repeats", 7, "Rounds of turns.", lower_bound=1)
+    flags.DEFINE_float("patience_seconds", 120.0, "Longest wait for a quiet machine, for each measurement.")
     flags.DEFINE_integer("threads", None, "Cores of each backend; all by default.", lower_bound=1)
     command.run(main)
