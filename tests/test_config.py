@@ -111,7 +111,11 @@ def test_a_workdir_that_is_a_file_or_damaged_is_refused(tmp_path: Path) -> None:
         config_module.claim_workdir(tmp_path, base.get_config())
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+# These two have the most that is their own; the others take seconds more each.
+STEPS = [name if name in ("released", "pixelplayer") else pytest.param(name, marks=pytest.mark.slow) for name in SHIPPED]
+
+
+@pytest.mark.parametrize("name", STEPS)
 def test_every_shipped_config_takes_a_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import jax
     import numpy as np

@@ -193,6 +193,7 @@ def test_weights_of_another_network_name_file_and_config(tmp_path, variables):
         convert(config, tmp_path / "run", {"plus": path})
 
 
+@pytest.mark.slow
 def test_the_second_round_alone_starts_from_another_run(tmp_path, tiny_set, monkeypatch):
     monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
     first = tiny_config(tiny_set)

@@ -11,7 +11,7 @@ LARGEST_RATIO = 0.35
 @pytest.mark.parametrize(
     ("size", "with_plus"),
     [
-        ("quickstart", False),
+        pytest.param("quickstart", False, marks=pytest.mark.slow),
         pytest.param("quickstart", True, marks=pytest.mark.slow),
         pytest.param("full", False, marks=pytest.mark.slow),
         pytest.param("full", True, marks=pytest.mark.slow),
