@@ -13,9 +13,9 @@ ImageNet's ResNet-18 by torchvision, as the start of a training run:
 Files are PyTorch's (`.pth`, of which only tensors are loaded) or `.safetensors`; both need the extra `torch`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from absl import flags, logging
 from ml_collections import config_flags
@@ -25,6 +25,9 @@ from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
 from mpnet_jax import torch_weights
 from mpnet_jax.config import Config
+
+if TYPE_CHECKING:
+    from mpnet_jax.train_state import TrainState
 
 # Flag: what it holds and the network that it fills.
 FILES = {
@@ -65,7 +68,6 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
     weights = {name: torch_weights.read_weights(path) for name, path in files.items()}
 
     from mpnet_jax import from_config
-    from mpnet_jax.checkpoint import UNSCORED, Checkpoints
 
     state = from_config.state_at(config, 0)
     params, batch_stats = dict(state.params), dict(state.batch_stats)
@@ -88,16 +90,19 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
     random = sorted(params.keys() - {FILES[name][1] for name in files})
     if random:
         logging.info("%s: random weights", ", ".join(random))
-    _save(config, workdir, state.replace(params=params, batch_stats=batch_stats), Checkpoints, UNSCORED)
+    methods = [config.method] if config.method != "mpnet" else ["mnet", "mpnet"] if "plus" in files else ["mnet"]
+    _save(config, workdir, state.replace(params=params, batch_stats=batch_stats), methods)
 
 
-def _save(config: Config, workdir: Path, state: Any, checkpoints_of: Any, score: float) -> None:
+def _save(config: Config, workdir: Path, state: "TrainState", methods: Sequence[str]) -> None:
+    """Writes the state as the latest, and as the best so far of these methods."""
+    from mpnet_jax.checkpoint import UNSCORED, Checkpoints
+
     config_module.claim_workdir(workdir, config)
-    checkpoints = checkpoints_of(workdir)
+    checkpoints = Checkpoints(workdir)
     checkpoints.save(state)
-    methods = ("mnet", "mpnet") if "plus_net" in state.params else ("mnet",)
-    for method in methods if config.method == "mpnet" else (config.method,):
-        checkpoints.save_best(state, score, method=method)
+    for method in methods:
+        checkpoints.save_best(state, UNSCORED, method=method)
     checkpoints.close()
     logging.info("wrote %s; evaluate it or go on from it with --workdir=%s", workdir, workdir)
 

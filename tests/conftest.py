@@ -29,11 +29,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def golden_dir(request: pytest.FixtureRequest) -> Path:
-    return request.config.getoption("--golden-dir")
-
-
-@pytest.fixture(scope="session")
 def write_video():
     return _write_video
 

@@ -116,6 +116,14 @@ def test_the_authors_files_become_a_run(tmp_path, variables):
     checkpoints.close()
 
 
+def test_without_a_plus_net_the_minus_net_alone_is_evaluated(tmp_path, variables):
+    path = write_torch(tmp_path / "sound_M.pth", state_dict(UNET, variables["minus_net"]))
+    convert(with_plus(), tmp_path / "run", {"minus": path})
+    checkpoints = Checkpoints(tmp_path / "run", read_only=True)
+    assert [checkpoints.step(kind) for kind in ("latest", "best_mnet", "best_mpnet")] == [0, 0, None]
+    checkpoints.close()
+
+
 def test_torchvisions_trunk_becomes_a_run_that_evaluates(tmp_path, tiny_set, variables):
     numpy = pytest.importorskip("safetensors.numpy")
     names = torch_weights.torchvision_names()
