@@ -112,9 +112,8 @@ def test_a_workdir_that_is_a_file_or_damaged_is_refused(tmp_path: Path) -> None:
 
 
 # These two have the most that is their own; the others take seconds more each.
-STEPS = [
-    name if name in ("released", "pixelplayer") else pytest.param(name, marks=pytest.mark.slow) for name in SHIPPED
-]
+FAST = ("released", "pixelplayer")
+STEPS = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in SHIPPED]
 
 
 @pytest.mark.parametrize("name", STEPS)
