@@ -15,7 +15,7 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the quickstart's fields."""
     config: Any = base.get_config()
     config.name = "quickstart"
-    config.rounds.minus, config.rounds.plus, config.rounds.both = 1600, 200, 300
+    config.rounds.minus, config.rounds.plus, config.rounds.both = 1200, 150, 200
     config.batch_size = 16
 
     config.data.frame_px = 106
