@@ -132,9 +132,9 @@ def written_shares(
 ) -> Float[Array, "step batch freq time"]:
     """What share of the linear mixture each step's sound is, as it is written out.
 
-    The recursion is soft throughout. A ratio mask stays so; of binary ones M is thresholded here and nowhere else, on
-    the linear axis, and keeps or drops what it acts on. M_r has no binary target of its own, since its loss is that of
-    the whole sound: it stays soft. Source: Sec. 3.1, 3.3 and 4.1.
+    The recursion is soft throughout. A ratio mask stays so; binary masks are thresholded here and nowhere else, on the
+    linear axis: the thresholded M keeps or drops what it acts on, the thresholded M_r gives back or does not what it
+    acts on. Source: Sec. 3.1, 3.3 and 4.1.
 
     Args:
         separation: all steps.
@@ -153,7 +153,7 @@ def written_shares(
     if mask == "ratio":
         return linear_share(separation.sounds)
     kept = axis.unwarp(separation.masks) > 0.5
-    given_back = axis.unwarp(jax.nn.sigmoid(separation.plus_logits))
+    given_back = axis.unwarp(jax.nn.sigmoid(separation.plus_logits)) > 0.5
     shares = kept * linear_share(rules.reference(separation.before, mixture))
     return jnp.minimum(shares + given_back * linear_share(separation.remixes), 1.0)
 
