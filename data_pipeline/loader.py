@@ -118,7 +118,8 @@ def evaluation_batches(
     Yields:
         The arrays of `training_batches` (`valid` False where padded, by repeating the last mixture), and
         `mixture_phase` (batch, freq_linear, time) float32 in radians, `source_waveform` (batch, source, samples)
-        float32, `index` (batch,) int64 into the list.
+        float32, `boxes` (batch, source, frame, 4) float32 of the players in the pictures as they are cut (top, left,
+        bottom, right, 0 to 1; NaN where unknown), `index` (batch,) int64 into the list.
     """
     slots = sharding.slots(batch_size)
     batches = -(-len(mixtures) // batch_size)
@@ -179,13 +180,15 @@ def _examples(
     def build(number: tf.Tensor) -> dict[str, tf.Tensor]:
         kinds = (tf.string, tf.int64, tf.float32, tf.bool, tf.int64, tf.float32, tf.bool)
         records, starts, gains, lifts, pictures, crops, flips = tf.numpy_function(read, [number], kinds)
-        waveforms, frame_stacks = [], []
+        waveforms, frame_stacks, boxes = [], [], []
         for n in range(sources):
             parsed = store.parse(records[n])
             window = _window(parsed["audio"], starts[n], audio)
             lift = tf.where(lifts[n], _lift(window, parsed["video_rms"]), 1.0)
             waveforms.append(tf.ensure_shape(window * gains[n] * lift, (audio.clip_samples,)))
-            frame_stacks.append(_pictures(parsed["frames"], pictures[n], crops[n], flips[n], frames))
+            stack, cut = _pictures(parsed["frames"], pictures[n], crops[n], flips[n], frames)
+            frame_stacks.append(stack)
+            boxes.append(_cut_boxes(tf.gather(parsed["boxes"], pictures[n]), cut, flips[n], frames.crop_px))
         waveform = tf.stack(waveforms)
         spectra = stft(waveform, audio)
         mixture = tf.reduce_sum(spectra, 0)  # the transform is linear: the sources' spectra sum to the mixture's
@@ -197,7 +200,12 @@ def _examples(
         }
         if not for_rebuilding:
             return example
-        return example | {"mixture_phase": tf.math.angle(mixture), "source_waveform": waveform, "index": number}
+        return example | {
+            "mixture_phase": tf.math.angle(mixture),
+            "source_waveform": waveform,
+            "boxes": tf.ensure_shape(tf.stack(boxes), (sources, frames.count, 4)),
+            "index": number,
+        }
 
     return numbers.map(build, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
@@ -212,18 +220,33 @@ def _lift(window: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(level, tf.maximum(own, level / LARGEST_LIFT))
 
 
-def _pictures(encoded: tf.Tensor, indices: tf.Tensor, crop: tf.Tensor, flip: tf.Tensor, frames: FrameSpec) -> tf.Tensor:
-    """Decodes only the pictures that are used, cuts one square out of all of them, mirrors them together."""
+def _pictures(
+    encoded: tf.Tensor, indices: tf.Tensor, crop: tf.Tensor, flip: tf.Tensor, frames: FrameSpec
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Decodes only the pictures that are used, cuts one square out of all of them, mirrors them together.
+
+    Returns:
+        The pictures; and where the last one was cut: corner (down, right) and the whole picture's size, (2, 2) float32.
+    """
     side = frames.crop_px
-    cut = []
+    cut, place = [], tf.zeros((2, 2))
     for t in range(frames.count):
         picture = tf.io.decode_jpeg(encoded[indices[t]], channels=3)
         room = tf.cast(tf.shape(picture)[:2] - side, tf.float32)
         corner = tf.cast(tf.floor(crop * (room + 0.999)), tf.int32)
+        place = tf.stack([tf.cast(corner, tf.float32), room + side])
         cut.append(picture[corner[0] : corner[0] + side, corner[1] : corner[1] + side])
     stack = tf.stack(cut)
     stack = tf.cond(flip, lambda: tf.reverse(stack, [2]), lambda: stack)
-    return tf.ensure_shape(stack, (frames.count, side, side, 3))
+    return tf.ensure_shape(stack, (frames.count, side, side, 3)), place
+
+
+def _cut_boxes(boxes: tf.Tensor, place: tf.Tensor, flip: tf.Tensor, side: int) -> tf.Tensor:
+    """Boxes of whole pictures, (frame, 4) in shares of them, in shares of what was cut out of those and mirrored."""
+    corner, size = tf.tile(place[0], [2]), tf.tile(place[1], [2])
+    cut = tf.clip_by_value((boxes * size - corner) / side, 0.0, 1.0)
+    top, left, bottom, right = tf.unstack(cut, num=4, axis=1)
+    return tf.where(flip, tf.stack([top, 1.0 - right, bottom, 1.0 - left], axis=1), cut)
 
 
 def _prefetched(batches: tf.data.Dataset, failures: list[InputError]) -> Iterator[Batch]:

@@ -33,6 +33,8 @@ class MixtureListSpec:
         floor_dbfs: no window is taken whose sound, at its video's level, lies under this.
         level_dbfs: mean level of a mixture's sounds, and the level of videos that `floor_dbfs` refers to.
         seed: of the drawing.
+        sounding: how many of the sources sound, taken in turn from mixture to mixture; the others are seen and not
+            heard. Empty: all sound.
     """
 
     count: int
@@ -42,6 +44,7 @@ class MixtureListSpec:
     floor_dbfs: float
     level_dbfs: float
     seed: int
+    sounding: tuple[int, ...] = ()
 
 
 def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[list[SourcePlan]]:
@@ -60,6 +63,7 @@ def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: Mixtu
         InputError: the saved list was drawn otherwise or from other videos; too few clips; too quiet a split.
     """
     drawn_from = dataclasses.asdict(spec) | {"clip_samples": audio.clip_samples, "rate_hz": audio.rate_hz}
+    drawn_from["sounding"] = list(spec.sounding)
     if path.is_file():
         return _load(path, store, drawn_from)
     mixtures = draw(store, audio, spec)
@@ -94,7 +98,7 @@ def _load(path: Path, store: "RecordStore", drawn_from: dict[str, Any]) -> list[
     except (json.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is no list of mixtures ({error}); delete it, and it is drawn again") from None
     for field, value in drawn_from.items():
-        if recorded.get(field) != value:
+        if recorded.get(field, []) != value:
             raise InputError(
                 f"{path} was drawn with {field}={recorded.get(field)}, this run asks for {value}; "
                 "use the same value, or move the list away to draw another"
@@ -131,7 +135,7 @@ def draw(store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[
         spec: how to draw.
 
     Returns:
-        Mixtures whose sources have exactly the drawn level differences within their windows.
+        Mixtures whose sources have exactly the drawn level differences within their windows; a silent one's gain is 0.
 
     Raises:
         InputError: too few clips, or every window of a video is too quiet.
@@ -143,16 +147,18 @@ def draw(store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[
         by_label.setdefault(table.label_of[video], []).append(video)
     tuples = _class_tuples(sorted(by_label), spec.sources, rng)
     mixtures = []
-    for _ in range(spec.count):
+    for number in range(spec.count):
         if spec.same_class:
             videos = table.choose_videos(rng, spec.sources, same_class=True)
         else:
             videos = [by_label[label][rng.integers(len(by_label[label]))] for label in next(tuples)]
+        sounding = spec.sounding[number % len(spec.sounding)] if spec.sounding else spec.sources
         levels = np.append(0.0, rng.uniform(-1.0, 1.0, spec.sources - 1) * spec.level_difference_db)
-        levels += spec.level_dbfs - levels.mean()
-        mixtures.append(
-            [_draw_source(store, table, video, rng, spec, level) for video, level in zip(videos, levels, strict=True)]
-        )
+        levels += spec.level_dbfs - levels[: max(sounding, 1)].mean()
+        mixture = [
+            _draw_source(store, table, video, rng, spec, level) for video, level in zip(videos, levels, strict=True)
+        ]
+        mixtures.append(mixture[:sounding] + [dataclasses.replace(plan, gain=0.0) for plan in mixture[sounding:]])
     return mixtures
 
 

@@ -53,6 +53,7 @@ class Options:
         name: name of the new set.
         cut: how videos are cut into records.
         workers: processes that decode; 1 decodes in this process.
+        split: the one split that all videos go to; "" divides them.
 
     Raises:
         InputError: a value that cannot be used.
@@ -64,6 +65,7 @@ class Options:
     name: str
     cut: CutSpec
     workers: int
+    split: str = ""
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
@@ -84,7 +86,8 @@ class Options:
     @property
     def parameters(self) -> dict[str, Any]:
         """What makes two preparations of the same videos equal."""
-        return {"source": self.source, **dataclasses.asdict(self.cut)}
+        only = {"split": self.split} if self.split else {}
+        return {"source": self.source, **only, **dataclasses.asdict(self.cut)}
 
 
 def prepare(options: Options) -> None:
@@ -103,7 +106,8 @@ def prepare(options: Options) -> None:
     with _staging_folder(options) as stage:
         facts = _stage_all(listing.videos, options, stage)
         kept = [fact for fact in facts if fact.reason is None]
-        splits = assign_splits([fact.video_id for fact in kept], {fact.video_id: fact.label for fact in kept})
+        labels = {fact.video_id: fact.label for fact in kept}
+        splits = dict.fromkeys(labels, options.split) if options.split else assign_splits(list(labels), labels)
         summary = summaries.summarise(facts, splits, listing.skipped)
         if not kept:
             raise InputError(
@@ -258,6 +262,7 @@ def _define_flags() -> None:
     flags.DEFINE_float("chunk_seconds", defaults.chunk_seconds, "Longest piece of a video in one record.")
     flags.DEFINE_float("min_seconds", defaults.min_seconds, "Shortest piece worth a record.")
     flags.DEFINE_float("silence_dbfs", defaults.silence_dbfs, "Level below which a video is silent.")
+    flags.DEFINE_enum("split", "", ("", *SPLITS), "The one split that all videos go to; by default they are divided.")
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "Processes that decode.")
 
 
@@ -280,6 +285,7 @@ def main() -> None:
             name=values.name,
             cut=cut,
             workers=values.workers,
+            split=values.split,
         )
     )
 

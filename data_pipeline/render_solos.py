@@ -17,6 +17,7 @@ from tqdm import tqdm
 from data_pipeline import command
 from data_pipeline.command import InputError
 from data_pipeline.rendered import synthesise
+from data_pipeline.rendered.look import AREA
 from data_pipeline.sources import rendered_solos
 from data_pipeline.sources.rendered_solos import SoloSet
 
@@ -89,6 +90,7 @@ def main() -> None:
         seconds=values.seconds,
         seed=values.seed,
         renderer=renderer,
+        area=_area(values.area),
     )
     workers = values.workers if values.workers is not None else _cores()
     logging.info("%s", render(solos, workers=workers))
@@ -100,9 +102,22 @@ def define_flags() -> None:
     flags.DEFINE_integer("solos_per_instrument", 16, "Solos of each of the eleven instruments.")
     flags.DEFINE_float("seconds", 24.0, "Length of a solo in seconds.")
     flags.DEFINE_integer("seed", 0, "Seed of melodies, sounds and pictures.")
+    flags.DEFINE_list(
+        "area",
+        [str(edge) for edge in AREA],
+        "Smallest and largest share of the picture that a player takes, '0.1,0.15'.",
+    )
     flags.DEFINE_string("soundfont", None, "A General MIDI .sf2 file; by default the one in pretty_midi.")
     flags.DEFINE_enum("renderer", "auto", synthesise.RENDERERS, "What makes the sound.")
     flags.DEFINE_integer("workers", None, "Processes; by default one for each core.")
+
+
+def _area(given: list[str]) -> tuple[float, float]:
+    try:
+        low, high = map(float, given)
+    except ValueError:
+        raise InputError(f"--area={','.join(given)} must be two numbers; try --area=0.1,0.15") from None
+    return low, high
 
 
 def _cores() -> int:

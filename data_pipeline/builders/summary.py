@@ -38,7 +38,7 @@ def summarise(facts: Sequence[Facts], splits: Mapping[str, str], skipped_unopene
         "videos": {label: {split: videos[label, split] for split in SPLITS} for label in classes},
         "chunks": {split: chunks[split] for split in SPLITS},
         "hours": sum(fact.seconds for fact in kept) / 3600,
-        "only_train": [label for label in classes if sizes[label] < MIN_VIDEOS_TO_SPLIT],
+        "only_train": [label for label in classes if videos[label, "train"] == sizes[label] < MIN_VIDEOS_TO_SPLIT],
         "skipped": skipped,
     }
 

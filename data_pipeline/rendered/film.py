@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from data_pipeline.rendered import figure_keys, figure_strings, figure_winds
 from data_pipeline.rendered.background import draw_background
 from data_pipeline.rendered.compose import Note
-from data_pipeline.rendered.look import choose_look
+from data_pipeline.rendered.look import AREA, choose_look
 from data_pipeline.rendered.motion import Pose, choreograph
 from data_pipeline.rendered.pen import FLOOR_Y, Pen, oval
 
@@ -64,6 +64,7 @@ class Film:
         index: int,
         seed: int,
         seconds: float,
+        area: tuple[float, float] = AREA,
     ) -> None:
         """Chooses looks and background and finds room for the player.
 
@@ -74,9 +75,10 @@ class Film:
             index: number of the solo in its class.
             seed: shifts the places of all solos.
             seconds: length of the film.
+            area: smallest and largest share of the picture that the player takes.
         """
         phase = np.random.default_rng([seed, zlib.crc32(name.encode())]).random(2)
-        self.look = choose_look(name, index, rng, phase=(float(phase[0]), float(phase[1])))
+        self.look = choose_look(name, index, rng, phase=(float(phase[0]), float(phase[1])), area=area)
         self.poses = choreograph(notes, frames=round(seconds * FPS), fps=FPS)
         self._draw_figure = FIGURES[name]
         self._stage = self._find_room()

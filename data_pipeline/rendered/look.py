@@ -37,8 +37,8 @@ _BODIES = {
     "violin": ((0.062, 0.80, 0.76), (0.012, 0.08, 0.06)),
     "xylophone": ((0.030, 0.68, 0.66), (0.015, 0.10, 0.07)),
 }
-# Smallest and largest share of the picture that the player's box takes over a whole solo.
-_AREA = (0.28, 0.36)
+# Smallest and largest share of the picture that the player's box takes over a whole solo, where nothing else is asked.
+AREA = (0.28, 0.36)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +76,14 @@ class Look:
     place: tuple[float, float]
 
 
-def choose_look(name: str, index: int, rng: np.random.Generator, *, phase: tuple[float, float]) -> Look:
+def choose_look(
+    name: str,
+    index: int,
+    rng: np.random.Generator,
+    *,
+    phase: tuple[float, float],
+    area: tuple[float, float] = AREA,
+) -> Look:
     """Draws a look.
 
     Args:
@@ -84,6 +91,7 @@ def choose_look(name: str, index: int, rng: np.random.Generator, *, phase: tuple
         index: number of the solo in its class; consecutive numbers spread evenly over the picture.
         rng: source of all but the place.
         phase: (x, y) shift of the class's places, each 0 to 1.
+        area: smallest and largest share of the picture that the player's box takes.
     """
     shirt = from_hsv(rng.uniform(0.22, 1.0), rng.uniform(0.06, 0.3), rng.uniform(0.45, 0.95))
     centre, spread = _BODIES[name]
@@ -98,7 +106,7 @@ def choose_look(name: str, index: int, rng: np.random.Generator, *, phase: tuple
         shoes=from_hsv(rng.uniform(0, 1), 0.25, rng.uniform(0.12, 0.3)),
         body=from_hsv(hue, saturation, value),
         chair=from_hsv(rng.uniform(0.04, 0.12), rng.uniform(0.1, 0.4), rng.uniform(0.35, 0.6)),
-        area=float(rng.uniform(*_AREA)),
+        area=float(rng.uniform(*area)),
         angle=float(rng.uniform(-0.12, 0.12)),
         mirror=bool(rng.integers(2)),
         place=_spread(index, phase),

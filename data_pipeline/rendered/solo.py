@@ -15,6 +15,7 @@ from data_pipeline.rendered import arrange, film, room, synthesise
 from data_pipeline.rendered.compose import Note, Song
 from data_pipeline.rendered.film import Film
 from data_pipeline.rendered.instruments import INSTRUMENTS
+from data_pipeline.rendered.look import AREA
 from data_pipeline.rendered.room import Room
 from data_pipeline.rendered.synthesise import RATE_HZ, Renderer
 from data_pipeline.rendered.video_writer import write_video
@@ -69,7 +70,16 @@ def make_sound(name: str, *, index: int, seed: int, seconds: float, renderer: Re
     return SoloSound(notes=notes, song=song, room=situation, samples=samples)
 
 
-def render_solo(folder: pathlib.Path, name: str, *, index: int, seed: int, seconds: float, renderer: Renderer) -> None:
+def render_solo(
+    folder: pathlib.Path,
+    name: str,
+    *,
+    index: int,
+    seed: int,
+    seconds: float,
+    renderer: Renderer,
+    area: tuple[float, float] = AREA,
+) -> None:
     """Renders one solo into `folder/<class>/`.
 
     Both files are written under hidden names and renamed when they are complete, the JSON file last: where it
@@ -82,10 +92,11 @@ def render_solo(folder: pathlib.Path, name: str, *, index: int, seed: int, secon
         seed: of the whole set, 0 or larger.
         seconds: length.
         renderer: from `synthesise.choose_renderer`.
+        area: smallest and largest share of the picture that the player takes.
     """
     sound = make_sound(name, index=index, seed=seed, seconds=seconds, renderer=renderer)
     picture_rng = solo_streams(name, index=index, seed=seed)[2]
-    pictures = Film(name, sound.notes, picture_rng, index=index, seed=seed, seconds=seconds)
+    pictures = Film(name, sound.notes, picture_rng, index=index, seed=seed, seconds=seconds, area=area)
     boxes: list[tuple[float, float, float, float]] = []
 
     def without_boxes() -> Iterator[np.ndarray]:

@@ -20,6 +20,7 @@ from data_pipeline.command import InputError
 from data_pipeline.rendered import film, solo
 from data_pipeline.rendered.compose import MIN_SECONDS
 from data_pipeline.rendered.instruments import CLASSES
+from data_pipeline.rendered.look import AREA
 from data_pipeline.rendered.synthesise import Renderer
 
 RECORD_NAME = "rendered_solos.json"
@@ -38,6 +39,7 @@ class SoloSet:
         seconds: length of a solo.
         seed: 0 or larger.
         renderer: from `synthesise.choose_renderer`.
+        area: smallest and largest share of the picture that a player takes.
 
     Raises:
         InputError: a number out of its range.
@@ -48,6 +50,7 @@ class SoloSet:
     seconds: float
     seed: int
     renderer: Renderer
+    area: tuple[float, float] = AREA
 
     def __post_init__(self) -> None:
         if not 1 <= self.solos_per_instrument <= _MOST_SOLOS:
@@ -56,6 +59,11 @@ class SoloSet:
             raise InputError(f"seconds={self.seconds:g} must be {MIN_SECONDS:g} to 600; try 24")
         if self.seed < 0:
             raise InputError(f"seed={self.seed} must be 0 or larger; try {-self.seed}")
+        if not 0.01 <= self.area[0] <= self.area[1] <= film.MAX_BOX_AREA:
+            low, high = self.area
+            raise InputError(
+                f"area={low:g},{high:g} must be two rising shares from 0.01 to {film.MAX_BOX_AREA}; try 0.1,0.15"
+            )
 
     @property
     def jobs(self) -> list[tuple[str, int]]:
@@ -72,6 +80,7 @@ class SoloSet:
             "seconds": self.seconds,
             "fps": film.FPS,
             "frame_px": film.FRAME_PX,
+            "area": list(self.area),
             "renderer": self.renderer.name,
             "renderer_version": self.renderer.version,
             "soundfont_sha256": font.sha256 if font else None,
@@ -178,7 +187,15 @@ def list_solos(folder: pathlib.Path) -> Iterator[RenderedSolo]:
 
 
 def _render(solos: SoloSet, name: str, index: int) -> None:
-    solo.render_solo(solos.folder, name, index=index, seed=solos.seed, seconds=solos.seconds, renderer=solos.renderer)
+    solo.render_solo(
+        solos.folder,
+        name,
+        index=index,
+        seed=solos.seed,
+        seconds=solos.seconds,
+        renderer=solos.renderer,
+        area=solos.area,
+    )
 
 
 @contextlib.contextmanager
@@ -204,6 +221,7 @@ def _is_finished(folder: pathlib.Path, name: str, index: int) -> bool:
 
 def _compare(solos: SoloSet, recorded: dict[str, Any]) -> None:
     wanted = solos.parameters
+    recorded = {"area": list(AREA)} | recorded  # folders from before there was a choice
     for key in wanted:
         if recorded.get(key) != wanted[key]:
             raise InputError(

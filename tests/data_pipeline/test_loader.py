@@ -179,7 +179,7 @@ def test_evaluation_gives_every_mixture_once_and_pads_the_last_batch(store):
     assert [batch["valid"].tolist() for batch in got] == [[True, True], [True, True], [True, False]]
     assert [i for batch in got for i in batch["index"][batch["valid"]]] == [0, 1, 2, 3, 4]
     last = got[-1]
-    assert set(last) == TRAINING_KEYS | {"mixture_phase", "source_waveform", "index"}
+    assert set(last) == TRAINING_KEYS | {"mixture_phase", "source_waveform", "boxes", "index"}
     for name in TRAINING_KEYS - {"valid"}:
         np.testing.assert_array_equal(last[name][0], last[name][1])
 
@@ -192,6 +192,23 @@ def test_evaluation_hands_on_phase_and_waveforms(store):
     np.testing.assert_allclose(batch["source_waveform"][0], waves, atol=1e-6)
     rebuilt = batch["mixture_magnitude"] * np.exp(1j * batch["mixture_phase"])
     np.testing.assert_allclose(rebuilt[0], spectrum(waves.sum(0)), atol=1e-4)
+
+
+def test_boxes_follow_the_cut_and_the_mirror():
+    # A picture of 40 x 80, of which 32 x 32 is cut at row 4, column 40.
+    whole = tf.constant([[0.1, 0.5, 0.5, 0.7], [0.5, 0.0, 1.0, 1.0], [np.nan] * 4], tf.float32)
+    place = tf.constant([[4.0, 40.0], [40.0, 80.0]])
+    cut = loader._cut_boxes(whole, place, tf.constant(False), 32).numpy()
+    np.testing.assert_allclose(cut[:2], [[0.0, 0.0, 0.5, 0.5], [0.5, 0.0, 1.0, 1.0]], atol=1e-6)
+    assert np.isnan(cut[2]).all()
+    mirrored = loader._cut_boxes(whole, place, tf.constant(True), 32).numpy()
+    np.testing.assert_allclose(mirrored[0], [0.0, 0.5, 0.5, 1.0], atol=1e-6)
+
+
+def test_evaluation_hands_on_boxes(store):
+    _, got = evaluate(store)
+    assert got[0]["boxes"].shape == (2, 2, FRAMES.count, 4)
+    assert np.isnan(got[0]["boxes"]).all()  # these videos have none
 
 
 def test_processes_share_an_evaluation(store):

@@ -36,6 +36,20 @@ def classes_of(store, mixture):
     return tuple(sorted(store.clips[plan.clip].label for plan in mixture))
 
 
+def test_some_are_seen_and_not_heard(store, tmp_path):
+    spec = dataclasses.replace(SPEC, count=8, sources=4, sounding=(0, 1, 2, 3))
+    drawn = load_or_draw(tmp_path / "list.json", store, AUDIO, spec)
+    assert [sum(plan.gain > 0 for plan in mixture) for mixture in drawn] == [0, 1, 2, 3, 0, 1, 2, 3]
+    for mixture in drawn:
+        sounding = [plan.gain > 0 for plan in mixture]
+        assert sounding == sorted(sounding, reverse=True)
+        levels = [window_rms_db(store, plan) for plan in mixture if plan.gain > 0]
+        assert not levels or np.mean(levels) == pytest.approx(-20.0, abs=1e-4)
+    assert load_or_draw(tmp_path / "list.json", store, AUDIO, spec) == drawn
+    with pytest.raises(InputError, match="was drawn with sounding="):
+        load_or_draw(tmp_path / "list.json", store, AUDIO, dataclasses.replace(spec, sounding=()))
+
+
 def test_pairs_of_classes_come_in_rounds(store, mixtures):
     # Four classes make six pairs: two whole rounds.
     for start in (0, 6):

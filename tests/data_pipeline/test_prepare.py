@@ -216,6 +216,14 @@ def die(video: Video, cut: CutSpec, where: Path) -> None:
     os._exit(9)
 
 
+def test_all_videos_can_go_to_one_split(tmp_path, three_videos, capsys):
+    prepare.prepare(options_for(three_videos, tmp_path / "data", split="test"))
+    assert "train" not in capsys.readouterr().out.splitlines()[-1]
+    summary = json.loads((tmp_path / "data" / "tiny" / "1.0.0" / "prepare_summary.json").read_text())
+    assert summary["videos"]["violin"] == {"train": 0, "validation": 0, "test": 3}
+    assert summary["only_train"] == []
+
+
 def test_a_worker_that_dies_is_explained(tmp_path, three_videos, monkeypatch):
     monkeypatch.setattr(staging, "stage_video", die)
     with pytest.raises(InputError, match=r"killed.*violin/\d; the same command goes on.*--workers=1"):

@@ -253,3 +253,19 @@ def test_two_interrupts_end_the_command_with_whole_files_only(tmp_path):
     names = {path.name for path in out.rglob("*") if path.is_file()} - {rendered_solos.RECORD_NAME}
     stems = {name.split(".")[0] for name in names}
     assert stems and names == {f"{stem}{suffix}" for stem in stems for suffix in (".mp4", ".json")}
+
+
+def test_players_are_as_large_as_asked(tmp_path, renderer):
+    solos = SoloSet(tmp_path / "small", 1, SECONDS, seed=3, renderer=renderer, area=(0.1, 0.15))
+    rendered_solos.claim_folder(solos)
+    rendered_solos.render_jobs(solos, [("cello", 0)], workers=1, done=lambda: None)
+    (item,) = rendered_solos.list_solos(tmp_path / "small")
+    top, left, bottom, right = np.array(item.facts["boxes"]).T
+    assert (((bottom - top) * (right - left)) <= 0.15).all()
+    with pytest.raises(InputError, match=r"with area=\[0.1, 0.15\], not \[0.28, 0.36\]"):
+        rendered_solos.claim_folder(SoloSet(tmp_path / "small", 1, SECONDS, seed=3, renderer=renderer))
+    for area in ((0.2, 0.1), (0.0, 0.1), (0.1, 0.9)):
+        with pytest.raises(InputError, match="must be two rising shares"):
+            SoloSet(tmp_path, 1, SECONDS, seed=3, renderer=renderer, area=area)
+    with pytest.raises(InputError, match=r"--area=0\.1 must be two numbers"):
+        render_solos._area(["0.1"])
