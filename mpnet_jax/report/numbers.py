@@ -28,15 +28,36 @@ def mean_of(values: Any) -> float | None:
     return sum(numbers) / len(numbers) if numbers and len(numbers) == len(listed) else None
 
 
-def estimate(value: Any) -> str:
-    """A mean over its 95 % interval, from {"mean", "ci95", "count"}."""
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value where it is a mapping, else an empty one: results files may lack or spoil any part."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def interval_of(value: Any) -> tuple[float | int, float | int] | None:
+    """The interval of an estimate {"mean", "ci95", "count"}; None without one."""
+    found = mapping(value).get("ci95")
+    if isinstance(found, Sequence) and len(found) == 2 and all(map(is_number, found)):
+        return found[0], found[1]
+    return None
+
+
+def estimate(value: Any, *, percent: bool = False) -> str:
+    """A mean over its 95 % interval, from {"mean", "ci95", "count"}; shares as per cent where asked."""
     if not isinstance(value, Mapping) or not is_number(value.get("mean")):
         return MISSING
-    interval = value.get("ci95")
+    factor, digits = (100.0, 1) if percent else (1.0, 2)
+    interval = interval_of(value)
     spread = ""
-    if isinstance(interval, Sequence) and len(interval) == 2 and all(map(is_number, interval)):
-        spread = f'<small class="interval">{number(interval[0])} to {number(interval[1])}</small>'
-    return f'<span class="mean">{number(value["mean"])}</span>{spread}'
+    if interval:
+        low, high = (number(factor * bound, digits=digits) for bound in interval)
+        spread = f'<small class="interval">{low} to {high}</small>'
+    sign = " %" if percent else ""
+    return f'<span class="mean">{number(factor * value["mean"], digits=digits)}{sign}</span>{spread}'
+
+
+def breakable(name: str) -> str:
+    """Escaped text that may go on in a new line after an underscore or a slash."""
+    return name.replace("_", "_<wbr>").replace("/", "/<wbr>") if "<" not in name else name
 
 
 def text(value: Any) -> str:

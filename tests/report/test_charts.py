@@ -4,7 +4,7 @@ from xml.dom import minidom
 import numpy as np
 import pytest
 
-from mpnet_jax.report.charts import curve, histogram
+from mpnet_jax.report.charts import choice, curve, histogram
 
 
 def parse(svg):
@@ -35,7 +35,24 @@ def test_a_curve_of_many_records_is_thinned():
     assert "loss over 5000 records, from 1.00 to 0.00" in svg
 
 
+def test_the_choice_is_marked():
+    svg = choice([[0.001, 0.2], [0.01, 0.9], [0.1, 0.3], [1.0, float("nan")]], 0.01, x_label="t", y_label="right")
+    parse(svg)
+    # By ratios, 0.01 is half way from 0.001 to 0.1: between 46 and 466.
+    assert 'class="end" cx="256.0"' in svg
+    assert "chosen 0.01" in svg and "right over 3 values of t; 0.01 was chosen, with 0.90" in svg
+    assert ">0.002</text>" in svg and ">0.1</text>" in svg
+
+
+@pytest.mark.parametrize("chosen", [None, 7.0])
+def test_a_choice_that_is_not_on_the_curve_is_not_marked(chosen):
+    svg = choice([[0.0, 0.2], [1.0, 0.3]], chosen, x_label="t", y_label="right")
+    parse(svg)
+    assert "chosen" not in svg
+
+
 def test_nothing_to_draw():
+    assert choice([[0.1, 1.0], [0.2, float("nan")]], 0.1, x_label="t", y_label="right") == ""
     assert histogram(np.array([np.nan]), label="NSDR", unit="dB") == ""
     assert curve([[0, 1.0], [1, float("nan")]], label="loss") == ""
     assert curve([], label="loss") == ""
