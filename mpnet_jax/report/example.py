@@ -31,6 +31,8 @@ class ReportExample:
         row_hz: centre frequency of each row, (freq,), rising or falling.
         hop_seconds: time from one column to the next.
         scores: for each source, dB under any of "sdr", "sir", "sar", "nsdr".
+        heat: how much of the sound each place of each source's own frame makes, (source, rows, cols), of any
+            size and scale; None where that is not known.
     """
 
     title: str
@@ -49,6 +51,7 @@ class ReportExample:
     row_hz: Num[np.ndarray, "..."]
     hop_seconds: float | int
     scores: Sequence[Mapping[str, SupportsFloat | None]]
+    heat: Num[np.ndarray, "..."] | None = None
 
     def __post_init__(self) -> None:
         """Refuses parts that do not belong together."""
@@ -75,6 +78,8 @@ class ReportExample:
         for name in ("video_ids", "scores"):
             if len(getattr(self, name)) != sources:
                 raise ValueError(f"{name} has {len(getattr(self, name))} entries; {sources} classes need as many")
+        if self.heat is not None and (self.heat.ndim != 3 or len(self.heat) != sources or not self.heat.size):
+            raise ValueError(f"heat has shape {self.heat.shape}; {sources} classes ask for ({sources}, rows, cols)")
         if self.rate_hz <= 0 or self.hop_seconds <= 0:
             raise ValueError(f"rate_hz={self.rate_hz} and hop_seconds={self.hop_seconds} must be positive")
         if 0 in self.mixture_waveform.shape or 0 in self.frames.shape or 0 in pictures:

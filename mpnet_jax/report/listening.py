@@ -16,13 +16,16 @@ from mpnet_jax.report.pictures import (
     decibel_levels,
     frame_png,
     frequency_ticks,
+    heat_png,
     time_ticks,
 )
+from mpnet_jax.report.places import heat_switch
 from mpnet_jax.report.sounds import common_gain, wav_bytes
 
 # Writes a file into the report's media folder.
 Save = Callable[[str, bytes], None]
 
+_UNIT_FROM = 0.93
 _SCORES = ("nsdr", "sdr", "sir", "sar")
 
 
@@ -91,10 +94,11 @@ def example_html(number_on_page: int, example: ReportExample, save: Save) -> str
     chips = "".join(
         f'<li class="chip source-{index % 5}">{escape(name)}</li>' for index, name in enumerate(example.classes)
     )
+    switch = heat_switch() if example.heat is not None else ""
     return (
-        f'<article class="example" id="{stem}" data-seconds="{seconds:.4f}" aria-labelledby="{stem}-title">'
+        f'<article class="example heatable" id="{stem}" data-seconds="{seconds:.4f}" aria-labelledby="{stem}-title">'
         f'<header><h3 id="{stem}-title">{escape(example.title)}</h3>'
-        f'<ul class="chips">{chips}</ul>{badge}</header>'
+        f'<ul class="chips">{chips}</ul>{switch}{badge}</header>'
         f'<div class="mixture">{mixture}</div>{sources}</article>'
     )
 
@@ -102,9 +106,6 @@ def example_html(number_on_page: int, example: ReportExample, save: Save) -> str
 def _source(index: int, example: ReportExample, plot: _Plot, player: Callable[[str, np.ndarray, str], str]) -> str:
     name = example.classes[index]
     prefix = f"source-{index + 1}"
-    frame = f"{plot.stem}-{prefix}-frame.png"
-    plot.save(frame, frame_png(example.frames[index]))
-    height, width = example.frames.shape[1:3]
     scores = "".join(
         f"<div><dt>{key.upper()}</dt><dd>{_score(example.scores[index].get(key))}</dd></div>" for key in _SCORES
     )
@@ -128,11 +129,25 @@ def _source(index: int, example: ReportExample, plot: _Plot, player: Callable[[s
     ]
     return (
         f'<section class="source source-{index % 5}" aria-label="{escape(f"Source {index + 1}: {name}")}">'
-        f'<div class="who"><img src="media/{frame}" width="{width}" height="{height}" loading="lazy" '
-        f'decoding="async" alt="{escape(f"Video frame of the {name}")}"><div><h4>{escape(name)}</h4>'
+        f'<div class="who">{_frame(index, example, plot)}<div><h4>{escape(name)}</h4>'
         f'<p class="video">{escape(example.video_ids[index])}</p><dl class="scores">{scores}</dl></div></div>'
         f'<div class="plots">{"".join(figures)}</div></section>'
     )
+
+
+def _frame(index: int, example: ReportExample, plot: _Plot) -> str:
+    """A source's picture, with its heat map over it where there is one."""
+    stem, name = f"{plot.stem}-source-{index + 1}", example.classes[index]
+    height, width = example.frames.shape[1:3]
+    size = f'width="{width}" height="{height}" loading="lazy" decoding="async"'
+    plot.save(f"{stem}-frame.png", frame_png(example.frames[index]))
+    heat = ""
+    if example.heat is not None:
+        plot.save(f"{stem}-heat.png", heat_png(example.heat[index], height=height, width=width))
+        about = escape(f"Where in the frame the {name} sounds, as a heat map")
+        heat = f'<img class="heatmap" src="media/{stem}-heat.png" {size} alt="{about}">'
+    about = escape(f"Video frame of the {name}")
+    return f'<div class="scene"><img src="media/{stem}-frame.png" {size} alt="{about}">{heat}</div>'
 
 
 def _score(value: SupportsFloat | None) -> str:
@@ -141,7 +156,9 @@ def _score(value: SupportsFloat | None) -> str:
 
 def _axes(hz: list[tuple[float, str]], seconds: list[tuple[float, str]]) -> str:
     rows = "".join(f'<span style="bottom:{100 * place:.1f}%">{label}</span>' for place, label in hz)
-    columns = "".join(f'<span style="left:{100 * place:.1f}%">{label}</span>' for place, label in seconds)
+    # The unit stands at the right end.
+    inside = [tick for tick in seconds if tick[0] <= _UNIT_FROM]
+    columns = "".join(f'<span style="left:{100 * place:.1f}%">{label}</span>' for place, label in inside)
     return (
         f'<div class="hz" aria-hidden="true"><b>Hz</b>{rows}</div>'
         f'<div class="seconds" aria-hidden="true">{columns}<b>s</b></div>'

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mpnet_jax.report.example import ReportExample
+from mpnet_jax.report.places import PlaceExample
 
 
 def estimate(mean, count=4):
@@ -82,4 +83,59 @@ def summary():
             "loss": [[0, 0.7], [10, 0.5], [20, float("nan")]],
             "si_sdr_improvement": [[0, 0.0], [20, 5.0]],
         },
+    }
+
+
+@pytest.fixture
+def make_place():
+    def make(**changes):
+        heat = np.zeros((4, 5))
+        heat[1, 3] = 2.0
+        fields = {
+            "title": "Flute",
+            "frame": np.full((32, 40, 3), 128, np.uint8),
+            "heat": heat,
+            "box": (0.1, 0.5, 0.6, 0.9),
+            "hit": True,
+            "note": "",
+        }
+        return PlaceExample(**(fields | changes))
+
+    return make
+
+
+@pytest.fixture
+def rich_summary(summary):
+    names = ("nsdr", "sdr", "sir", "sar", "amid")
+
+    def values(mean):
+        return {name: estimate(mean + place) for place, name in enumerate(names)}
+
+    mode = {
+        "epsilon_relative": 0.05,
+        "accuracy": estimate(0.75),
+        "constant": {"guess": 2, "accuracy": estimate(0.25)},
+        "by_count": [{"sounding": count, "accuracy": estimate(0.5)} for count in range(6)],
+        "confusion": [[8 if true == counted else true % 2 for counted in range(7)] for true in range(6)],
+        "curve": [[0.001, 0.2], [0.05, 0.8], [0.5, 0.4]],
+        "noise": [{"level_dbfs": -40.0, "counted": [9, 1, 0, 0, 0, 0, 0]}],
+    }
+    guesses = {name: {"pointing": estimate(0.7), "iou": estimate(0.4)} for name in ("energy map", "centre")}
+    return summary | {
+        "methods": {"mnet": values(5.0), "mpnet": values(6.0)},
+        "differences": {"mpnet - mnet": values(0.2), "mpnet - pixelplayer": values(1.0)},
+        "mixes": {
+            str(count): {
+                "mpnet": values(9.0 - count),
+                "mnet": values(8.0 - count),
+                "mixture": {"sdr": estimate(-1.0 * count), "sar": estimate(150.0)},
+                "oracle": values(20.0),
+            }
+            for count in (2, 3, 4, 5)
+        },
+        "counting": {"tuned_on": "validation", "clips": mode, "pixels": mode | {"noise": []}},
+        "localisation": [
+            {"scene": "one player", "clips": 50, "box_share": {"mean": 0.2, "max": 0.3}, "guesses": guesses},
+            {"scene": "two players", "clips": 50, "guesses": guesses | {"random": {"player": estimate(0.5)}}},
+        ],
     }

@@ -35,6 +35,8 @@ def test_a_negative_count_is_refused():
         ({"classes": ["cello"]}, r"frames has shape \(2, 32, 40, 3\); 1 classes"),
         ({"video_ids": ["a"]}, "video_ids has 1 entries; 2 classes need as many"),
         ({"rate_hz": 0}, "rate_hz=0 and hop_seconds=0.025 must be positive"),
+        ({"heat": np.zeros((3, 4, 4))}, r"heat has shape \(3, 4, 4\); 2 classes ask for \(2, rows, cols\)"),
+        ({"heat": np.zeros((2, 0, 4))}, r"heat has shape \(2, 0, 4\)"),
         ({"frames": np.zeros((2, 0, 4, 3), np.uint8)}, "'Best: mixture 17' has an empty axis"),
     ],
 )

@@ -11,6 +11,7 @@ from mpnet_jax.report.pictures import (
     decibel_levels,
     frame_png,
     frequency_ticks,
+    heat_png,
     time_ticks,
 )
 
@@ -34,6 +35,22 @@ def test_low_frequencies_are_drawn_at_the_bottom(rising):
 def test_a_frame_keeps_its_pixels():
     frame = np.random.default_rng(0).integers(0, 256, (7, 9, 3), dtype=np.uint8)
     np.testing.assert_array_equal(pixels(frame_png(frame)), frame)
+
+
+def test_heat_is_clear_where_there_is_none():
+    heat = np.zeros((5, 5))
+    heat[1, 3] = 7.0
+    drawn = np.asarray(Image.open(io.BytesIO(heat_png(heat, height=50, width=100))))
+    assert drawn.shape == (50, 100, 4)
+    alpha = drawn[..., 3]
+    assert np.unravel_index(alpha.argmax(), alpha.shape) == pytest.approx((15, 70), abs=2)
+    assert alpha[40:].max() == 0 and 200 < alpha.max() < 255
+
+
+@pytest.mark.parametrize("heat", [np.zeros((2, 2)), np.full((3, 3), np.nan), np.array([[-1.0, 2.0], [np.nan, np.inf]])])
+def test_any_heat_can_be_drawn(heat):
+    alpha = np.asarray(Image.open(io.BytesIO(heat_png(heat, height=8, width=8))))[..., 3]
+    assert alpha.shape == (8, 8) and alpha.min() == 0
 
 
 def test_levels_cover_sixty_decibels():
