@@ -1,28 +1,36 @@
-"""The report's folder: one page that needs no network, and the pictures and sounds beside it."""
+"""One run's report: one page that needs no network, and the pictures and sounds beside it."""
 
-import itertools
-import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
 
-from mpnet_jax.report import charts, tables
+from mpnet_jax.report import charts, counting, differences, localisation, robustness, shell, tables
 from mpnet_jax.report.example import ReportExample
+from mpnet_jax.report.folder import replacing
 from mpnet_jax.report.listening import example_html
 from mpnet_jax.report.numbers import mean_of, text
 from mpnet_jax.report.pictures import MASK_COLORS, RANGE_DB, SOUND_COLORS, css_gradient
+from mpnet_jax.report.places import PlaceExample, gallery
+from mpnet_jax.report.shell import Section
 
-_PARTS = {"index.html", "media"}
+_PARTS = ("index.html", "media")
+_KEY = (
+    '<p class="key" aria-hidden="true"><span><i class="ours"></i> this run, with its interval</span> '
+    '<span><i class="mixture"></i> mixture</span> <span><i class="oracle"></i> oracle masks</span> '
+    '<span><i class="swapped"></i> swapped pictures</span></p>'
+)
 
 
-def write_report(directory: Path, *, summary: Mapping[str, Any], examples: Sequence[ReportExample]) -> Path:
+def write_report(
+    directory: Path,
+    *,
+    summary: Mapping[str, Any],
+    examples: Sequence[ReportExample],
+    places: Sequence[PlaceExample] = (),
+) -> Path:
     """Writes `directory`/index.html and `directory`/media, replacing an earlier report when all is written.
 
     Keys of `summary`, all optional; an *estimate* is {"mean": float | None, "ci95": [low, high] | None,
@@ -31,6 +39,15 @@ def write_report(directory: Path, *, summary: Mapping[str, Any], examples: Seque
     * `nsdr`, `sdr`, `sir`, `sar`, `amid`: estimates of the run.
     * `mixture`, `oracle`, `swapped`: {any of the five names: estimate}.
     * `methods`: {method: {any of the five names: estimate}}, the run's own among them.
+    * `differences`: {"mpnet - mnet": {any of the five names: estimate}}, paired by mixture.
+    * `mixes`: {"2": {method, "mixture", "oracle" or "swapped": {any of the five names: estimate}}}, the run tested
+      on mixtures of so many sounds.
+    * `counting`: {"tuned_on": text, "clips" and "pixels": {"epsilon_relative": float, "accuracy": estimate,
+      "constant": {"guess": int, "accuracy": estimate}, "by_count": [{"sounding": int, "accuracy": estimate}],
+      "confusion": [[int]] of true rows and counted columns, "curve": [[epsilon, accuracy]],
+      "noise": [{"level_dbfs": float, "counted": [int]}]}}; accuracies are shares, 0..1.
+    * `localisation`: [{"scene": text, "clips": int, "box_share": {"mean": float, "max": float},
+      "guesses": {guess: {any of "pointing", "iou", "auc", "player": estimate}}}].
     * `left_out`: {reason: count of mixtures}.
     * `definitions`: {name: text}.
     * `run`: {"config", "method", "steps", "seed", "commit", "machine", "date", "command", or any other fact}.
@@ -42,16 +59,15 @@ def write_report(directory: Path, *, summary: Mapping[str, Any], examples: Seque
         directory: made when missing; its parent must be writable.
         summary: the contents of metrics.json.
         examples: mixtures to look at and listen to, in the order of the page.
+        places: frames with the place that sounds, beside the numbers of `localisation`.
 
     Returns:
         Path of index.html.
 
     Raises:
-        ValueError: `directory` is something else than a report, which is then left as it is.
+        InputError: `directory` is something else than a report, which is then left as it is.
     """
-    target = directory.resolve()
-    _refuse_what_is_no_report(target)
-    with _replacing(target) as folder:
+    with replacing(directory, _PARTS) as folder:
         media = folder / "media"
         media.mkdir()
 
@@ -59,41 +75,33 @@ def write_report(directory: Path, *, summary: Mapping[str, Any], examples: Seque
             (media / name).write_bytes(content)
 
         articles = [example_html(place, example, save) for place, example in enumerate(examples, start=1)]
-        (folder / "index.html").write_text(_page(summary, examples, articles), encoding="utf-8")
+        frames = gallery(places, save)
+        (folder / "index.html").write_text(_page(summary, examples, articles, frames), encoding="utf-8")
     return directory / "index.html"
 
 
-def _page(summary: Mapping[str, Any], examples: Sequence[ReportExample], articles: Sequence[str]) -> str:
-    assets = resources.files("mpnet_jax.report")
+def _page(summary: Mapping[str, Any], examples: Sequence[ReportExample], articles: Sequence[str], frames: str) -> str:
     run = summary.get("run") or {}
     mixtures = summary.get("mixtures") or []
-    name = str(run.get("method") or run.get("config") or "Separation")
-    links = "".join(
-        f'<li><a href="#example-{place:02d}">{escape(example.title)}</a></li>'
-        for place, example in enumerate(examples, start=1)
+    name = escape(str(run.get("method") or run.get("config") or "Separation"))
+    sections = [
+        Section("numbers", "Numbers", _numbers(summary, mixtures)),
+        Section("differences", "Differences", _differences(summary)),
+        Section("robustness", "Robustness", _robustness(summary)),
+        Section("listen", "Look and listen", _listen(examples, articles)),
+        Section("counting", "Counting", counting.section(summary.get("counting"))),
+        Section("localisation", "Localisation", localisation.section(summary.get("localisation"), frames)),
+        Section("all", "All mixtures", _mixtures(mixtures)),
+    ]
+    return shell.page(
+        title=f"{name} \N{EN DASH} separation report",
+        kind="Sound separation report",
+        heading=name,
+        subtitle=_subtitle(run, len(mixtures)),
+        hero=f'<ul class="tiles">{tables.headline(summary)}</ul>{_KEY}',
+        sections=sections,
+        foot=_foot(summary),
     )
-    parts = {
-        "css": (assets / "report.css").read_text(encoding="utf-8"),
-        "js": (assets / "report.js").read_text(encoding="utf-8"),
-        "title": escape(name),
-        "subtitle": _subtitle(run, len(mixtures)),
-        "headline": tables.headline(summary),
-        "methods": tables.methods(summary),
-        "left_out": tables.left_out(summary),
-        "charts": _charts(summary, mixtures),
-        "sound_colors": css_gradient(SOUND_COLORS),
-        "mask_colors": css_gradient(MASK_COLORS),
-        "range_db": f"\N{MINUS SIGN}{RANGE_DB:.0f}",
-        "example_links": links,
-        "examples": "".join(articles),
-        "no_examples": "hidden" if not articles else "",
-        "mixtures": tables.mixture_table(mixtures),
-        "mixtures_note": _mixtures_note(len(mixtures)),
-        "no_mixtures": "hidden" if not mixtures else "",
-        "definitions": tables.definitions(summary) or "<p>None were recorded.</p>",
-        "facts": tables.facts(summary) or "<p>None were recorded.</p>",
-    }
-    return Template((assets / "page.html").read_text(encoding="utf-8")).substitute(parts)
 
 
 def _subtitle(run: Mapping[str, Any], mixtures: int) -> str:
@@ -105,10 +113,81 @@ def _subtitle(run: Mapping[str, Any], mixtures: int) -> str:
     return " · ".join(facts)
 
 
-def _mixtures_note(count: int) -> str:
-    if count <= tables.MOST_ROWS:
-        return f"{count:,} of {count:,} listed."
-    return f"The first {tables.MOST_ROWS:,} of {count:,} are listed; the results file holds them all."
+def _numbers(summary: Mapping[str, Any], mixtures: Sequence[Mapping[str, Any]]) -> str:
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Methods and metrics">'
+        f"{tables.methods(summary)}</div>"
+        '<p class="note">Intervals are of 95 %, from drawing whole videos anew: mixtures share videos and are not '
+        f'independent.</p>{tables.left_out(summary)}<div class="cards">{_charts(summary, mixtures)}</div>'
+    )
+
+
+def _differences(summary: Mapping[str, Any]) -> str:
+    given = summary.get("differences")
+    if not isinstance(given, Mapping) or not given:
+        return ""
+    pairs = {differences.pair_name(str(key)): values for key, values in given.items()}
+    table = differences.table(pairs, caption="Means of paired differences, 95 % intervals")
+    note = (
+        '<p class="note">Each mixture is compared with itself under both methods, which tells them apart better than '
+        f"the intervals of their means do. {differences.BETTER}</p>"
+    )
+    return f"{note}{table}{differences.forests(pairs)}" if table else ""
+
+
+def _robustness(summary: Mapping[str, Any]) -> str:
+    content = robustness.section(summary.get("mixes"))
+    if not content:
+        return ""
+    note = (
+        '<p class="note">The same run on mixtures of more and more sounds; bands are 95 % intervals. The untouched '
+        "mixture is a thin line where it does not flatten the curves; it is in the table always.</p>"
+    )
+    return note + content
+
+
+def _listen(examples: Sequence[ReportExample], articles: Sequence[str]) -> str:
+    if not articles:
+        return ""
+    links = "".join(
+        f'<li><a href="#example-{place:02d}">{escape(example.title)}</a></li>'
+        for place, example in enumerate(examples, start=1)
+    )
+    return (
+        f'<nav aria-label="Examples"><ol class="links">{links}</ol></nav>'
+        '<p class="note">All sounds of one mixture are played with one and the same gain, set by its loudest sample, '
+        "so their levels may be compared; those of different mixtures may not. A click on a picture plays its example "
+        'from there.</p><div class="legends">'
+        f'<p><span>Level</span> <span>\N{MINUS SIGN}{RANGE_DB:.0f}</span><i style="background:'
+        f'{css_gradient(SOUND_COLORS)}"></i><span>0 dB, the loudest point of the example</span></p>'
+        f'<p><span>Mask</span> <span>0</span><i style="background:{css_gradient(MASK_COLORS)}"></i><span>1</span></p>'
+        f"</div>{''.join(articles)}"
+    )
+
+
+def _mixtures(mixtures: Sequence[Mapping[str, Any]]) -> str:
+    if not mixtures:
+        return ""
+    listed = f"{len(mixtures):,} of {len(mixtures):,} listed."
+    if len(mixtures) > tables.MOST_ROWS:
+        listed = f"The first {tables.MOST_ROWS:,} of {len(mixtures):,} are listed; the results file holds them all."
+    return (
+        f'<p class="note">Mean of the sources, then each source. A column head sorts. {listed}</p>'
+        '<label class="filter" hidden>Show only <input type="search" id="filter" placeholder="a class or a video"> '
+        '<output id="shown"></output></label>'
+        '<div class="scroll tall" tabindex="0" role="region" aria-label="Numbers of each mixture">'
+        f"{tables.mixture_table(mixtures)}</div>"
+    )
+
+
+def _foot(summary: Mapping[str, Any]) -> str:
+    none = "<p>None were recorded.</p>"
+    return (
+        '<section class="columns"><div aria-labelledby="meaning" role="group">'
+        f'<h2 id="meaning">What the numbers mean</h2>{tables.definitions(summary) or none}</div>'
+        '<div aria-labelledby="made" role="group">'
+        f'<h2 id="made">How they were made</h2>{tables.facts(summary) or none}</div></section>'
+    )
 
 
 def _charts(summary: Mapping[str, Any], mixtures: Sequence[Mapping[str, Any]]) -> str:
@@ -135,50 +214,3 @@ def _charts(summary: Mapping[str, Any], mixtures: Sequence[Mapping[str, Any]]) -
         if content
         for scroll in [' tabindex="0"' if "scroll" in kind else ""]
     )
-
-
-def _refuse_what_is_no_report(target: Path) -> None:
-    if not target.exists():
-        return
-    if not target.is_dir():
-        raise ValueError(f"{target} is a file; a report needs a folder of its own")
-    others = sorted(entry.name for entry in target.iterdir() if entry.name not in _PARTS)
-    if others:
-        raise ValueError(
-            f"{target} holds {others[0]!r}, which no report does, and would be replaced whole; "
-            "choose a new or empty folder"
-        )
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """A new folder that takes the place of `target` at the end, and of nothing after an error."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = _new_folder(target)
-    try:
-        yield fresh
-        if target.exists():
-            old = _new_folder(target)
-            os.replace(target, old)
-            try:
-                os.replace(fresh, target)
-            except OSError:
-                os.replace(old, target)
-                raise
-            shutil.rmtree(old)
-        else:
-            os.replace(fresh, target)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _new_folder(target: Path) -> Path:
-    """A hidden folder beside `target`, on the same file system, with ordinary permissions."""
-    for attempt in itertools.count():
-        folder = target.parent / f".{target.name}.{os.getpid()}-{attempt}"
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            continue
-        return folder
-    raise AssertionError

@@ -56,8 +56,8 @@
 
   // Filter of the mixtures.
   const filter = document.getElementById("filter");
-  filter.parentElement.hidden = false;
-  filter.addEventListener("input", () => {
+  if (filter) filter.parentElement.hidden = false;
+  filter?.addEventListener("input", () => {
     const words = filter.value.trim().toLowerCase().split(/\s+/);
     let shown = 0;
     for (const row of all("table.mixtures tbody tr")) {

@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mpnet_jax.report.numbers import MISSING, estimate, is_number, mean_of, number, text
+from mpnet_jax.report.names import BASELINES, METRICS, arrow, method_name
+from mpnet_jax.report.numbers import MISSING, estimate, is_number, mapping, mean_of, number, text
 
 # More rows than this make a slow page; the results file beside the report has them all.
 MOST_ROWS = 1000
 
-_METRICS = ("nsdr", "sdr", "sir", "sar", "amid")
-_BASELINES = (
-    ("mixture", "Mixture", "nothing separated"),
-    ("oracle", "Oracle masks", "the ceiling of masking with the mixture's phase"),
-    ("swapped", "Swapped pictures", "asked with another source's frames"),
-)
-_METHODS = {"mnet": "M-Net", "mpnet": "MP-Net"}
+_NOTES = {
+    "mixture": "nothing separated",
+    "oracle": "the ceiling of masking with the mixture's phase",
+    "swapped": "asked with another source's frames",
+}
 _COLUMNS = ("nsdr", "sdr", "sir", "sar", "mixture_sdr", "amid")
 _COLUMN_NAMES = {"mixture_sdr": "Mixture SDR"}
 _FACTS = ("config", "method", "steps", "seed", "commit", "machine", "date", "command")
@@ -29,7 +28,7 @@ _FACTS = ("config", "method", "steps", "seed", "commit", "machine", "date", "com
 
 def headline(summary: Mapping[str, Any]) -> str:
     """One tile a metric: the mean, its interval, and where it stands between mixture and oracle."""
-    return "".join(_tile(name, summary) for name in _METRICS if isinstance(summary.get(name), Mapping))
+    return "".join(_tile(name, summary) for name in METRICS if isinstance(summary.get(name), Mapping))
 
 
 def methods(summary: Mapping[str, Any]) -> str:
@@ -38,17 +37,13 @@ def methods(summary: Mapping[str, Any]) -> str:
     rows = [_method_row(method, "separated by this run", summary, kind=' class="ours"')]
     others = summary.get("methods")
     for name, values in (others if isinstance(others, Mapping) else {}).items():
-        title = _METHODS.get(name, name)
+        title = method_name(name)
         if title != method and isinstance(values, Mapping):
             rows.append(_method_row(text(title), "of the same run", values, kind=""))
-    for key, name, note in _BASELINES:
+    for key, note in _NOTES.items():
         if isinstance(summary.get(key), Mapping):
-            rows.append(_method_row(name, note, summary[key], kind=""))
-    heads = "".join(
-        f'<th scope="col">{name.upper()} <span class="better" title="{hint} is better">{arrow}</span></th>'
-        for name in _METRICS
-        for hint, arrow in [("lower", "↓") if name == "amid" else ("higher", "↑")]
-    )
+            rows.append(_method_row(BASELINES[key], note, summary[key], kind=""))
+    heads = "".join(f'<th scope="col">{name.upper()} {arrow(name)}</th>' for name in METRICS)
     return (
         '<table class="methods"><caption>Means over mixtures in dB (AMID: no unit), 95 % intervals</caption>'
         f'<thead><tr><th scope="col">Method</th>{heads}<th scope="col">Mixtures</th></tr></thead>'
@@ -130,13 +125,13 @@ def facts(summary: Mapping[str, Any]) -> str:
 
 def definitions(summary: Mapping[str, Any]) -> str:
     """What each number means, as a description list."""
-    given = summary.get("definitions") or {}
+    given = mapping(summary.get("definitions"))
     return _descriptions((str(name), text(meaning)) for name, meaning in given.items())
 
 
 def left_out(summary: Mapping[str, Any]) -> str:
     """Which mixtures are in no mean, and why."""
-    reasons = {name: count for name, count in (summary.get("left_out") or {}).items() if count}
+    reasons = {name: count for name, count in mapping(summary.get("left_out")).items() if count}
     if not reasons:
         return "<p>No mixture was left out.</p>"
     entries = "".join(f"<li><b>{text(count)}</b> {text(reason)}</li>" for reason, count in reasons.items())
@@ -144,12 +139,12 @@ def left_out(summary: Mapping[str, Any]) -> str:
 
 
 def _run(summary: Mapping[str, Any]) -> Mapping[str, Any]:
-    return summary.get("run") or {}
+    return mapping(summary.get("run"))
 
 
 def _tile(name: str, summary: Mapping[str, Any]) -> str:
     marks: dict[str, float] = {}
-    for key, _, _ in _BASELINES:
+    for key in BASELINES:
         mean = ((summary.get(key) or {}).get(name) or {}).get("mean")
         if is_number(mean):
             marks[key] = mean
@@ -181,8 +176,8 @@ def _tile(name: str, summary: Mapping[str, Any]) -> str:
 
 
 def _method_row(name: str, note: str, values: Mapping[str, Any], *, kind: str) -> str:
-    cells = "".join(f"<td>{estimate(values.get(metric))}</td>" for metric in _METRICS)
-    counts = [value["count"] for metric in _METRICS if is_number((value := values.get(metric) or {}).get("count"))]
+    cells = "".join(f"<td>{estimate(values.get(metric))}</td>" for metric in METRICS)
+    counts = [value["count"] for metric in METRICS if is_number((value := values.get(metric) or {}).get("count"))]
     count = str(max(counts)) if counts else MISSING
     return f'<tr{kind}><th scope="row">{name}<small>{note}</small></th>{cells}<td>{count}</td></tr>'
 

@@ -1,43 +1,12 @@
 import html
 import re
-from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
-from mpnet_jax.report import page, tables
+from mpnet_jax.report import folder, page, tables
 from mpnet_jax.report.page import write_report
-
-VOID = {"meta", "link", "img", "input", "br", "hr"}
-
-
-class Structure(HTMLParser):
-    """Collects tags, attributes and text, and fails where tags do not close in order."""
-
-    def __init__(self, source):
-        super().__init__()
-        self.open, self.tags, self.words = [], [], []
-        self.feed(source)
-        self.close()
-        assert not self.open, self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open and self.open[-1] == tag, (self.open[-3:], tag, self.getpos())
-        self.open.pop()
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
-
-
-def read(path):
-    return Structure(path.read_text(encoding="utf-8"))
+from tests.report.structure import Structure, read
 
 
 def test_the_whole_page(tmp_path, summary, make_example):
@@ -75,14 +44,20 @@ def test_heads_of_the_mixture_table_can_sort(tmp_path, summary):
     assert {"3.5000", "-3.5000", "7.5000"} <= set(values)
 
 
-def test_text_is_escaped_everywhere(tmp_path, summary, make_example):
+def test_text_is_escaped_everywhere(tmp_path, summary, make_example, make_place):
     evil = "<script>alert('x')</script>\"&"
     summary["run"] = {key: evil for key in ("config", "method", "commit", "machine", "date", "command", evil)}
     summary["definitions"] = {evil: evil}
     summary["left_out"] = {evil: 1}
     summary["mixtures"][0] |= {"classes": [evil, evil + "2"], "video_ids": [evil], "index": evil}
     example = make_example(title=evil, classes=[evil, "b"], video_ids=[evil, evil])
-    source = write_report(tmp_path / "r", summary=summary, examples=[example]).read_text("utf-8")
+    value = {"mean": 1.0, "ci95": [0.5, 1.5], "count": 3}
+    summary["differences"] = {f"{evil} - mnet": {"nsdr": value}, evil: {"nsdr": value}}
+    summary["mixes"] = {"2": {evil: {"nsdr": value}}, "3": {evil: {"nsdr": value}}}
+    summary["counting"] = {"tuned_on": evil, "clips": {"accuracy": value, "confusion": [[1]]}}
+    summary["localisation"] = [{"scene": evil, "guesses": {evil: {"iou": value}}}]
+    place = make_place(title=evil, note=evil)
+    source = write_report(tmp_path / "r", summary=summary, examples=[example], places=[place]).read_text("utf-8")
     found = Structure(source)
     assert len(found.all("script")) == 1
     assert evil not in source
@@ -98,6 +73,9 @@ def test_text_is_escaped_everywhere(tmp_path, summary, make_example):
         {"nsdr": {"mean": float("nan"), "ci95": [None, None], "count": 1}, "oracle": {"nsdr": None}},
         {"mixtures": [{}, {"nsdr": 3.0, "classes": ["a"]}, {"nsdr": [], "classes": None, "index": 2}]},
         {"history": {"loss": None}, "left_out": {}, "definitions": None},
+        {"differences": {"a - b": None, "c": {"nsdr": None}}, "mixes": {"2": {"mpnet": {}}, "x": 3}, "counting": {}},
+        {"counting": {"clips": {}, "pixels": {"confusion": [[0, 0], None], "noise": [{}], "curve": [[1]]}}},
+        {"localisation": [{}, None, {"guesses": {"centre": {}}}], "mixes": None, "counting": 3},
     ],
 )
 def test_missing_keys_leave_gaps(tmp_path, broken):
@@ -155,7 +133,7 @@ def test_an_earlier_report_stays_until_the_new_one_is_whole(tmp_path, summary, m
 def test_a_failed_swap_puts_the_earlier_report_back(tmp_path, summary, monkeypatch):
     target = tmp_path / "report"
     before = write_report(target, summary=summary, examples=[]).read_bytes()
-    replace, calls = page.os.replace, []
+    replace, calls = folder.os.replace, []
 
     def second_fails(source, destination):
         calls.append(source)
@@ -163,7 +141,7 @@ def test_a_failed_swap_puts_the_earlier_report_back(tmp_path, summary, monkeypat
             raise OSError("in use")
         replace(source, destination)
 
-    monkeypatch.setattr(page.os, "replace", second_fails)
+    monkeypatch.setattr(folder.os, "replace", second_fails)
     with pytest.raises(OSError, match="in use"):
         write_report(target, summary={}, examples=[])
     assert (target / "index.html").read_bytes() == before
@@ -178,6 +156,29 @@ def test_other_folders_are_never_replaced(tmp_path, summary):
     (tmp_path / "file").write_text("x")
     with pytest.raises(ValueError, match="is a file; a report needs a folder of its own"):
         write_report(tmp_path / "file", summary=summary, examples=[])
+
+
+def test_new_results_are_new_sections(tmp_path, rich_summary, make_example, make_place):
+    example = make_example(heat=np.arange(24.0).reshape(2, 3, 4))
+    places = [make_place(), make_place(hit=False, note="behind a stand")]
+    index = write_report(tmp_path / "r", summary=rich_summary, examples=[example], places=places)
+    found = read(index)
+    titles = ["differences", "robustness", "listen", "counting", "localisation", "all"]
+    assert [tag["id"] for tag in found.all("h2") if "id" in tag][1:7] == titles
+    assert [tag["href"] for tag in found.all("a")][1:8] == [f"#{name}" for name in ["numbers", *titles]]
+    linked = {tag["src"] for name in ("img", "audio") for tag in found.all(name)}
+    assert linked == {f"media/{entry.name}" for entry in (index.parent / "media").iterdir()}
+    assert {f"media/example-01-source-{source}-heat.png" for source in (1, 2)} <= linked
+    assert {f"media/place-0{place}-{kind}.png" for place in (1, 2) for kind in ("frame", "heat")} <= linked
+    assert len([tag for tag in found.all("input") if tag["type"] == "checkbox"]) == 2
+    assert index.stat().st_size < 1_000_000
+
+
+def test_without_new_results_the_page_has_no_new_sections(tmp_path, summary, make_example):
+    found = read(write_report(tmp_path / "r", summary=summary, examples=[make_example()]))
+    ids = {tag["id"] for tag in found.all("h2") if "id" in tag}
+    assert ids == {"numbers", "listen", "all", "meaning", "made"}
+    assert not found.all("input")[1:]
 
 
 def test_parents_are_made_and_a_link_is_followed(tmp_path, summary):
