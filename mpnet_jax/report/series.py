@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mpnet_jax.report.numbers import interval_of, is_number, number
+from mpnet_jax.report.numbers import breakable, interval_of, is_number, number
 from mpnet_jax.report.plane import WIDTH, Plane, widened
 
 # More points than this make a slow page.
@@ -103,7 +103,7 @@ def legend(names: Sequence[tuple[str, int]]) -> str:
     items = "".join(
         f'<li><svg viewBox="-15 -7 30 14" width="30" height="14" aria-hidden="true">'
         f'<path class="line series-{style % STYLES}" d="M-15 0H15"/>{_mark(0.0, 0.0, style, "")}</svg>'
-        f"{escape(name)}</li>"
+        f"<span>{breakable(escape(name))}</span></li>"
         for name, style in names
     )
     return f'<ul class="legend">{items}</ul>'

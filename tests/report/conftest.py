@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -139,3 +141,17 @@ def rich_summary(summary):
             {"scene": "two players", "clips": 50, "guesses": guesses | {"random": {"player": estimate(0.5)}}},
         ],
     }
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    def make(name, results, *, report=True):
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        (folder / "metrics.json").write_text(results if isinstance(results, str) else json.dumps(results))
+        if report:
+            (folder / "report").mkdir()
+            (folder / "report" / "index.html").write_text("x")
+        return str(folder)
+
+    return make

@@ -1,0 +1,24 @@
+"""Sets runs side by side: `python -m mpnet_jax.report --runs=runs/a,runs/b [--out=runs/comparison]`.
+
+Reads the runs' metrics.json and writes a page and `comparison.json` into the folder.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from data_pipeline import command
+from mpnet_jax.report.comparison import write_comparison
+
+
+def main() -> None:
+    """The command."""
+    page = write_comparison(flags.FLAGS.runs, Path(flags.FLAGS.out))
+    sys.stdout.write(f"numbers: {page.parent / 'comparison.json'}\nreport:  {page}\n")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_list("runs", [], "Folders of evaluated runs, two or more, separated by commas.")
+    flags.DEFINE_string("out", "runs/comparison", "Folder of the comparison.")
+    command.run(main)

@@ -1,0 +1,67 @@
+"""Opens pages in headless Chromium, from the disk, as a reader would."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome on this machine"
+)
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --virtual-time-budget=60000 --enable-logging=stderr --dump-dom"
+).split()
+
+
+def dump(url, profile, *more, quiet=True):
+    """The document after its scripts have run; where `quiet`, a word on the console is a failure."""
+    run = subprocess.run(
+        [CHROMIUM, *FLAGS, *more, f"--user-data-dir={profile}", url], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert not quiet or "CONSOLE" not in run.stderr, run.stderr[-2000:]
+    return run.stdout
+
+
+def selfcheck(index, profile, *, quiet=True):
+    """What the page says of its own pictures and sounds."""
+    found = re.search(r'data-selfcheck="([^"]*)"', dump(f"{index.as_uri()}#selfcheck", profile, quiet=quiet))
+    assert found, "the page's self-check did not finish"
+    return json.loads(html.unescape(found[1]))
+
+
+def act(index, profile, script, *more):
+    """Runs `script` at the end of the page, with a list `seen` to fill, and returns the list."""
+    code = (
+        f"<script>const seen = []; (() => {{ {script} }})(); document.documentElement.dataset.seen = "
+        "JSON.stringify(seen);</script></body>"
+    )
+    index.write_text(index.read_text("utf-8").replace("</body>", code), "utf-8")
+    found = re.search(r'data-seen="([^"]*)"', dump(index.as_uri(), profile, *more))
+    assert found, "the script did not finish"
+    return json.loads(html.unescape(found[1]))
+
+
+def overflow(index, profile, width):
+    """By how many pixels the page is wider than a window of `width`."""
+    code = (
+        "<script>addEventListener('load', () => parent.postMessage("
+        "document.documentElement.scrollWidth - innerWidth, '*'))</script></body>"
+    )
+    index.write_text(index.read_text("utf-8").replace("</body>", code), "utf-8")
+    outer = index.parent.parent / "outer.html"
+    # A window has a least width; a frame has not.
+    outer.write_text(
+        "<body><script>addEventListener('message', (event) => { document.body.dataset.over = event.data; })</script>"
+        f'<iframe src="{index.as_uri()}" style="width:{width}px;height:800px;border:0"></iframe></body>'
+    )
+    found = re.search(r'data-over="(-?\d+)"', dump(outer.as_uri(), profile, "--hide-scrollbars"))
+    assert found, "the page did not load in its frame"
+    return int(found[1])
