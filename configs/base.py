@@ -108,10 +108,21 @@ def get_config() -> ml_collections.ConfigDict:
     config.evaluation = evaluation = ml_collections.ConfigDict()
     evaluation.mixtures = 256  # fixed mixtures of the test split
     evaluation.validation_mixtures = 64  # fixed mixtures of the validation split, watched during training
-    evaluation.batch_size = 16
+    evaluation.other_mixtures = 256  # fixed test mixtures of each other number of sounds (--mix)
+    evaluation.batch_size = 16  # mixtures read at a time, over all devices; no number depends on it
     evaluation.level_difference_db = 6.0  # level of each source against the first: uniform within +- this
     evaluation.floor_dbfs = -40.0  # no window whose sound, at its video's level, is under this
     evaluation.seed = 1
     evaluation.bss = "mir_eval"  # implementation of BSS Eval
     evaluation.examples = 12  # mixtures shown in the report
+
+    evaluation.counting = counting = ml_collections.ConfigDict()  # of sounds (--counting)
+    counting.mixtures = 240  # fixed mixtures of the test split, and as many of the validation split to choose epsilon
+    counting.clips = 6  # that are seen in each; 0, 1, ... one less are heard
+    counting.silence_dbfs = -60.0  # what is left is silence when it is under white noise of this level
+
+    evaluation.places = places = ml_collections.ConfigDict()  # where sounds come from (--localisation)
+    places.name = "rendered_small"  # data set with boxes in its test split
+    places.frame_px = 160  # its pictures' shorter side; they are shown whole
+    places.mixtures = 110  # fixed scenes of each kind
     return config

@@ -55,5 +55,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.checkpoint_every = 250
 
     config.evaluation.mixtures = 220  # four rounds of all 55 pairs of classes
+    config.evaluation.other_mixtures = 110
     config.evaluation.validation_mixtures = 64
     return config

@@ -1,10 +1,11 @@
 """Fixed lists of mixtures for evaluation: drawn once, saved, the same for every method."""
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,21 @@ def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: Mixtu
     if path.is_file():
         return _load(path, store, drawn_from)
     mixtures = draw(store, audio, spec)
-    rows = [
+    rows = _rows(store, mixtures)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps({"drawn": drawn_from, "mixtures": rows}, indent=1) + "\n")
+    temporary.replace(path)
+    return mixtures
+
+
+def fingerprint(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]]) -> str:
+    """A hash of what is mixed: the same for equal lists, whatever the set's files are called."""
+    return hashlib.sha256(json.dumps(_rows(store, mixtures)).encode()).hexdigest()
+
+
+def _rows(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]]) -> list[list[dict[str, Any]]]:
+    return [
         [
             {
                 "video_id": store.clips[plan.clip].video_id,
@@ -80,11 +95,6 @@ def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: Mixtu
         ]
         for mixture in mixtures
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"drawn": drawn_from, "mixtures": rows}, indent=1) + "\n")
-    temporary.replace(path)
-    return mixtures
 
 
 def _load(path: Path, store: "RecordStore", drawn_from: dict[str, Any]) -> list[list[SourcePlan]]:

@@ -68,7 +68,11 @@ _AT_LEAST_ONE = (
     "model.plus_features",
     "model.resnet_features",
     "evaluation.mixtures",
+    "evaluation.other_mixtures",
     "evaluation.validation_mixtures",
+    "evaluation.counting.mixtures",
+    "evaluation.places.mixtures",
+    "evaluation.places.frame_px",
     "evaluation.batch_size",
 )
 
@@ -262,12 +266,15 @@ def mixing_spec(config: Config) -> MixingSpec:
     return MixingSpec(**config.mixing.to_dict())
 
 
-def mixture_list_spec(config: Config, split: str) -> MixtureListSpec:
-    """How the fixed mixtures of a split are drawn: "validation" or another one."""
+def mixture_list_spec(config: Config, split: str, sources: int | None = None) -> MixtureListSpec:
+    """How the fixed mixtures of a split are drawn: "validation" or another one; of `sources` sounds, or the run's."""
     e = config.evaluation
+    count = e.validation_mixtures if split == "validation" else e.mixtures
+    if sources is not None and sources != config.mixing.sources:
+        count = e.other_mixtures
     return MixtureListSpec(
-        count=e.validation_mixtures if split == "validation" else e.mixtures,
-        sources=config.mixing.sources,
+        count=count,
+        sources=sources or config.mixing.sources,
         same_class=config.mixing.same_class,
         level_difference_db=e.level_difference_db,
         floor_dbfs=e.floor_dbfs,

@@ -11,6 +11,7 @@ from data_pipeline.command import InputError
 from mpnet_jax import optim
 from mpnet_jax.candidates import ENERGIES
 from mpnet_jax.config import Config, audio_spec
+from mpnet_jax.count_step import make_count_step
 from mpnet_jax.losses import Objective
 from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
@@ -20,6 +21,7 @@ from mpnet_jax.pixelplayer_step import make_pixelplayer_separate_step, make_pixe
 from mpnet_jax.place_step import Search, make_place_step
 from mpnet_jax.rounds import Round, plan_rounds, round_of
 from mpnet_jax.separate_step import WrittenEnergy, make_separate_step
+from mpnet_jax.slices import in_slices
 from mpnet_jax.spectrogram.frequency import FrequencyAxis, frequency_axis
 from mpnet_jax.train_state import TrainState, create_train_state
 from mpnet_jax.train_step import make_train_step
@@ -149,20 +151,22 @@ def train_step(config: Config, of: Round) -> Callable[..., Any]:
 
 
 def separate_step(config: Config, *, with_plus: bool) -> Callable[..., Any]:
-    """The evaluation pass of one device: MP-Net, the M-Net alone, or PixelPlayer."""
+    """The evaluation pass of one device, in slices: MP-Net, the M-Net alone, or PixelPlayer."""
     networks = model(config)
     if isinstance(networks, PixelPlayer):
-        return make_pixelplayer_separate_step(
+        step = make_pixelplayer_separate_step(
             networks, axis=axis(config), audio=audio_spec(config), floor=config.recursion.floor, mask=config.mask
         )
-    return make_separate_step(
-        networks,
-        axis=axis(config),
-        audio=audio_spec(config),
-        rules=rules(config),
-        mask=config.mask,
-        with_plus=with_plus,
-    )
+    else:
+        step = make_separate_step(
+            networks,
+            axis=axis(config),
+            audio=audio_spec(config),
+            rules=rules(config),
+            mask=config.mask,
+            with_plus=with_plus,
+        )
+    return in_slices(step)
 
 
 def place_step(
@@ -182,11 +186,8 @@ def place_step(
         epsilon_relative: see `Rules`; None takes out that many sounds.
         epsilon_absolute: see `Rules`.
     """
-    networks = model(config)
-    if isinstance(networks, PixelPlayer):
-        raise InputError("config.method=pixelplayer separates clips alone; take a run of config.method=mpnet")
-    return make_place_step(
-        networks,
+    step = make_place_step(
+        _recursive(config),
         axis=axis(config),
         audio=audio_spec(config),
         rules=rules(config, epsilon_relative=epsilon_relative, epsilon_absolute=epsilon_absolute),
@@ -194,3 +195,29 @@ def place_step(
         with_plus=with_plus,
         search=Search(steps, config.recursion.neighbourhood),
     )
+    return in_slices(step)
+
+
+def count_step(config: Config, *, with_plus: bool, mode: str) -> Callable[..., Any]:
+    """The pass of one device that tells what is left after each sound, with clips or places as candidates.
+
+    Args:
+        config: the run's.
+        with_plus: run the P-Net.
+        mode: one of `count_step.MODES`.
+    """
+    step = make_count_step(
+        _recursive(config),
+        axis=axis(config),
+        rules=rules(config),
+        with_plus=with_plus,
+        neighbourhood=config.recursion.neighbourhood if mode == "pixels" else None,
+    )
+    return in_slices(step)
+
+
+def _recursive(config: Config) -> MPNet:
+    networks = model(config)
+    if isinstance(networks, PixelPlayer):
+        raise InputError("config.method=pixelplayer has no recursion; take a run of config.method=mpnet")
+    return networks

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.mixture_list import MixtureListSpec
 from mpnet_jax import config as config_module
 from mpnet_jax.config import Config
 
@@ -21,10 +22,14 @@ def open_splits(config: Config, splits: tuple[str, ...]) -> dict[str, Any]:
     return stores
 
 
-def mixture_list(config: Config, workdir: Path, store: Any, split: str) -> list[Any]:
-    """The workdir's fixed list of mixtures of a split, drawn at its first use."""
+def mixture_list(config: Config, workdir: Path, store: Any, split: str, sources: int | None = None) -> list[Any]:
+    """The workdir's fixed list of mixtures of a split, drawn at its first use; of `sources` sounds, or the run's."""
+    spec = config_module.mixture_list_spec(config, split, sources)
+    return named_list(config, workdir, store, spec, f"{split}_mix{spec.sources}")
+
+
+def named_list(config: Config, workdir: Path, store: Any, spec: MixtureListSpec, name: str) -> list[Any]:
+    """A fixed list of mixtures under its own name, drawn at its first use."""
     from data_pipeline.mixture_list import load_or_draw
 
-    spec = config_module.mixture_list_spec(config, split)
-    path = workdir / "mixtures" / f"{split}_mix{spec.sources}.json"
-    return load_or_draw(path, store, config_module.audio_spec(config), spec)
+    return load_or_draw(workdir / "mixtures" / f"{name}.json", store, config_module.audio_spec(config), spec)

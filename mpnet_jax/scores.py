@@ -1,7 +1,8 @@
 """From separated mixtures to a results file: scores by variant, means with intervals, a table."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ DEFINITIONS = {
     "mixture": "The untouched mixture as the estimate of every source.",
     "oracle": "True binary masks on the network's frequency axis: the best that such masks can do.",
     "swapped": "The model with the pictures moved on by one source: what is left when the eyes are wrong.",
+    "differences": "Of two methods on the same mixtures, mixture by mixture; what either left out is left out.",
 }
 
 
@@ -44,9 +46,9 @@ class MixtureScores:
 
 
 def score(
-    mixtures: Iterable[SeparatedMixture], *, workers: int, bss: str, progress: Callable[[int], None]
-) -> list[MixtureScores]:
-    """Scores mixtures: BSS Eval on worker processes, AMID here meanwhile.
+    mixtures: Iterable[SeparatedMixture], *, workers: int, bss: str, progress: Callable[[int], None] | None = None
+) -> Iterator[MixtureScores]:
+    """Scores mixtures as they come: BSS Eval on worker processes, AMID here meanwhile.
 
     Args:
         mixtures: in the order of the list.
@@ -54,8 +56,8 @@ def score(
         bss: implementation, one of `metrics.bss_eval.METHODS`.
         progress: called with the number of mixtures done.
 
-    Returns:
-        One entry a mixture.
+    Yields:
+        The scores of each mixture, in their order.
     """
     amids: list[dict[str, float]] = []
     steps: list[list[int]] = []
@@ -81,16 +83,13 @@ def score(
             }
             yield mixture.truth, estimates
 
-    results = list(score_mixtures(jobs(), workers=workers, method=bss, progress=progress))
-    return [
-        MixtureScores(
+    for place, result in enumerate(score_mixtures(jobs(), workers=workers, method=bss, progress=progress)):
+        yield MixtureScores(
             ratios={name: {ratio: getattr(s, ratio) for ratio in RATIOS} for name, s in result.items()},
             reasons={name: s.reason for name, s in result.items()},
-            amid=amid,
-            step=step,
+            amid=amids[place],
+            step=steps[place],
         )
-        for result, amid, step in zip(results, amids, steps, strict=True)
-    ]
 
 
 def results(
@@ -110,30 +109,38 @@ def results(
 
     Returns:
         JSON-ready dict: the method's `nsdr`, `sdr`, `sir`, `sar`, `amid`, then `mixture`, `oracle` and `swapped` with
-        the same names, `methods` (the same for each method, the main one last), `left_out`, `definitions` and
-        `mixtures`.
+        the same names, `methods` (the same for each method, the main one last), `differences` between every two of
+        them, `left_out`, `definitions` and `mixtures`.
     """
     summaries: dict[str, dict[str, Any]] = {}
     left_out: dict[str, dict[str, int]] = {}
+    by_mixture: dict[str, dict[str, np.ndarray]] = {}
     for variant in scores[0].ratios:
         reasons = np.array([s.reasons[variant] for s in scores])
         values = {ratio: np.stack([s.ratios[variant][ratio] for s in scores]) for ratio in RATIOS}
         if variant != "mixture":
             # The mixture's own reasons count too: without its SDR there is no improvement.
             values["nsdr"] = values["sdr"] - np.stack([s.ratios["mixture"]["sdr"] for s in scores])
-        summary = {}
+        means = {}
         for name, value in values.items():
-            means, why = mixture_means(value, reasons)
-            summary[name] = summarise(means, video_ids)
+            means[name], why = mixture_means(value, reasons)
             if name == "sdr":
                 left_out[variant] = count_left_out(why)
         if variant in scores[0].amid:
-            summary["amid"] = summarise(np.array([s.amid[variant] for s in scores]), video_ids)
-        summaries[variant] = summary
+            means["amid"] = np.array([s.amid[variant] for s in scores])
+        summaries[variant] = {name: summarise(value, video_ids) for name, value in means.items()}
+        by_mixture[variant] = means
     out: dict[str, Any] = dict(summaries["separated"])
     out |= {variant: summaries[variant] for variant in BESIDE}
     beside = {name: summary for name, summary in summaries.items() if name not in (*BESIDE, "separated")}
     out["methods"] = beside | {method: summaries["separated"]}
+    by_mixture[method] = by_mixture["separated"]
+    out["differences"] = {
+        f"{second} - {first}": {
+            name: summarise(by_mixture[second][name] - by_mixture[first][name], video_ids) for name in by_mixture[first]
+        }
+        for first, second in itertools.combinations(out["methods"], 2)
+    }
     out["left_out"] = left_out["separated"]
     out["definitions"] = DEFINITIONS | {"BSS Eval": bss_metric.DEFINITION, "AMID": amid_metric.DEFINITION}
     out["mixtures"] = [
@@ -169,15 +176,57 @@ def table(out: dict[str, Any]) -> str:
     names = ("nsdr", "sir", "sar", "sdr", "amid")
     lines = [" " * 18 + "".join(f"{name.upper():>26}" for name in names)]
     for title, values in rows:
-        cells = []
-        for name in names:
-            estimate = values.get(name)
-            if estimate is None or estimate["mean"] is None:
-                cells.append(f"{'-':>26}")
-                continue
-            low, high = estimate["ci95"] or (float("nan"), float("nan"))
-            cells.append(f"{estimate['mean']:>10.2f} [{low:6.2f},{high:6.2f}]")
-        lines.append(f"{title:<18}" + "".join(cells))
+        lines.append(f"{title:<18}" + "".join(_cell(values.get(name), 26) for name in names))
     left_out = ", ".join(f"{count} {reason}" for reason, count in out["left_out"].items()) or "none"
     lines.append(f"{out['sdr']['count']} mixtures; left out: {left_out}. dB except AMID; 95 % intervals over videos.")
     return "\n".join(lines)
+
+
+def by_method(out: dict[str, Any]) -> dict[str, Any]:
+    """A results file's summaries alone: of each method, and of what stands beside them."""
+    return out["methods"] | {name: out[name] for name in BESIDE}
+
+
+def table_of_mixes(mixes: Mapping[str, Mapping[str, Any]]) -> str:
+    """NSDR and SIR by the number of sounds, for a terminal. Source: Figs. 4 and 5."""
+    lines = []
+    for name in ("nsdr", "sir"):
+        lines.append(f"{name.upper() + ' by sounds':<18}" + "".join(f"{number:>26}" for number in mixes))
+        for method in next(iter(mixes.values())):
+            estimates = [of.get(method, {}).get(name) for of in mixes.values()]
+            if all(estimates):
+                title = METHOD_NAMES.get(method, method)
+                lines.append(f"{title:<18}" + "".join(_cell(estimate, 26) for estimate in estimates))
+    return "\n".join(lines)
+
+
+def table_of_counts(counts: Mapping[str, Any]) -> str:
+    """How often the number of sounds was found, for a terminal."""
+    modes = [mode for mode in ("clips", "pixels") if mode in counts]
+    numbers = [row["sounding"] for row in counts[modes[0]]["by_count"]]
+    lines = [f"{'sounds counted':<18}{'all':>26}{'constant':>10}" + "".join(f"{number:>7}" for number in numbers)]
+    for mode in modes:
+        found = counts[mode]
+        cells = "".join(f"{row['accuracy']['mean']:>7.2f}" for row in found["by_count"])
+        constant = found["constant"]["accuracy"]["mean"]
+        lines.append(f"{'by ' + mode:<18}{_cell(found['accuracy'], 26)}{constant:>10.2f}{cells}")
+    return "\n".join(lines)
+
+
+def table_of_places(localised: Sequence[Mapping[str, Any]]) -> str:
+    """How often the sounding player was found, for a terminal."""
+    names = ("pointing", "iou", "auc", "player")
+    lines = []
+    for scene in localised:
+        lines.append(f"{scene['scene']:<18}" + "".join(f"{name:>26}" for name in names))
+        for guess, found in scene["guesses"].items():
+            lines.append(f"{guess:<18}" + "".join(_cell(found.get(name), 26) for name in names))
+    return "\n".join(lines)
+
+
+def _cell(estimate: Mapping[str, Any] | None, width: int) -> str:
+    """A mean with its interval, right-aligned."""
+    if estimate is None or estimate["mean"] is None:
+        return f"{'-':>{width}}"
+    low, high = estimate["ci95"] or (float("nan"), float("nan"))
+    return f"{estimate['mean']:>{width - 16}.2f} [{low:6.2f},{high:6.2f}]"

@@ -1,0 +1,238 @@
+"""What an evaluation consists of: separation, counting, localisation, examples to look at."""
+
+import functools
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tqdm
+from absl import logging
+
+from data_pipeline.loader import Batch, evaluation_batches
+from data_pipeline.mixing import SourcePlan
+from data_pipeline.mixture_list import MixtureListSpec, fingerprint
+from data_pipeline.records import RecordStore
+from data_pipeline.spec import DataSetSpec, FrameSpec
+from mpnet_jax import config as config_module
+from mpnet_jax import counting, from_config, localisation, scores
+from mpnet_jax.checkpoint import Checkpoints
+from mpnet_jax.config import Config
+from mpnet_jax.count_step import MODES
+from mpnet_jax.evaluation import SeparatedMixture, separate_mixtures
+from mpnet_jax.examples import place_examples, report_example
+from mpnet_jax.methods import TrainedMethods
+from mpnet_jax.report.example import ReportExample, choose_examples
+from mpnet_jax.report.places import PlaceExample
+from mpnet_jax.run_data import mixture_list, named_list, open_splits
+from mpnet_jax.run_facts import usable_cores
+from mpnet_jax.score_log import ScoreLog
+
+Mixtures = Sequence[Sequence[SourcePlan]]
+# Examples of places shown in the report, of each kind of scene.
+_PLACES_SHOWN = 6
+# Samples of noise alone that are counted at each level.
+_NOISES = 48
+
+
+class Evaluator:
+    """The parts of an evaluation of one checkpoint on one split."""
+
+    def __init__(
+        self, config: Config, workdir: Path, folder: Path, store: RecordStore, *, split: str, checkpoint: str
+    ) -> None:
+        """Restores the methods.
+
+        Args:
+            config: the run's.
+            workdir: the run's.
+            folder: of the split's results.
+            store: the split.
+            split: its name.
+            checkpoint: "best" or "latest".
+
+        Raises:
+            InputError: no checkpoint, or another model's.
+        """
+        self._config, self._workdir, self._folder, self._store, self._split = config, workdir, folder, store, split
+        self._audio = config_module.audio_spec(config)
+        checkpoints = Checkpoints(workdir)
+        self._methods = TrainedMethods(config, checkpoints, checkpoint)
+        checkpoints.close()
+        self._own = mixture_list(config, workdir, store, split)
+        logging.info("%s of %s, on %s", checkpoint, self._methods.about(), split)
+
+    def facts(self) -> dict[str, Any]:
+        """What a results file says of the run."""
+        main = self._methods.main
+        return {
+            "method": scores.METHOD_NAMES[main],
+            "config": self._config.name,
+            "split": self._split,
+            "step": self._methods.steps[main],
+            "steps": from_config.rounds(self._config)[-1].last_step,
+            "mask": self._config.mask,
+            "seed": self._config.seed,
+            "mixtures_sha256": fingerprint(self._store, self._own),
+        }
+
+    def separation(self, sounds: int) -> dict[str, Any]:
+        """Separates and scores the fixed mixtures of a number of sounds; see `scores.results`.
+
+        Scores are kept in `scores/mix<sounds>.jsonl` as they come, and an evaluation that was stopped goes on there.
+        """
+        mixtures = mixture_list(self._config, self._workdir, self._store, self._split, sounds)
+        facts = {
+            "networks": dict(self._methods.fingerprints),
+            "mixtures": fingerprint(self._store, mixtures),
+            "bss": self._config.evaluation.bss,
+            "definitions": scores.DEFINITIONS,
+        }
+        with ScoreLog(self._folder / "scores" / f"mix{sounds}.jsonl", facts) as log:
+            missing = [index for index in range(len(mixtures)) if index not in log.done]
+            with _progress(len(mixtures), f"mix-{sounds}", done=len(log.done)) as bar:
+                separated = self._separate([mixtures[index] for index in missing])
+                scored = scores.score(separated, workers=usable_cores(), bss=self._config.evaluation.bss)
+                for index, found in zip(missing, scored, strict=True):
+                    log.add(index, found)
+                    bar.update()
+        ordered = [log.done[index] for index in range(len(mixtures))]
+        return scores.results(ordered, self._video_ids(mixtures), self._classes(mixtures), method=self._methods.main)
+
+    def counting(self) -> dict[str, Any]:
+        """Counts sounds among silent clips; epsilon is chosen on the validation split, never on the one reported."""
+        asked = self._config.evaluation.counting
+        silence = counting.magnitude_of_noise(asked.silence_dbfs, self._audio)
+        stores = {"validation": open_splits(self._config, ("validation",))["validation"], self._split: self._store}
+        own = config_module.mixture_list_spec(self._config, self._split)
+        spec = counting.with_silent_clips(own, count=asked.mixtures, visible=asked.clips)
+        lists = {
+            split: named_list(self._config, self._workdir, store, spec, f"{split}_counting")
+            for split, store in stores.items()
+        }
+        out: dict[str, Any] = {
+            "tuned_on": "validation",
+            "method": self._methods.main,
+            "silence_dbfs": asked.silence_dbfs,
+            "definition": counting.DEFINITION,
+        }
+        for mode in MODES:
+            separator = self._methods.separator(self._methods.main, from_config.count_step, mode=mode)
+            left = {
+                split: counting.what_is_left(
+                    separator, self._batches(lists[split], f"counting by {mode}, {split}", stores[split])
+                )
+                for split in dict.fromkeys(("validation", self._split))
+            }
+            sounding = {split: np.array([sum(plan.gain > 0 for plan in m) for m in lists[split]]) for split in lists}
+            epsilon, curve = counting.choose_epsilon(
+                left["validation"], sounding["validation"], epsilon_absolute=silence
+            )
+            ends = {"epsilon_relative": epsilon, "epsilon_absolute": silence}
+            out[mode] = counting.count_results(
+                left[self._split], sounding[self._split], self._video_ids(lists[self._split]), **ends
+            )
+            out[mode] |= {"curve": curve, "noise": []}
+            for level in counting.NOISE_DBFS:
+                quiet = self._batches(lists[self._split][:_NOISES], f"noise at {level:g} dBFS", self._store)
+                noise = counting.noise_batches(quiet, self._audio, level_dbfs=level, seed=self._config.evaluation.seed)
+                found = counting.counted(counting.what_is_left(separator, noise), **ends)
+                counts = np.bincount(found, minlength=asked.clips + 1).tolist()
+                out[mode]["noise"].append({"level_dbfs": level, "counted": counts})
+        return out
+
+    def localisation(self) -> tuple[list[dict[str, Any]], list[PlaceExample]]:
+        """Looks for the player who sounds: alone in the picture, and beside one who is silent."""
+        asked = self._config.evaluation.places
+        store = RecordStore.open(Path(self._config.data.directory), asked.name, "test")
+        rate_hz, fps = self._config.audio.rate_hz, self._config.data.fps
+        store.require(DataSetSpec(rate_hz, fps, asked.frame_px, chunk_seconds=0.0))
+        own = config_module.mixture_list_spec(self._config, "test")
+        separator = self._methods.separator(self._methods.main, from_config.place_step, steps=1, with_plus=False)
+        out, examples = [], []
+        for name, sources in (("one player", 1), ("two players", 2)):
+            spec = MixtureListSpec(
+                count=asked.mixtures,
+                sources=sources,
+                same_class=False,
+                level_difference_db=0.0,
+                floor_dbfs=own.floor_dbfs,
+                level_dbfs=own.level_dbfs,
+                seed=own.seed,
+                sounding=(1,),
+            )
+            mixtures = named_list(self._config, self._workdir, store, spec, f"places_{sources}")
+            batches = self._batches(mixtures, name, store, frames=FrameSpec(1, asked.frame_px))
+            found = list(localisation.scenes(separator, batches))
+            ids = [[store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
+            out.append(localisation.localisation_results(name, found, ids))
+            classes = [[store.classes[store.clips[plan.clip].label] for plan in mixture] for mixture in mixtures]
+            examples += place_examples(found, classes, most=_PLACES_SHOWN)
+        return out, examples
+
+    def examples(self, out: dict[str, Any]) -> list[ReportExample]:
+        """The best, median and worst mixtures, separated once more."""
+        rows = out["mixtures"]
+        nsdr = np.array([np.mean([np.nan if v is None else v for v in row["nsdr"]]) for row in rows])
+        chosen = choose_examples(nsdr, self._config.evaluation.examples)
+        mixtures = [self._own[index] for index, _ in chosen]
+        if not mixtures:
+            return []
+        audio, axis = self._audio, from_config.axis(self._config)
+        return [
+            report_example(mixture, rows[index], rank=rank, audio=audio, axis=axis, heat=heat)
+            for (index, rank), mixture, heat in zip(
+                chosen, self._separate(mixtures), self._heat_maps(mixtures), strict=True
+            )
+        ]
+
+    def _heat_maps(self, mixtures: Mixtures) -> Iterator[np.ndarray | None]:
+        """Where each source's own picture sounds, by the first step on the whole mixture (Eq. 7)."""
+        if self._config.method != "mpnet":
+            yield from [None] * len(mixtures)
+            return
+        separator = self._methods.separator(self._methods.main, from_config.place_step, steps=1, with_plus=False)
+        for batch in self._batches(mixtures, "heat maps", self._store):
+            maps = localisation.maps_of_sources(separator, batch)
+            yield from maps[batch["valid"]]
+
+    def _separate(self, mixtures: Mixtures) -> Iterator[SeparatedMixture]:
+        if not mixtures:
+            return iter(())
+        separators = dict(self._separators)
+        main = separators.pop(self._methods.main)
+        return separate_mixtures(main, self._read(mixtures, self._store), separators)
+
+    @functools.cached_property
+    def _separators(self) -> dict[str, Any]:
+        return self._methods.separators()
+
+    def _batches(
+        self, mixtures: Mixtures, title: str, store: RecordStore, frames: FrameSpec | None = None
+    ) -> Iterator[Batch]:
+        """Batches with a bar that says how far they are."""
+        with _progress(len(mixtures), title) as bar:
+            for batch in self._read(mixtures, store, frames):
+                yield batch
+                bar.update(int(batch["valid"].sum()))
+
+    def _read(self, mixtures: Mixtures, store: RecordStore, frames: FrameSpec | None = None) -> Iterator[Batch]:
+        return evaluation_batches(
+            store,
+            mixtures,
+            audio=self._audio,
+            frames=frames or config_module.frame_spec(self._config),
+            batch_size=self._config.evaluation.batch_size,
+        )
+
+    def _video_ids(self, mixtures: Mixtures) -> list[list[str]]:
+        return [[self._store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
+
+    def _classes(self, mixtures: Mixtures) -> list[list[str]]:
+        return [[self._store.classes[self._store.clips[plan.clip].label] for plan in mixture] for mixture in mixtures]
+
+
+def _progress(total: int, title: str, *, done: int = 0) -> "tqdm.tqdm[Any]":
+    interval = 1 if sys.stderr.isatty() else 15
+    return tqdm.tqdm(total=total, initial=done, unit="mixture", desc=title, mininterval=interval)

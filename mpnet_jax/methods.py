@@ -1,0 +1,86 @@
+"""The trained methods of a run, restored and ready on the devices."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from mpnet_jax import from_config, parallel
+from mpnet_jax.checkpoint import METHODS, Checkpoints
+from mpnet_jax.config import Config
+from mpnet_jax.evaluation import Separator
+from mpnet_jax.scores import METHOD_NAMES
+
+
+class TrainedMethods:
+    """The methods that a run has checkpoints of.
+
+    Attributes:
+        steps: training steps of each method, by its name; the main one last.
+    """
+
+    def __init__(self, config: Config, checkpoints: Checkpoints, checkpoint: str) -> None:
+        """Restores them.
+
+        Args:
+            config: the run's.
+            checkpoints: the run's.
+            checkpoint: "best" (of each method, by validation) or "latest" (the one that was trained last).
+
+        Raises:
+            InputError: no checkpoint, or another model's.
+        """
+        self._config = config
+        self._variables: dict[str, Any] = {}
+        self._prints: dict[str, str] = {}
+        self.steps: dict[str, int] = {}
+        kinds = [f"best_{method}" for method in METHODS] if checkpoint == "best" else ["latest"]
+        trained = [kind for kind in kinds if checkpoints.step(kind) is not None]
+        template = jax.eval_shape(lambda: from_config.initial_state(config).variables)
+        for kind in trained or kinds[:1]:  # where there is none, restoring says so
+            step = checkpoints.step(kind) or 0
+            variables = checkpoints.restore_variables(template, kind=kind)
+            last = from_config.round_of(from_config.rounds(config), step)
+            method = last.method if kind == "latest" else kind.removeprefix("best_")
+            self._variables[method] = parallel.replicate(variables)
+            self._prints[method] = _fingerprint(variables)
+            self.steps[method] = step
+
+    @property
+    def main(self) -> str:
+        """The method that is reported: "mpnet" where one was trained."""
+        return list(self.steps)[-1]
+
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        """A hash of each method's parameters and statistics."""
+        return self._prints
+
+    def about(self) -> str:
+        """Which methods, of which steps."""
+        return ", ".join(f"{METHOD_NAMES[method]} of step {step}" for method, step in self.steps.items())
+
+    def separator(self, method: str, make_step: Callable[..., Any], **options: Any) -> Separator:
+        """A pass of one method over all devices.
+
+        Args:
+            method: a key of `steps`.
+            make_step: of `from_config`; takes the config and `with_plus`.
+            options: further arguments of `make_step`; `with_plus` where it is not the method's.
+        """
+        step = make_step(self._config, **{"with_plus": method == "mpnet"} | options)
+        return Separator(parallel.parallel_map(step), self._variables[method])
+
+    def separators(self) -> dict[str, Separator]:
+        """The evaluation pass of every method, the main one last."""
+        return {method: self.separator(method, from_config.separate_step) for method in self.steps}
+
+
+def _fingerprint(variables: Any) -> str:
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        digest.update(jax.tree_util.keystr(path).encode())
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()[:16]
