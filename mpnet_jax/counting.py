@@ -11,7 +11,6 @@ from data_pipeline.mixture_list import MixtureListSpec
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.evaluation import HostBatch, Separator
 from mpnet_jax.metrics.aggregate import summarise
-from mpnet_jax.parallel import gather, shard
 
 DEFINITION = (
     "Count: the number of steps before which more than max(epsilon_relative * mean(S_0), silence) of the mixture was "
@@ -52,8 +51,7 @@ def what_is_left(separator: Separator, batches: Iterable[HostBatch]) -> Left:
     found = []
     for batch in batches:
         inputs = {name: batch[name] for name in ("mixture_magnitude", "frames")}
-        out = gather(separator.run(separator.variables, shard(inputs)))
-        found.append(out["left"][batch["valid"]])
+        found.append(separator(inputs)["left"][batch["valid"]])
     return np.concatenate(found).astype(np.float64)
 
 

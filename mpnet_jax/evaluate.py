@@ -93,12 +93,11 @@ def evaluate(
     """
     store = open_splits(config, (split,))[split]
     # Here, because these load JAX: bad input is answered before.
-    from mpnet_jax import compilation_cache, parallel, scores
+    from mpnet_jax import compilation_cache, scores
     from mpnet_jax.evaluator import Evaluator
     from mpnet_jax.report.page import write_report
 
     compilation_cache.enable()
-    parallel.check_batch(config.evaluation.batch_size, field="evaluation.batch_size")
     folder = workdir if split == "test" else workdir / split
     evaluator = Evaluator(config, workdir, folder, store, split=split, checkpoint=checkpoint)
     own = int(config.mixing.sources)

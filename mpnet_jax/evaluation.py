@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
@@ -15,17 +16,43 @@ HostBatch = dict[str, np.ndarray]
 
 SCORE_BOUND_DB = 30.0
 
+# Samples that a device takes at a time: enough to fill it, few enough that filling up the last slice costs little.
+SLICE = 8
 
-class Separator(NamedTuple):
-    """A trained method on the devices.
+
+@dataclasses.dataclass(frozen=True)
+class Separator:
+    """A pass of a trained method, run on the devices in slices of one size, whatever the batch.
+
+    A convolution adds in another order for another batch size, and a bin near a mask's threshold then falls the other
+    way. Here the compiler sees one shape only, so no number depends on the batch.
 
     Attributes:
-        run: `separate_step.make_separate_step` under `parallel.parallel_map`.
+        run: `(variables, batch) -> dict` under `parallel.parallel_map`; no sample may depend on another.
         variables: replicated parameters and running statistics.
+        size: samples a device takes at a time.
     """
 
     run: Callable[[Any, HostBatch], Any]
     variables: Any
+    size: int = SLICE
+
+    def start(self, inputs: HostBatch) -> Callable[[], dict[str, np.ndarray]]:
+        """Sends a batch of any size on its way; what is given back waits for the results, on the host."""
+        count, whole = len(next(iter(inputs.values()))), self.size * jax.local_device_count()
+        filled = np.minimum(np.arange(-(-count // whole) * whole), count - 1)
+        slices = [filled[first : first + whole] for first in range(0, len(filled), whole)]
+        pending = [self.run(self.variables, shard({name: x[part] for name, x in inputs.items()})) for part in slices]
+
+        def results() -> dict[str, np.ndarray]:
+            parts = [gather(part) for part in pending]
+            return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
+
+        return results
+
+    def __call__(self, inputs: HostBatch) -> dict[str, np.ndarray]:
+        """Runs a batch of any size and waits for it."""
+        return self.start(inputs)()
 
 
 class Sounds(NamedTuple):
@@ -93,11 +120,11 @@ def separate_mixtures(
     for batch in batches:
         inputs = {name: batch[name] for name in DEVICE_INPUTS}
         # All passes are under way on the devices before any is waited for.
-        right_pending = main.run(main.variables, shard(inputs))
-        swapped_pending = main.run(main.variables, shard(inputs | {"frames": np.roll(batch["frames"], 1, axis=1)}))
-        others_pending = {name: other.run(other.variables, shard(inputs)) for name, other in others.items()}
-        right, swapped = gather(right_pending), gather(swapped_pending)
-        beside = {name: gather(pending) for name, pending in others_pending.items()}
+        right_pending = main.start(inputs)
+        swapped_pending = main.start(inputs | {"frames": np.roll(batch["frames"], 1, axis=1)})
+        others_pending = {name: other.start(inputs) for name, other in others.items()}
+        right, swapped = right_pending(), swapped_pending()
+        beside = {name: pending() for name, pending in others_pending.items()}
         for i in np.flatnonzero(batch["valid"]):
             yield SeparatedMixture(
                 index=int(batch["index"][i]),
@@ -132,8 +159,8 @@ def validation_score(separator: Separator, batches: Iterable[HostBatch]) -> floa
     """
     gains = []
     for batch in batches:
-        out = separator.run(separator.variables, shard({name: batch[name] for name in DEVICE_INPUTS}))
-        separated = gather(out["waveform"])[batch["valid"]].astype(np.float64)
+        out = separator({name: batch[name] for name in DEVICE_INPUTS})
+        separated = out["waveform"][batch["valid"]].astype(np.float64)
         truth = batch["source_waveform"][batch["valid"]].astype(np.float64)
         mixture = np.broadcast_to(truth.sum(1, keepdims=True), truth.shape)
         gains.append(si_sdr(truth, separated) - si_sdr(truth, mixture))

@@ -21,7 +21,6 @@ from mpnet_jax.pixelplayer_step import make_pixelplayer_separate_step, make_pixe
 from mpnet_jax.place_step import Search, make_place_step
 from mpnet_jax.rounds import Round, plan_rounds, round_of
 from mpnet_jax.separate_step import WrittenEnergy, make_separate_step
-from mpnet_jax.slices import in_slices
 from mpnet_jax.spectrogram.frequency import FrequencyAxis, frequency_axis
 from mpnet_jax.train_state import TrainState, create_train_state
 from mpnet_jax.train_step import make_train_step
@@ -151,22 +150,20 @@ def train_step(config: Config, of: Round) -> Callable[..., Any]:
 
 
 def separate_step(config: Config, *, with_plus: bool) -> Callable[..., Any]:
-    """The evaluation pass of one device, in slices: MP-Net, the M-Net alone, or PixelPlayer."""
+    """The evaluation pass of one device: MP-Net, the M-Net alone, or PixelPlayer."""
     networks = model(config)
     if isinstance(networks, PixelPlayer):
-        step = make_pixelplayer_separate_step(
+        return make_pixelplayer_separate_step(
             networks, axis=axis(config), audio=audio_spec(config), floor=config.recursion.floor, mask=config.mask
         )
-    else:
-        step = make_separate_step(
-            networks,
-            axis=axis(config),
-            audio=audio_spec(config),
-            rules=rules(config),
-            mask=config.mask,
-            with_plus=with_plus,
-        )
-    return in_slices(step)
+    return make_separate_step(
+        networks,
+        axis=axis(config),
+        audio=audio_spec(config),
+        rules=rules(config),
+        mask=config.mask,
+        with_plus=with_plus,
+    )
 
 
 def place_step(
@@ -186,7 +183,7 @@ def place_step(
         epsilon_relative: see `Rules`; None takes out that many sounds.
         epsilon_absolute: see `Rules`.
     """
-    step = make_place_step(
+    return make_place_step(
         _recursive(config),
         axis=axis(config),
         audio=audio_spec(config),
@@ -195,7 +192,6 @@ def place_step(
         with_plus=with_plus,
         search=Search(steps, config.recursion.neighbourhood),
     )
-    return in_slices(step)
 
 
 def count_step(config: Config, *, with_plus: bool, mode: str) -> Callable[..., Any]:
@@ -206,14 +202,13 @@ def count_step(config: Config, *, with_plus: bool, mode: str) -> Callable[..., A
         with_plus: run the P-Net.
         mode: one of `count_step.MODES`.
     """
-    step = make_count_step(
+    return make_count_step(
         _recursive(config),
         axis=axis(config),
         rules=rules(config),
         with_plus=with_plus,
         neighbourhood=config.recursion.neighbourhood if mode == "pixels" else None,
     )
-    return in_slices(step)
 
 
 def _recursive(config: Config) -> MPNet:

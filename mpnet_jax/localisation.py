@@ -10,7 +10,6 @@ from jaxtyping import Float, UInt8
 from mpnet_jax.evaluation import HostBatch, Separator
 from mpnet_jax.metrics import localisation as metric
 from mpnet_jax.metrics.aggregate import summarise
-from mpnet_jax.parallel import gather, shard
 
 OURS = "energy map"
 
@@ -53,7 +52,7 @@ def scenes(separator: Separator, batches: Iterable[HostBatch]) -> Iterator[Scene
         frames = np.take_along_axis(batch["frames"], order[:, :, None, None, None, None], axis=1)
         picture = np.concatenate(list(frames.swapaxes(0, 1)), axis=-2)  # (batch, frame, height, source * width, 3)
         inputs = {name: batch[name] for name in ("mixture_magnitude", "mixture_phase")} | {"frames": picture}
-        energy = gather(separator.run(separator.variables, shard(inputs))["energy"])[:, 0]
+        energy = separator(inputs)["energy"][:, 0]
         boxes = batch["boxes"][:, :, 0].astype(np.float64)
         for i in np.flatnonzero(batch["valid"]):
             side_by_side = [_moved(boxes[i, source], place, sources) for place, source in enumerate(order[i])]
@@ -78,8 +77,7 @@ def maps_of_sources(separator: Separator, batch: HostBatch) -> Float[np.ndarray,
     maps = []
     for source in range(batch["frames"].shape[1]):
         inputs = {name: batch[name] for name in ("mixture_magnitude", "mixture_phase")}
-        out = separator.run(separator.variables, shard(inputs | {"frames": batch["frames"][:, source]}))
-        maps.append(gather(out["energy"])[:, 0])
+        maps.append(separator(inputs | {"frames": batch["frames"][:, source]})["energy"][:, 0])
     return np.stack(maps, axis=1)
 
 

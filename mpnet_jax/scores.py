@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,16 +45,13 @@ class MixtureScores:
     step: list[int]
 
 
-def score(
-    mixtures: Iterable[SeparatedMixture], *, workers: int, bss: str, progress: Callable[[int], None] | None = None
-) -> Iterator[MixtureScores]:
+def score(mixtures: Iterable[SeparatedMixture], *, workers: int, bss: str) -> Iterator[MixtureScores]:
     """Scores mixtures as they come: BSS Eval on worker processes, AMID here meanwhile.
 
     Args:
         mixtures: in the order of the list.
         workers: processes for BSS Eval.
         bss: implementation, one of `metrics.bss_eval.METHODS`.
-        progress: called with the number of mixtures done.
 
     Yields:
         The scores of each mixture, in their order.
@@ -83,7 +80,7 @@ def score(
             }
             yield mixture.truth, estimates
 
-    for place, result in enumerate(score_mixtures(jobs(), workers=workers, method=bss, progress=progress)):
+    for place, result in enumerate(score_mixtures(jobs(), workers=workers, method=bss)):
         yield MixtureScores(
             ratios={name: {ratio: getattr(s, ratio) for ratio in RATIOS} for name, s in result.items()},
             reasons={name: s.reason for name, s in result.items()},

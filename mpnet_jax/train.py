@@ -63,7 +63,6 @@ def train(config: Config, workdir: Path) -> int:
 
     compilation_cache.enable()
     parallel.check_batch(config.batch_size, field="batch_size")
-    parallel.check_batch(config.evaluation.batch_size, field="evaluation.batch_size")
     validation = prepare_validation(config, stores, workdir)
 
     # 2. The state: new, or the last checkpoint's.

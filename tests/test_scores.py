@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from mpnet_jax.evaluation import SeparatedMixture, Sounds
-from mpnet_jax.scores import RATIOS, MixtureScores, results, score, table
+from mpnet_jax.scores import (
+    RATIOS,
+    MixtureScores,
+    by_method,
+    results,
+    score,
+    table,
+    table_of_counts,
+    table_of_mixes,
+    table_of_places,
+)
 
 SAMPLES = 2000
 
@@ -54,6 +64,34 @@ def test_methods_stand_side_by_side_the_main_one_last():
     assert {name: summary["sdr"]["mean"] for name, summary in out["methods"].items()} == {"mnet": 7.0, "mpnet": 9.0}
     assert out["methods"]["mpnet"]["nsdr"] == out["nsdr"]
     assert [line.split()[0] for line in table(out).splitlines()[1:3]] == ["M-Net", "MP-Net"]
+
+
+def test_differences_are_paired():
+    # M-Net is a constant 2 dB behind, whatever the mixture: a paired interval has no width.
+    both = [scores_of((4.0, 8.0), mnet=(2.0, 6.0)), scores_of((10.0, 14.0), mnet=(8.0, 12.0))]
+    for s in both:
+        s.amid["mnet"] = 11.0
+    spoiled = scores_of((np.nan, 1.0), reason=("silent estimate", ""), mnet=(1.0, 1.0))
+    spoiled.amid["mnet"] = 11.0
+    out = results([*both, spoiled], [*VIDEOS, ("e", "f")], [*CLASSES, ("x", "y")], method="mpnet")
+    (difference,) = out["differences"].items()
+    assert difference[0] == "mpnet - mnet"
+    assert difference[1]["nsdr"] == {"mean": 2.0, "ci95": [2.0, 2.0], "count": 2}
+    assert difference[1]["amid"]["mean"] == pytest.approx(-1.0) and difference[1]["amid"]["count"] == 3
+    assert "differences" in out["definitions"]
+
+
+def test_tables_of_what_was_asked_besides():
+    out = results(SCORES, VIDEOS, CLASSES)
+    lines = table_of_mixes({"2": by_method(out), "3": by_method(out)}).splitlines()
+    assert [line.split("  ")[0] for line in lines[:4]] == ["NSDR by sounds", "M-Net", "oracle", "swapped"]
+    assert lines[0].split()[-2:] == ["2", "3"]
+    estimate = {"mean": 0.5, "ci95": [0.4, 0.6], "count": 4}
+    counts = {"accuracy": estimate, "constant": {"guess": 1, "accuracy": estimate}}
+    counts["by_count"] = [{"sounding": 0, "accuracy": estimate}]
+    assert "0.50 [  0.40,  0.60]" in table_of_counts({"clips": counts})
+    places = [{"scene": "one player", "guesses": {"centre": {"pointing": estimate}}}]
+    assert table_of_places(places).splitlines()[1].split() == ["centre", "0.50", "[", "0.40,", "0.60]", "-", "-", "-"]
 
 
 def test_each_mixture_is_listed():
@@ -137,9 +175,7 @@ def separated_mixture(index):
 
 
 def test_scores_of_constructed_separations():
-    done = []
-    out = score(map(separated_mixture, range(2)), workers=1, bss="mir_eval", progress=done.append)
-    assert done == [1, 2]
+    out = list(score(map(separated_mixture, range(2)), workers=1, bss="mir_eval"))
     assert [s.step for s in out] == [[0, 1], [1, 0]]
     for s in out:
         # A tenth of noise is 20 dB, a hundredth 40; filters of 512 taps on 2,000 samples fit some of it.
