@@ -123,6 +123,6 @@ def get_config() -> ml_collections.ConfigDict:
 
     evaluation.places = places = ml_collections.ConfigDict()  # where sounds come from (--localisation)
     places.name = "rendered_small"  # data set with boxes in its test split
-    places.frame_px = 160  # its pictures' shorter side; they are shown whole
+    places.frame_px = 160  # its pictures' shorter side; the middle square is shown
     places.mixtures = 110  # fixed scenes of each kind
     return config

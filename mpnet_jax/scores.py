@@ -225,5 +225,7 @@ def _cell(estimate: Mapping[str, Any] | None, width: int) -> str:
     """A mean with its interval, right-aligned."""
     if estimate is None or estimate["mean"] is None:
         return f"{'-':>{width}}"
-    low, high = estimate["ci95"] or (float("nan"), float("nan"))
+    if estimate["ci95"] is None:
+        return f"{estimate['mean']:>{width - 16}.2f}" + " " * 16
+    low, high = estimate["ci95"]
     return f"{estimate['mean']:>{width - 16}.2f} [{low:6.2f},{high:6.2f}]"

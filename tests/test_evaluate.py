@@ -1,0 +1,161 @@
+"""The evaluation command as a whole: what it writes, that it goes on, and that no number depends on how it is run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_pipeline.builders.staging import CutSpec
+from data_pipeline.command import InputError
+from data_pipeline.prepare import Options, prepare
+from mpnet_jax import evaluate, scores
+from mpnet_jax.train import train
+from tests.conftest import TINY, TINY_CLASSES
+from tests.tiny_run import tiny_config
+from tests.tiny_videos import write_video
+
+BOX = [0.25, 0.1, 0.75, 0.35]
+
+
+def asked(data_dir: Path):
+    config = tiny_config(data_dir)
+    fields = {
+        "rounds.minus": 2,
+        "rounds.plus": 1,
+        "evaluation.mixtures": 5,
+        "evaluation.other_mixtures": 3,
+        "evaluation.counting.mixtures": 8,
+        "evaluation.counting.clips": 4,
+        "evaluation.places.name": "places",
+        "evaluation.places.frame_px": 48,
+        "evaluation.places.mixtures": 5,
+    }
+    config.update_from_flattened_dict(fields)
+    return config
+
+
+@pytest.fixture(scope="module")
+def data_dir(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny set and, beside it, a set of scenes whose boxes are known."""
+    root = tmp_path_factory.mktemp("places")
+    for label, tone_hz in TINY_CLASSES.items():
+        path = root / "videos" / label / f"{label}.mp4"
+        write_video(path, seconds=2.0, tone_hz=tone_hz, rate_hz=16000)
+        path.with_suffix(".json").write_text(json.dumps({"boxes": [BOX] * 20, "fps": 10}))
+    cut = CutSpec(rate_hz=TINY["rate_hz"], fps=TINY["fps"], frame_px=48, chunk_seconds=3.0, min_seconds=0.5)
+    prepare(Options("folder", root / "videos", root / "data", "places", cut, workers=1, split="test"))
+    (root / "data" / "tiny").symlink_to(tiny_set / "tiny")
+    return root / "data"
+
+
+@pytest.fixture(scope="module")
+def workdir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    workdir = tmp_path_factory.mktemp("evaluated") / "run"
+    assert train(asked(data_dir), workdir) == 0
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def whole(data_dir: Path, workdir: Path) -> dict:
+    """Everything that can be asked, in one go."""
+    return evaluate.evaluate(
+        asked(data_dir), workdir, split="test", checkpoint="best", mixes=(2, 3), counting=True, localisation=True
+    )
+
+
+@pytest.mark.slow
+def test_writes_what_it_returns(whole: dict, workdir: Path) -> None:
+    assert json.loads((workdir / "metrics.json").read_text()) == whole
+    assert list(whole["methods"]) == ["mnet", "mpnet"]
+    assert list(whole["differences"]) == ["mpnet - mnet"]
+    assert list(whole["mixes"]) == ["2", "3"]
+    assert whole["mixes"]["2"]["mpnet"]["nsdr"] == whole["nsdr"]
+    assert whole["mixes"]["3"]["mixture"]["sdr"]["count"] == 3
+    assert whole["run"]["method"] == "MP-Net" and len(whole["run"]["mixtures_sha256"]) == 64
+    page = (workdir / "report" / "index.html").read_text()
+    for word in ("Robustness", "Counting", "Localisation"):
+        assert word in page
+
+
+@pytest.mark.slow
+def test_counts_in_both_ways_of_looking(whole: dict, workdir: Path) -> None:
+    for mode in ("clips", "pixels"):
+        found = whole["counting"][mode]
+        assert np.sum(found["confusion"]) == 8
+        assert [row["sounding"] for row in found["by_count"]] == [0, 1, 2, 3]
+        assert found["by_count"][0]["accuracy"]["mean"] == 1.0  # silence gives no sound
+        assert found["noise"][-1]["counted"][0] == 8  # nor does noise under the level of silence
+    lists = {path.stem for path in (workdir / "mixtures").glob("*_counting.json")}
+    assert lists == {"test_counting", "validation_counting"}
+
+
+@pytest.mark.slow
+def test_points_in_scenes_of_one_and_of_two(whole: dict) -> None:
+    one, two = whole["localisation"]
+    assert (one["scene"], two["scene"]) == ("one player", "two players")
+    # Pictures of 64 x 48: the middle square of 48 cuts an eighth off on the left.
+    assert one["box_share"]["max"] == pytest.approx(0.15, abs=0.01)
+    assert two["box_share"]["max"] == pytest.approx(0.075, abs=0.01)
+    assert one["guesses"]["centre"]["pointing"]["mean"] == 0.0
+
+
+@pytest.mark.slow
+def test_nothing_is_scored_twice(whole: dict, data_dir: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    original = scores.score
+
+    def counted(mixtures, **options):
+        for found in original(mixtures, **options):
+            seen.append(1)
+            yield found
+
+    monkeypatch.setattr(scores, "score", counted)
+    log = workdir / "scores" / "mix2.jsonl"
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:3]) + lines[3][:10])  # stopped in the midst of the third mixture
+    again = evaluate.evaluate(asked(data_dir), workdir, split="test", checkpoint="best")
+    assert len(seen) == 3
+    assert again["mixtures"] == whole["mixtures"]
+    assert again["methods"] == whole["methods"]
+    assert sorted(log.read_text().splitlines()) == sorted(line.rstrip("\n") for line in lines)
+
+
+@pytest.mark.slow
+def test_numbers_do_not_depend_on_batch_size_and_workers(
+    whole: dict, data_dir: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workdir / "scores" / "mix2.jsonl").unlink()
+    config = asked(data_dir)
+    config.evaluation.batch_size = 3
+    monkeypatch.setattr("mpnet_jax.evaluator.usable_cores", lambda: 1)
+    other = evaluate.evaluate(config, workdir, split="test", checkpoint="best", counting=True)
+    assert other["mixtures"] == whole["mixtures"]
+    assert other["methods"] == whole["methods"]
+    assert other["counting"] == whole["counting"]
+
+
+@pytest.mark.slow
+def test_another_split_has_a_folder_of_its_own(whole: dict, data_dir: Path, workdir: Path) -> None:
+    evaluate.evaluate(asked(data_dir), workdir, split="validation", checkpoint="latest")
+    assert json.loads((workdir / "validation" / "metrics.json").read_text())["run"]["split"] == "validation"
+    assert json.loads((workdir / "metrics.json").read_text())["run"]["split"] == "test"
+
+
+@pytest.mark.parametrize("given", [["two"], ["2", "0"], ["9"], ["2.5"]])
+def test_wrong_numbers_of_sounds_are_one_sentence(given: list[str]) -> None:
+    with pytest.raises(InputError, match="must be numbers of sounds from 1 to 8; try --mix=2,3,4,5"):
+        evaluate.sounds_asked(given)
+
+
+def test_numbers_of_sounds() -> None:
+    assert evaluate.sounds_asked([]) == ()
+    assert evaluate.sounds_asked(["5", "2", "2"]) == (2, 5)
+
+
+@pytest.mark.slow
+def test_a_missing_set_of_scenes_is_named(data_dir: Path, workdir: Path, whole: dict) -> None:
+    config = asked(data_dir)
+    config.evaluation.places.name = "nowhere"
+    with pytest.raises(InputError, match=r"no data set at .*nowhere"):
+        evaluate.evaluate(config, workdir, split="test", checkpoint="best", localisation=True)
