@@ -14,15 +14,18 @@ READY := $(VENV)/.ready
 MALLOC := GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368:glibc.malloc.arena_max=1:glibc.malloc.top_pad=268435456
 
 VIDEOS := data/videos/rendered_solos
+# Solos for localisation alone: other melodies and players, each at most 15 % of the picture.
+SMALL := data/videos/rendered_small
 RUN := runs/quickstart
 BENCHMARKS := runs/benchmarks
 # Where pip finds PyTorch without a GPU's libraries.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup quickstart data bench test test-all lint types format clean
+.PHONY: help setup quickstart quickstart-report data bench test test-all lint types format clean
 
 help:
 	@echo 'make quickstart  render, prepare, train, evaluate, report: $(RUN)/report/index.html'
+	@echo 'make quickstart-report  after it: mixtures of 2 to 5 sounds, counting, localisation'
 	@echo 'make test        fast tests;  make test-all  all of them'
 	@echo 'make bench       step time beside a PyTorch peer, and memory: $(BENCHMARKS)/*.json'
 	@echo 'make lint types  style and types;  make format  mend the style'
@@ -45,11 +48,17 @@ quickstart: data
 	$(MALLOC) $(BIN)/python -m mpnet_jax.train --config=configs/quickstart.py --workdir=$(RUN)
 	$(MALLOC) $(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN)
 
+quickstart-report: $(READY)
+	$(BIN)/python -m data_pipeline.render_solos --out=$(SMALL) --area=0.1,0.15 --solos_per_instrument=4 --seconds=12 --seed=1
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(SMALL) --data_dir=data --name=rendered_small --frame_px=160 --split=test
+	$(MALLOC) $(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN) --mix=2,3,4,5 --counting --localisation
+
 bench: $(READY)
 	@if ! $(BIN)/python -c 'import torch' 2>/dev/null; then $(BIN)/python -m pip install --quiet --editable '.[torch]' --extra-index-url $(TORCH_INDEX); fi
 	$(BIN)/python -m benchmarks.step_time --json=$(BENCHMARKS)/step_time.json --frames=1,3,6
 	$(BIN)/python -m benchmarks.step_time --json=$(BENCHMARKS)/networks.json --parts=unet_forward,unet,frame_net
 	$(BIN)/python -m benchmarks.memory --json=$(BENCHMARKS)/memory.json
+	$(BIN)/python -m benchmarks.bss_eval --json=$(BENCHMARKS)/bss_eval.json
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
