@@ -4,33 +4,44 @@ An estimate is projected on its reference delayed by 0 to 511 samples, and on al
 equations need correlations at lags below 512 only, which short FFTs give block by block. One Cholesky factor serves
 every estimate of a mixture; conjugate gradients on the sounds themselves, preconditioned by the factor, then remove
 what rounding in the correlations has left: the first step is the solution, the second checks it and mostly ends there.
+
+Correlations in double precision lose whatever lies 160 dB below the loudest of a reference's spectrum, such as the
+rounding of a low-passed float32 sound, although a projection may use it; conjugate gradients find it again. What lies
+210 dB below counts as silence.
 """
 
 import functools
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 import scipy.fft
 from jaxtyping import Float
-from scipy.linalg import blas, lapack, toeplitz
+from scipy.linalg import get_blas_funcs, get_lapack_funcs, toeplitz
 from threadpoolctl import ThreadpoolController
 
 TAPS = 512
-_FFT_SAMPLES = 4096  # stays in the cache; of 2,048 to 16,384 the fastest
-_BLOCK_SAMPLES = _FFT_SAMPLES - TAPS + 1  # so that no lag wraps around
+FFT_SAMPLES = 4096  # stays in the cache; of 2,048 to 16,384 the fastest
+BLOCK_SAMPLES = FFT_SAMPLES - TAPS + 1  # so that no lag wraps around
 
 # A projection is done when what a further step would explain, as a share of the estimate's energy plus one of the
-# residual's, is below these: interference 100 dB under the estimate is then known to 0.0001 dB. See `_unexplained`.
+# residual's, is below these: interference 100 dB under the estimate is then known to 0.0001 dB.
 _TOLERANCE_ESTIMATE = 1e-22
 _TOLERANCE_RESIDUAL = 1e-17
-_MOST_STEPS = 100
+_MOST_STEPS = 100  # reached only by float64 sounds with a continuum of levels down to silence
+# A filter of unit energy that leaves less than this of a reference's energy leaves nothing. Float32 sounds end at
+# 1e-16; computed sinusoids in float64, whose rounding is no part of them, at about 1e-24.
+_DAMPING = 1e-21
 
 # No interference: the other sources explain less than these shares of the estimate plus of the residual.
-_NOTHING_ESTIMATE = 1e-20
-_NOTHING_RESIDUAL = 1e-15
+NOTHING_ESTIMATE = 1e-20
+NOTHING_RESIDUAL = 1e-15
 
 # Added to the diagonal, in units of a reference's energy, where rounding makes the matrix indefinite.
 _FIRST_SHIFT = 1e-14
+
+(_factorise,) = get_lapack_funcs(("potrf",), dtype=np.float64)
+(_solve_triangular,) = get_blas_funcs(("trsv",), dtype=np.float64)
 
 
 @functools.cache
@@ -52,7 +63,7 @@ def bss_ratios(
 
     Returns:
         (3, variant, source). SIR is infinite where the interference is below 1e-20 of the estimate's energy plus 1e-15
-        of the distortion's, as where the other references are copies of the estimate's or absent.
+        of the distortion's: where the other references are absent, or copies of the estimate's with another gain.
 
     Source: Vincent et al. 2006, "Performance measurement in blind audio source separation", Section III.
     """
@@ -81,7 +92,7 @@ def _ratios(estimate: np.ndarray, distortion: np.ndarray, artefacts: np.ndarray)
     """From the residuals of both projections."""
     target = _energy(estimate - distortion)
     interference = _energy(distortion - artefacts)
-    if interference <= _NOTHING_ESTIMATE * _energy(estimate) + _NOTHING_RESIDUAL * _energy(distortion):
+    if interference <= NOTHING_ESTIMATE * _energy(estimate) + NOTHING_RESIDUAL * _energy(distortion):
         interference = 0.0
     return (
         _decibels(target, _energy(distortion)),
@@ -98,11 +109,11 @@ class _Projector:
     """
 
     def __init__(self, reference: np.ndarray) -> None:
-        self._blocks = -(-reference.shape[1] // _BLOCK_SAMPLES)
-        self.padded_samples = self._blocks * _BLOCK_SAMPLES + TAPS - 1
+        self._blocks = -(-reference.shape[1] // BLOCK_SAMPLES)
+        self.padded_samples = self._blocks * BLOCK_SAMPLES + TAPS - 1
         padded = [self.padded(sound) for sound in reference]
-        starts = [sound[: 1 - TAPS].reshape(self._blocks, _BLOCK_SAMPLES) for sound in padded]
-        self._spectra = np.stack([scipy.fft.rfft(start, _FFT_SAMPLES) for start in starts])
+        starts = [sound[: 1 - TAPS].reshape(self._blocks, BLOCK_SAMPLES) for sound in padded]
+        self._spectra = np.stack([np.asarray(scipy.fft.rfft(start, FFT_SAMPLES)) for start in starts])
         # [i, j]: sum over t of reference i at t times reference j at t + lag
         lags = np.stack([self.moments(sound).reshape(-1, TAPS) for sound in padded], axis=1)
         self._factor = _factor(lags)
@@ -134,43 +145,47 @@ class _Projector:
     def _unexplained(
         self, estimate: np.ndarray, moments: np.ndarray, spectra: np.ndarray, factor: np.ndarray
     ) -> np.ndarray:
-        """The residual, by preconditioned conjugate gradients for least squares.
+        """The residual, by preconditioned conjugate gradients for damped least squares.
 
         Source: Björck 1996, "Numerical Methods for Least Squares Problems", Section 7.4.
         """
         residual, gradient = estimate.copy(), moments
-        direction, before = np.zeros(len(factor)), 1.0
+        filters, direction, before = np.zeros(len(factor)), np.zeros(len(factor)), 1.0
         for _ in range(_MOST_STEPS):
-            step = blas.dtrsv(factor, blas.dtrsv(factor, gradient, lower=1), lower=1, trans=1)
-            explained = float(gradient @ step)
+            half_step = _solve_triangular(factor, gradient, lower=1)
+            explained = _energy(half_step)
             if explained <= _TOLERANCE_ESTIMATE + _TOLERANCE_RESIDUAL * _energy(residual):
                 break
+            step = _solve_triangular(factor, half_step, lower=1, trans=1)
             direction = step + explained / before * direction
             change = self._filtered(spectra, direction.reshape(-1, TAPS))
-            change *= explained / _energy(change)
+            length = explained / (_energy(change) + _DAMPING * _energy(direction))
+            filters += length * direction
+            change *= length
             residual -= change
-            gradient, before = self._correlations(spectra, residual), explained
+            gradient = self._correlations(spectra, residual) - _DAMPING * filters
+            before = explained
         return residual
 
     def _correlations(self, spectra: np.ndarray, sound: np.ndarray) -> np.ndarray:
         """Inner products of delayed references with a sound, (source * delay,)."""
-        pieces = np.lib.stride_tricks.sliding_window_view(sound, _FFT_SAMPLES)[::_BLOCK_SAMPLES]
-        conjugate = scipy.fft.rfft(pieces)
+        pieces = np.lib.stride_tricks.sliding_window_view(sound, FFT_SAMPLES)[::BLOCK_SAMPLES]
+        conjugate = np.asarray(scipy.fft.rfft(pieces))
         np.conjugate(conjugate, out=conjugate)
         products = np.stack([np.einsum("bf,bf->f", blocks, conjugate) for blocks in spectra])
-        return scipy.fft.irfft(products.conj(), _FFT_SAMPLES)[:, :TAPS].ravel()
+        return np.asarray(scipy.fft.irfft(products.conj(), FFT_SAMPLES))[:, :TAPS].ravel()
 
     def _filtered(self, spectra: np.ndarray, filters: np.ndarray) -> np.ndarray:
         """The sum of filtered references, by overlap and add."""
-        responses = scipy.fft.rfft(filters, _FFT_SAMPLES)
+        responses = np.asarray(scipy.fft.rfft(filters, FFT_SAMPLES))
         products = spectra[0] * responses[0]
         for blocks, response in zip(spectra[1:], responses[1:], strict=True):
             products += blocks * response
-        pieces = scipy.fft.irfft(products, _FFT_SAMPLES)
+        pieces = np.asarray(scipy.fft.irfft(products, FFT_SAMPLES))
         out = np.zeros(self.padded_samples)
-        out[: 1 - TAPS] = pieces[:, :_BLOCK_SAMPLES].ravel()
-        for block, tail in enumerate(pieces[:, _BLOCK_SAMPLES:], start=1):
-            out[block * _BLOCK_SAMPLES :][: TAPS - 1] += tail
+        out[: 1 - TAPS] = pieces[:, :BLOCK_SAMPLES].ravel()
+        for block, tail in enumerate(pieces[:, BLOCK_SAMPLES:], start=1):
+            out[block * BLOCK_SAMPLES :][: TAPS - 1] += tail
         return out
 
 
@@ -190,11 +205,11 @@ def _factor(lags: np.ndarray) -> np.ndarray:
     shift = 0.0
     while True:
         upper = np.empty((len(lags) * TAPS, len(lags) * TAPS))
-        for i, j in zip(*np.triu_indices(len(lags)), strict=True):
+        for i, j in itertools.combinations_with_replacement(range(len(lags)), 2):
             upper[_taps(i), _taps(j)] = toeplitz(lags[i, j], lags[j, i])
         upper[np.diag_indices(len(upper))] += shift
         # Transposed, it lies in memory as LAPACK wants it.
-        factor, failed = lapack.dpotrf(upper.T, lower=1, clean=0, overwrite_a=1)
+        factor, failed = _factorise(upper.T, lower=1, clean=0, overwrite_a=1)
         if not failed:
             return factor
         shift = 10 * shift or _FIRST_SHIFT

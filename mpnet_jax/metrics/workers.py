@@ -45,7 +45,7 @@ def score_mixtures(
     jobs: Iterable[Job],
     *,
     workers: int,
-    method: str = "mir_eval",
+    method: str = "fft",
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[dict[str, SourceScores]]:
     """Scores each mixture's variants, in the order of the jobs.
