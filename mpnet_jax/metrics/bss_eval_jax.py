@@ -115,9 +115,5 @@ def _ratios(estimate: Array, distortion: Array, artefacts: Array) -> Array:
     interference = energy(distortion - artefacts)
     nothing = NOTHING_ESTIMATE * energy(estimate) + NOTHING_RESIDUAL * energy(distortion)
     interference = jnp.where(interference <= nothing, 0.0, interference)
-    return 10 * jnp.stack(
-        [
-            jnp.log10(a / b)
-            for a, b in ((target, energy(distortion)), (target, interference), (explained, energy(artefacts)))
-        ]
-    )
+    pairs = ((target, energy(distortion)), (target, interference), (explained, energy(artefacts)))
+    return jnp.stack([jnp.where(noise == 0, jnp.inf, 10 * jnp.log10(signal / noise)) for signal, noise in pairs])

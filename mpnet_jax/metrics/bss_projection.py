@@ -220,5 +220,7 @@ def _energy(sound: np.ndarray) -> float:
 
 
 def _decibels(signal: float, noise: float) -> float:
+    if noise == 0.0:
+        return np.inf
     with np.errstate(divide="ignore"):
         return float(10 * (np.log10(signal) - np.log10(noise)))

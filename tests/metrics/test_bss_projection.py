@@ -11,6 +11,7 @@ def noises(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape)
 
 
+@threadpool_limits.wrap(limits=1)  # LAPACK's QR on more threads than free cores can stall
 def exact_ratios(reference, estimate):
     """By an orthogonal basis of all delayed references: no normal equations, (ratio, source)."""
     delayed = [scipy.linalg.convolution_matrix(sound, TAPS) for sound in reference]
