@@ -57,13 +57,22 @@ def _mixture(reference: Array, estimates: Array) -> Array:
     # [i, j]: sum over t of reference i at t times reference j at t + lag
     lags = jax.vmap(functools.partial(_correlations, spectra), out_axes=1)(padded)
     factor = _factor(lags)
-    own_factors = jnp.stack([_factor(lags[i : i + 1, i : i + 1]) for i in range(len(reference))])
+    own_lags = _after(factor[-1, -1], jnp.stack([lags[i : i + 1, i : i + 1] for i in range(len(reference))]))
+    own_factors = jax.vmap(_factor)(own_lags)
 
     def one(estimate: Array, own: Array, own_factor: Array) -> Array:
         distortion = _residual(estimate, own[jnp.newaxis], own_factor)
-        return _ratios(estimate, distortion, _residual(estimate, spectra, factor))
+        return _ratios(estimate, distortion, _residual(_after(distortion, estimate), spectra, factor))
 
     return jax.vmap(jax.vmap(one), in_axes=(0, None, None))(_padded(estimates), spectra, own_factors)
+
+
+def _after(done: Array, array: Array) -> Array:
+    """The array, once something else is done.
+
+    Two batches of LAPACK at a time in JAX on a CPU may each wait for the other's threads, for ever (jaxlib 0.10.2).
+    """
+    return array + 0.0 * done
 
 
 def _padded(sound: Array) -> Array:
