@@ -12,6 +12,7 @@ rounding of a low-passed float32 sound, although a projection may use it; conjug
 
 import functools
 import itertools
+import threading
 from collections.abc import Iterator
 
 import numpy as np
@@ -42,6 +43,8 @@ _FIRST_SHIFT = 1e-14
 
 (_factorise,) = get_lapack_funcs(("potrf",), dtype=np.float64)
 (_solve_triangular,) = get_blas_funcs(("trsv",), dtype=np.float64)
+
+_kept = threading.local()  # memory of each thread, see `_memory`
 
 
 @functools.cache
@@ -116,10 +119,14 @@ class _Projector:
         self._spectra = np.stack([np.asarray(scipy.fft.rfft(start, FFT_SAMPLES)) for start in starts])
         # [i, j]: sum over t of reference i at t times reference j at t + lag
         lags = np.stack([self.moments(sound).reshape(-1, TAPS) for sound in padded], axis=1)
-        self._factor = _factor(lags)
+        side, count = len(reference) * TAPS, len(reference)
+        memory = _memory(side**2 + count * TAPS**2)
+        self._factor = _factor(lags, memory[: side**2].reshape(side, side))
+        own = memory[side**2 :].reshape(count, TAPS, TAPS)
         # The leading block of a Cholesky factor is that of the first reference alone.
-        first = np.asfortranarray(self._factor[:TAPS, :TAPS])
-        self._own_factors = [first, *(_factor(lags[i : i + 1, i : i + 1]) for i in range(1, len(reference)))]
+        own[0] = self._factor.T[:TAPS, :TAPS]
+        rest = [_factor(lags[i : i + 1, i : i + 1], own[i]) for i in range(1, count)]
+        self._own_factors = [own[0].T, *rest]
 
     def padded(self, sound: np.ndarray) -> np.ndarray:
         """The sound with unit energy, zeros behind it."""
@@ -193,7 +200,14 @@ def _taps(source: int) -> slice:
     return slice(source * TAPS, (source + 1) * TAPS)
 
 
-def _factor(lags: np.ndarray) -> np.ndarray:
+def _memory(count: int) -> np.ndarray:
+    """Space for numbers, the same for each mixture: a system may take longer to clear new memory than to use it."""
+    if getattr(_kept, "memory", np.empty(0)).size < count:
+        _kept.memory = np.empty(count)
+    return _kept.memory[:count]
+
+
+def _factor(lags: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """The lower Cholesky factor of the matrix of inner products of delayed references.
 
     Where rounding has made the matrix indefinite its diagonal is raised a little. That changes how fast a projection
@@ -201,10 +215,10 @@ def _factor(lags: np.ndarray) -> np.ndarray:
 
     Args:
         lags: (source, source, lag) correlations of references at lags from 0.
+        upper: (source * lag, source * lag) memory that the result may take.
     """
     shift = 0.0
     while True:
-        upper = np.empty((len(lags) * TAPS, len(lags) * TAPS))
         for i, j in itertools.combinations_with_replacement(range(len(lags)), 2):
             upper[_taps(i), _taps(j)] = toeplitz(lags[i, j], lags[j, i])
         upper[np.diag_indices(len(upper))] += shift
