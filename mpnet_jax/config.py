@@ -38,7 +38,7 @@ CHOICES = {
     "recursion.unroll": ("auto", "yes", "no"),
     "optimiser.name": ("sgd", "adam", "adamw"),
     "optimiser.schedule": ("steps", "cosine", "constant"),
-    "evaluation.bss": ("mir_eval",),
+    "evaluation.bss": ("fft", "mir_eval"),
 }
 
 # Fields that may differ between two runs in one workdir: they change what is shown or kept, not what is computed.

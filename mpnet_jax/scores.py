@@ -11,7 +11,7 @@ from mpnet_jax.evaluation import SeparatedMixture
 from mpnet_jax.metrics import amid as amid_metric
 from mpnet_jax.metrics import bss_eval as bss_metric
 from mpnet_jax.metrics.aggregate import count_left_out, mixture_means, summarise
-from mpnet_jax.metrics.workers import score_mixtures
+from mpnet_jax.metrics.workers import Job, score_mixtures
 
 RATIOS = ("sdr", "sir", "sar")
 BESIDE = ("mixture", "oracle", "swapped")
@@ -46,47 +46,53 @@ class MixtureScores:
 
 
 def score(mixtures: Iterable[SeparatedMixture], *, workers: int, bss: str) -> Iterator[MixtureScores]:
-    """Scores mixtures as they come: BSS Eval on worker processes, AMID here meanwhile.
+    """Scores mixtures as they come, on worker processes.
 
     Args:
         mixtures: in the order of the list.
-        workers: processes for BSS Eval.
-        bss: implementation, one of `metrics.bss_eval.METHODS`.
+        workers: processes.
+        bss: implementation of BSS Eval, one of `metrics.bss_eval.METHODS`.
 
     Yields:
         The scores of each mixture, in their order.
     """
-    amids: list[dict[str, float]] = []
     steps: list[list[int]] = []
 
-    def jobs() -> Iterator[Any]:
+    def jobs() -> Iterator[Job]:
         for mixture in mixtures:
-            truth = mixture.true_magnitude
-            repeated = np.broadcast_to(mixture.mixture_magnitude, truth.shape)
-            magnitudes = {
-                "separated": mixture.separated_magnitude,
-                "mixture": repeated,
-                "oracle": mixture.oracle_magnitude,
-                **{name: sounds.magnitude for name, sounds in mixture.others.items()},
-            }
-            amids.append({name: amid_metric.amid(magnitude, truth) for name, magnitude in magnitudes.items()})
             steps.append(mixture.step.tolist())
-            estimates = {
-                "separated": mixture.separated,
-                "mixture": np.broadcast_to(mixture.mixture, mixture.truth.shape),
-                "oracle": mixture.oracle,
-                "swapped": mixture.swapped,
-                **{name: sounds.waveform for name, sounds in mixture.others.items()},
-            }
-            yield mixture.truth, estimates
+            yield _job(mixture)
 
     for place, result in enumerate(score_mixtures(jobs(), workers=workers, method=bss)):
         yield MixtureScores(
             ratios={name: {ratio: getattr(s, ratio) for ratio in RATIOS} for name, s in result.items()},
             reasons={name: s.reason for name, s in result.items()},
-            amid=amids[place],
+            amid={name: s.amid for name, s in result.items() if name != "swapped"},
             step=steps[place],
         )
+
+
+def _job(mixture: SeparatedMixture) -> Job:
+    """What the metrics need of one mixture."""
+    truth = mixture.true_magnitude
+    others = mixture.others.items()
+    return Job(
+        mixture.truth,
+        {
+            "separated": mixture.separated,
+            "mixture": np.broadcast_to(mixture.mixture, mixture.truth.shape),
+            "oracle": mixture.oracle,
+            "swapped": mixture.swapped,
+            **{name: sounds.waveform for name, sounds in others},
+        },
+        truth,
+        {
+            "separated": mixture.separated_magnitude,
+            "mixture": np.broadcast_to(mixture.mixture_magnitude, truth.shape),
+            "oracle": mixture.oracle_magnitude,
+            **{name: sounds.magnitude for name, sounds in others},
+        },
+    )
 
 
 def results(

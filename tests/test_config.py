@@ -72,7 +72,7 @@ def test_paper_sizes() -> None:
         ("optimiser.learning_rate", -1.0, "config.optimiser.learning_rate=-1.0 must not be negative"),
         ("recursion.neighbourhood", 2.0, "config.recursion.neighbourhood=2.0 must lie between 0 and 1"),
         ("recursion.training_order", "random", "use one of ground_truth, predicted"),
-        ("evaluation.bss", "museval", "config.evaluation.bss='museval' is unknown; use one of mir_eval"),
+        ("evaluation.bss", "museval", "config.evaluation.bss='museval' is unknown; use one of fft, mir_eval"),
     ],
 )
 def test_a_wrong_value_names_value_rule_and_way_out(field: str, value: object, sentence: str) -> None:

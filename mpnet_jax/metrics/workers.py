@@ -9,14 +9,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from mpnet_jax.metrics.amid import amid
 from mpnet_jax.metrics.bss_eval import METHODS, bss_eval
 
-Job = tuple[Float[np.ndarray, "..."], Mapping[str, Float[np.ndarray, "..."]]]
+_NO_PICTURES: Mapping[str, np.ndarray] = MappingProxyType({})
 
 # The libraries under NumPy read these once, when they are loaded.
 _THREAD_VARIABLES = (
@@ -32,13 +34,38 @@ _THREAD_VARIABLES = (
 _QUEUED_PER_WORKER = 3
 
 
+class Job(NamedTuple):
+    """One mixture to score.
+
+    Attributes:
+        reference: true waveforms, (source, samples).
+        variants: separated waveforms by name, each (source, samples).
+        true_magnitude: linear-frequency magnitudes of the true sources, (source, freq, time); None without AMID.
+        magnitudes: the same of those variants whose AMID is wanted.
+    """
+
+    reference: Float[np.ndarray, "..."]
+    variants: Mapping[str, Float[np.ndarray, "..."]]
+    true_magnitude: Float[np.ndarray, "..."] | None = None
+    magnitudes: Mapping[str, Float[np.ndarray, "..."]] = _NO_PICTURES
+
+
 class SourceScores(NamedTuple):
-    """Ratios of one variant of one mixture in dB, each (source,) float64; see `bss_eval.BssEval`."""
+    """Scores of one variant of one mixture.
+
+    Attributes:
+        sdr: dB, (source,) float64, see `bss_eval.BssEval`.
+        sir: the same.
+        sar: the same.
+        reason: why a source has no ratios, "" where it has.
+        amid: of the whole mixture; NaN where it was not wanted.
+    """
 
     sdr: np.ndarray
     sir: np.ndarray
     sar: np.ndarray
     reason: tuple[str, ...]
+    amid: float
 
 
 def score_mixtures(
@@ -54,13 +81,13 @@ def score_mixtures(
     one thread and imports this package's metrics only, never the caller's main module.
 
     Args:
-        jobs: (true waveforms, {variant: separated waveforms}) of each mixture.
+        jobs: one a mixture.
         workers: processes; 0 or 1 scores in this one.
         method: one of `bss_eval.METHODS`.
         progress: called with the number of mixtures finished after each.
 
     Yields:
-        {variant: ratios of its sources} of each mixture.
+        {variant: its scores} of each mixture.
 
     Raises:
         ValueError: unknown method or negative `workers`, at once; wrong shapes, when the job comes up.
@@ -84,13 +111,17 @@ def _reported(
 
 
 def _score(job: Job, method: str) -> dict[str, SourceScores]:
-    reference, variants = job
-    if not variants:
+    if not job.variants:
         return {}
-    scores = bss_eval(reference, np.stack(list(variants.values())), method=method)
+    scores = bss_eval(job.reference, np.stack(list(job.variants.values())), method=method)
+    overlaps = {} if job.true_magnitude is None else {n: amid(m, job.true_magnitude) for n, m in job.magnitudes.items()}
     return {
-        name: SourceScores(scores.sdr[row], scores.sir[row], scores.sar[row], tuple(scores.reason[row]))
-        for row, name in enumerate(variants)
+        name: SourceScores(
+            *(ratio[row] for ratio in (scores.sdr, scores.sir, scores.sar)),
+            reason=tuple(scores.reason[row]),
+            amid=overlaps.get(name, float("nan")),
+        )
+        for row, name in enumerate(job.variants)
     }
 
 

@@ -6,8 +6,9 @@ import textwrap
 import numpy as np
 import pytest
 
+from mpnet_jax.metrics.amid import amid
 from mpnet_jax.metrics.bss_eval import bss_eval
-from mpnet_jax.metrics.workers import score_mixtures
+from mpnet_jax.metrics.workers import Job, score_mixtures
 
 
 def jobs(count, samples=1500):
@@ -15,14 +16,14 @@ def jobs(count, samples=1500):
     for _ in range(count):
         reference = rng.standard_normal((2, samples)).astype(np.float32)
         noisy = (reference + 0.2 * rng.standard_normal(reference.shape)).astype(np.float32)
-        yield reference, {"separation": noisy, "swapped": noisy[::-1].copy()}
+        yield Job(reference, {"separation": noisy, "swapped": noisy[::-1].copy()})
 
 
 def test_inline_is_bss_eval():
     done = []
     results = list(score_mixtures(jobs(3), workers=0, progress=done.append))
     assert done == [1, 2, 3]
-    for (reference, variants), result in zip(jobs(3), results, strict=True):
+    for (reference, variants, *_), result in zip(jobs(3), results, strict=True):
         assert list(result) == ["separation", "swapped"]
         expected = bss_eval(reference, np.stack(list(variants.values())))
         for row, scores in enumerate(result.values()):
@@ -31,9 +32,19 @@ def test_inline_is_bss_eval():
             assert scores.reason == ("", "")
 
 
+def test_amid_is_scored_where_magnitudes_are_given():
+    (job,) = jobs(1)
+    magnitudes = np.random.default_rng(1).uniform(size=(2, 2, 16, 16))
+    (result,) = score_mixtures(
+        [job._replace(true_magnitude=magnitudes[0], magnitudes={"swapped": magnitudes[1]})], workers=0
+    )
+    assert result["swapped"].amid == amid(magnitudes[1], magnitudes[0])
+    assert np.isnan(result["separation"].amid)
+
+
 def test_a_mixture_without_variants():
     reference = np.ones((2, 1500), np.float32)
-    assert list(score_mixtures([(reference, {})], workers=1)) == [{}]
+    assert list(score_mixtures([Job(reference, {})], workers=1)) == [{}]
 
 
 def test_arguments_are_checked_before_the_first_job():
@@ -46,7 +57,7 @@ def test_arguments_are_checked_before_the_first_job():
 def test_an_error_in_a_job_comes_out():
     reference = np.ones((2, 1500), np.float32)
     with pytest.raises(ValueError, match="source and samples must be the same"):
-        list(score_mixtures([(reference, {"a": np.ones((2, 9), np.float32)})], workers=1))
+        list(score_mixtures([Job(reference, {"a": np.ones((2, 9), np.float32)})], workers=1))
 
 
 def test_another_order_of_jobs_changes_no_bit():
@@ -60,7 +71,7 @@ SCRIPT = """
 import os, sys
 print("main", flush=True)  # once, unless a worker runs this file again
 import numpy as np
-from mpnet_jax.metrics.workers import score_mixtures
+from mpnet_jax.metrics.workers import Job, score_mixtures
 
 taken = []
 def jobs():
@@ -70,7 +81,7 @@ def jobs():
         reference = (index + 1) * rng.standard_normal((2, 1500))
         if index == 4:
             reference[0] = 0.0
-        yield reference, {"a": reference + rng.standard_normal((2, 1500))}
+        yield Job(reference, {"a": reference + rng.standard_normal((2, 1500))})
 
 before, main = dict(os.environ), sys.modules["__main__"]
 results = []
