@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +16,6 @@ from jaxtyping import Float
 
 from mpnet_jax.metrics.amid import amid
 from mpnet_jax.metrics.bss_eval import METHODS, bss_eval
-
-_NO_PICTURES: Mapping[str, np.ndarray] = MappingProxyType({})
 
 # The libraries under NumPy read these once, when they are loaded.
 _THREAD_VARIABLES = (
@@ -41,13 +38,13 @@ class Job(NamedTuple):
         reference: true waveforms, (source, samples).
         variants: separated waveforms by name, each (source, samples).
         true_magnitude: linear-frequency magnitudes of the true sources, (source, freq, time); None without AMID.
-        magnitudes: the same of those variants whose AMID is wanted.
+        magnitudes: the same of those variants whose AMID is wanted; needs `true_magnitude`.
     """
 
     reference: Float[np.ndarray, "..."]
     variants: Mapping[str, Float[np.ndarray, "..."]]
     true_magnitude: Float[np.ndarray, "..."] | None = None
-    magnitudes: Mapping[str, Float[np.ndarray, "..."]] = _NO_PICTURES
+    magnitudes: Mapping[str, Float[np.ndarray, "..."]] | None = None
 
 
 class SourceScores(NamedTuple):
@@ -114,7 +111,9 @@ def _score(job: Job, method: str) -> dict[str, SourceScores]:
     if not job.variants:
         return {}
     scores = bss_eval(job.reference, np.stack(list(job.variants.values())), method=method)
-    overlaps = {} if job.true_magnitude is None else {n: amid(m, job.true_magnitude) for n, m in job.magnitudes.items()}
+    overlaps = {}
+    if job.true_magnitude is not None and job.magnitudes is not None:
+        overlaps = {name: amid(magnitude, job.true_magnitude) for name, magnitude in job.magnitudes.items()}
     return {
         name: SourceScores(
             *(ratio[row] for ratio in (scores.sdr, scores.sir, scores.sar)),
