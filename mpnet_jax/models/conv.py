@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from mpnet_jax.models.winograd import TILE, winograd_conv
 
 # With fewer channels on either side, there is nothing to multiply.
-_MIN_CHANNELS = 16
+_MIN_CHANNELS = 64
 # With fewer tiles, Winograd's products are bound by reading its kernels.
 _MIN_TILES = 32
 
