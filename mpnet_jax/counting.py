@@ -15,7 +15,8 @@ from mpnet_jax.metrics.aggregate import summarise
 DEFINITION = (
     "Count: the number of steps before which more than max(epsilon_relative * mean(S_0), silence) of the mixture was "
     "left. Several clips are seen, some of them are heard, the others are silent. epsilon_relative is the one that "
-    "counts best on the validation split; silence is the mean magnitude of white noise at a stated level."
+    "counts best on the validation split, among mixtures of at most as many sounds as in training; silence is the mean "
+    "magnitude of white noise at a stated level."
 )
 
 # Levels at which noise without any instrument is counted, in dB of full scale.
@@ -68,7 +69,7 @@ def counted(left: Left, *, epsilon_relative: float, epsilon_absolute: float) -> 
 
 
 def choose_epsilon(
-    left: Left, sounding: Int[np.ndarray, " mixture"], *, epsilon_absolute: float
+    left: Left, sounding: Int[np.ndarray, " mixture"], *, epsilon_absolute: float, most: int
 ) -> tuple[float, list[list[float]]]:
     """The relative epsilon that counts best, on the validation split.
 
@@ -76,13 +77,16 @@ def choose_epsilon(
         left: see `counted`.
         sounding: the true numbers.
         epsilon_absolute: see `counted`.
+        most: mixtures of more sounds do not count: where a network that was trained on two cannot tell four from five,
+            an epsilon for those would spoil what it can tell.
 
     Returns:
         Epsilon, the middle of the widest stretch of best ones; and (epsilon, accuracy) for a chart.
     """
+    known = sounding <= most
     accuracy = np.array(
         [
-            np.mean(counted(left, epsilon_relative=epsilon, epsilon_absolute=epsilon_absolute) == sounding)
+            np.mean((counted(left, epsilon_relative=epsilon, epsilon_absolute=epsilon_absolute) == sounding)[known])
             for epsilon in _EPSILONS.tolist()
         ]
     )
@@ -102,6 +106,7 @@ def count_results(
     *,
     epsilon_relative: float,
     epsilon_absolute: float,
+    most: int,
 ) -> dict[str, Any]:
     """Accuracy, beside the best that a constant guess can do, by true number, and who was taken for what.
 
@@ -111,14 +116,14 @@ def count_results(
         video_ids: of the clips that were seen.
         epsilon_relative: see `counted`.
         epsilon_absolute: see `counted`.
+        most: number of sounds in training.
 
     Returns:
-        JSON-ready dict: `epsilon_relative`, `accuracy`, `constant` (`guess`, `accuracy`), `by_count`, `confusion`
-        (rows: true number, columns: counted).
+        JSON-ready dict: `epsilon_relative`, `accuracy`, `constant` (`guess`, `accuracy`), `by_count`, `as_trained` (the
+        same two of mixtures of 1 to `most` sounds alone), `confusion` (rows: true number, columns: counted).
     """
     found = counted(left, epsilon_relative=epsilon_relative, epsilon_absolute=epsilon_absolute)
     steps = left.shape[1] - 1
-    guess = int(np.argmax(np.bincount(sounding, minlength=steps + 1)))
     confusion = np.zeros((int(sounding.max()) + 1, steps + 1), int)
     np.add.at(confusion, (sounding, found), 1)
 
@@ -127,11 +132,15 @@ def count_results(
             (answers == sounding)[of].astype(float), [video_ids[index] for index in np.flatnonzero(of).tolist()]
         )
 
-    every = np.ones(len(sounding), bool)
+    def beside_constant(of: np.ndarray) -> dict[str, Any]:
+        guess = int(np.argmax(np.bincount(sounding[of], minlength=steps + 1)))
+        rival = accuracy(np.full_like(found, guess), of)
+        return {"accuracy": accuracy(found, of), "constant": {"guess": guess, "accuracy": rival}}
+
     return {
         "epsilon_relative": epsilon_relative,
-        "accuracy": accuracy(found, every),
-        "constant": {"guess": guess, "accuracy": accuracy(np.full_like(found, guess), every)},
+        **beside_constant(np.ones(len(sounding), bool)),
+        "as_trained": {"most": most, **beside_constant((sounding >= 1) & (sounding <= most))},
         "by_count": [
             {"sounding": number, "accuracy": accuracy(found, sounding == number)}
             for number in sorted(set(sounding.tolist()))

@@ -104,6 +104,7 @@ class Evaluator:
         """Counts sounds among silent clips; epsilon is chosen on the validation split, never on the one reported."""
         asked = self._config.evaluation.counting
         silence = counting.magnitude_of_noise(asked.silence_dbfs, self._audio)
+        most = int(self._config.mixing.sources)
         stores = {"validation": open_splits(self._config, ("validation",))["validation"], self._split: self._store}
         own = config_module.mixture_list_spec(self._config, self._split)
         spec = counting.with_silent_clips(own, count=asked.mixtures, visible=asked.clips)
@@ -127,11 +128,11 @@ class Evaluator:
             }
             sounding = {split: np.array([sum(plan.gain > 0 for plan in m) for m in lists[split]]) for split in lists}
             epsilon, curve = counting.choose_epsilon(
-                left["validation"], sounding["validation"], epsilon_absolute=silence
+                left["validation"], sounding["validation"], epsilon_absolute=silence, most=most
             )
             ends = {"epsilon_relative": epsilon, "epsilon_absolute": silence}
             out[mode] = counting.count_results(
-                left[self._split], sounding[self._split], self._video_ids(lists[self._split]), **ends
+                left[self._split], sounding[self._split], self._video_ids(lists[self._split]), most=most, **ends
             )
             out[mode] |= {"curve": curve, "noise": []}
             for level in counting.NOISE_DBFS:

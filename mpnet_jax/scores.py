@@ -207,12 +207,18 @@ def table_of_counts(counts: Mapping[str, Any]) -> str:
     """How often the number of sounds was found, for a terminal."""
     modes = [mode for mode in ("clips", "pixels") if mode in counts]
     numbers = [row["sounding"] for row in counts[modes[0]]["by_count"]]
-    lines = [f"{'sounds counted':<18}{'all':>26}{'constant':>10}" + "".join(f"{number:>7}" for number in numbers)]
+    most = counts[modes[0]]["as_trained"]["most"]
+    heads = f"{'sounds counted':<18}{'1' if most == 1 else f'1 to {most}':>26}{'all':>26}"
+    lines = [heads + "".join(f"{number:>7}" for number in numbers)]
     for mode in modes:
         found = counts[mode]
         cells = "".join(f"{row['accuracy']['mean']:>7.2f}" for row in found["by_count"])
-        constant = found["constant"]["accuracy"]["mean"]
-        lines.append(f"{'by ' + mode:<18}{_cell(found['accuracy'], 26)}{constant:>10.2f}{cells}")
+        lines.append(
+            f"{'by ' + mode:<18}{_cell(found['as_trained']['accuracy'], 26)}{_cell(found['accuracy'], 26)}{cells}"
+        )
+    for part, title in (("as_trained", f"constant, 1 to {most}"), (None, "constant, all")):
+        rival = (counts[modes[0]][part] if part else counts[modes[0]])["constant"]
+        lines.append(f"{title:<18}{_cell(rival['accuracy'], 26)}   (always {rival['guess']})")
     return "\n".join(lines)
 
 

@@ -39,7 +39,7 @@ def test_it_never_goes_on_after_its_end():
 
 
 def test_epsilon_is_the_middle_of_the_widest_stretch_of_best_ones():
-    epsilon, curve = choose_epsilon(LEFT, SOUNDING, epsilon_absolute=1e-6)
+    epsilon, curve = choose_epsilon(LEFT, SOUNDING, epsilon_absolute=1e-6, most=3)
     # Right for all between 0.3 / 0.9 (a third sound of the fourth mixture) and 0.4 (the third mixture's last).
     assert 1 / 3 < epsilon < 0.4
     assert epsilon == pytest.approx(np.sqrt(1 / 3 * 0.4), rel=0.02)
@@ -48,12 +48,21 @@ def test_epsilon_is_the_middle_of_the_widest_stretch_of_best_ones():
     assert values[:, 1].max() == 1.0 and values[0, 1] < 1.0
 
 
+def test_more_sounds_than_in_training_do_not_choose_epsilon():
+    # With the third mixture's three sounds out of the way, epsilon may lie above 0.4 as well.
+    epsilon, _ = choose_epsilon(LEFT, SOUNDING, epsilon_absolute=1e-6, most=2)
+    assert epsilon == pytest.approx(np.sqrt(1 / 3 * 0.5), rel=0.02)
+
+
 def test_results_by_hand():
     ids = [(str(number), "shared") for number in range(6)]
-    out = count_results(LEFT, SOUNDING, ids, epsilon_relative=0.5, epsilon_absolute=1e-6)
+    out = count_results(LEFT, SOUNDING, ids, epsilon_relative=0.5, epsilon_absolute=1e-6, most=2)
     # Counted: 1, 1, 2, 2, 0, 0.
     assert out["accuracy"]["mean"] == pytest.approx(4 / 6)
     assert out["constant"]["guess"] == 0 and out["constant"]["accuracy"]["mean"] == pytest.approx(2 / 6)
+    assert out["as_trained"]["most"] == 2
+    assert out["as_trained"]["accuracy"]["mean"] == pytest.approx(2 / 3)  # of 1, 2 and 2, counted as 1, 1 and 2
+    assert out["as_trained"]["constant"]["guess"] == 2
     assert [row["sounding"] for row in out["by_count"]] == [0, 1, 2, 3]
     assert [row["accuracy"]["mean"] for row in out["by_count"]] == [1.0, 1.0, 0.5, 0.0]
     assert out["confusion"] == [[2, 0, 0, 0], [0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0]]

@@ -88,7 +88,7 @@ def test_tables_of_what_was_asked_besides():
     assert lines[0].split()[-2:] == ["2", "3"]
     estimate = {"mean": 0.5, "ci95": [0.4, 0.6], "count": 4}
     counts = {"accuracy": estimate, "constant": {"guess": 1, "accuracy": estimate}}
-    counts["by_count"] = [{"sounding": 0, "accuracy": estimate}]
+    counts |= {"by_count": [{"sounding": 0, "accuracy": estimate}], "as_trained": counts | {"most": 2}}
     assert "0.50 [  0.40,  0.60]" in table_of_counts({"clips": counts})
     places = [{"scene": "one player", "guesses": {"centre": {"pointing": estimate}}}]
     assert table_of_places(places).splitlines()[1].split() == ["centre", "0.50", "[", "0.40,", "0.60]", "-", "-", "-"]

@@ -53,7 +53,7 @@ def _mode(name: str, values: Mapping[str, Any]) -> str:
     curve = choice(
         _rows(values.get("curve")),
         values.get("epsilon_relative"),
-        x_label="threshold, part of the loudest",
+        x_label="epsilon, share of the mixture",
         y_label="right on validation",
     )
     drawn = f"<h4>Choice of the threshold</h4>{curve}" if curve else ""
@@ -69,7 +69,12 @@ def _headline(values: Mapping[str, Any]) -> str:
     spread = f" ({_percent(interval[0])} to {_percent(interval[1])} %)" if interval else ""
     rival = mapping(mapping(values.get("constant")).get("accuracy")).get("mean")
     against = f"; {_always(values) or 'one guess for all'} is right in {_percent(rival)} %" if is_number(rival) else ""
-    return f'<p class="lead"><b>{_percent(accuracy["mean"])} %</b> right{spread}{against}</p>'
+    headline = f'<p class="lead"><b>{_percent(accuracy["mean"])} %</b> right{spread}{against}</p>'
+    as_trained = mapping(values.get("as_trained"))
+    if not as_trained:
+        return headline
+    most = number(as_trained.get("most"), digits=0)
+    return f"<h4>1 to {most} sounding, as in training</h4>{_headline(as_trained)}<h4>Any number</h4>{headline}"
 
 
 def _confusion(values: Mapping[str, Any]) -> str:

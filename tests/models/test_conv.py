@@ -59,7 +59,7 @@ def taken(monkeypatch):
 
 @pytest.mark.parametrize(
     ("backend", "channels", "out", "expected"),
-    [("cpu", 16, 32, "winograd"), ("cpu", 15, 16, "plain"), ("cpu", 16, 15, "plain"), ("gpu", 64, 64, "plain")],
+    [("cpu", 64, 128, "winograd"), ("cpu", 63, 64, "plain"), ("cpu", 64, 63, "plain"), ("gpu", 64, 64, "plain")],
 )
 def test_form_of_the_3x3_follows_backend_and_channels(monkeypatch, taken, backend, channels, out, expected):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
