@@ -242,10 +242,15 @@ def _pictures(
 
 
 def _cut_boxes(boxes: tf.Tensor, place: tf.Tensor, flip: tf.Tensor, side: int) -> tf.Tensor:
-    """Boxes of whole pictures, (frame, 4) in shares of them, in shares of what was cut out of those and mirrored."""
+    """Boxes in shares of whole pictures, (frame, 4), to shares of what was cut out of those and mirrored.
+
+    A box of which nothing is left is NaN.
+    """
     corner, size = tf.tile(place[0], [2]), tf.tile(place[1], [2])
     cut = tf.clip_by_value((boxes * size - corner) / side, 0.0, 1.0)
     top, left, bottom, right = tf.unstack(cut, num=4, axis=1)
+    gone = (bottom <= top) | (right <= left)
+    cut = tf.where(gone[:, None], np.float32(np.nan), cut)
     return tf.where(flip, tf.stack([top, 1.0 - right, bottom, 1.0 - left], axis=1), cut)
 
 

@@ -77,8 +77,12 @@ def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: Mixtu
 
 
 def fingerprint(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]]) -> str:
-    """A hash of what is mixed: the same for equal lists, whatever the set's files are called."""
-    return hashlib.sha256(json.dumps(_rows(store, mixtures)).encode()).hexdigest()
+    """A hash of what is mixed: the windows, and enough of their records to tell videos that were made anew."""
+    used = sorted({plan.clip for mixture in mixtures for plan in mixture})
+    records = [
+        [c.video_id, c.chunk, c.samples, c.frames, c.video_rms, c.length] for c in map(store.clips.__getitem__, used)
+    ]
+    return hashlib.sha256(json.dumps([_rows(store, mixtures), records]).encode()).hexdigest()
 
 
 def _rows(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]]) -> list[list[dict[str, Any]]]:

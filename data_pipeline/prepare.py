@@ -86,8 +86,7 @@ class Options:
     @property
     def parameters(self) -> dict[str, Any]:
         """What makes two preparations of the same videos equal."""
-        only = {"split": self.split} if self.split else {}
-        return {"source": self.source, **only, **dataclasses.asdict(self.cut)}
+        return {"source": self.source, **dataclasses.asdict(self.cut)}
 
 
 def prepare(options: Options) -> None:
@@ -98,7 +97,7 @@ def prepare(options: Options) -> None:
             or another run at work on the same set.
     """
     listing = SOURCES[options.source](options.videos)
-    recorded = {**options.parameters, "videos_fingerprint": _fingerprint(listing.videos)}
+    recorded = {**options.parameters, "split": options.split, "videos_fingerprint": _fingerprint(listing.videos)}
     if options.set_dir.exists():
         _require_same(options, recorded)
         sys.stdout.write(f"{options.set_dir} is there already\n")
@@ -139,8 +138,12 @@ def _require_same(options: Options, recorded: dict[str, Any]) -> None:
     except (OSError, ValueError):
         raise InputError(f"{options.set_dir} is there and does not say how it was made; {way_out}") from None
     for key, value in recorded.items():
-        if there.get(key) != value:
-            how = "from other videos" if key == "videos_fingerprint" else f"with {key}={there.get(key)}, not {value}"
+        if there.get(key, "" if key == "split" else None) != value:
+            how = (
+                "from other videos"
+                if key == "videos_fingerprint"
+                else f"with {key}={there.get(key)}, not {value or 'none'}"
+            )
             raise InputError(f"{options.set_dir} is there already and was made {how}; {way_out}")
 
 

@@ -71,6 +71,7 @@ _AT_LEAST_ONE = (
     "evaluation.other_mixtures",
     "evaluation.validation_mixtures",
     "evaluation.counting.mixtures",
+    "evaluation.counting.clips",
     "evaluation.places.mixtures",
     "evaluation.places.frame_px",
     "evaluation.batch_size",

@@ -2,12 +2,14 @@
 
 Separates the split's fixed mixtures, writes `metrics.json` and a report to look at and listen to into the workdir,
 and prints a table. `--mix` adds mixtures of other numbers of sounds, `--counting` asks whether the recursion finds
-their number, `--localisation` whether it points to the player who sounds. What was stopped goes on where it was.
+their number, `--localisation` whether it points to the player who sounds. Scores are kept as they come: a command that
+was stopped goes on when it is given again.
 """
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
@@ -15,13 +17,15 @@ from ml_collections import config_flags
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
+from mpnet_jax.asked import Asked, open_stores, sounds_asked
 from mpnet_jax.config import Config
-from mpnet_jax.run_data import open_splits
+from mpnet_jax.metrics.localisation import DEFINITION as LOCALISATION
 from mpnet_jax.run_facts import run_facts
 from mpnet_jax.run_log import LOSSES, TIME, VALIDATION, read_lines
 
 SPLITS = ("train", "validation", "test")
-_MOST_SOUNDS = 8
+# Parts of an earlier evaluation of the same networks that are kept when they are not asked for again.
+_KEPT = ("mixes", "counting", "localisation")
 
 
 def main() -> None:
@@ -34,99 +38,83 @@ def main() -> None:
             f"--workdir={workdir} holds no run; train one: python -m mpnet_jax.train --workdir={workdir} --config=..."
         )
     config_module.refuse_other(recorded, config, workdir)
-    evaluate(
-        config,
-        workdir,
-        split=flags.FLAGS.split,
-        checkpoint=flags.FLAGS.checkpoint,
-        mixes=sounds_asked(flags.FLAGS.mix),
-        counting=flags.FLAGS.counting,
-        localisation=flags.FLAGS.localisation,
-    )
+    values = flags.FLAGS
+    mixes = sounds_asked(values.mix)
+    evaluate(config, workdir, Asked(values.split, values.checkpoint, mixes, values.counting, values.localisation))
 
 
-def sounds_asked(given: list[str]) -> tuple[int, ...]:
-    """The numbers of sounds of `--mix`, rising.
-
-    Raises:
-        InputError: something else than numbers from 1 to `_MOST_SOUNDS`.
-    """
-    try:
-        numbers = sorted({int(number) for number in given})
-    except ValueError:
-        numbers = [0]
-    if numbers and not 1 <= numbers[0] <= numbers[-1] <= _MOST_SOUNDS:
-        raise InputError(
-            f"--mix={','.join(given)} must be numbers of sounds from 1 to {_MOST_SOUNDS}; try --mix=2,3,4,5"
-        )
-    return tuple(numbers)
-
-
-def evaluate(
-    config: Config,
-    workdir: Path,
-    *,
-    split: str,
-    checkpoint: str,
-    mixes: tuple[int, ...] = (),
-    counting: bool = False,
-    localisation: bool = False,
-) -> dict[str, object]:
+def evaluate(config: Config, workdir: Path, asked: Asked) -> dict[str, Any]:
     """Evaluates one checkpoint on one split.
 
     Args:
         config: the run's.
         workdir: the run's; `metrics.json` and `report/` are written to it for the test split, under the split's name
             for others.
-        split: "train", "validation" or "test".
-        checkpoint: "best" (by validation: of MP-Net, with the M-Net alone beside it, where both were trained) or
-            "latest".
-        mixes: numbers of sounds to test on beside the run's own.
-        counting: count sounds among silent clips, in both ways of looking.
-        localisation: look for the sounding player.
+        asked: what to evaluate.
 
     Returns:
         What is written to `metrics.json`.
 
     Raises:
-        InputError: no checkpoint, another model's, or a data set that does not fit.
+        InputError: no checkpoint, another model's, or something that does not fit method, split or data.
     """
-    store = open_splits(config, (split,))[split]
+    stores = open_stores(config, asked)
     # Here, because these load JAX: bad input is answered before.
     from mpnet_jax import compilation_cache, scores
     from mpnet_jax.evaluator import Evaluator
     from mpnet_jax.report.page import write_report
 
     compilation_cache.enable()
-    folder = workdir if split == "test" else workdir / split
-    evaluator = Evaluator(config, workdir, folder, store, split=split, checkpoint=checkpoint)
+    folder = workdir if asked.split == "test" else workdir / asked.split
+    evaluator = Evaluator(config, workdir, stores=stores, asked=asked)
     own = int(config.mixing.sources)
     out = evaluator.separation(own)
-    sys.stdout.write(scores.table(out) + "\n")
-    others = {number: evaluator.separation(number) for number in mixes if number != own}
-    if others:
-        of_all = dict(sorted((others | {own: out}).items()))
-        out["mixes"] = {str(number): scores.by_method(result) for number, result in of_all.items()}
-        sys.stdout.write(scores.table_of_mixes(out["mixes"]) + "\n")
-    places = []
-    if counting:
-        out["counting"] = evaluator.counting()
-        sys.stdout.write(scores.table_of_counts(out["counting"]) + "\n")
-    if localisation:
-        out["localisation"], places = evaluator.localisation()
-        sys.stdout.write(scores.table_of_places(out["localisation"]) + "\n")
     out["run"] = evaluator.facts() | {"training_minutes": _training_minutes(workdir), **run_facts()}
     out["history"] = {
         "loss": [[line["step"], line["loss"]] for line in read_lines(workdir / LOSSES)],
         "si_sdr_improvement": [[line["step"], line["si_sdr_improvement"]] for line in read_lines(workdir / VALIDATION)],
     }
+    _keep_earlier(folder, out)
+    _write(folder, out)
+    sys.stdout.write(scores.table(out) + "\n")
+    others = {number: evaluator.separation(number) for number in asked.mixes if number != own}
+    if others:
+        of_all = dict(sorted((others | {own: out}).items()))
+        out["mixes"] = {str(number): scores.by_method(result) for number, result in of_all.items()}
+        _write(folder, out)
+        sys.stdout.write(scores.table_of_mixes(out["mixes"]) + "\n")
+    places = []
+    if asked.counting:
+        out["counting"] = evaluator.counting()
+        _write(folder, out)
+        sys.stdout.write(scores.table_of_counts(out["counting"]) + "\n")
+    if asked.localisation:
+        out["localisation"], places = evaluator.localisation()
+        out["definitions"] |= {"localisation": LOCALISATION}
+        _write(folder, out)
+        sys.stdout.write(scores.table_of_places(out["localisation"]) + "\n")
+    page = write_report(folder / "report", summary=out, examples=evaluator.examples(out), places=places)
+    sys.stdout.write(f"numbers: {folder / 'metrics.json'}\nreport:  {page}\n")
+    return out
+
+
+def _write(folder: Path, out: dict[str, Any]) -> None:
+    """Writes the results so far."""
     folder.mkdir(exist_ok=True)
     temporary = folder / "metrics.json.tmp"
     temporary.write_text(json.dumps(out, indent=1, allow_nan=False) + "\n")
     temporary.replace(folder / "metrics.json")
-    page = write_report(folder / "report", summary=out, examples=evaluator.examples(out), places=places)
-    sys.stdout.write(f"numbers: {folder / 'metrics.json'}\nreport:  {page}\n")
-    return out
+
+
+def _keep_earlier(folder: Path, out: dict[str, Any]) -> None:
+    """Takes over what an earlier evaluation of the same networks on the same mixtures found besides."""
+    try:
+        before = json.loads((folder / "metrics.json").read_text())
+        same = all(before["run"][fact] == out["run"][fact] for fact in ("networks", "bss", "mixtures_sha256"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if same:
+        out.update({part: before[part] for part in _KEPT if part in before})
 
 
 def _training_minutes(workdir: Path) -> float | None:

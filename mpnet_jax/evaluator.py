@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,15 @@ import numpy as np
 import tqdm
 from absl import logging
 
+from data_pipeline.command import InputError
 from data_pipeline.loader import Batch, evaluation_batches
 from data_pipeline.mixing import SourcePlan
 from data_pipeline.mixture_list import MixtureListSpec, fingerprint
 from data_pipeline.records import RecordStore
-from data_pipeline.spec import DataSetSpec, FrameSpec
+from data_pipeline.spec import FrameSpec
 from mpnet_jax import config as config_module
 from mpnet_jax import counting, from_config, localisation, scores
+from mpnet_jax.asked import Asked
 from mpnet_jax.checkpoint import Checkpoints
 from mpnet_jax.config import Config
 from mpnet_jax.count_step import MODES
@@ -24,8 +26,9 @@ from mpnet_jax.evaluation import SeparatedMixture, separate_mixtures
 from mpnet_jax.examples import place_examples, report_example
 from mpnet_jax.methods import TrainedMethods
 from mpnet_jax.report.example import ReportExample, choose_examples
+from mpnet_jax.report.names import METHODS
 from mpnet_jax.report.places import PlaceExample
-from mpnet_jax.run_data import mixture_list, named_list, open_splits
+from mpnet_jax.run_data import mixture_list, named_list
 from mpnet_jax.run_facts import usable_cores
 from mpnet_jax.score_log import ScoreLog
 
@@ -39,48 +42,48 @@ _NOISES = 48
 class Evaluator:
     """The parts of an evaluation of one checkpoint on one split."""
 
-    def __init__(
-        self, config: Config, workdir: Path, folder: Path, store: RecordStore, *, split: str, checkpoint: str
-    ) -> None:
+    def __init__(self, config: Config, workdir: Path, *, stores: Mapping[str, RecordStore], asked: Asked) -> None:
         """Restores the methods.
 
         Args:
             config: the run's.
             workdir: the run's.
-            folder: of the split's results.
-            store: the split.
-            split: its name.
-            checkpoint: "best" or "latest".
+            stores: of `asked.open_stores`.
+            asked: what to evaluate.
 
         Raises:
             InputError: no checkpoint, or another model's.
         """
-        self._config, self._workdir, self._folder, self._store, self._split = config, workdir, folder, store, split
+        self._config, self._workdir, self._stores, self._asked = config, workdir, stores, asked
+        self._split, self._store = asked.split, stores[asked.split]
         self._audio = config_module.audio_spec(config)
         checkpoints = Checkpoints(workdir)
-        self._methods = TrainedMethods(config, checkpoints, checkpoint)
+        self._methods = TrainedMethods(config, checkpoints, asked.checkpoint)
         checkpoints.close()
-        self._own = mixture_list(config, workdir, store, split)
-        logging.info("%s of %s, on %s", checkpoint, self._methods.about(), split)
+        self._own = mixture_list(config, workdir, self._store, self._split)
+        logging.info("%s of %s, on %s", asked.checkpoint, self._methods.about(), self._split)
 
     def facts(self) -> dict[str, Any]:
         """What a results file says of the run."""
         main = self._methods.main
         return {
-            "method": scores.METHOD_NAMES[main],
+            "method": METHODS[main],
             "config": self._config.name,
             "split": self._split,
             "step": self._methods.steps[main],
             "steps": from_config.rounds(self._config)[-1].last_step,
             "mask": self._config.mask,
             "seed": self._config.seed,
+            "checkpoint": self._asked.checkpoint,
+            "networks": dict(self._methods.fingerprints),
+            "bss": self._config.evaluation.bss,
             "mixtures_sha256": fingerprint(self._store, self._own),
         }
 
     def separation(self, sounds: int) -> dict[str, Any]:
         """Separates and scores the fixed mixtures of a number of sounds; see `scores.results`.
 
-        Scores are kept in `scores/mix<sounds>.jsonl` as they come, and an evaluation that was stopped goes on there.
+        Scores are kept in `scores/` as they come, and an evaluation that was stopped goes on there.
         """
         mixtures = mixture_list(self._config, self._workdir, self._store, self._split, sounds)
         facts = {
@@ -89,7 +92,7 @@ class Evaluator:
             "bss": self._config.evaluation.bss,
             "definitions": scores.DEFINITIONS,
         }
-        with ScoreLog(self._folder / "scores" / f"mix{sounds}.jsonl", facts) as log:
+        with ScoreLog(self._workdir / "scores", f"{self._split}_mix{sounds}", facts) as log:
             missing = [index for index in range(len(mixtures)) if index not in log.done]
             with _progress(len(mixtures), f"mix-{sounds}", done=len(log.done)) as bar:
                 separated = self._separate([mixtures[index] for index in missing])
@@ -105,7 +108,7 @@ class Evaluator:
         asked = self._config.evaluation.counting
         silence = counting.magnitude_of_noise(asked.silence_dbfs, self._audio)
         most = int(self._config.mixing.sources)
-        stores = {"validation": open_splits(self._config, ("validation",))["validation"], self._split: self._store}
+        stores = {split: self._stores[split] for split in ("validation", self._split)}
         own = config_module.mixture_list_spec(self._config, self._split)
         spec = counting.with_silent_clips(own, count=asked.mixtures, visible=asked.clips)
         lists = {
@@ -146,9 +149,7 @@ class Evaluator:
     def localisation(self) -> tuple[list[dict[str, Any]], list[PlaceExample]]:
         """Looks for the player who sounds: alone in the picture, and beside one who is silent."""
         asked = self._config.evaluation.places
-        store = RecordStore.open(Path(self._config.data.directory), asked.name, "test")
-        rate_hz, fps = self._config.audio.rate_hz, self._config.data.fps
-        store.require(DataSetSpec(rate_hz, fps, asked.frame_px, chunk_seconds=0.0))
+        store = self._stores["places"]
         own = config_module.mixture_list_spec(self._config, "test")
         separator = self._methods.separator(self._methods.main, from_config.place_step, steps=1, with_plus=False)
         out, examples = [], []
@@ -166,6 +167,10 @@ class Evaluator:
             mixtures = named_list(self._config, self._workdir, store, spec, f"places_{sources}")
             batches = self._batches(mixtures, name, store, frames=FrameSpec(1, asked.frame_px))
             found = list(localisation.scenes(separator, batches))
+            if not any(np.isfinite(scene.box).all() for scene in found):
+                raise InputError(
+                    f"{store.folder} has no boxes; its videos need them in a .json beside each, see docs/DATA.md"
+                )
             ids = [[store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
             out.append(localisation.localisation_results(name, found, ids))
             classes = [[store.classes[store.clips[plan.clip].label] for plan in mixture] for mixture in mixtures]

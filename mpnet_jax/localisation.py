@@ -124,7 +124,7 @@ def localisation_results(name: str, found: Sequence[Scene], video_ids: Sequence[
         video_ids: of each scene's clips.
 
     Returns:
-        JSON-ready dict: `scene`, `clips`, `box_share` (mean and max share of the picture), `guesses`.
+        JSON-ready dict: `scene`, `scenes` (how many), `box_share` (mean and max share of the picture), `guesses`.
     """
     shares = np.array([(s.box[2] - s.box[0]) * (s.box[3] - s.box[1]) for s in found])
     guesses: dict[str, Any] = {}
@@ -134,4 +134,4 @@ def localisation_results(name: str, found: Sequence[Scene], video_ids: Sequence[
         guesses[guess] = {key: summary for key, summary in summaries.items() if summary["count"]}
     known = shares[np.isfinite(shares)]
     share = {"mean": float(known.mean()), "max": float(known.max())} if len(known) else {"mean": None, "max": None}
-    return {"scene": name, "clips": len(found), "box_share": share, "guesses": guesses}
+    return {"scene": name, "scenes": len(found), "box_share": share, "guesses": guesses}

@@ -7,11 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from data_pipeline.command import InputError
 from mpnet_jax import from_config, parallel
 from mpnet_jax.checkpoint import METHODS, Checkpoints
 from mpnet_jax.config import Config
 from mpnet_jax.evaluation import Separator
-from mpnet_jax.scores import METHOD_NAMES
+from mpnet_jax.report.names import METHODS as NAMES
 
 
 class TrainedMethods:
@@ -38,6 +39,8 @@ class TrainedMethods:
         self.steps: dict[str, int] = {}
         kinds = [f"best_{method}" for method in METHODS] if checkpoint == "best" else ["latest"]
         trained = [kind for kind in kinds if checkpoints.step(kind) is not None]
+        if not trained and checkpoint == "best" and checkpoints.step("latest") is not None:
+            raise InputError("no checkpoint of this run was validated yet; give --checkpoint=latest, or train on")
         template = jax.eval_shape(lambda: from_config.initial_state(config).variables)
         for kind in trained or kinds[:1]:  # where there is none, restoring says so
             step = checkpoints.step(kind) or 0
@@ -60,7 +63,7 @@ class TrainedMethods:
 
     def about(self) -> str:
         """Which methods, of which steps."""
-        return ", ".join(f"{METHOD_NAMES[method]} of step {step}" for method, step in self.steps.items())
+        return ", ".join(f"{NAMES[method]} of step {step}" for method, step in self.steps.items())
 
     def separator(self, method: str, make_step: Callable[..., Any], **options: Any) -> Separator:
         """A pass of one method over all devices.

@@ -28,15 +28,17 @@ class ScoreLog:
         done: scores by the mixture's place in the list, of this and of earlier runs.
     """
 
-    def __init__(self, path: Path, facts: Mapping[str, Any]) -> None:
-        """Opens a log; one of other networks, mixtures or definitions is begun anew.
+    def __init__(self, folder: Path, name: str, facts: Mapping[str, Any]) -> None:
+        """Opens a log; other networks, mixtures or definitions have another one.
 
         Args:
-            path: made with its folder when missing.
+            folder: made when missing.
+            name: the file's is this and some digits of the fingerprint.
             facts: what the scores depend on.
         """
-        self._path = path
         self._header = {"fingerprint": fingerprint(facts)}
+        path = folder / f"{name}-{self._header['fingerprint'][:8]}.jsonl"
+        self._path = path
         self.done: dict[int, MixtureScores] = self._read()
         path.parent.mkdir(parents=True, exist_ok=True)
         # Whole lines only: a kill may have left half of one.

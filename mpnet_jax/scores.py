@@ -12,10 +12,10 @@ from mpnet_jax.metrics import amid as amid_metric
 from mpnet_jax.metrics import bss_eval as bss_metric
 from mpnet_jax.metrics.aggregate import count_left_out, mixture_means, summarise
 from mpnet_jax.metrics.workers import Job, score_mixtures
+from mpnet_jax.report.names import METHODS
 
 RATIOS = ("sdr", "sir", "sar")
 BESIDE = ("mixture", "oracle", "swapped")
-METHOD_NAMES = {"mnet": "M-Net", "mpnet": "MP-Net", "pixelplayer": "PixelPlayer"}
 
 DEFINITIONS = {
     "NSDR": "SDR of the separation minus SDR of the untouched mixture, in dB, source by source.",
@@ -102,10 +102,10 @@ def results(
     *,
     method: str = "mnet",
 ) -> dict[str, Any]:
-    """The results file: see the README for its keys.
+    """The results file; `report.page.write_report` lists its keys.
 
     Args:
-        method: what "separated" is, "mnet" or "mpnet"; any further variant is a method of its own.
+        method: what "separated" is, one of `report.names.METHODS`; any further variant is a method of its own.
         scores: one entry a mixture.
         video_ids: of each mixture's sources.
         classes: of each mixture's sources.
@@ -123,7 +123,7 @@ def results(
         values = {ratio: np.stack([s.ratios[variant][ratio] for s in scores]) for ratio in RATIOS}
         if variant != "mixture":
             # The mixture's own reasons count too: without its SDR there is no improvement.
-            values["nsdr"] = values["sdr"] - np.stack([s.ratios["mixture"]["sdr"] for s in scores])
+            values["nsdr"] = np.stack([_nsdr(s, variant) for s in scores])
         means = {}
         for name, value in values.items():
             means[name], why = mixture_means(value, reasons)
@@ -152,15 +152,21 @@ def results(
             "video_ids": list(video_ids[index]),
             "classes": list(classes[index]),
             **{ratio: _plain(s.ratios["separated"][ratio]) for ratio in RATIOS},
-            "nsdr": _plain(s.ratios["separated"]["sdr"] - s.ratios["mixture"]["sdr"]),
+            "nsdr": _plain(_nsdr(s, "separated")),
             "mixture_sdr": _plain(s.ratios["mixture"]["sdr"]),
-            "swapped_nsdr": _plain(s.ratios["swapped"]["sdr"] - s.ratios["mixture"]["sdr"]),
+            "swapped_nsdr": _plain(_nsdr(s, "swapped")),
             "amid": _plain(np.array([s.amid["separated"]]))[0],
             "step": s.step,
         }
         for index, s in enumerate(scores)
     ]
     return out
+
+
+def _nsdr(scores: MixtureScores, variant: str) -> np.ndarray:
+    """Improvement over the untouched mixture; none where a single sound is the mixture, whose SDR is rounding."""
+    sdr, untouched = scores.ratios[variant]["sdr"], scores.ratios["mixture"]["sdr"]
+    return sdr - untouched if len(sdr) > 1 else np.full_like(sdr, np.nan)
 
 
 def _plain(values: np.ndarray) -> list[float | None]:
@@ -171,7 +177,7 @@ def _plain(values: np.ndarray) -> list[float | None]:
 def table(out: dict[str, Any]) -> str:
     """The results as a table for a terminal: mean and 95 % interval of each row."""
     rows = [
-        *((METHOD_NAMES[name], values) for name, values in out["methods"].items()),
+        *((METHODS[name], values) for name, values in out["methods"].items()),
         ("mixture", out["mixture"]),
         ("oracle masks", out["oracle"]),
         ("pictures swapped", out["swapped"]),
@@ -198,7 +204,7 @@ def table_of_mixes(mixes: Mapping[str, Mapping[str, Any]]) -> str:
         for method in next(iter(mixes.values())):
             estimates = [of.get(method, {}).get(name) for of in mixes.values()]
             if all(estimates):
-                title = METHOD_NAMES.get(method, method)
+                title = METHODS.get(method, method)
                 lines.append(f"{title:<18}" + "".join(_cell(estimate, 26) for estimate in estimates))
     return "\n".join(lines)
 

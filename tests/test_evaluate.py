@@ -10,6 +10,7 @@ from data_pipeline.builders.staging import CutSpec
 from data_pipeline.command import InputError
 from data_pipeline.prepare import Options, prepare
 from mpnet_jax import evaluate, scores
+from mpnet_jax.asked import Asked, open_stores, sounds_asked
 from mpnet_jax.train import train
 from tests.conftest import TINY, TINY_CLASSES
 from tests.tiny_run import tiny_config
@@ -59,9 +60,7 @@ def workdir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(data_dir: Path, workdir: Path) -> dict:
     """Everything that can be asked, in one go."""
-    return evaluate.evaluate(
-        asked(data_dir), workdir, split="test", checkpoint="best", mixes=(2, 3), counting=True, localisation=True
-    )
+    return evaluate.evaluate(asked(data_dir), workdir, Asked("test", mixes=(2, 3), counting=True, localisation=True))
 
 
 @pytest.mark.slow
@@ -111,13 +110,14 @@ def test_nothing_is_scored_twice(whole: dict, data_dir: Path, workdir: Path, mon
             yield found
 
     monkeypatch.setattr(scores, "score", counted)
-    log = workdir / "scores" / "mix2.jsonl"
+    (log,) = (workdir / "scores").glob("test_mix2-*.jsonl")
     lines = log.read_text().splitlines(keepends=True)
     log.write_text("".join(lines[:3]) + lines[3][:10])  # stopped in the midst of the third mixture
-    again = evaluate.evaluate(asked(data_dir), workdir, split="test", checkpoint="best")
+    again = evaluate.evaluate(asked(data_dir), workdir, Asked("test"))
     assert len(seen) == 3
     assert again["mixtures"] == whole["mixtures"]
     assert again["methods"] == whole["methods"]
+    assert again["counting"] == whole["counting"] and again["mixes"] == whole["mixes"]  # kept, though not asked for
     assert sorted(log.read_text().splitlines()) == sorted(line.rstrip("\n") for line in lines)
 
 
@@ -125,11 +125,11 @@ def test_nothing_is_scored_twice(whole: dict, data_dir: Path, workdir: Path, mon
 def test_numbers_do_not_depend_on_batch_size_and_workers(
     whole: dict, data_dir: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (workdir / "scores" / "mix2.jsonl").unlink()
+    next((workdir / "scores").glob("test_mix2-*.jsonl")).unlink()
     config = asked(data_dir)
     config.evaluation.batch_size = 3
     monkeypatch.setattr("mpnet_jax.evaluator.usable_cores", lambda: 1)
-    other = evaluate.evaluate(config, workdir, split="test", checkpoint="best", counting=True)
+    other = evaluate.evaluate(config, workdir, Asked("test", counting=True))
     assert other["mixtures"] == whole["mixtures"]
     assert other["methods"] == whole["methods"]
     assert other["counting"] == whole["counting"]
@@ -137,25 +137,50 @@ def test_numbers_do_not_depend_on_batch_size_and_workers(
 
 @pytest.mark.slow
 def test_another_split_has_a_folder_of_its_own(whole: dict, data_dir: Path, workdir: Path) -> None:
-    evaluate.evaluate(asked(data_dir), workdir, split="validation", checkpoint="latest")
+    evaluate.evaluate(asked(data_dir), workdir, Asked("validation", "latest"))
     assert json.loads((workdir / "validation" / "metrics.json").read_text())["run"]["split"] == "validation"
     assert json.loads((workdir / "metrics.json").read_text())["run"]["split"] == "test"
 
 
-@pytest.mark.parametrize("given", [["two"], ["2", "0"], ["9"], ["2.5"]])
+@pytest.mark.parametrize("given", [["two"], ["2", "0"], ["9"], ["1"], ["2.5"]])
 def test_wrong_numbers_of_sounds_are_one_sentence(given: list[str]) -> None:
-    with pytest.raises(InputError, match="must be numbers of sounds from 1 to 8; try --mix=2,3,4,5"):
-        evaluate.sounds_asked(given)
+    with pytest.raises(InputError, match="must be numbers of sounds from 2 to 8; try --mix=2,3,4,5"):
+        sounds_asked(given)
 
 
 def test_numbers_of_sounds() -> None:
-    assert evaluate.sounds_asked([]) == ()
-    assert evaluate.sounds_asked(["5", "2", "2"]) == (2, 5)
+    assert sounds_asked([]) == ()
+    assert sounds_asked(["5", "2", "2"]) == (2, 5)
 
 
-@pytest.mark.slow
-def test_a_missing_set_of_scenes_is_named(data_dir: Path, workdir: Path, whole: dict) -> None:
+@pytest.mark.parametrize(
+    ("fields", "what", "sentence"),
+    [
+        (
+            {"method": "pixelplayer"},
+            {"counting": True},
+            "--counting needs the recursion, and config.method=pixelplayer",
+        ),
+        ({"method": "pixelplayer"}, {"localisation": True}, "--localisation needs the recursion"),
+        ({}, {"split": "validation", "counting": True}, "--counting chooses epsilon on the validation split"),
+        ({}, {"split": "train", "localisation": True}, "--localisation has scenes for the test split alone"),
+        ({}, {"mixes": (2, 5)}, "--mix=5 on test needs 5 classes that are long enough, the split has 4"),
+        ({"evaluation.counting.clips": 6}, {"counting": True}, "config.evaluation.counting.clips=6 on test needs 6"),
+        (
+            {"evaluation.places.name": "nowhere"},
+            {"localisation": True},
+            "`make quickstart-report` renders and prepares",
+        ),
+        (
+            {"evaluation.places.frame_px": 50},
+            {"localisation": True},
+            "was prepared with frame_px=48, and the run asks for 50",
+        ),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(data_dir: Path, fields: dict, what: dict, sentence: str) -> None:
     config = asked(data_dir)
-    config.evaluation.places.name = "nowhere"
-    with pytest.raises(InputError, match=r"no data set at .*nowhere"):
-        evaluate.evaluate(config, workdir, split="test", checkpoint="best", localisation=True)
+    config.update_from_flattened_dict(fields)
+    with pytest.raises(InputError) as refused:
+        open_stores(config, Asked(**{"split": "test"} | what))
+    assert sentence in str(refused.value)

@@ -57,7 +57,7 @@ def test_a_perfect_map_and_the_guesses():
     found = list(scenes(LISTENER, [batch_of(4), batch_of(4)]))
     videos = [(str(number), str(number + 1)) for number in range(len(found))]
     out = localisation_results("two players", found, videos)
-    assert out["clips"] == 6
+    assert out["scenes"] == 6
     assert out["box_share"]["max"] == pytest.approx(0.75 * 0.25)
     assert set(out["guesses"]) == {OURS, "centre", "random"} == set(GUESSES)
     assert {name: value["mean"] for name, value in out["guesses"][OURS].items()} == pytest.approx(

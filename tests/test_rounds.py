@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mpnet_jax import from_config
+from mpnet_jax.asked import Asked
 from mpnet_jax.checkpoint import Checkpoints
 from mpnet_jax.evaluate import evaluate
 from mpnet_jax.rounds import Round, plan_rounds, round_of
@@ -91,7 +92,7 @@ def test_a_run_goes_on_between_two_rounds_bit_equal(config, workdir, tmp_path: P
 
 
 def test_both_methods_are_evaluated_side_by_side(config, workdir, capsys):
-    out = evaluate(config, workdir, split="test", checkpoint="best")
+    out = evaluate(config, workdir, Asked("test"))
     assert list(out["methods"]) == ["mnet", "mpnet"]
     assert out["methods"]["mpnet"]["nsdr"] == out["nsdr"]
     assert out["methods"]["mnet"]["sdr"]["count"] == out["sdr"]["count"] == 6

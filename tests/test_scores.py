@@ -31,7 +31,7 @@ def scores_of(sdr, mixture_sdr=(0.0, 0.0), reason=("", ""), **options):
             name: {ratio: np.array(value, float) + number for number, ratio in enumerate(RATIOS)}
             for name, value in values.items()
         },
-        reasons={name: reason if name == "separated" else ("", "") for name in values},
+        reasons={name: reason if name == "separated" else ("",) * len(sdr) for name in values},
         amid={"separated": 10.0, "mixture": 30.0, "oracle": 5.0},
         step=[1, 0],
     )
@@ -125,6 +125,13 @@ def test_nothing_valid_is_no_number():
     out = results([scores_of((np.nan, np.nan), reason=("silent estimate",) * 2)], VIDEOS[:1], CLASSES[:1])
     assert (out["nsdr"]["mean"], out["nsdr"]["count"]) == (None, 0)
     assert "0 mixtures; left out: 1 silent estimate" in table(out)
+
+
+def test_a_single_sound_has_no_improvement():
+    one = scores_of((20.0,), (307.0,), reason=("",), oracle=(30.0,), swapped=(20.0,))
+    out = results([one], [("a",)], [("cello",)])
+    assert (out["nsdr"]["mean"], out["sdr"]["mean"]) == (None, 20.0)
+    assert out["mixtures"][0]["nsdr"] == [None]
 
 
 def test_definitions_go_with_the_numbers():

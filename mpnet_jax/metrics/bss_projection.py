@@ -227,6 +227,8 @@ def _factor(lags: np.ndarray, upper: np.ndarray) -> np.ndarray:
         if not failed:
             return factor
         shift = 10 * shift or _FIRST_SHIFT
+        if shift > 1.0:
+            raise ArithmeticError("a reference's correlations are not finite")
 
 
 def _energy(sound: np.ndarray) -> float:

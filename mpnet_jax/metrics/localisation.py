@@ -4,9 +4,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 DEFINITION = (
-    "pointing: share of clips in which the centre of the greatest place lies in the sounding player's box. IoU: of the "
-    "box and the places of at least half the greatest energy, by area. AUC: chance that a place whose centre lies in "
-    "the box has more energy than one outside. Right player: share in which the greatest place is nearer to the "
+    "pointing: share of scenes in which the centre of the greatest place lies in the sounding player's box. IoU: of "
+    "that box and the places of at least half the greatest energy, by area. AUC: chance that a place whose centre lies "
+    "in the box has more energy than one outside. Right player: share in which the greatest place is nearer to the "
     "sounding player's box than to the other's; a tie counts half. One picture a clip (T = 1), energies by Eq. 7."
 )
 

@@ -3,7 +3,9 @@
 import contextlib
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from data_pipeline.command import InputError
 from mpnet_jax.metrics.amid import amid
 from mpnet_jax.metrics.bss_eval import METHODS, bss_eval
 
@@ -88,7 +91,7 @@ def score_mixtures(
 
     Raises:
         ValueError: unknown method or negative `workers`, at once; wrong shapes, when the job comes up.
-        RuntimeError: a worker died.
+        InputError: a worker was ended from outside.
     """
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown; choose one of {', '.join(sorted(METHODS))}")
@@ -126,7 +129,7 @@ def _score(job: Job, method: str) -> dict[str, SourceScores]:
 
 def _in_order(jobs: Iterable[Job], workers: int, method: str) -> Iterator[dict[str, SourceScores]]:
     # Spawned, since a fork of a process that runs JAX or TensorFlow threads can lock up.
-    executor = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _follow_parent)
     waiting: deque[Future[dict[str, SourceScores]]] = deque()
     try:
         for job in jobs:
@@ -137,11 +140,20 @@ def _in_order(jobs: Iterable[Job], workers: int, method: str) -> Iterator[dict[s
         while waiting:
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
-        raise RuntimeError(
-            f"one of {workers} scoring processes died, most often for want of memory; take fewer workers"
+        raise InputError(
+            f"one of {workers} scoring processes was ended from outside, most often for want of memory; the same "
+            "command goes on where this one stopped"
         ) from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _follow_parent() -> None:
+    """Leaves Ctrl-C, which a terminal sends to every process, to the parent; ends when that was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ def section(localisation: Any, frames: str) -> str:
     if not tables:
         return frames
     note = (
-        '<p class="note">Pointing: share of clips whose greatest place lies in the sounding player\'s box. IoU: '
+        '<p class="note">Pointing: share of scenes whose greatest place lies in the sounding player\'s box. IoU: '
         "overlap of the box with the map at half its greatest value. AUC: area under the ROC curve of places inside "
         "and outside of the box. Right player: share that points to the right player's side.</p>"
     )
@@ -66,8 +66,8 @@ def _guesses(scene: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def _title(scene: Mapping[str, Any]) -> str:
     name = str(scene.get("scene") or "Scene")
-    clips = f", {scene['clips']:,} clips" if is_number(scene.get("clips")) else ""
-    return f"{name[:1].upper()}{name[1:]}{clips}"
+    count = f", {scene['scenes']:,} scenes" if is_number(scene.get("scenes")) else ""
+    return f"{name[:1].upper()}{name[1:]}{count}"
 
 
 def _box_share(scene: Mapping[str, Any]) -> str:

@@ -76,7 +76,9 @@ def write_report(
 
         articles = [example_html(place, example, save) for place, example in enumerate(examples, start=1)]
         frames = gallery(places, save)
-        (folder / "index.html").write_text(_page(summary, examples, articles, frames), encoding="utf-8")
+        (folder / "index.html").write_text(
+            _page(summary, examples, articles, frames), encoding="utf-8", errors="replace"
+        )
     return directory / "index.html"
 
 

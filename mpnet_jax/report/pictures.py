@@ -48,8 +48,7 @@ def heat_png(heat: Num[np.ndarray, "rows cols"], *, height: int, width: int) -> 
     """Draws a map to lie over a picture: smooth, and clearer where it is greater.
 
     Args:
-        heat: any scale; its least value becomes clear (zero where none is below), its greatest opaque. Not
-            finite ones are drawn as the least.
+        heat: any scale; its least value becomes clear, its greatest opaque. Not finite ones are drawn as the least.
         height: of the picture, pixels.
         width: of the picture, pixels.
 
@@ -57,7 +56,7 @@ def heat_png(heat: Num[np.ndarray, "rows cols"], *, height: int, width: int) -> 
         PNG with an alpha channel, of the picture's size.
     """
     finite = np.isfinite(heat)
-    least = min(0.0, float(heat[finite].min())) if finite.any() else 0.0
+    least = float(heat[finite].min()) if finite.any() else 0.0
     levels = np.where(finite, heat, least).astype(np.float64) - least
     levels = levels / (levels.max() or 1.0)
     smooth = Image.fromarray(levels.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)

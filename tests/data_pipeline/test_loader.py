@@ -196,11 +196,11 @@ def test_evaluation_hands_on_phase_and_waveforms(store):
 
 def test_boxes_follow_the_cut_and_the_mirror():
     # A picture of 40 x 80, of which 32 x 32 is cut at row 4, column 40.
-    whole = tf.constant([[0.1, 0.5, 0.5, 0.7], [0.5, 0.0, 1.0, 1.0], [np.nan] * 4], tf.float32)
+    whole = tf.constant([[0.1, 0.5, 0.5, 0.7], [0.5, 0.0, 1.0, 1.0], [np.nan] * 4, [0.1, 0.1, 0.5, 0.4]], tf.float32)
     place = tf.constant([[4.0, 40.0], [40.0, 80.0]])
     cut = loader._cut_boxes(whole, place, tf.constant(False), 32).numpy()
     np.testing.assert_allclose(cut[:2], [[0.0, 0.0, 0.5, 0.5], [0.5, 0.0, 1.0, 1.0]], atol=1e-6)
-    assert np.isnan(cut[2]).all()
+    assert np.isnan(cut[2:]).all()  # unknown, and cut off
     mirrored = loader._cut_boxes(whole, place, tf.constant(True), 32).numpy()
     np.testing.assert_allclose(mirrored[0], [0.0, 0.5, 0.5, 1.0], atol=1e-6)
 

@@ -222,6 +222,8 @@ def test_all_videos_can_go_to_one_split(tmp_path, three_videos, capsys):
     summary = json.loads((tmp_path / "data" / "tiny" / "1.0.0" / "prepare_summary.json").read_text())
     assert summary["videos"]["violin"] == {"train": 0, "validation": 0, "test": 3}
     assert summary["only_train"] == []
+    with pytest.raises(InputError, match="was made with split=test, not none; choose another"):
+        prepare.prepare(options_for(three_videos, tmp_path / "data"))
 
 
 def test_a_worker_that_dies_is_explained(tmp_path, three_videos, monkeypatch):

@@ -137,8 +137,8 @@ def rich_summary(summary):
         },
         "counting": {"tuned_on": "validation", "clips": mode, "pixels": mode | {"noise": []}},
         "localisation": [
-            {"scene": "one player", "clips": 50, "box_share": {"mean": 0.2, "max": 0.3}, "guesses": guesses},
-            {"scene": "two players", "clips": 50, "guesses": guesses | {"random": {"player": estimate(0.5)}}},
+            {"scene": "one player", "scenes": 50, "box_share": {"mean": 0.2, "max": 0.3}, "guesses": guesses},
+            {"scene": "two players", "scenes": 50, "guesses": guesses | {"random": {"player": estimate(0.5)}}},
         ],
     }
 

@@ -7,7 +7,7 @@ def test_a_table_for_each_scene(rich_summary):
     found = Structure(section)
     words = " ".join(" ".join(found.words).split())
     assert len(found.all("table")) == 2
-    assert "One player, 50 clips" in words and "covers 20 % of the frame on average, at most 30 %" in words
+    assert "One player, 50 scenes" in words and "covers 20 % of the frame on average, at most 30 %" in words
     assert "70.0 %" in words and "0.40" in words
     one, two = section.split("<table")[1:]
     assert "Right player" not in one.split("</table>")[0] and "Right player" in two
