@@ -20,7 +20,7 @@ from data_pipeline import command
 from data_pipeline.rendered.additive import synthesise_additive
 from data_pipeline.rendered.compose import Note
 from mpnet_jax.metrics.bss_eval import bss_eval
-from mpnet_jax.metrics.workers import score_mixtures
+from mpnet_jax.metrics.workers import Job, score_mixtures
 
 RATE_HZ = 11_025
 INSTRUMENTS = ("cello", "flute")
@@ -71,7 +71,7 @@ def one_core(samples: int, repeats: int) -> dict[str, Any]:
 def two_cores(samples: int, mixtures: int, repeats: int) -> dict[str, Any]:
     """Mixtures a second with one process and with two, taking turns."""
     reference, estimates = mixture(samples)
-    job = (reference, {"separation": estimates[0], "mixture": estimates[1]})
+    job = Job(reference, {"separation": estimates[0], "mixture": estimates[1]})
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(repeats):
         for workers, measured in rates.items():
@@ -94,7 +94,7 @@ def accelerated(samples: int, batch: int, repeats: int) -> dict[str, Any]:
     return {"jax": {"platform": jax.default_backend(), "batch": batch, "seconds": float(np.median(seconds))}}
 
 
-def _repeated(job: Any, mixtures: int) -> Iterator[Any]:
+def _repeated(job: Job, mixtures: int) -> Iterator[Job]:
     for _ in range(_WARM + mixtures):
         yield job
 

@@ -9,6 +9,7 @@ import pytest
 
 from data_pipeline.command import InputError
 from mpnet_jax import from_config, torch_weights
+from mpnet_jax.asked import Asked
 from mpnet_jax.checkpoint import UNSCORED, Checkpoints
 from mpnet_jax.convert import convert
 from mpnet_jax.evaluate import evaluate
@@ -133,7 +134,7 @@ def test_torchvisions_trunk_becomes_a_run_that_evaluates(tmp_path, tiny_set, var
     numpy.save_file(entries, tmp_path / "resnet.safetensors")
     config = tiny_config(tiny_set)
     convert(config, tmp_path / "run", {"resnet": tmp_path / "resnet.safetensors"})
-    before = evaluate(config, tmp_path / "run", split="test", checkpoint="best")
+    before = evaluate(config, tmp_path / "run", Asked("test"))
     assert before["run"]["step"] == 0
     assert np.isfinite(before["methods"]["mnet"]["nsdr"]["mean"])
 

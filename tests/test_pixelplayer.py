@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from mpnet_jax import from_config, torch_weights
+from mpnet_jax.asked import Asked
 from mpnet_jax.checkpoint import Checkpoints
 from mpnet_jax.convert import convert
 from mpnet_jax.evaluate import evaluate
@@ -91,7 +92,7 @@ def test_a_run_trains_and_evaluates(tmp_path, tiny_set, monkeypatch):
     config.method = "pixelplayer"
     config.rounds.minus, config.rounds.both = 0, 2
     assert train(config, tmp_path / "run") == 0
-    out = evaluate(config, tmp_path / "run", split="test", checkpoint="best")
+    out = evaluate(config, tmp_path / "run", Asked("test"))
     assert list(out["methods"]) == ["pixelplayer"]
     assert out["run"]["method"] == "PixelPlayer"
 

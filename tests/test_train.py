@@ -85,6 +85,7 @@ def test_a_stop_signal_saves_and_says_how_to_go_on(
 
 
 @pytest.mark.e2e
+@pytest.mark.slow  # of a step: tests/test_train_step.py, for every change
 def test_one_device_and_two_give_the_same_losses(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
     workdir = tmp_path / "run"
     arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}")
@@ -142,6 +143,7 @@ def test_stops_at_a_loss_that_is_not_finite(tiny_set: Path, tmp_path: Path) -> N
     assert all(int(path.name) < 3 for path in kept)
 
 
+@pytest.mark.slow
 # The threads of the storage library die of the full disk, each in its own way.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
