@@ -59,7 +59,7 @@ def summarise(
     Mixtures share videos, so they are not independent, and a bootstrap over mixtures would promise far too much. Here
     the videos are drawn with replacement. A mixture weighs 1 + sum(times each of its videos was drawn - 1): what a
     draw of videos does to the mean in first order. (The product of those times, the pigeonhole bootstrap, gives every
-    mixture's own noise a weight that grows by 2 with each video: fair for pairs, twice too wide for five sounds.)
+    mixture's own noise a weight that grows by 2 with each video: fair for pairs, too wide for five sounds.)
     The interval lies between the 2.5 % and the 97.5 % quantile of the weighted means. Nothing depends on the order of
     the mixtures, to the last bit.
 

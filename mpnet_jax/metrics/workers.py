@@ -30,7 +30,7 @@ _THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
 )
 
-# Freed memory is kept for the next mixture: to map it afresh takes a quarter of the time, and processes wait for each
+# Freed memory is kept for the next mixture: to map it afresh takes longer than to use it, and processes wait for each
 # other in the kernel meanwhile. Only glibc listens, and what the user has set stays.
 _MALLOC = {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1073741824"}
 
