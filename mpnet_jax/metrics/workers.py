@@ -8,7 +8,7 @@ import sys
 import threading
 import types
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
@@ -72,13 +72,7 @@ class SourceScores(NamedTuple):
     amid: float
 
 
-def score_mixtures(
-    jobs: Iterable[Job],
-    *,
-    workers: int,
-    method: str = "fft",
-    progress: Callable[[int], None] | None = None,
-) -> Iterator[dict[str, SourceScores]]:
+def score_mixtures(jobs: Iterable[Job], *, workers: int, method: str = "fft") -> Iterator[dict[str, SourceScores]]:
     """Scores each mixture's variants, in the order of the jobs.
 
     Jobs are taken as they are needed, so a generator may make them. Each worker keeps its linear algebra on
@@ -88,7 +82,6 @@ def score_mixtures(
         jobs: one a mixture.
         workers: processes; 0 or 1 scores in this one.
         method: one of `bss_eval.METHODS`.
-        progress: called with the number of mixtures finished after each.
 
     Yields:
         {variant: its scores} of each mixture.
@@ -101,17 +94,7 @@ def score_mixtures(
         raise ValueError(f"method={method!r} is unknown; choose one of {', '.join(sorted(METHODS))}")
     if workers < 0:
         raise ValueError(f"workers={workers} must not be negative; 0 scores in this process")
-    results = _in_order(jobs, workers, method) if workers > 1 else (_score(job, method) for job in jobs)
-    return _reported(results, progress)
-
-
-def _reported(
-    results: Iterator[dict[str, SourceScores]], progress: Callable[[int], None] | None
-) -> Iterator[dict[str, SourceScores]]:
-    for done, result in enumerate(results, start=1):
-        if progress is not None:
-            progress(done)
-        yield result
+    return _in_order(jobs, workers, method) if workers > 1 else (_score(job, method) for job in jobs)
 
 
 def _score(job: Job, method: str) -> dict[str, SourceScores]:

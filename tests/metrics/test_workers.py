@@ -20,9 +20,7 @@ def jobs(count, samples=1500):
 
 
 def test_inline_is_bss_eval():
-    done = []
-    results = list(score_mixtures(jobs(3), workers=0, progress=done.append))
-    assert done == [1, 2, 3]
+    results = list(score_mixtures(jobs(3), workers=0))
     for (reference, variants, *_), result in zip(jobs(3), results, strict=True):
         assert list(result) == ["separation", "swapped"]
         expected = bss_eval(reference, np.stack(list(variants.values())))
@@ -85,7 +83,7 @@ def jobs():
 
 before, main = dict(os.environ), sys.modules["__main__"]
 results = []
-for result in score_mixtures(jobs(), workers=2, progress=lambda done: print("done", done)):
+for result in score_mixtures(jobs(), workers=2):
     results.append(result["a"])
     assert len(taken) <= len(results) + 6, "jobs are taken far ahead"
 assert dict(os.environ) == before and sys.modules["__main__"] is main
@@ -110,7 +108,7 @@ def test_worker_processes(tmp_path):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=100)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.split("\n")[:-1] == ["main", *(f"done {n}" for n in range(1, 10))]
+    assert run.stdout == "main\n"
 
 
 def test_every_metric_loads_without_the_heavy_libraries():
