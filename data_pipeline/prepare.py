@@ -33,7 +33,7 @@ from data_pipeline.builders import summary as summaries
 from data_pipeline.builders.progress import progress_bar
 from data_pipeline.builders.staging import CutSpec, Facts
 from data_pipeline.command import InputError
-from data_pipeline.sources import Video, folder
+from data_pipeline.sources import Place, Video, folder
 from data_pipeline.splits import SPLITS, assign_splits
 
 SOURCES = {"folder": folder.find_videos}
@@ -48,7 +48,7 @@ class Options:
 
     Attributes:
         source: kind of source, one of SOURCES.
-        videos: folder of videos.
+        place: where the videos are.
         data_dir: folder of data sets.
         name: name of the new set.
         cut: how videos are cut into records.
@@ -60,7 +60,7 @@ class Options:
     """
 
     source: str
-    videos: Path
+    place: Place
     data_dir: Path
     name: str
     cut: CutSpec
@@ -96,7 +96,7 @@ def prepare(options: Options) -> None:
         InputError: no usable videos, a set of that name with other parameters or videos, a worker that died,
             or another run at work on the same set.
     """
-    listing = SOURCES[options.source](options.videos)
+    listing = SOURCES[options.source](options.place)
     recorded = {**options.parameters, "split": options.split, "videos_fingerprint": _fingerprint(listing.videos)}
     if options.set_dir.exists():
         _require_same(options, recorded)
@@ -110,7 +110,7 @@ def prepare(options: Options) -> None:
         summary = summaries.summarise(facts, splits, listing.skipped)
         if not kept:
             raise InputError(
-                f"none of the {len(facts)} videos in {options.videos} can be used: "
+                f"none of the {len(facts)} videos in {options.place.videos} can be used: "
                 + "; ".join(f"{reason}: {len(names)}" for reason, names in sorted(summary["skipped"].items()))
                 + "; the first: "
                 + next(fact.message for fact in facts)
@@ -257,6 +257,7 @@ def _define_flags() -> None:
     defaults = CutSpec()
     flags.DEFINE_enum("source", "folder", sorted(SOURCES), "Kind of source.")
     flags.DEFINE_string("videos", None, "Folder of videos; the first-level sub-folder names the class.", required=True)
+    flags.DEFINE_string("label", "", "One class for all videos, instead of their folders' names.")
     flags.DEFINE_string("data_dir", "data", "Folder of data sets.")
     flags.DEFINE_string("name", None, "Name of the new data set.", required=True)
     flags.DEFINE_integer("rate_hz", defaults.rate_hz, "Samples a second of the stored sound.")
@@ -283,7 +284,7 @@ def main() -> None:
     prepare(
         Options(
             source=values.source,
-            videos=Path(values.videos),
+            place=Place(Path(values.videos), label=values.label),
             data_dir=Path(values.data_dir),
             name=values.name,
             cut=cut,

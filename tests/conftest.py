@@ -38,6 +38,7 @@ def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with the set "tiny": four classes of tones, four videos each, in all three splits."""
     from data_pipeline.builders.staging import CutSpec
     from data_pipeline.prepare import Options, prepare
+    from data_pipeline.sources import Place
 
     root = tmp_path_factory.mktemp("tiny")
     for label, tone_hz in TINY_CLASSES.items():
@@ -52,7 +53,7 @@ def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prepare(
         Options(
             source="folder",
-            videos=root / "videos",
+            place=Place(root / "videos"),
             data_dir=root / "data",
             name="tiny",
             cut=CutSpec(

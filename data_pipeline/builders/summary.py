@@ -5,18 +5,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_pipeline.builders.staging import Facts
+from data_pipeline.sources import Skipped
 from data_pipeline.splits import MIN_VIDEOS_TO_SPLIT, SPLITS
 
 _NAMES_SHOWN = 5
 
 
-def summarise(facts: Sequence[Facts], splits: Mapping[str, str], skipped_unopened: Mapping[str, str]) -> dict[str, Any]:
+def summarise(facts: Sequence[Facts], splits: Mapping[str, str], skipped_unopened: Mapping[str, Skipped]) -> dict[str, Any]:
     """Counts what was staged.
 
     Args:
         facts: of every video that was opened.
         splits: id -> split of those that can be used.
-        skipped_unopened: id -> reason of those that the source passed over.
+        skipped_unopened: id -> what the source passed over.
 
     Returns:
         JSON values: videos and chunks by class and split, hours of sound, skipped videos by reason.
@@ -31,8 +32,8 @@ def summarise(facts: Sequence[Facts], splits: Mapping[str, str], skipped_unopene
     for fact in facts:
         if fact.reason is not None:
             skipped.setdefault(fact.reason, {})[fact.video_id] = fact.message
-    for name, reason in skipped_unopened.items():
-        skipped.setdefault(reason, {})[name] = f"{name}: {reason}"
+    for name, unopened in skipped_unopened.items():
+        skipped.setdefault(unopened.reason, {})[name] = f"{name}: {unopened.reason}"
     sizes = Counter(fact.label for fact in kept)
     return {
         "videos": {label: {split: videos[label, split] for split in SPLITS} for label in classes},

@@ -15,7 +15,7 @@ from data_pipeline.builders import staging
 from data_pipeline.builders.staging import CutSpec
 from data_pipeline.command import InputError
 from data_pipeline.prepare import Options
-from data_pipeline.sources import Video, folder
+from data_pipeline.sources import Place, Skipped, Video, folder
 
 CUT = CutSpec(fps=4, frame_px=24, chunk_seconds=2, min_seconds=1)
 REPOSITORY = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ def options_for(videos: Path, data_dir: Path, **changes) -> Options:
     cut = dataclasses.replace(CUT, **changes.pop("cut", {}))
     return Options(
         **{"source": "folder", "name": "tiny", "workers": 1} | changes,
-        videos=videos,
+        place=Place(videos),
         data_dir=data_dir,
         cut=cut,
     )
@@ -139,7 +139,7 @@ def test_a_staged_video_holds_its_sound_pictures_and_boxes(tmp_path, write_video
     boxes = [[0.1, number / 100, 0.5, 0.9] for number in range(45)]  # ten a second, half a second too few
     boxes[3] = None
     path.with_suffix(".json").write_text(json.dumps({"boxes": boxes, "fps": 10}))
-    (video,) = folder.find_videos(tmp_path).videos
+    (video,) = folder.find_videos(Place(tmp_path)).videos
     facts = staging.stage_video(video, CUT, tmp_path)
     assert (facts.reason, facts.chunks, facts.label) == (None, 3, "unlabelled")
     chunks = list(staging.staged_chunks(facts, tmp_path))
@@ -163,7 +163,7 @@ def test_a_staged_video_holds_its_sound_pictures_and_boxes(tmp_path, write_video
 def test_bad_boxes_skip_the_video(tmp_path, write_video, content):
     path = write_video(tmp_path / "a.mp4", seconds=2)
     path.with_suffix(".json").write_text(content)
-    facts = staging.stage_video(folder.find_videos(tmp_path).videos[0], CUT, tmp_path)
+    facts = staging.stage_video(folder.find_videos(Place(tmp_path)).videos[0], CUT, tmp_path)
     assert facts.reason == "bad boxes"
     assert "a.json does not hold" in facts.message
 
@@ -171,7 +171,7 @@ def test_bad_boxes_skip_the_video(tmp_path, write_video, content):
 def test_notes_of_another_tool_are_no_boxes(tmp_path, write_video):
     path = write_video(tmp_path / "a.mp4", seconds=2)
     path.with_suffix(".json").write_text('{"title": "a"}')
-    facts = staging.stage_video(folder.find_videos(tmp_path).videos[0], CUT, tmp_path)
+    facts = staging.stage_video(folder.find_videos(Place(tmp_path)).videos[0], CUT, tmp_path)
     assert np.isnan(next(staging.staged_chunks(facts, tmp_path))["boxes"]).all()
 
 
@@ -289,20 +289,21 @@ def test_folder_lists_ids_and_classes(tmp_path):
     (root / "out.mp4").symlink_to(elsewhere / "e.mp4")
     (root / "linked").symlink_to(elsewhere)
     (root / "b.json").symlink_to(elsewhere / "f.json")
-    listing = folder.find_videos(root)
+    listing = folder.find_videos(Place(root))
     assert [(video.id, video.label) for video in listing.videos] == [
         ("b", "unlabelled"),
         ("violin/a", "violin"),
         ("violin/year/c", "violin"),
     ]
-    assert listing.skipped == {"out.mp4": "link out of the folder", "linked": "link to a folder"}
+    assert listing.skipped == {"out.mp4": Skipped("link out of the folder"), "linked": Skipped("link to a folder")}
     assert listing.videos[0].boxes_path is None
+    assert {video.label for video in folder.find_videos(Place(root, label="cello")).videos} == {"cello"}
 
 
 def test_folder_without_videos_and_twins_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"holds no videos; accepted are files ending in \.avi .*\.mp4"):
-        folder.find_videos(tmp_path)
+        folder.find_videos(Place(tmp_path))
     (tmp_path / "a.mp4").touch()
     (tmp_path / "a.webm").touch()
     with pytest.raises(InputError, match=r"a\.mp4 and .*a\.webm have one id, 'a'; remove or rename"):
-        folder.find_videos(tmp_path)
+        folder.find_videos(Place(tmp_path))

@@ -10,6 +10,7 @@ from data_pipeline import prepare, record_index
 from data_pipeline.builders.staging import CutSpec
 from data_pipeline.command import InputError
 from data_pipeline.records import RecordStore
+from data_pipeline.sources import Place
 from data_pipeline.spec import DataSetSpec
 
 
@@ -24,7 +25,7 @@ def data_dir(tmp_path_factory, write_video):
     for path in (root / "videos" / "violin").glob("*.mp4"):
         path.with_suffix(".json").write_text(json.dumps({"boxes": boxes, "fps": 10}))
     cut = CutSpec(fps=4, frame_px=24, chunk_seconds=2, min_seconds=1)
-    prepare.prepare(prepare.Options("folder", root / "videos", root / "data", "tiny", cut, 1))
+    prepare.prepare(prepare.Options("folder", Place(root / "videos"), root / "data", "tiny", cut, 1))
     return root / "data"
 
 
