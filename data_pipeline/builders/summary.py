@@ -11,7 +11,9 @@ from data_pipeline.splits import MIN_VIDEOS_TO_SPLIT, SPLITS
 _NAMES_SHOWN = 5
 
 
-def summarise(facts: Sequence[Facts], splits: Mapping[str, str], skipped_unopened: Mapping[str, Skipped]) -> dict[str, Any]:
+def summarise(
+    facts: Sequence[Facts], splits: Mapping[str, str], skipped_unopened: Mapping[str, Skipped]
+) -> dict[str, Any]:
     """Counts what was staged.
 
     Args:
