@@ -1,4 +1,4 @@
-"""Video files in, mono sound and pictures out: the only caller of the video library (PyAV).
+"""Video files in, mono sound and pictures out: with `upright` the only caller of the video library (PyAV).
 
 Sound and pictures share one timeline, whose zero is the container's start. Timestamps alone decide what is
 shown or heard at a time; frame counters lie in videos of variable frame rate.
@@ -20,15 +20,18 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from data_pipeline.command import InputError
+from data_pipeline.upright import Scaler, is_turned
 
 # A stream that ends before this part of its stated length was cut short, not merely rounded.
 _COMPLETE_PART = 0.9
 # Smaller differences between a block's timestamp and the samples counted so far are rounding, not gaps.
 _GAP_SECONDS = 0.05
+# A gap of hours is filled piece by piece, so that memory stays flat.
+_FILL_SECONDS = 1.0
+_FULL = 0.999  # of full scale: a sample there was most likely cut off
 # Timestamps are fractions; as floating-point numbers equal ones may differ in the last digit.
 _SAME_TIME_SECONDS = 1e-6
 # Before version 19 a title in an unknown encoding would refuse the whole file.
@@ -91,46 +94,94 @@ def probe(path: Path) -> MediaInfo:
         )
 
 
+@dataclasses.dataclass
+class Trace:
+    """What decoding a stream met; filled while the stream is read, whole once it was read to its end.
+
+    Attributes:
+        start_s: first timestamp, in seconds from the container's start; NaN before there was one.
+        end_s: where the last sample or picture ends.
+        stated_end_s: where the container says that the stream ends; None where nothing reliable says.
+        broken_packets: packets that could not be decoded.
+        rate_hz: sample rate that was decoded.
+        filled_s: gaps in the sound that were filled with silence.
+        cut_s: sound that was cut because its timestamps overlap.
+        clipped: share of the samples at full scale.
+        pictures: pictures that were decoded.
+        least_s: shortest time from one picture to the next.
+        most_s: longest such time.
+        turned: whether pictures are turned or mirrored for showing.
+    """
+
+    start_s: float = math.nan
+    end_s: float = 0.0
+    stated_end_s: float | None = None
+    broken_packets: int = 0
+    rate_hz: int = 0
+    filled_s: float = 0.0
+    cut_s: float = 0.0
+    clipped: float = 0.0
+    pictures: int = 0
+    least_s: float = math.inf
+    most_s: float = 0.0
+    turned: bool = False
+
+
 def read_audio(path: Path, rate_hz: int) -> np.ndarray:
-    """Decodes the sound of a video.
+    """The whole sound of a video in one array; see `stream_audio`."""
+    return np.concatenate(list(stream_audio(path, rate_hz)))
+
+
+def stream_audio(path: Path, rate_hz: int, trace: Trace | None = None) -> Iterator[np.ndarray]:
+    """Decodes the sound of a video block by block, in memory that does not grow with its length.
 
     Args:
         path: any container and codec that FFmpeg reads.
         rate_hz: samples a second to return.
+        trace: takes down what decoding met.
 
-    Returns:
-        float32 (samples,): the mean of the channels, full scale 1.0; sample 0 is the container's start, so a
-        sound stream that starts later begins with zeros and one that starts earlier is cut.
+    Yields:
+        float32 (samples,): the mean of the channels, full scale 1.0; the first sample of the first block is the
+        container's start, so a sound stream that starts later begins with zeros and one that starts earlier is cut.
 
     Raises:
         MediaError: no sound, not a video, or less than 90 % of the stated length can be decoded.
     """
+    trace = Trace() if trace is None else trace
     with _opened(path) as container:
         stream = _audio_stream(container)
         if stream is None:
             raise MediaError("no sound", f"{path} has no sound; give a video with a sound stream")
         stream.codec_context.thread_count = 1
-        blocks, seconds, rate_in, resampler = [], 0.0, 0, None
-        for rate, block in _aligned_blocks(container, stream):
+        samples, full, resampler = 0, 0, None
+        for rate, block in _aligned_blocks(container, stream, trace):
             if resampler is None:
-                rate_in = rate
-                resampler = soxr.ResampleStream(rate_in, rate_hz, 1, dtype="float32", quality="HQ")
-            elif rate != rate_in:
+                trace.rate_hz = rate
+                resampler = soxr.ResampleStream(rate, rate_hz, 1, dtype="float32", quality="HQ")
+            elif rate != trace.rate_hz:
                 raise MediaError(
                     "unsteady sample rate",
-                    f"{path} changes its sample rate from {rate_in} to {rate} Hz at {seconds:.1f} s; "
-                    "re-encode it at one rate",
+                    f"{path} changes its sample rate from {trace.rate_hz} to {rate} Hz at "
+                    f"{samples / trace.rate_hz:.1f} s; re-encode it at one rate",
                 )
-            blocks.append(resampler.resample_chunk(block))
-            seconds += len(block) / rate_in
+            yield resampler.resample_chunk(block)
+            samples += len(block)
+            full += int(np.count_nonzero(np.abs(block) >= _FULL))
         if resampler is None:
             raise MediaError("cannot be decoded", f"{path} has a sound stream that cannot be decoded; re-encode it")
-        blocks.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-        _require_complete(path, container, stream, seconds)
-    return np.concatenate(blocks)
+        trace.end_s, trace.clipped = samples / trace.rate_hz, full / max(samples, 1)
+        _require_complete(path, container, stream, trace)
+        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
-def read_frames(path: Path, times_s: Sequence[float] | np.ndarray, short_side_px: int) -> Iterator[np.ndarray]:
+def read_frames(
+    path: Path,
+    times_s: Sequence[float] | np.ndarray,
+    short_side_px: int,
+    *,
+    threads: int = 1,
+    trace: Trace | None = None,
+) -> Iterator[np.ndarray]:
     """Decodes the pictures shown at given times, one after another.
 
     Args:
@@ -138,6 +189,8 @@ def read_frames(path: Path, times_s: Sequence[float] | np.ndarray, short_side_px
         times_s: seconds from the container's start, in ascending order.
         short_side_px: shorter side of the pictures returned; the shape that a player shows is kept
             (rotation, mirroring and pixels that are not square are honoured).
+        threads: of the decoder; more than 1 pays where fewer videos than cores are decoded at a time.
+        trace: takes down what decoding met.
 
     Yields:
         uint8 (height, width, 3) RGB for each time: the picture with the latest timestamp at or before it; the
@@ -154,20 +207,22 @@ def read_frames(path: Path, times_s: Sequence[float] | np.ndarray, short_side_px
         stream = _video_stream(container)
         if stream is None:
             raise MediaError("no picture", f"{path} has no picture; give a video with a picture stream")
-        # Videos are decoded in parallel, so a decoder with threads of its own would only fight for the cores.
-        stream.codec_context.thread_count = 1
-        scaler, shown, picture, seconds, position = _Scaler(short_side_px, stream), None, None, 0.0, 0
-        for start_s, end_s, frame in _timed_frames(container, stream):
+        stream.codec_context.thread_count = threads
+        if threads > 1:
+            stream.codec_context.thread_type = "FRAME"
+        trace = Trace() if trace is None else trace
+        scaler, shown, picture, position = Scaler(short_side_px, stream), None, None, 0
+        for start_s, frame in _timed_frames(container, stream, trace):
             while shown is not None and position < len(times) and times[position] < start_s - _SAME_TIME_SECONDS:
                 picture = scaler(shown) if picture is None else picture
                 yield picture
                 position += 1
             if position == len(times):
                 return
-            shown, picture, seconds = frame, None, end_s
+            shown, picture = frame, None
         if shown is None:
             raise MediaError("cannot be decoded", f"{path} has pictures that cannot be decoded; re-encode it")
-        _require_complete(path, container, stream, seconds)
+        _require_complete(path, container, stream, trace)
         picture = scaler(shown) if picture is None else picture
         for _ in range(position, len(times)):
             yield picture
@@ -205,7 +260,7 @@ def _audio_stream(container: InputContainer) -> AudioStream | None:
     return next(iter(container.streams.audio), None)
 
 
-def _decoded(container: InputContainer, stream: AudioStream | VideoStream) -> Iterator[Any]:
+def _decoded(container: InputContainer, stream: AudioStream | VideoStream, trace: Trace) -> Iterator[Any]:
     """Every frame that can be decoded; broken packets are passed over, a broken container ends the stream."""
     packets = container.demux(stream)
     while True:
@@ -216,26 +271,31 @@ def _decoded(container: InputContainer, stream: AudioStream | VideoStream) -> It
         try:
             yield from packet.decode()
         except FFmpegError:
-            continue
+            trace.broken_packets += 1
 
 
 def _origin_s(container: InputContainer) -> float:
     return 0.0 if container.start_time is None else container.start_time / av.time_base
 
 
-def _aligned_blocks(container: InputContainer, stream: AudioStream) -> Iterator[tuple[int, np.ndarray]]:
+def _aligned_blocks(container: InputContainer, stream: AudioStream, trace: Trace) -> Iterator[tuple[int, np.ndarray]]:
     """(rate_hz, float32 (samples,)) blocks without holes: gaps between timestamps are zeros, overlaps cut."""
     origin, position = _origin_s(container), 0
     limit_s = math.inf if container.duration is None else container.duration / av.time_base + 1.0
-    for frame in _decoded(container, stream):
+    for frame in _decoded(container, stream, trace):
         block, rate = _mono(frame), frame.sample_rate
         if frame.time is not None and frame.time - origin < limit_s:
+            first = math.isnan(trace.start_s)
+            trace.start_s = frame.time - origin if first else trace.start_s
             gap = round((frame.time - origin) * rate) - position
             if abs(gap) >= _GAP_SECONDS * rate or position == 0:
-                if gap > 0:
-                    yield rate, np.zeros(gap, np.float32)
-                    position += gap
+                for begin in range(0, gap, piece := round(_FILL_SECONDS * rate)):
+                    yield rate, np.zeros(min(piece, gap - begin), np.float32)
+                position += max(gap, 0)
                 block = block[max(-gap, 0) :]
+                if not first:
+                    trace.filled_s += max(gap, 0) / rate
+                    trace.cut_s += max(-gap, 0) / rate
         if len(block):
             yield rate, block
             position += len(block)
@@ -252,26 +312,30 @@ def _mono(frame: AudioFrame) -> np.ndarray:
     return np.nan_to_num(mono, posinf=1.0, neginf=-1.0).astype(np.float32)
 
 
-def _timed_frames(container: InputContainer, stream: VideoStream) -> Iterator[tuple[float, float, VideoFrame]]:
-    """(start_s, end_s, frame) in the order of presentation, seconds from the container's start."""
+def _timed_frames(container: InputContainer, stream: VideoStream, trace: Trace) -> Iterator[tuple[float, VideoFrame]]:
+    """(start_s, frame) in the order of presentation, seconds from the container's start."""
     origin = _origin_s(container)
     usual = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
-    end = 0.0
-    for frame in _decoded(container, stream):
-        start = end if frame.time is None else frame.time - origin
+    before = math.nan
+    for frame in _decoded(container, stream, trace):
+        start = trace.end_s if frame.time is None else frame.time - origin
         length = frame.duration * frame.time_base if frame.duration and frame.time_base else usual
-        end = max(end, start + float(length))
-        yield start, end, frame
+        trace.end_s = max(trace.end_s, start + float(length))
+        trace.pictures += 1
+        if math.isnan(before):
+            trace.start_s, trace.turned = start, is_turned(frame)
+        else:
+            trace.least_s, trace.most_s = min(trace.least_s, start - before), max(trace.most_s, start - before)
+        before = start
+        yield start, frame
 
 
-def _require_complete(
-    path: Path, container: InputContainer, stream: AudioStream | VideoStream, decoded_s: float
-) -> None:
-    stated = _stated_end_s(container, stream)
-    if stated is not None and decoded_s < _COMPLETE_PART * stated:
+def _require_complete(path: Path, container: InputContainer, stream: AudioStream | VideoStream, trace: Trace) -> None:
+    stated = trace.stated_end_s = _stated_end_s(container, stream)
+    if stated is not None and trace.end_s < _COMPLETE_PART * stated:
         raise MediaError(
             "truncated",
-            f"{path} is truncated: {decoded_s:.1f} s of {stated:.1f} s of its {stream.type} can be decoded; "
+            f"{path} is truncated: {trace.end_s:.1f} s of {stated:.1f} s of its {stream.type} can be decoded; "
             "download or encode it again",
         )
 
@@ -293,38 +357,3 @@ def _stated_end_s(container: InputContainer, stream: AudioStream | VideoStream) 
 
 def _formats(container: InputContainer) -> set[str]:
     return set(container.format.name.split(","))
-
-
-class _Scaler:
-    """Turns decoded frames into upright RGB pictures of one shorter side; keeps the conversion tables."""
-
-    def __init__(self, short_side_px: int, stream: VideoStream) -> None:
-        self._short_side_px = short_side_px
-        self._pixel_aspect = float(stream.sample_aspect_ratio or 1)
-        self._reformatter = VideoReformatter()
-
-    def __call__(self, frame: VideoFrame) -> np.ndarray:
-        shown_width = frame.width * self._pixel_aspect
-        scale = self._short_side_px / min(shown_width, frame.height)
-        width, height = (max(self._short_side_px, round(side * scale)) for side in (shown_width, frame.height))
-        method = "AREA" if scale < 1 else "BICUBIC"
-        scaled = self._reformatter.reformat(frame, width, height, format="rgb24", interpolation=method)
-        return _upright(scaled.to_ndarray(), _display_matrix(frame))
-
-
-def _display_matrix(frame: VideoFrame) -> np.ndarray | None:
-    """The 2 x 2 part of the display matrix: stored (x, y), as a row vector, times it is shown (x, y)."""
-    data = frame.side_data.get("DISPLAYMATRIX")
-    return None if data is None else np.frombuffer(data, np.int32).reshape(3, 3)[:2, :2]
-
-
-def _upright(picture: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
-    """Applies a quarter-turn or mirror display matrix to an RGB picture (height, width, 3)."""
-    if matrix is None:
-        return picture
-    (a, b), (c, d) = matrix
-    if abs(a) < abs(b):  # a quarter turn: shown x comes from stored y
-        picture, flip_x, flip_y = picture.transpose(1, 0, 2), c < 0, b < 0
-    else:
-        flip_x, flip_y = a < 0, d < 0
-    return np.ascontiguousarray(picture[:: -1 if flip_y else 1, :: -1 if flip_x else 1])

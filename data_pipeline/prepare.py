@@ -7,21 +7,16 @@ the set is built beside and moved to DATA_DIR/NAME/1.0.0 in one step, so that a 
 taken for a whole one. Videos that cannot be used are skipped, counted and named.
 """
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import fcntl
 import hashlib
 import json
-import multiprocessing
 import os
 import re
 import shutil
-import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +25,9 @@ from absl import flags, logging
 from data_pipeline import command
 from data_pipeline.builders import staging
 from data_pipeline.builders import summary as summaries
-from data_pipeline.builders.progress import progress_bar
-from data_pipeline.builders.staging import CutSpec, Facts
+from data_pipeline.builders.cutting import CutSpec
+from data_pipeline.builders.pool import stage_all
+from data_pipeline.builders.staging import Facts
 from data_pipeline.command import InputError
 from data_pipeline.sources import Place, Video, folder
 from data_pipeline.splits import SPLITS, assign_splits
@@ -103,7 +99,7 @@ def prepare(options: Options) -> None:
         sys.stdout.write(f"{options.set_dir} is there already\n")
         return
     with _staging_folder(options) as stage:
-        facts = _stage_all(listing.videos, options, stage)
+        facts = stage_all(listing.videos, options.cut, stage, options.workers)
         kept = [fact for fact in facts if fact.reason is None]
         labels = {fact.video_id: fact.label for fact in kept}
         splits = dict.fromkeys(labels, options.split) if options.split else assign_splits(list(labels), labels)
@@ -166,52 +162,6 @@ def _staging_folder(options: Options) -> Iterator[Path]:
         note.write_text(wanted)
         yield stage
         os.unlink(lock.name)
-
-
-def _stage_all(videos: Sequence[Video], options: Options, stage: Path) -> list[Facts]:
-    """Facts of every video, in the order of `videos`; decodes those that were not staged before."""
-    staging.busy_videos(stage)  # marks that an earlier run left
-    done = {video.id: facts for video in videos if (facts := staging.staged_facts(video, stage)) is not None}
-    todo = [video for video in videos if video.id not in done]
-    if done:
-        logging.info("%d of %d videos are staged already", len(done), len(videos))
-    workers = min(options.workers, len(todo))
-    with progress_bar(len(todo)) as progress:
-        for facts in _staged(todo, options.cut, stage, workers):
-            done[facts.video_id] = facts
-            if facts.reason is not None:
-                logging.info("skipped: %s", facts.message)
-            progress.update()
-    return [done[video.id] for video in videos]
-
-
-def _staged(todo: Sequence[Video], cut: CutSpec, stage: Path, workers: int) -> Iterator[Facts]:
-    if workers <= 1:
-        yield from (staging.stage_video(video, cut, stage) for video in todo)
-        return
-    # Fresh processes: a fork of one that has threads (TensorFlow's, a progress bar's) may hang.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, context, _follow_parent) as pool:
-        futures = [pool.submit(staging.stage_video, video, cut, stage) for video in todo]
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise InputError(
-                "a worker process was killed, which often means too little memory, while these were in work: "
-                f"{', '.join(staging.busy_videos(stage))}; the same command goes on where this one stopped, "
-                f"with --workers={max(1, workers // 2)} in less memory"
-            ) from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _follow_parent() -> None:
-    """Makes a worker finish its video after Ctrl-C, and end when its parent was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to every process; the parent answers
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _build(

@@ -36,7 +36,7 @@ def write_video():
 @pytest.fixture(scope="session")
 def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with the set "tiny": four classes of tones, four videos each, in all three splits."""
-    from data_pipeline.builders.staging import CutSpec
+    from data_pipeline.builders.cutting import CutSpec
     from data_pipeline.prepare import Options, prepare
     from data_pipeline.sources import Place
 

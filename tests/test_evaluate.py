@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_pipeline.builders.staging import CutSpec
+from data_pipeline.builders.cutting import CutSpec
 from data_pipeline.command import InputError
 from data_pipeline.prepare import Options, prepare
 from data_pipeline.sources import Place

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_pipeline import media
+from data_pipeline import media, upright
 from data_pipeline.media import MediaError
 
 
@@ -55,8 +55,8 @@ def test_a_hole_in_the_sound_is_silence_and_not_a_shift(tmp_path, write_video, m
     path = write_video(tmp_path / "a.mov", sound=sound, seconds=3)
     decoded = media._decoded
 
-    def with_hole(container, stream):
-        yield from (frame for frame in decoded(container, stream) if not 0.5 < frame.time < 1.0)
+    def with_hole(container, stream, trace):
+        yield from (frame for frame in decoded(container, stream, trace) if not 0.5 < frame.time < 1.0)
 
     monkeypatch.setattr(media, "_decoded", with_hole)
     heard = np.abs(media.read_audio(path, 11025))
@@ -96,8 +96,8 @@ def test_rotation_of_the_player_is_applied(tmp_path, write_video, rotation, red_
 def test_mirrored_display_matrix_is_applied():
     picture = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
     one = 1 << 16
-    np.testing.assert_array_equal(media._upright(picture, np.array([[-one, 0], [0, one]])), picture[:, ::-1])
-    np.testing.assert_array_equal(media._upright(picture, np.array([[0, one], [one, 0]])), picture.transpose(1, 0, 2))
+    np.testing.assert_array_equal(upright._upright(picture, np.array([[-one, 0], [0, one]])), picture[:, ::-1])
+    np.testing.assert_array_equal(upright._upright(picture, np.array([[0, one], [one, 0]])), picture.transpose(1, 0, 2))
 
 
 def test_pictures_keep_their_aspect_and_are_uint8(tmp_path, write_video):

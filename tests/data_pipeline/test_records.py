@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_pipeline import prepare, record_index
-from data_pipeline.builders.staging import CutSpec
+from data_pipeline.builders.cutting import CutSpec
 from data_pipeline.command import InputError
 from data_pipeline.records import RecordStore
 from data_pipeline.sources import Place
