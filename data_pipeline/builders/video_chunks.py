@@ -15,9 +15,24 @@ from absl import logging
 from data_pipeline.tf_cpu import tf  # before TFDS, so that no GPU is touched
 
 import tensorflow_datasets as tfds  # isort: skip
+from tensorflow_datasets.core import shuffle  # isort: skip
 
 VERSION = "1.0.0"
+# TFDS keeps a split in memory up to a limit, and in files beyond; its own limit of a gigabyte is a small machine's all.
+shuffle.MAX_MEM_BUFFER_SIZE = 128 << 20
 Examples = Iterator[tuple[str, dict[str, Any]]]
+
+
+class SteadyWriter(tfds.core.ExampleWriter):
+    """Writes equal bytes for equal examples; a protocol buffer has its fields in another order in each process."""
+
+    def write(self, path: Any, examples: Any) -> Any:
+        """Writes (key, serialized example) pairs to one file."""
+        return super().write(path, ((key, _steady(data)) for key, data in examples))
+
+
+def _steady(data: bytes) -> bytes:
+    return tf.train.Example.FromString(data).SerializeToString(deterministic=True)
 
 
 class VideoChunks(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
@@ -51,6 +66,9 @@ class VideoChunks(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # p
             features=tfds.features.FeaturesDict(features(self._classes)),
             metadata=tfds.core.MetadataDict(self._facts),
         )
+
+    def _example_writer(self) -> SteadyWriter:
+        return SteadyWriter(file_format=self.info.file_format)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
         del dl_manager  # nothing is downloaded

@@ -1,5 +1,7 @@
 import json
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -158,3 +160,16 @@ def test_a_run_that_asks_for_another_cut_is_refused(data_dir, field, asked):
         InputError, match=rf"prepared with {field}=.*asks for {asked:g}; .*--name=OTHER --{field}={asked:g}"
     ):
         store.require(DataSetSpec(**asked_spec | {field: asked}))
+
+
+def test_equal_examples_are_equal_bytes(tmp_path):
+    script = """
+import sys
+from data_pipeline.builders.video_chunks import SteadyWriter, tf, tfds
+features = {name: tf.train.Feature(int64_list=tf.train.Int64List(value=[1])) for name in sys.argv[2]}
+data = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+SteadyWriter(file_format=tfds.core.FileFormat.TFRECORD).write(sys.argv[1], [(0, data)])
+"""
+    for name, order in (("one", "abcdefgh"), ("other", "hgfedcba")):
+        subprocess.run([sys.executable, "-c", script, str(tmp_path / name), order], check=True)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
