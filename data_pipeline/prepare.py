@@ -4,7 +4,7 @@
 
 Every video is decoded once, in parallel, into a staged file; an interrupted run continues where it was. Then
 the set is built beside and moved to DATA_DIR/NAME/1.0.0 in one step, so that a half-written set is never
-taken for a whole one. Videos that cannot be used are skipped, counted and named.
+taken for a whole one. Beside it `manifest.jsonl` accounts for every file: used, or why not, and what is unusual.
 """
 
 import contextlib
@@ -23,13 +23,13 @@ from typing import Any
 from absl import flags, logging
 
 from data_pipeline import command
-from data_pipeline.builders import staging
+from data_pipeline.builders import manifest, staging
 from data_pipeline.builders import summary as summaries
 from data_pipeline.builders.cutting import CutSpec
-from data_pipeline.builders.pool import stage_all
+from data_pipeline.builders.pool import file_bytes, stage_all
 from data_pipeline.builders.staging import Facts
 from data_pipeline.command import InputError
-from data_pipeline.sources import Place, Video, folder
+from data_pipeline.sources import Listing, Place, Video, folder
 from data_pipeline.splits import SPLITS, assign_splits
 
 SOURCES = {"folder": folder.find_videos}
@@ -94,35 +94,40 @@ def prepare(options: Options) -> None:
     """
     listing = SOURCES[options.source](options.place)
     recorded = {**options.parameters, "split": options.split, "videos_fingerprint": _fingerprint(listing.videos)}
-    if options.set_dir.exists():
-        _require_same(options, recorded)
-        sys.stdout.write(f"{options.set_dir} is there already\n")
-        return
     with _staging_folder(options) as stage:
-        facts = stage_all(listing.videos, options.cut, stage, options.workers)
-        kept = [fact for fact in facts if fact.reason is None]
-        labels = {fact.video_id: fact.label for fact in kept}
-        splits = dict.fromkeys(labels, options.split) if options.split else assign_splits(list(labels), labels)
-        summary = summaries.summarise(facts, splits, listing.skipped)
-        if not kept:
-            raise InputError(
-                f"none of the {len(facts)} videos in {options.place.videos} can be used: "
-                + "; ".join(f"{reason}: {len(names)}" for reason, names in sorted(summary["skipped"].items()))
-                + "; the first: "
-                + next(fact.message for fact in facts)
-            )
-        recorded["skipped"] = {reason: len(names) for reason, names in summary["skipped"].items()}
-        summary = {"parameters": options.parameters, **summary}
-        _build(options, stage, kept, splits, recorded, summary)
+        if options.set_dir.exists():
+            _require_same(options, recorded)
+            outcome = f"{options.set_dir} is there already\n"
+        else:
+            outcome = _stage_and_build(listing, options, recorded, stage)
         shutil.rmtree(stage)
     with contextlib.suppress(OSError):  # another set may be staged there
         (options.data_dir / ".staging").rmdir()
-    sys.stdout.write(summaries.as_text(summary) + f"{options.set_dir} is ready\n")
+    sys.stdout.write(outcome)
+
+
+def _stage_and_build(listing: Listing, options: Options, recorded: dict[str, Any], stage: Path) -> str:
+    """Makes the set; returns its summary."""
+    facts = stage_all(listing.videos, options.cut, stage, options.workers)
+    kept = [fact for fact in facts if fact.reason is None]
+    labels = {fact.video_id: fact.label for fact in kept}
+    splits = dict.fromkeys(labels, options.split) if options.split else assign_splits(list(labels), labels)
+    rows = list(manifest.rows(listing.videos, facts, splits, listing.skipped, root=options.place.videos))
+    summary = {"parameters": options.parameters, **summaries.summarise(rows)}
+    if not kept:
+        raise InputError(
+            f"none of the {len(facts)} videos in {options.place.videos} can be used: "
+            + "; ".join(f"{reason}: {len(names)}" for reason, names in summary["skipped"].items())
+            + f"; the first: {facts[0].message}; all are in {manifest.write(stage, rows)}"
+        )
+    recorded["skipped"] = {reason: len(names) for reason, names in summary["skipped"].items()}
+    _build(options, stage, kept, splits, recorded, summary, rows)
+    return summaries.as_text(summary) + f"{options.set_dir} is ready\n"
 
 
 def _fingerprint(videos: Sequence[Video]) -> str:
     """Tells one set of videos from another: ids, classes and sizes, but not times, which copying changes."""
-    rows = [[video.id, video.label, video.path.stat().st_size if video.path.exists() else 0] for video in videos]
+    rows = [[video.id, video.label, file_bytes(video)] for video in videos]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
@@ -171,6 +176,7 @@ def _build(
     splits: dict[str, str],
     recorded: dict[str, Any],
     summary: dict[str, Any],
+    rows: Sequence[dict[str, Any]],
 ) -> None:
     """Builds the set inside the staging folder and moves it to its place as a whole."""
     logging.info("building %s", options.set_dir)
@@ -195,6 +201,7 @@ def _build(
             facts=recorded,
         )
         records.write_indexes(built)
+        manifest.write(built, rows)
         (built / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n")
         options.set_dir.parent.mkdir(parents=True, exist_ok=True)
         os.rename(built, options.set_dir)

@@ -60,7 +60,7 @@ def _staged(todo: Sequence[Video], cut: CutSpec, stage: Path, workers: int) -> I
         yield from (staging.stage_video(video, cut, stage, threads) for video in todo)
         return
     # Long ones first, so that no worker is left alone with one in the end.
-    todo = sorted(todo, key=_file_bytes, reverse=True)
+    todo = sorted(todo, key=file_bytes, reverse=True)
     # Fresh processes: a fork of one that has threads (TensorFlow's, a progress bar's) may hang.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, context, _follow_parent) as pool:
@@ -78,7 +78,8 @@ def _staged(todo: Sequence[Video], cut: CutSpec, stage: Path, workers: int) -> I
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _file_bytes(video: Video) -> int:
+def file_bytes(video: Video) -> int:
+    """Size of a video's file; 0 where it cannot be seen."""
     try:
         return video.path.stat().st_size
     except OSError:

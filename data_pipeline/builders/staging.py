@@ -75,10 +75,10 @@ def stage_video(video: Video, cut: CutSpec, folder: Path, threads: int = 1) -> F
     try:
         facts = dataclasses.replace(facts, **cut_video(video, cut, stem, threads))
     except media.MediaError as error:
-        facts = dataclasses.replace(facts, reason=error.reason, message=str(error))
+        facts = dataclasses.replace(facts, reason=error.reason, message=_one_line(str(error)))
     except (ValueError, ArithmeticError, LookupError, MemoryError) as error:
         # Damaged files make decoders fail in ways nobody lists; one of them must not end a night's work.
-        message = f"{video.path} cannot be decoded ({type(error).__name__}: {error})"
+        message = _one_line(f"{video.path} cannot be decoded ({type(error).__name__}: {error})")
         facts = dataclasses.replace(facts, reason="cannot be decoded", message=message)
     if facts.reason is not None:
         for suffix in (".sound", ".pictures", ".npz"):
@@ -144,6 +144,11 @@ def staged_chunks(facts: Facts, folder: Path) -> Iterator[dict[str, Any]]:
 def _piece(file: BinaryIO, first: int, end: int) -> bytes:
     file.seek(first)
     return file.read(end - first)
+
+
+def _one_line(text: str) -> str:
+    """A sentence with file names that may hold newlines, or bytes that are no text."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _stem(folder: Path, video_id: str) -> Path:

@@ -64,7 +64,7 @@ def test_command_end_to_end(tmp_path, write_video):
     first = run_command(*arguments, "--workers=2")
     assert first.returncode == 0, first.stderr
     assert "silent.mp4 is silent: -83 dB" in first.stderr
-    assert "skipped 1 (too short): cello/short" in first.stdout
+    assert "left out 1 (too short): cello/short" in first.stdout
     assert "fewer than 3 videos, so all of them train: unlabelled" in first.stdout
     summary = json.loads((data / "tiny" / "1.0.0" / "prepare_summary.json").read_text())
     assert {reason: list(names) for reason, names in summary["skipped"].items()} == {
