@@ -110,7 +110,7 @@ def remarks(
     top_hz = sound.highest_hz(rate_hz)
     broken = heard.broken_packets + seen.broken_packets
     moving = max(pictures.pictures - 1, 1)
-    shown_fps = seen.pictures / max(seen.end_s - seen.start_s, 1e-9)
+    shown_fps = (seen.pictures - 1) / max(seen.end_s - seen.start_s, 1e-9)
     found = {
         "clipped": heard.clipped > 1e-3 and f"{heard.clipped:.1%} of the samples are at full scale",
         "offset": abs(sound.mean) > 0.01 and f"the sound lies {sound.mean:+.3f} of full scale off zero",
@@ -131,7 +131,7 @@ def remarks(
         "unsteady picture rate": seen.pictures > 2
         and seen.most_s > 1.5 * max(seen.least_s, 1e-3)
         and f"from {seen.least_s * 1e3:.0f} to {seen.most_s * 1e3:.0f} ms from one picture to the next",
-        "few pictures": shown_fps < 0.9 * fps and f"{shown_fps:.1f} pictures a second, {fps:g} are stored",
+        "few pictures": shown_fps < 0.8 * fps and f"{shown_fps:.1f} pictures a second, {fps:g} are stored",
         "turned": seen.turned and "pictures are stored turned and were set upright",
         "frozen picture": pictures.still >= moving and "the picture never changes",
         "partly frozen": 0.5 < pictures.still / moving < 1
