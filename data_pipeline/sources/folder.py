@@ -1,15 +1,11 @@
 """Videos in a folder: the first-level sub-folder names the class."""
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
-
 from data_pipeline.command import InputError
-from data_pipeline.sources import Listing, Place, Skipped, Video
+from data_pipeline.sources import Listing, Place, Skipped, Video, files
+from data_pipeline.sources.files import UNLABELLED, VIDEO_EXTENSIONS
 
-EXTENSIONS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
-UNLABELLED = "unlabelled"
-_LINK_OUT = "link out of the folder"
+# Reasons by which a video is lost, so that its class matters; the others concern what is no video.
+_LOST = (files.BROKEN_LINK, files.LINK_OUT, files.NOT_A_FILE, files.NOT_READABLE)
 
 
 def find_videos(place: Place) -> Listing:
@@ -17,48 +13,33 @@ def find_videos(place: Place) -> Listing:
 
     Args:
         place: the folder; `folder/violin/a.mp4` has the id "violin/a" and the class "violin", `folder/b.mp4` the id
-            "b" and the class "unlabelled", unless one label is given for all. Hidden files and folders are not looked
-            at. A JSON file with the video's name beside it may hold the player's boxes.
+            "b" and the class "unlabelled", unless one label is given for all. A JSON file with the video's name
+            beside it may hold the player's boxes.
 
     Returns:
-        The videos; a link that leaves the folder is never followed, and is listed as skipped.
+        The videos, and as skipped everything else below the folder: see `files.find_files`.
 
     Raises:
-        InputError: no such folder, no video in it, or two files with one id.
+        InputError: no such folder, one that cannot be read, no video in it, or two files with one id.
     """
     folder = place.videos
-    if not folder.is_dir():
-        raise InputError(f"--videos={folder} is not a folder; give one that holds videos")
-    root = folder.resolve()
+    root = files.require_folder(folder)
     videos: dict[str, Video] = {}
     skipped: dict[str, Skipped] = {}
-    for path in _candidates(folder, skipped):
-        relative = path.relative_to(folder)
-        video_id = relative.with_suffix("").as_posix()
-        if not path.resolve().is_relative_to(root):
-            skipped[relative.as_posix()] = Skipped(_LINK_OUT)
-            continue
-        if video_id in videos:
-            raise InputError(f"{videos[video_id].path} and {path} have one id, {video_id!r}; remove or rename one")
-        label = place.label or (relative.parts[0] if len(relative.parts) > 1 else UNLABELLED)
-        videos[video_id] = Video(video_id, path, label, _boxes_beside(path, root))
+    for path in files.find_files(folder, skipped):
+        video_id = files.relative_name(path.with_suffix(""), folder)
+        label = _label(files.relative_name(path, folder), place)
+        files.add_video(videos, Video(video_id, path, label, files.boxes_beside(path, root)))
     if not videos:
-        raise InputError(f"--videos={folder} holds no videos; accepted are files ending in {' '.join(EXTENSIONS)}")
-    return Listing(tuple(videos[key] for key in sorted(videos)), skipped)
+        raise InputError(
+            f"--videos={files.safe_name(str(folder))} holds no videos; accepted are files ending in "
+            + " ".join(VIDEO_EXTENSIONS)
+        )
+    for name, entry in skipped.items():
+        if entry.reason in _LOST and "/" in name:
+            skipped[name] = entry._replace(label=_label(name, place))
+    return Listing(files.in_order(videos), skipped)
 
 
-def _candidates(folder: Path, skipped: dict[str, Skipped]) -> Iterator[Path]:
-    """Files with a video's extension; linked folders are noted, since following them may never end."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in folders:
-            if (Path(parent) / name).is_symlink():
-                skipped[(Path(parent) / name).relative_to(folder).as_posix()] = Skipped("link to a folder")
-        for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
-                yield Path(parent) / name
-
-
-def _boxes_beside(path: Path, root: Path) -> Path | None:
-    beside = path.with_suffix(".json")
-    return beside if beside.is_file() and beside.resolve().is_relative_to(root) else None
+def _label(name: str, place: Place) -> str:
+    return place.label or (name.split("/")[0] if "/" in name else UNLABELLED)

@@ -1,0 +1,189 @@
+"""Files below a folder, every one accounted for, and the names they get: what all sources share.
+
+Nothing is opened here: a pipe that nobody writes to would be waited on for ever.
+"""
+
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from data_pipeline.command import InputError
+from data_pipeline.sources import Skipped, Video
+
+VIDEO_EXTENSIONS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
+UNLABELLED = "unlabelled"
+# What this project's own commands leave beside the videos.
+RECORD_NAMES = ("download.json", "rendered_solos.json")
+BROKEN_LINK = "broken link"
+HIDDEN = "hidden"
+LINK_OUT = "link out of the folder"
+LINK_TO_FOLDER = "link to a folder"
+MISSING = "missing"
+NOT_A_FILE = "not a file"
+NOT_A_VIDEO = "not a video's name"
+NOT_READABLE = "not readable"
+# A folder may hold a hundred thousand extracted pictures; beyond this they are counted, not named.
+_OTHERS_NAMED = 100
+
+
+def require_folder(folder: Path) -> Path:
+    """Resolves the root folder of a source.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not os.path.isdir(folder):  # Path.is_dir may raise
+        raise InputError(f"--videos={safe_name(str(folder))} is not a folder; give one that holds videos")
+    return folder.resolve()
+
+
+def find_files(folder: Path, skipped: dict[str, Skipped]) -> Iterator[Path]:
+    """Finds files with a video's name at any depth.
+
+    Args:
+        folder: where to look.
+        skipped: takes everything else, by relative path: hidden files and folders, linked folders (following them
+            may never end), links that lead out of the folder or nowhere, pipes and devices, what cannot be read,
+            and other files, except a JSON file with a video's name beside it and this project's records.
+
+    Yields:
+        Regular files that can be read, in an order that is the same everywhere.
+
+    Raises:
+        InputError: no such folder, or it cannot be read.
+    """
+    root = require_folder(folder)
+
+    def cannot_list(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise InputError(
+                f"--videos={safe_name(str(folder))} cannot be read ({error.strerror}); allow it with chmod, or give "
+                "another folder"
+            )
+        skipped[relative_name(Path(error.filename), folder)] = Skipped(NOT_READABLE)
+
+    for parent_name, folders, names in os.walk(folder, onerror=cannot_list):
+        parent = Path(parent_name)
+        _pass_over_folders(parent, folders, folder, skipped)
+        notes = {f"{Path(name).stem}.json" for name in names if _is_video_name(name)}
+        others: list[str] = []
+        for name in sorted(names):
+            path = parent / name
+            if name.startswith("."):
+                skipped[relative_name(path, folder)] = Skipped(HIDDEN)
+            elif not _is_video_name(name):
+                if name not in notes and name not in RECORD_NAMES:
+                    others.append(relative_name(path, folder))
+            elif (reason := reason_to_skip(path, root)) is not None:
+                skipped[relative_name(path, folder)] = Skipped(reason)
+            else:
+                yield path
+        if len(others) > _OTHERS_NAMED:
+            others = [f"{relative_name(parent, folder)}/ ({len(others)} files)"]
+        skipped.update(dict.fromkeys(others, Skipped(NOT_A_VIDEO)))
+
+
+def reason_to_skip(path: Path, root: Path | None) -> str | None:
+    """Says why a file cannot be used, without opening it.
+
+    Args:
+        path: the file.
+        root: resolved folder that it must lie in once links are followed; None for anywhere.
+
+    Returns:
+        The reason in a few words; None where nothing speaks against the file.
+    """
+    reason = _reason_unreachable(path, root)
+    if reason is not None:
+        return reason
+    if not stat.S_ISREG(path.stat().st_mode):
+        return NOT_A_FILE
+    return None if os.access(path, os.R_OK) else NOT_READABLE
+
+
+def reason_to_skip_folder(path: Path, root: Path | None) -> str | None:
+    """The same for a folder of pictures; one that is no folder counts as missing."""
+    reason = _reason_unreachable(path, root)
+    if reason is not None:
+        return reason
+    if not stat.S_ISDIR(path.stat().st_mode):
+        return MISSING
+    return None if os.access(path, os.R_OK | os.X_OK) else NOT_READABLE
+
+
+def boxes_beside(path: Path, root: Path) -> Path | None:
+    """The JSON file with the video's name beside it, which may hold the player's boxes."""
+    beside = path.with_suffix(".json")
+    return beside if reason_to_skip(beside, root) is None else None
+
+
+def add_video(videos: dict[str, Video], video: Video) -> None:
+    """Adds a video under its id.
+
+    Raises:
+        InputError: another file has that id.
+    """
+    if video.id in videos:
+        first, second = (safe_name(str(path)) for path in (videos[video.id].path, video.path))
+        raise InputError(f"{first} and {second} have one id, {video.id!r}; remove or rename one")
+    videos[video.id] = video
+
+
+def relative_name(path: Path, folder: Path) -> str:
+    """Path below a folder, parted by "/", as `safe_name` writes it."""
+    return safe_name(path.relative_to(folder).as_posix())
+
+
+def safe_name(name: str) -> str:
+    r"""A file's name as valid Unicode on one line, the same on every machine.
+
+    Bytes that are not UTF-8 and characters that break lines become escapes such as `\xff` and `\n`. Two names that
+    become equal are refused where they are used as ids.
+    """
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in ("Cc", "Zl", "Zp") else char
+        for char in text
+    )
+
+
+def in_order(videos: dict[str, Video]) -> tuple[Video, ...]:
+    """Videos sorted by id."""
+    return tuple(videos[key] for key in sorted(videos))
+
+
+def shortened(names: Sequence[str], most: int = 3) -> str:
+    """The first few of some names, for a message."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _is_video_name(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_EXTENSIONS
+
+
+def _pass_over_folders(parent: Path, folders: list[str], top: Path, skipped: dict[str, Skipped]) -> None:
+    """Notes sub-folders that are not looked into, and leaves the others in a fixed order."""
+    for name in folders:
+        path = parent / name
+        if name.startswith("."):
+            skipped[relative_name(path, top)] = Skipped(HIDDEN)
+        elif path.is_symlink():
+            skipped[relative_name(path, top)] = Skipped(LINK_TO_FOLDER)
+    folders[:] = sorted(name for name in folders if not name.startswith("."))
+
+
+def _reason_unreachable(path: Path, root: Path | None) -> str | None:
+    try:
+        path.stat()
+        # Only after stat: resolving a link that leads to itself raises on some Pythons and not on others.
+        outside = root is not None and not path.resolve().is_relative_to(root)
+    except ValueError:  # a zero byte, which a list may hold
+        return MISSING
+    except PermissionError:
+        return NOT_READABLE
+    except OSError:
+        return BROKEN_LINK if os.path.islink(path) else MISSING
+    return LINK_OUT if outside else None
