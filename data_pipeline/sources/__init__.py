@@ -20,7 +20,8 @@ class Place:
     label: str = ""
 
 
-class FrameFolder(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class FrameFolder:
     """Pictures that somebody extracted from a video before.
 
     Attributes:
@@ -72,7 +73,9 @@ class Listing:
     Attributes:
         videos: usable so far, sorted by id.
         skipped: id or relative path -> why it was passed over.
+        listed_in: id -> the list that names it, where lists may stand for splits; empty elsewhere.
     """
 
     videos: tuple[Video, ...]
     skipped: dict[str, Skipped]
+    listed_in: dict[str, Path] = dataclasses.field(default_factory=dict)

@@ -113,19 +113,19 @@ def test_links_that_lead_nowhere_and_pipes_are_never_opened(tmp_path):
 
 def test_odd_names_give_ids_of_valid_unicode(tmp_path):
     try:
-        (tmp_path / os.fsdecode(b"caf\xe9.mp4")).touch()
+        (tmp_path / os.fsdecode(b"se\xf1or.mp4")).touch()
     except OSError:
         pytest.skip("this file system takes only names in UTF-8")
-    touch(tmp_path, "été.mp4", "\N{VIOLIN} 東京/\N{WOMAN}\N{ZERO WIDTH JOINER}\N{ROCKET}.mp4", "two\nlines.mp4")
+    touch(tmp_path, "año.mp4", "\N{VIOLIN} 東京/\N{WOMAN}\N{ZERO WIDTH JOINER}\N{ROCKET}.mp4", "two\nlines.mp4")
     (tmp_path / os.fsdecode(b"cl\xffss")).mkdir()
     (tmp_path / os.fsdecode(b"cl\xffss/notes\xff.txt")).touch()
     (tmp_path / os.fsdecode(b"cl\xffss/a.mp4")).touch()
     listing = folder.find_videos(Place(tmp_path))
     assert [video.id for video in listing.videos] == [
-        r"caf\xe9",
+        "año",
         r"cl\xffss/a",
+        r"se\xf1or",
         r"two\nlines",
-        "été",
         "\N{VIOLIN} 東京/\N{WOMAN}\N{ZERO WIDTH JOINER}\N{ROCKET}",
     ]
     assert listing.videos[1].label == r"cl\xffss"
@@ -133,7 +133,7 @@ def test_odd_names_give_ids_of_valid_unicode(tmp_path):
     for video in listing.videos:
         video.id.encode()
         assert video.path.exists()
-    (tmp_path / r"caf\xe9.mp4").touch()
+    (tmp_path / r"se\xf1or.mp4").touch()
     with pytest.raises(InputError, match="have one id") as caught:
         folder.find_videos(Place(tmp_path))
     str(caught.value).encode()
