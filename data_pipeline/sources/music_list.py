@@ -1,0 +1,99 @@
+"""Videos of MUSIC, MUSIC-21 or any list in their form: JSON of YouTube ids by instrument, beside files named by id.
+
+    {"version": 1.0, "videos": {"flute": ["jW_AuF6dQYY", ...], "acoustic_guitar violin": [...]}}
+
+Source: https://github.com/roudimit/MUSIC_dataset. A duet's class is its key, such as "acoustic_guitar violin".
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from data_pipeline.command import InputError
+from data_pipeline.sources import Listing, Place, Skipped, Video, files, list_files
+
+TWO_CLASSES = "listed under another class before"
+NOT_LISTED = "not in the list"
+_FORM = 'such as MUSIC_solo_videos.json ({"videos": {class: [ids]}}) from https://github.com/roudimit/MUSIC_dataset'
+# Downloaders write `title [id].mp4`. `<id>_something` is not taken: ids may hold "_", and such files are often pieces.
+_ID_IN_BRACKETS = re.compile(r"\[([^\[\]]+)\]$")
+
+
+def find_videos(place: Place) -> Listing:
+    """Lists the videos of one or more id lists that lie below a folder.
+
+    Args:
+        place: the folder, and the lists. A file belongs to the id that is its whole name without the suffix, or
+            else to the id in brackets at the end of its name, in whatever folder: the list alone gives the class,
+            unless one label is given for all.
+
+    Returns:
+        The videos under their ids. Skipped are listed ids without a file ("missing"), files that are in no list, an
+        id's second class (it stays under its first), and what `files.find_files` passes over.
+
+    Raises:
+        InputError: no list or a bad one, no such folder, two files for one id, or none of the videos there.
+    """
+    labels, skipped = read_labels(list_files.require_lists(place, _FORM))
+    folder = place.videos
+    root = files.require_folder(folder)
+    videos: dict[str, Video] = {}
+    for path in files.find_files(folder, skipped):
+        video_id = _id_of(files.safe_name(path.stem), labels)
+        if video_id is None:
+            skipped[files.relative_name(path, folder)] = Skipped(NOT_LISTED)
+            continue
+        label = place.label or labels[video_id]
+        files.add_video(videos, Video(video_id, path, label, files.boxes_beside(path, root)))
+    if not videos:
+        raise InputError(
+            f"--videos={files.safe_name(str(folder))} holds none of the {len(labels)} listed videos as <id>.mp4; fetch "
+            "them with python -m data_pipeline.download, or give the folder that holds them"
+        )
+    for video_id, label in labels.items():
+        if video_id not in videos:
+            skipped[video_id] = Skipped(files.MISSING, place.label or label)
+    return Listing(files.in_order(videos), skipped)
+
+
+def read_labels(lists: Sequence[Path]) -> tuple[dict[str, str], dict[str, Skipped]]:
+    """Reads id lists.
+
+    Args:
+        lists: JSON files; an id may be in several, as every solo of MUSIC is in MUSIC-21 too.
+
+    Returns:
+        (id -> class in the order of the lists, "id under class" -> why that entry was passed over).
+
+    Raises:
+        InputError: a file that does not hold classes and ids.
+    """
+    labels: dict[str, str] = {}
+    skipped: dict[str, Skipped] = {}
+    for path in lists:
+        for label, ids in _classes(path, list_files.read_json(path)).items():
+            for video_id in ids:
+                first = labels.setdefault(video_id, label)
+                if first != label:
+                    skipped[f"{video_id} under {label}"] = Skipped(TWO_CLASSES, label)
+    return labels, skipped
+
+
+def _classes(path: Path, content: Any) -> dict[str, list[str]]:
+    classes = content.get("videos") if isinstance(content, dict) else None
+    if not isinstance(classes, dict) or not classes:
+        raise InputError(f'{path} does not hold {{"videos": {{class: [ids]}}}}; give a list {_FORM}')
+    for label, ids in classes.items():
+        if not label.strip() or not isinstance(ids, list) or not all(isinstance(video, str) and video for video in ids):
+            raise InputError(f"{path} does not hold a list of ids under class {label!r}; give a list {_FORM}")
+    if not any(classes.values()):
+        raise InputError(f"{path} lists no videos; give a list {_FORM}")
+    return classes
+
+
+def _id_of(stem: str, labels: dict[str, str]) -> str | None:
+    if stem in labels:
+        return stem
+    found = _ID_IN_BRACKETS.search(stem)
+    return found[1] if found and found[1] in labels else None
