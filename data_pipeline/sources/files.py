@@ -24,6 +24,7 @@ MISSING = "missing"
 NOT_A_FILE = "not a file"
 NOT_A_VIDEO = "not a video's name"
 NOT_READABLE = "not readable"
+TWO_CLASSES = "listed under another class before"
 # A folder may hold a hundred thousand extracted pictures; beyond this they are counted, not named.
 _OTHERS_NAMED = 100
 
@@ -67,13 +68,13 @@ def find_files(folder: Path, skipped: dict[str, Skipped]) -> Iterator[Path]:
     for parent_name, folders, names in os.walk(folder, onerror=cannot_list):
         parent = Path(parent_name)
         _pass_over_folders(parent, folders, folder, skipped)
-        notes = {f"{Path(name).stem}.json" for name in names if _is_video_name(name)}
+        notes = {f"{Path(name).stem}.json" for name in names if is_video_name(name)}
         others: list[str] = []
         for name in sorted(names):
             path = parent / name
             if name.startswith("."):
                 skipped[relative_name(path, folder)] = Skipped(HIDDEN)
-            elif not _is_video_name(name):
+            elif not is_video_name(name):
                 if name not in notes and name not in RECORD_NAMES:
                     others.append(relative_name(path, folder))
             elif (reason := reason_to_skip(path, root)) is not None:
@@ -131,6 +132,11 @@ def add_video(videos: dict[str, Video], video: Video) -> None:
     videos[video.id] = video
 
 
+def is_video_name(name: str) -> bool:
+    """Whether a file's name, hidden ones excepted, ends as a video's."""
+    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_EXTENSIONS
+
+
 def relative_name(path: Path, folder: Path) -> str:
     """Path below a folder, parted by "/", as `safe_name` writes it."""
     return safe_name(path.relative_to(folder).as_posix())
@@ -158,10 +164,6 @@ def shortened(names: Sequence[str], most: int = 3) -> str:
     """The first few of some names, for a message."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-def _is_video_name(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_EXTENSIONS
 
 
 def _pass_over_folders(parent: Path, folders: list[str], top: Path, skipped: dict[str, Skipped]) -> None:

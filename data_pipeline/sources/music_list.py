@@ -13,7 +13,6 @@ from typing import Any
 from data_pipeline.command import InputError
 from data_pipeline.sources import Listing, Place, Skipped, Video, files, list_files
 
-TWO_CLASSES = "listed under another class before"
 NOT_LISTED = "not in the list"
 _FORM = 'such as MUSIC_solo_videos.json ({"videos": {class: [ids]}}) from https://github.com/roudimit/MUSIC_dataset'
 # Downloaders write `title [id].mp4`. `<id>_something` is not taken: ids may hold "_", and such files are often pieces.
@@ -76,7 +75,7 @@ def read_labels(lists: Sequence[Path]) -> tuple[dict[str, str], dict[str, Skippe
             for video_id in ids:
                 first = labels.setdefault(video_id, label)
                 if first != label:
-                    skipped[f"{video_id} under {label}"] = Skipped(TWO_CLASSES, label)
+                    skipped[f"{video_id} under {label}"] = Skipped(files.TWO_CLASSES, label)
     return labels, skipped
 
 

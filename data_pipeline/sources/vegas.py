@@ -1,0 +1,93 @@
+"""Videos of VEGAS: a folder for each class, or a CSV list of paths and classes.
+
+The set was not at hand when this was written, so its layout is not verified: with or without a folder `videos`
+between class and file, and at any depth below the root, both of these are taken:
+
+    ROOT/dog/videos/video_00001.mp4
+    ROOT/dog/video_00001.mp4
+
+A list has rows of `path,class`, the path relative to the root or absolute; a first row without a video's name is
+taken for a header.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from data_pipeline.command import InputError
+from data_pipeline.sources import Listing, Place, Skipped, Video, files, list_files
+
+NO_CLASS = "in no class folder"
+_LEVEL = "videos"
+
+
+def find_videos(place: Place) -> Listing:
+    """Lists the videos of class folders, or those that lists name.
+
+    Args:
+        place: the folder, perhaps lists, perhaps one label for all. Without a list the class is the nearest folder
+            above the file that is not called `videos`.
+
+    Returns:
+        Videos with ids such as "dog/video_00001": class folder and name, whatever lies above or between. Skipped
+        are files in no class folder and what `files.find_files` passes over; of a list, rows whose file is not
+        there ("missing") or cannot be used, and a file's second class.
+
+    Raises:
+        InputError: no such folder, a bad list, two files with one id, or no video at all.
+    """
+    folder = place.videos
+    root = files.require_folder(folder)
+    videos: dict[str, Video] = {}
+    skipped: dict[str, Skipped] = {}
+    for path, label in _listed(place, root, skipped) if place.lists else _in_class_folders(place, skipped):
+        video_id = f"{_class_folder(path, folder) or label}/{files.safe_name(path.stem)}"
+        files.add_video(videos, Video(video_id, path, label, files.boxes_beside(path, root)))
+    if not videos:
+        where = files.safe_name(str(folder))
+        raise InputError(
+            f"--videos={where} holds none of the listed videos; give the folder that the list's paths start from"
+            if place.lists
+            else f"--videos={where} holds no videos in class folders; give the folder ROOT of ROOT/dog/video_00001.mp4"
+        )
+    return Listing(files.in_order(videos), skipped)
+
+
+def _in_class_folders(place: Place, skipped: dict[str, Skipped]) -> Iterator[tuple[Path, str]]:
+    """(file, class) of every video below the root."""
+    for path in files.find_files(place.videos, skipped):
+        label = place.label or _class_folder(path, place.videos)
+        if label:
+            yield path, label
+        else:
+            skipped[files.relative_name(path, place.videos)] = Skipped(NO_CLASS)
+
+
+def _listed(place: Place, root: Path, skipped: dict[str, Skipped]) -> Iterator[tuple[Path, str]]:
+    """(file, class) of every row whose file can be used."""
+    labels: dict[Path, str] = {}
+    for path in place.lists:
+        for row, (where, cells) in enumerate(list_files.csv_rows(path)):
+            if len(cells) != 2 or not all(cells):
+                raise InputError(f"{where} holds {','.join(cells)!r}, not path,class; mend that line")
+            name, label = cells[0], place.label or cells[1]
+            if row == 0 and not Path(name).suffix:
+                continue  # a header
+            file, inside = list_files.listed_path(name, place.videos, where)
+            if file in labels:
+                if labels[file] != label:
+                    skipped[f"{files.safe_name(name)} under {label}"] = Skipped(files.TWO_CLASSES, label)
+                continue
+            labels[file] = label
+            reason = files.reason_to_skip(file, root if inside else None)
+            if not files.is_video_name(file.name):
+                reason = files.NOT_A_VIDEO
+            if reason is None:
+                yield file, label
+            else:
+                skipped[files.safe_name(name)] = Skipped(reason, label)
+
+
+def _class_folder(path: Path, folder: Path) -> str:
+    """Name of the nearest folder not called `videos`; "" where that is the root, unless the path leads elsewhere."""
+    parents = path.relative_to(folder).parts[:-1] if path.is_relative_to(folder) else path.parts[1:-1]
+    return files.safe_name(next((name for name in reversed(parents) if name != _LEVEL), ""))
