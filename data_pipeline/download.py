@@ -1,0 +1,289 @@
+"""Fetches the videos of id lists such as MUSIC's with an installed yt-dlp, as far as they are still there.
+
+    python -m data_pipeline.download --list=MUSIC_solo_videos.json --out=videos
+
+Videos become OUT/<class>/<id>.mp4; OUT/download.json records what is done, gone and failed. An interrupted run goes on
+where it was; what failed is tried again by the next run, what is gone only once its entry is removed from the record.
+Many listed videos are gone for good, and the rest makes a smaller data set: `prepare` counts what is missing.
+
+Whether you may download and use these videos is yours to find out and to answer for: it depends on the platform's
+terms, the videos' licences and your country's law. This project distributes no videos.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from absl import flags, logging
+
+from data_pipeline import command
+from data_pipeline.command import InputError
+from data_pipeline.sources.files import VIDEO_EXTENSIONS, shortened
+from data_pipeline.sources.list_files import read_json
+from data_pipeline.sources.music_list import read_labels
+
+RECORD_NAME = "download.json"
+STATES = ("done", "gone", "failed")
+_ID = re.compile(r"[A-Za-z0-9_-]{11}")
+# Temporary refusals come first, since some begin like final ones ("Video unavailable. This content isn't available,
+# try again later").
+_COMES_BACK = re.compile(
+    r"try again|rate.?limit|content isn.t available|in your country|in your location|other websites|confirm (your|you)",
+    re.IGNORECASE,
+)
+_GONE = re.compile(
+    r"video unavailable|private video|video is private|has been removed|no longer available"
+    r"|account .*(closed|terminated)",
+    re.IGNORECASE,
+)
+_FAILURES_IN_A_ROW = 10
+_LONGEST_SECONDS = 3600
+_PARTIAL = ".partial"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to fetch, and how politely.
+
+    Attributes:
+        lists: JSON files of ids by class.
+        out: folder of the videos.
+        cookies: file that yt-dlp takes cookies from, or None.
+        sleep_seconds: pause between two videos.
+        limit: most videos to try in this run; 0 for all.
+        max_height: most rows of a picture.
+
+    Raises:
+        InputError: a value that cannot be used.
+    """
+
+    lists: tuple[Path, ...]
+    out: Path
+    cookies: Path | None = None
+    sleep_seconds: float = 5.0
+    limit: int = 0
+    max_height: int = 480
+
+    def __post_init__(self) -> None:
+        if not self.lists:
+            raise InputError("--list= names no file; give one such as MUSIC_solo_videos.json")
+        if self.cookies is not None and not self.cookies.is_file():
+            raise InputError(f"--cookies={self.cookies} is not a file; export one from your browser, or leave it out")
+        if not 0 <= self.sleep_seconds <= _LONGEST_SECONDS:
+            raise InputError(f"--sleep_seconds={self.sleep_seconds:g} must be 0 to {_LONGEST_SECONDS}; try 5")
+        if self.limit < 0:
+            raise InputError(f"--limit={self.limit} must be 0 (all) or larger")
+        if self.max_height < 1:
+            raise InputError(f"--max_height={self.max_height} must be at least 1; try 480")
+
+
+def download(options: Options) -> str:
+    """Fetches what is listed and not there yet.
+
+    Returns:
+        Counts by class as a table.
+
+    Raises:
+        InputError: no yt-dlp, a bad list, or another run at work in the folder.
+    """
+    program = _find_program()
+    labels, _ = read_labels(options.lists)
+    _check(labels)
+    with _folder_for_this_run(options.out):
+        record = _read_record(options.out / RECORD_NAME)
+        there = {video_id for video_id, label in labels.items() if _files_of(options.out / label, video_id)}
+        for video_id in there:
+            record[video_id] = {"state": "done", "class": labels[video_id]}
+        for video_id in labels.keys() - there:
+            if record.get(video_id, {}).get("state") == "done":
+                del record[video_id]  # fetched once, and removed since
+        todo = [name for name in labels if name not in there and record.get(name, {}).get("state") != "gone"]
+        todo = todo[: options.limit or None]
+        logging.info("%d of %d videos are there, %d to try", len(there), len(labels), len(todo))
+        _fetch_all(program, options, {video_id: labels[video_id] for video_id in todo}, record)
+        return _as_text(labels, record)
+
+
+def _find_program() -> str:
+    program = shutil.which("yt-dlp")
+    if program is None:
+        raise InputError("yt-dlp is not installed; install it with `pip install yt-dlp` and run the same command again")
+    if shutil.which("ffmpeg") is None:
+        logging.warning("ffmpeg is not installed, so only videos that come with their sound in one file are taken")
+    return os.path.abspath(program)  # it runs in another folder
+
+
+def _check(labels: Mapping[str, str]) -> None:
+    """Ids and classes become parts of command lines and paths, so they are held to what the lists really have."""
+    odd = [video_id for video_id in labels if not _ID.fullmatch(video_id)]
+    if odd:
+        raise InputError(
+            f"{shortened([repr(name) for name in odd])} cannot be YouTube ids (11 of A-Z a-z 0-9 _ -); mend the list"
+        )
+    for label in labels.values():
+        if label.startswith((".", "-")) or re.search(r"[/\\\x00-\x1f]", label):
+            raise InputError(f"class {label!r} cannot be a folder's name; rename it in the list")
+
+
+@contextmanager
+def _folder_for_this_run(out: Path) -> Iterator[None]:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out={out} is not a folder; choose another")
+    (out / _PARTIAL).mkdir(parents=True, exist_ok=True)
+    with (out / _PARTIAL / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another run downloads to --out={out}; wait for it or choose another folder") from None
+        yield
+        os.unlink(lock.name)
+    with suppress(OSError):  # parts of videos that another run may go on with
+        (out / _PARTIAL).rmdir()
+
+
+def _read_record(path: Path) -> dict[str, dict[str, Any]]:
+    if not path.exists():
+        return {}
+    content = read_json(path)
+    videos = content.get("videos") if isinstance(content, dict) else None
+    if not isinstance(videos, dict) or not all(isinstance(entry, dict) for entry in videos.values()):
+        raise InputError(f"{path} is no record of a download; remove it (videos that are there are kept)")
+    return videos
+
+
+def _fetch_all(program: str, options: Options, todo: Mapping[str, str], record: dict[str, dict[str, Any]]) -> None:
+    start_s, failures = time.monotonic(), 0
+    for done, (video_id, label) in enumerate(todo.items()):
+        if done:
+            time.sleep(options.sleep_seconds)
+        state, message = _fetch(program, options, video_id, label)
+        record[video_id] = {"state": state, "class": label} | ({"message": message} if message else {})
+        _write_record(options.out / RECORD_NAME, record)
+        left_s = (time.monotonic() - start_s) / (done + 1) * (len(todo) - done - 1)
+        logging.info("%d of %d: %s/%s %s, about %s left", done + 1, len(todo), label, video_id, state, _clock(left_s))
+        failures = failures + 1 if state == "failed" else 0
+        if failures == _FAILURES_IN_A_ROW:
+            logging.warning(
+                "stopped, since %d videos in a row failed, the last with: %s; wait a while, update yt-dlp or give "
+                "--cookies, then run the same command again",
+                failures,
+                message,
+            )
+            return
+    _write_record(options.out / RECORD_NAME, record)
+
+
+def _fetch(program: str, options: Options, video_id: str, label: str) -> tuple[str, str]:
+    """Fetches one video: (state, why it is not there)."""
+    partial = options.out / _PARTIAL
+    for path in _files_of(partial, video_id):
+        path.unlink()  # perhaps half written; what yt-dlp can go on with has other names
+    # No path is on the command line, where yt-dlp would expand "%" and "$" in it.
+    arguments = [program, "--ignore-config", "--no-playlist", "--quiet", "--no-progress", "--socket-timeout=30"]
+    arguments += ["--output", "%(id)s.%(ext)s", *_quality(options.max_height)]
+    if options.cookies is not None:
+        arguments += ["--cookies", str(options.cookies.absolute())]
+    arguments += ["--", f"https://www.youtube.com/watch?v={video_id}"]
+    try:
+        # A list without a shell, of a program that the user installed, an id that was checked and the user's flags.
+        result = subprocess.run(  # noqa: S603
+            arguments,
+            cwd=partial,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=_LONGEST_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return "failed", f"took longer than {_LONGEST_SECONDS} s"
+    found = _files_of(partial, video_id)
+    if result.returncode == 0 and found:
+        folder = options.out / label
+        folder.mkdir(exist_ok=True)
+        os.replace(found[0], folder / found[0].name)
+        return "done", ""
+    message = _last_line(result.stderr) or f"yt-dlp ended with status {result.returncode} and left no video"
+    return ("gone" if _GONE.search(message) and not _COMES_BACK.search(message) else "failed"), message
+
+
+def _quality(max_height: int) -> list[str]:
+    """Arguments that prefer what needs no conversion; without ffmpeg picture and sound cannot be joined."""
+    single = f"b[height<={max_height}][ext=mp4]/b[height<={max_height}]"
+    if shutil.which("ffmpeg") is None:
+        return ["--format", single]
+    formats = f"bv*[height<={max_height}][ext=mp4]+ba[ext=m4a]/{single}/bv*[height<={max_height}]+ba"
+    return ["--format", formats, "--merge-output-format", "mp4", "--remux-video", "mp4"]
+
+
+def _files_of(folder: Path, video_id: str) -> list[Path]:
+    return [path for suffix in VIDEO_EXTENSIONS if (path := folder / f"{video_id}{suffix}").is_file()]
+
+
+def _last_line(text: str) -> str:
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR")]
+    return (errors or lines or [""])[-1]
+
+
+def _write_record(path: Path, record: Mapping[str, dict[str, Any]]) -> None:
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(json.dumps({"videos": record}, indent=2) + "\n", encoding="utf-8")
+    os.replace(draft, path)
+
+
+def _clock(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
+
+
+def _as_text(labels: Mapping[str, str], record: Mapping[str, dict[str, Any]]) -> str:
+    columns = (*STATES, "not tried")
+    counts = Counter((label, record.get(video_id, {}).get("state", "not tried")) for video_id, label in labels.items())
+    classes = list(dict.fromkeys(labels.values()))
+    width = max(len("all videos"), *map(len, classes))
+    lines = [f"{'class':<{width}}" + "".join(f"{name:>12}" for name in columns)]
+    lines += [f"{label:<{width}}" + "".join(f"{counts[label, name]:>12}" for name in columns) for label in classes]
+    total = [sum(counts[label, name] for label in classes) for name in columns]
+    lines.append(f"{'all videos':<{width}}" + "".join(f"{count:>12}" for count in total))
+    return "\n".join(lines) + "\n"
+
+
+def _define_flags() -> None:
+    flags.DEFINE_list("list", None, "JSON files of YouTube ids by class, parted by commas.", required=True)
+    flags.DEFINE_string("out", None, "Folder of the videos; made when missing, continued when begun.", required=True)
+    flags.DEFINE_string("cookies", None, "File of cookies for yt-dlp, for videos that ask to sign in.")
+    flags.DEFINE_float("sleep_seconds", Options.sleep_seconds, "Pause between two videos.")
+    flags.DEFINE_integer("limit", Options.limit, "Most videos to try in this run; 0 for all.")
+    flags.DEFINE_integer("max_height", Options.max_height, "Most rows of a picture.")
+
+
+def main() -> None:
+    """Runs the command with absl's flags."""
+    values = flags.FLAGS
+    options = Options(
+        lists=tuple(Path(name) for name in values.list),
+        out=Path(values.out),
+        cookies=Path(values.cookies) if values.cookies else None,
+        sleep_seconds=values.sleep_seconds,
+        limit=values.limit,
+        max_height=values.max_height,
+    )
+    sys.stdout.write(download(options))
+
+
+if __name__ == "__main__":
+    _define_flags()
+    command.run(main)
