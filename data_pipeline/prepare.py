@@ -26,13 +26,19 @@ from data_pipeline import command
 from data_pipeline.builders import manifest, staging
 from data_pipeline.builders import summary as summaries
 from data_pipeline.builders.cutting import CutSpec
+from data_pipeline.builders.division import Division
 from data_pipeline.builders.pool import file_bytes, stage_all
 from data_pipeline.builders.staging import Facts
 from data_pipeline.command import InputError
-from data_pipeline.sources import Listing, Place, Video, folder
-from data_pipeline.splits import SPLITS, assign_splits
+from data_pipeline.sources import Listing, Place, Video, folder, index_csv, music_list, vegas
+from data_pipeline.splits import PROTOCOLS, SPLITS
 
-SOURCES = {"folder": folder.find_videos}
+SOURCES = {
+    "folder": folder.find_videos,
+    "index_csv": index_csv.find_videos,
+    "music": music_list.find_videos,
+    "vegas": vegas.find_videos,
+}
 SET_VERSION = "1.0.0"
 SUMMARY_FILE = "prepare_summary.json"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -49,7 +55,7 @@ class Options:
         name: name of the new set.
         cut: how videos are cut into records.
         workers: processes that decode; 1 decodes in this process.
-        split: the one split that all videos go to; "" divides them.
+        division: how videos are divided into splits.
 
     Raises:
         InputError: a value that cannot be used.
@@ -61,7 +67,7 @@ class Options:
     name: str
     cut: CutSpec
     workers: int
-    split: str = ""
+    division: Division = dataclasses.field(default_factory=Division)
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
@@ -93,7 +99,11 @@ def prepare(options: Options) -> None:
             or another run at work on the same set.
     """
     listing = SOURCES[options.source](options.place)
-    recorded = {**options.parameters, "split": options.split, "videos_fingerprint": _fingerprint(listing.videos)}
+    recorded = {
+        **options.parameters,
+        "split": options.division.recorded,
+        "videos_fingerprint": _fingerprint(listing.videos),
+    }
     with _staging_folder(options) as stage:
         if options.set_dir.exists():
             _require_same(options, recorded)
@@ -110,9 +120,8 @@ def _stage_and_build(listing: Listing, options: Options, recorded: dict[str, Any
     """Makes the set; returns its summary."""
     facts = stage_all(listing.videos, options.cut, stage, options.workers)
     kept = [fact for fact in facts if fact.reason is None]
-    labels = {fact.video_id: fact.label for fact in kept}
-    splits = dict.fromkeys(labels, options.split) if options.split else assign_splits(list(labels), labels)
-    rows = list(manifest.rows(listing.videos, facts, splits, listing.skipped, root=options.place.videos))
+    divided = options.division.divide(kept, listing.listed_in)
+    rows = list(manifest.rows(listing.videos, facts, divided, listing.skipped, root=options.place.videos))
     summary = {"parameters": options.parameters, **summaries.summarise(rows)}
     if not kept:
         raise InputError(
@@ -121,13 +130,17 @@ def _stage_and_build(listing: Listing, options: Options, recorded: dict[str, Any
             + f"; the first: {facts[0].message}; all are in {manifest.write(stage, rows)}"
         )
     recorded["skipped"] = {reason: len(names) for reason, names in summary["skipped"].items()}
-    _build(options, stage, kept, splits, recorded, summary, rows)
+    kept = [fact for fact in kept if fact.video_id in divided.splits]
+    _build(options, stage, kept, divided.splits, recorded, summary, rows)
     return summaries.as_text(summary) + f"{options.set_dir} is ready\n"
 
 
 def _fingerprint(videos: Sequence[Video]) -> str:
     """Tells one set of videos from another: ids, classes and sizes, but not times, which copying changes."""
-    rows = [[video.id, video.label, file_bytes(video)] for video in videos]
+    rows = [
+        [video.id, video.label, file_bytes(video), *([video.pictures.count] if video.pictures else [])]
+        for video in videos
+    ]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
@@ -213,7 +226,8 @@ def _define_flags() -> None:
     """Defines the flags when this is the program; others that import this module have their own."""
     defaults = CutSpec()
     flags.DEFINE_enum("source", "folder", sorted(SOURCES), "Kind of source.")
-    flags.DEFINE_string("videos", None, "Folder of videos; the first-level sub-folder names the class.", required=True)
+    flags.DEFINE_string("videos", None, "Folder of videos, or what a list's paths start from.", required=True)
+    flags.DEFINE_list("list", [], "Files that list the videos, parted by commas, where the source takes some.")
     flags.DEFINE_string("label", "", "One class for all videos, instead of their folders' names.")
     flags.DEFINE_string("data_dir", "data", "Folder of data sets.")
     flags.DEFINE_string("name", None, "Name of the new data set.", required=True)
@@ -224,6 +238,10 @@ def _define_flags() -> None:
     flags.DEFINE_float("min_seconds", defaults.min_seconds, "Shortest piece worth a record.")
     flags.DEFINE_float("silence_dbfs", defaults.silence_dbfs, "Level below which a video is silent.")
     flags.DEFINE_enum("split", "", ("", *SPLITS), "The one split that all videos go to; by default they are divided.")
+    flags.DEFINE_string("split_file", None, "File that says which video goes to which split, JSON or CSV.")
+    flags.DEFINE_bool("split_by_list", False, "Each list is the split that its name says, such as train.csv.")
+    flags.DEFINE_enum("protocol", "", ("", *PROTOCOLS), "Proportions of the splits; by default 11:2:3.")
+    flags.DEFINE_string("group", "", "Regular expression: its first group names the original of a video's id.")
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "Processes that decode.")
 
 
@@ -241,12 +259,18 @@ def main() -> None:
     prepare(
         Options(
             source=values.source,
-            place=Place(Path(values.videos), label=values.label),
+            place=Place(Path(values.videos), tuple(map(Path, values.list)), values.label),
             data_dir=Path(values.data_dir),
             name=values.name,
             cut=cut,
             workers=values.workers,
-            split=values.split,
+            division=Division(
+                split=values.split,
+                file=Path(values.split_file) if values.split_file else None,
+                by_list=values.split_by_list,
+                protocol=values.protocol,
+                group=values.group,
+            ),
         )
     )
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from data_pipeline.builders.cutting import CutSpec
+from data_pipeline.builders.division import Division
 from data_pipeline.command import InputError
 from data_pipeline.prepare import Options, prepare
 from data_pipeline.sources import Place
@@ -46,7 +47,11 @@ def data_dir(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_video(path, seconds=2.0, tone_hz=tone_hz, rate_hz=16000)
         path.with_suffix(".json").write_text(json.dumps({"boxes": [BOX] * 20, "fps": 10}))
     cut = CutSpec(rate_hz=TINY["rate_hz"], fps=TINY["fps"], frame_px=48, chunk_seconds=3.0, min_seconds=0.5)
-    prepare(Options("folder", Place(root / "videos"), root / "data", "places", cut, workers=1, split="test"))
+    prepare(
+        Options(
+            "folder", Place(root / "videos"), root / "data", "places", cut, workers=1, division=Division(split="test")
+        )
+    )
     (root / "data" / "tiny").symlink_to(tiny_set / "tiny")
     return root / "data"
 

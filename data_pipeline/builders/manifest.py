@@ -9,6 +9,8 @@ from typing import Any
 from data_pipeline.builders.cutting import write_whole
 from data_pipeline.builders.staging import Facts
 from data_pipeline.sources import Skipped, Video
+from data_pipeline.sources.files import MISSING
+from data_pipeline.splits import ListedSplits
 
 MANIFEST_FILE = "manifest.jsonl"
 
@@ -16,7 +18,7 @@ MANIFEST_FILE = "manifest.jsonl"
 def rows(
     videos: Sequence[Video],
     facts: Sequence[Facts],
-    splits: Mapping[str, str],
+    divided: ListedSplits,
     skipped: Mapping[str, Skipped],
     *,
     root: Path,
@@ -26,7 +28,7 @@ def rows(
     Args:
         videos: all that were opened.
         facts: of each of them, in the same order.
-        splits: id -> split of those that are used.
+        divided: which split those that can be used go to, and what the split file leaves out or names in vain.
         skipped: id or path -> what was passed over without being opened.
         root: folder that paths are given relative to.
 
@@ -35,26 +37,30 @@ def rows(
         is not used), `remarks` (kind -> sentence), `seconds`, `chunks`, `level_dbfs`; videos first, by id.
     """
     for video, fact in zip(videos, facts, strict=True):
-        used = fact.reason is None
+        reason = divided.left_out[video.id].reason if video.id in divided.left_out else fact.reason
+        used = reason is None
         yield {
             "name": video.id,
             "file": _relative(video.path, root),
             "class": video.label,
             "status": "used" if used else "skipped",
-            "split": splits.get(video.id),
-            "reason": fact.reason,
+            "split": divided.splits.get(video.id),
+            "reason": reason,
             "message": fact.message or None,
             "remarks": fact.remarks,
             "seconds": round(fact.seconds, 3) if used else None,
             "chunks": fact.chunks if used else None,
             "level_dbfs": round(20 * math.log10(fact.video_rms), 1) if used and fact.video_rms > 0 else None,
         }
-    for name in sorted(skipped):
+    unseen = dict(skipped)
+    for name in divided.absent:
+        unseen.setdefault(name, Skipped(MISSING))
+    for name in sorted(unseen.keys() - {video.id for video in videos}):
         yield {
             "name": name,
-            "class": skipped[name].label or None,
-            "status": "missing" if skipped[name].reason == "missing" else "skipped",
-            "reason": skipped[name].reason,
+            "class": unseen[name].label or None,
+            "status": "missing" if unseen[name].reason == MISSING else "skipped",
+            "reason": unseen[name].reason,
         }
 
 

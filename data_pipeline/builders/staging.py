@@ -110,7 +110,7 @@ def busy_videos(folder: Path) -> list[str]:
 def source_stamp(video: Video) -> dict[str, Any]:
     """Size and modification time of the files of a video; of extracted pictures, the folder's."""
     stamp: dict[str, Any] = {}
-    pictures = video.pictures and video.pictures.folder
+    pictures = video.pictures.folder if video.pictures else None
     for name, path in (("video", video.path), ("boxes", video.boxes_path), ("pictures", pictures)):
         if path is not None:
             try:

@@ -24,6 +24,7 @@ MISSING = "missing"
 NOT_A_FILE = "not a file"
 NOT_A_VIDEO = "not a video's name"
 NOT_READABLE = "not readable"
+TWIN = "another file has its id"
 TWO_CLASSES = "listed under another class before"
 # A folder may hold a hundred thousand extracted pictures; beyond this they are counted, not named.
 _OTHERS_NAMED = 100
@@ -120,16 +121,12 @@ def boxes_beside(path: Path, root: Path) -> Path | None:
     return beside if reason_to_skip(beside, root) is None else None
 
 
-def add_video(videos: dict[str, Video], video: Video) -> None:
-    """Adds a video under its id.
-
-    Raises:
-        InputError: another file has that id.
-    """
+def add_video(videos: dict[str, Video], video: Video, skipped: dict[str, Skipped], folder: Path) -> None:
+    """Adds a video under its id; where another file has that id, such as `a.webm` after `a.mp4`, it is skipped."""
     if video.id in videos:
-        first, second = (safe_name(str(path)) for path in (videos[video.id].path, video.path))
-        raise InputError(f"{first} and {second} have one id, {video.id!r}; remove or rename one")
-    videos[video.id] = video
+        skipped[relative_name(video.path, folder)] = Skipped(TWIN, video.label)
+    else:
+        videos[video.id] = video
 
 
 def is_video_name(name: str) -> bool:
@@ -146,7 +143,7 @@ def safe_name(name: str) -> str:
     r"""A file's name as valid Unicode on one line, the same on every machine.
 
     Bytes that are not UTF-8 and characters that break lines become escapes such as `\xff` and `\n`. Two names that
-    become equal are refused where they are used as ids.
+    become equal are one id.
     """
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(

@@ -20,7 +20,7 @@ def find_videos(place: Place) -> Listing:
         The videos, and as skipped everything else below the folder: see `files.find_files`.
 
     Raises:
-        InputError: no such folder, one that cannot be read, no video in it, or two files with one id.
+        InputError: no such folder, one that cannot be read, or no video in it.
     """
     folder = place.videos
     root = files.require_folder(folder)
@@ -29,7 +29,7 @@ def find_videos(place: Place) -> Listing:
     for path in files.find_files(folder, skipped):
         video_id = files.relative_name(path.with_suffix(""), folder)
         label = _label(files.relative_name(path, folder), place)
-        files.add_video(videos, Video(video_id, path, label, files.boxes_beside(path, root)))
+        files.add_video(videos, Video(video_id, path, label, files.boxes_beside(path, root)), skipped, folder)
     if not videos:
         raise InputError(
             f"--videos={files.safe_name(str(folder))} holds no videos; accepted are files ending in "

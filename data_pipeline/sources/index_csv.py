@@ -61,7 +61,10 @@ def find_videos(place: Place) -> Listing:
             skipped[video_id] = Skipped(reason, label)
             continue
         pictures = FrameFolder(row.pictures, row.picture_count, FPS)
-        files.add_video(videos, Video(video_id, row.sound, label, pictures=pictures))
+        if video_id in videos:
+            first, second = (files.safe_name(str(path)) for path in (videos[video_id].path, row.sound))
+            raise InputError(f"{first} and {second} have one id, {video_id!r}; remove or rename one")
+        videos[video_id] = Video(video_id, row.sound, label, pictures=pictures)
         listed_in[video_id] = listed
     if not videos:
         name, reason = next(iter(skipped.items()), ("", Skipped("the lists are empty")))

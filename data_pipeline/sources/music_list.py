@@ -32,7 +32,7 @@ def find_videos(place: Place) -> Listing:
         id's second class (it stays under its first), and what `files.find_files` passes over.
 
     Raises:
-        InputError: no list or a bad one, no such folder, two files for one id, or none of the videos there.
+        InputError: no list or a bad one, no such folder, or none of the videos there.
     """
     labels, skipped = read_labels(list_files.require_lists(place, _FORM))
     folder = place.videos
@@ -44,7 +44,7 @@ def find_videos(place: Place) -> Listing:
             skipped[files.relative_name(path, folder)] = Skipped(NOT_LISTED)
             continue
         label = place.label or labels[video_id]
-        files.add_video(videos, Video(video_id, path, label, files.boxes_beside(path, root)))
+        files.add_video(videos, Video(video_id, path, label, files.boxes_beside(path, root)), skipped, folder)
     if not videos:
         raise InputError(
             f"--videos={files.safe_name(str(folder))} holds none of the {len(labels)} listed videos as <id>.mp4; fetch "

@@ -33,7 +33,7 @@ def find_videos(place: Place) -> Listing:
         there ("missing") or cannot be used, and a file's second class.
 
     Raises:
-        InputError: no such folder, a bad list, two files with one id, or no video at all.
+        InputError: no such folder, a bad list, or no video at all.
     """
     folder = place.videos
     root = files.require_folder(folder)
@@ -41,7 +41,7 @@ def find_videos(place: Place) -> Listing:
     skipped: dict[str, Skipped] = {}
     for path, label in _listed(place, root, skipped) if place.lists else _in_class_folders(place, skipped):
         video_id = f"{_class_folder(path, folder) or label}/{files.safe_name(path.stem)}"
-        files.add_video(videos, Video(video_id, path, label, files.boxes_beside(path, root)))
+        files.add_video(videos, Video(video_id, path, label, files.boxes_beside(path, root)), skipped, folder)
     if not videos:
         where = files.safe_name(str(folder))
         raise InputError(

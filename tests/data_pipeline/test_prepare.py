@@ -13,9 +13,10 @@ import pytest
 from data_pipeline import media, prepare
 from data_pipeline.builders import staging
 from data_pipeline.builders.cutting import CutSpec
+from data_pipeline.builders.division import Division
 from data_pipeline.command import InputError
 from data_pipeline.prepare import Options
-from data_pipeline.sources import Place, Skipped, Video, folder
+from data_pipeline.sources import Place, Video, folder
 
 CUT = CutSpec(fps=4, frame_px=24, chunk_seconds=2, min_seconds=1)
 REPOSITORY = Path(__file__).parents[2]
@@ -46,9 +47,10 @@ def three_videos(tmp_path, write_video):
 @pytest.mark.e2e
 def test_command_end_to_end(tmp_path, write_video):
     videos = tmp_path / "videos"
-    for label in ("cello", "violin"):
+    for label, tone_hz in (("cello", 200), ("violin", 600)):
         for number in range(3):
-            write_video(videos / label / f"{number}.mp4", seconds=5 if number else 4)
+            tone = tone_hz * (1 + number / 10)  # videos of one sound would share a split
+            write_video(videos / label / f"{number}.mp4", seconds=5 if number else 4, tone_hz=tone)
     write_video(videos / "solo.webm", seconds=2, rate_hz=48000)
     write_video(videos / "cello" / "mute.mp4", with_sound=False)
     write_video(videos / "cello" / "blind.mp4", with_pictures=False)
@@ -216,7 +218,7 @@ def die(video: Video, cut: CutSpec, where: Path, threads: int) -> None:
 
 
 def test_all_videos_can_go_to_one_split(tmp_path, three_videos, capsys):
-    prepare.prepare(options_for(three_videos, tmp_path / "data", split="test"))
+    prepare.prepare(options_for(three_videos, tmp_path / "data", division=Division(split="test")))
     assert "train" not in capsys.readouterr().out.splitlines()[-1]
     summary = json.loads((tmp_path / "data" / "tiny" / "1.0.0" / "prepare_summary.json").read_text())
     assert summary["videos"]["violin"] == {"train": 0, "validation": 0, "test": 3}
@@ -268,41 +270,3 @@ def test_two_runs_on_one_set_are_refused(tmp_path, three_videos):
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(InputError, match="another run prepares"):
             prepare.prepare(options_for(three_videos, tmp_path))
-
-
-def test_folder_lists_ids_and_classes(tmp_path):
-    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
-    for name in (
-        "b.MP4",
-        "violin/a.mp4",
-        "violin/year/c.mkv",
-        ".hidden/d.mp4",
-        "violin/._a.mp4",
-        "violin/notes.txt",
-    ):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).touch()
-    elsewhere.mkdir()
-    (elsewhere / "e.mp4").touch()
-    (elsewhere / "f.json").touch()
-    (root / "out.mp4").symlink_to(elsewhere / "e.mp4")
-    (root / "linked").symlink_to(elsewhere)
-    (root / "b.json").symlink_to(elsewhere / "f.json")
-    listing = folder.find_videos(Place(root))
-    assert [(video.id, video.label) for video in listing.videos] == [
-        ("b", "unlabelled"),
-        ("violin/a", "violin"),
-        ("violin/year/c", "violin"),
-    ]
-    assert listing.skipped == {"out.mp4": Skipped("link out of the folder"), "linked": Skipped("link to a folder")}
-    assert listing.videos[0].boxes_path is None
-    assert {video.label for video in folder.find_videos(Place(root, label="cello")).videos} == {"cello"}
-
-
-def test_folder_without_videos_and_twins_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"holds no videos; accepted are files ending in \.avi .*\.mp4"):
-        folder.find_videos(Place(tmp_path))
-    (tmp_path / "a.mp4").touch()
-    (tmp_path / "a.webm").touch()
-    with pytest.raises(InputError, match=r"a\.mp4 and .*a\.webm have one id, 'a'; remove or rename"):
-        folder.find_videos(Place(tmp_path))

@@ -71,10 +71,11 @@ def test_an_id_under_two_classes_stays_under_its_first(tmp_path):
 
 
 @pytest.mark.parametrize("second", ["tuba/jW_AuF6dQYY.mp4", "jW_AuF6dQYY.webm", "title [jW_AuF6dQYY].mp4"])
-def test_two_files_for_one_id_are_refused(tmp_path, second):
+def test_of_two_files_for_one_id_the_first_is_taken(tmp_path, second):
     touch(tmp_path, "jW_AuF6dQYY.mp4", second)
-    with pytest.raises(InputError, match="have one id, 'jW_AuF6dQYY'; remove or rename one"):
-        music_list.find_videos(Place(tmp_path, lists=(SOLO,)))
+    listing = music_list.find_videos(Place(tmp_path, lists=(SOLO,)))
+    assert [video.path.name for video in listing.videos] == ["jW_AuF6dQYY.mp4"]
+    assert listing.skipped[second].reason == "another file has its id"
 
 
 def test_nothing_there_says_how_to_fetch_it(tmp_path):

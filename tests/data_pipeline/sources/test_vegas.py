@@ -38,10 +38,11 @@ def test_class_folders_with_and_without_a_level_between(tmp_path, above, between
     assert ("dog/video_00001", "sound") in found(everything)
 
 
-def test_both_layouts_with_one_video_are_refused(tmp_path):
+def test_of_both_layouts_with_one_video_the_first_is_taken(tmp_path):
     touch(tmp_path, "dog/video_00001.mp4", "dog/videos/video_00001.mp4")
-    with pytest.raises(InputError, match="have one id, 'dog/video_00001'"):
-        vegas.find_videos(Place(tmp_path))
+    listing = vegas.find_videos(Place(tmp_path))
+    assert [video.path for video in listing.videos] == [tmp_path / "dog" / "video_00001.mp4"]
+    assert listing.skipped == {"dog/videos/video_00001.mp4": Skipped("another file has its id", "dog")}
 
 
 @pytest.mark.parametrize("header", ["", "path,class\n"])
