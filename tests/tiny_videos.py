@@ -10,6 +10,7 @@ import numpy as np
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".mov": ("libx264", "pcm_s16le")}
 CODECS |= {".webm": ("libvpx", "libopus"), ".avi": ("mpeg4", "pcm_s16le")}
 MILLISECONDS = Fraction(1, 1000)
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 
 
 def _moving_square(count: int) -> list[np.ndarray]:
@@ -54,7 +55,8 @@ def write_video(
             if sound is None:
                 wave = level * np.sin(2 * np.pi * tone_hz * np.arange(round(seconds * rate_hz)) / rate_hz)
                 sound = np.stack([wave, wave])
-            speaker = container.add_stream(audio_codec, rate=rate_hz, layout="stereo")
+            layout = LAYOUTS[len(sound)]
+            speaker = container.add_stream(audio_codec, rate=rate_hz, layout=layout)
         if with_pictures:
             for picture, time in zip(pictures, times_ms, strict=True):
                 frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
@@ -62,7 +64,7 @@ def write_video(
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
         if with_sound:
-            whole = av.AudioFrame.from_ndarray(sound.astype(np.float32), format="fltp", layout="stereo")
+            whole = av.AudioFrame.from_ndarray(sound.astype(np.float32), format="fltp", layout=layout)
             whole.sample_rate, whole.pts, whole.time_base = rate_hz, 0, Fraction(1, rate_hz)
             queue = av.AudioFifo()
             queue.write(whole)
