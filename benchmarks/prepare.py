@@ -1,9 +1,10 @@
 """How fast videos become a data set: `python -m benchmarks.prepare --json=FILE [--minutes=5,30] [--workdir=DIR]`.
 
 Videos of 1280 x 720 pixels, 30 pictures a second (H.264, 2.5 Mbit/s, AAC), one of each length, and a folder of rendered
-solos are prepared by the command itself with its default cut. Kept are the seconds of video a second of work
-(`times_real_time`), and the greatest memory of the command with all its processes (`peak_bytes`, proportional set
-size: what processes share is counted once), whose growth from the shortest to the longest video is `memory_growth`.
+solos are prepared by the command itself, with the paper's cut unless told otherwise. Kept are the seconds of video a
+second of work (`times_real_time`), the size of the set for an hour of video (`bytes_an_hour`), and the greatest memory
+of the command with all its processes (`peak_bytes`, proportional set size: what processes share is counted once), whose
+growth from the shortest to the longest video is `memory_growth`.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ from data_pipeline.command import InputError
 from mpnet_jax.run_facts import usable_cores
 
 FPS, HEIGHT, WIDTH, BITS_PER_SECOND, RATE_HZ = 30, 720, 1280, 2_500_000, 44_100
+SOLO_SECONDS = 24
 _PIECE_SECONDS = 60  # that much is encoded, and repeated to any length
 _WATCH_SECONDS = 0.1
 
@@ -110,12 +112,15 @@ def _family(pid: int) -> list[int]:
     return [pid, *(member for child in children for member in _family(child))]
 
 
-def prepare(videos: Path, workdir: Path, name: str) -> dict[str, float]:
+def prepare(videos: Path, workdir: Path, *, cut: list[str], video_seconds: float) -> dict[str, float]:
     """Prepares a folder anew; see `measured`."""
     data_dir = workdir / "data"
     shutil.rmtree(data_dir, ignore_errors=True)
     arguments = [sys.executable, "-m", "data_pipeline.prepare", f"--videos={videos}", f"--data_dir={data_dir}"]
-    return measured([*arguments, f"--name={name}"])
+    found = measured([*arguments, "--name=benchmark", *cut])
+    size = sum(path.stat().st_size for path in data_dir.rglob("*.tfrecord*"))
+    rates = {"times_real_time": video_seconds / found["seconds"], "bytes_an_hour": size * 3600 / video_seconds}
+    return found | rates
 
 
 def main() -> None:
@@ -123,10 +128,12 @@ def main() -> None:
     options = flags.FLAGS
     path, workdir = record.check_file(options.json), Path(options.workdir)
     workdir.mkdir(parents=True, exist_ok=True)
+    cut = [f"--rate_hz={options.rate_hz}", f"--frame_px={options.frame_px}"]
     results: dict[str, Any] = {
         "what": "times_real_time: seconds of video prepared in a second; peak_bytes: greatest proportional set size of "
         "the command with its processes; memory_growth: of the longest video's peak over the shortest's",
         "cores": usable_cores(),
+        "cut": cut,
         "videos": {},
     }
     piece = workdir / "piece.mp4"
@@ -138,15 +145,13 @@ def main() -> None:
         folder = workdir / f"{minutes}_minutes" / "scene"
         folder.mkdir(parents=True, exist_ok=True)
         repeat(piece, folder / "scene.mp4", minutes * 60 // _PIECE_SECONDS)
-        found = prepare(folder.parent, workdir, "scene")
-        found["times_real_time"] = minutes * 60 / found["seconds"]
+        found = prepare(folder.parent, workdir, cut=cut, video_seconds=minutes * 60)
         results["videos"][f"{minutes}_minutes_720p"] = found
         logging.info("%d minutes of 720p: %s", minutes, found)
     solos = workdir / "solos"
-    command_line = [sys.executable, "-m", "data_pipeline.render_solos", f"--out={solos}", "--solos_per_instrument=4"]
-    measured(command_line)
-    found = prepare(solos, workdir, "solos")
-    found["times_real_time"] = 44 * 24 / found["seconds"]
+    render = [sys.executable, "-m", "data_pipeline.render_solos", f"--out={solos}", f"--seconds={SOLO_SECONDS}"]
+    measured([*render, f"--solos_per_instrument={options.solos_per_instrument}"])
+    found = prepare(solos, workdir, cut=cut, video_seconds=len(list(solos.rglob("*.mp4"))) * SOLO_SECONDS)
     results["videos"]["rendered_solos"] = found
     logging.info("rendered solos: %s", found)
     peaks = [found["peak_bytes"] for name, found in results["videos"].items() if name.endswith("720p")]
@@ -158,5 +163,8 @@ def main() -> None:
 if __name__ == "__main__":
     flags.DEFINE_string("json", None, "File of the results.")
     flags.DEFINE_list("minutes", ["5", "30"], "Lengths of the videos, minutes.")
+    flags.DEFINE_integer("rate_hz", 16_000, "Samples a second of the stored sound.")
+    flags.DEFINE_integer("frame_px", 246, "Shorter side of the stored pictures.")
+    flags.DEFINE_integer("solos_per_instrument", 6, "Rendered solos of each of the eleven instruments.")
     flags.DEFINE_string("workdir", "runs/benchmarks/prepare", "Folder of the videos, which are kept.")
     command.run(main)

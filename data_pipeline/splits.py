@@ -1,6 +1,7 @@
 """Which videos train, validate and test: dealt by video within each class, the same everywhere, or as the user says."""
 
 import hashlib
+import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -131,8 +132,9 @@ def read_split_file(path: Path) -> dict[str, str]:
     """Reads which split each video belongs to.
 
     Args:
-        path: `.json` with {"train": [ids], "validation": [ids], "test": [ids]}, or else CSV with rows of id,split and
-            perhaps a header. "val" and "valid" mean "validation".
+        path: `.json` with {"train": [ids], "validation": [ids], "test": [ids]}, the `manifest.jsonl` of a set whose
+            splits are to be kept, or else CSV with rows of id,split and perhaps a header. "val" and "valid" mean
+            "validation".
 
     Returns:
         id -> "train", "validation" or "test".
@@ -140,7 +142,10 @@ def read_split_file(path: Path) -> dict[str, str]:
     Raises:
         InputError: a file that does not hold this, or that puts one video into two splits.
     """
-    rows = _json_rows(path, read_json(path)) if path.suffix.lower() == ".json" else _csv_rows(path)
+    if path.suffix.lower() == ".json":
+        rows = _json_rows(path, read_json(path))
+    else:
+        rows = _manifest_rows(path) if path.suffix.lower() == ".jsonl" else _csv_rows(path)
     splits: dict[str, str] = {}
     for video_id, split in rows:
         first = splits.setdefault(video_id, split)
@@ -247,6 +252,14 @@ def _json_rows(path: Path, content: Any) -> list[tuple[str, str]]:
         split = _split_named(name, str(path))
         rows += [(video_id, split) for video_id in ids]
     return rows
+
+
+def _manifest_rows(path: Path) -> list[tuple[str, str]]:
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [(str(line["name"]), _split_named(line["split"], str(path))) for line in lines if line.get("split")]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no manifest of a prepared set ({error}); give its manifest.jsonl") from None
 
 
 def _csv_rows(path: Path) -> list[tuple[str, str]]:

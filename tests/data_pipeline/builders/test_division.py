@@ -47,6 +47,17 @@ def test_a_file_says_which_video_goes_where(tmp_path):
         Division(file=path).divide(same, {})
 
 
+def test_the_manifest_of_a_set_keeps_its_splits(tmp_path):
+    rows = [{"name": f"v/{n}", "split": split} for n, split in enumerate(("test", "train", "validation"))]
+    path = tmp_path / "manifest.jsonl"
+    path.write_text("\n".join(map(json.dumps, [*rows, {"name": "bad", "split": None}, {"name": "gone"}])))
+    found = Division(file=path).divide(facts(4), {})
+    assert found.splits == {"v/0": "test", "v/1": "train", "v/2": "validation"}
+    path.write_text("no JSON")
+    with pytest.raises(InputError, match=r"manifest\.jsonl is no manifest of a prepared set"):
+        Division(file=path).divide(facts(4), {})
+
+
 def test_lists_are_splits_where_asked(tmp_path):
     lists = {"v/0": tmp_path / "train.csv", "v/1": tmp_path / "val.csv"}
     assert Division(by_list=True).divide(facts(2), lists).splits == {"v/0": "train", "v/1": "validation"}
