@@ -1,8 +1,8 @@
 """MP-Net on mixtures of two solos of MUSIC, as in the paper (Sec. 4.1 and 4.2).
 
-Prepare the solos, one folder a class, with the paper's sizes first:
-    python -m data_pipeline.prepare --source=folder --videos=VIDEOS --data_dir=data --name=music \
-        --rate_hz=16000 --frame_px=246
+Prepare the solos with the paper's sizes first; the list is from github.com/roudimit/MUSIC_dataset:
+    python -m data_pipeline.prepare --source=music --list=MUSIC_solo_videos.json --videos=VIDEOS --protocol=music \
+        --data_dir=data --name=music --rate_hz=16000 --frame_px=246
 Command: python -m mpnet_jax.train --config=configs/music_mix2.py
 """
 

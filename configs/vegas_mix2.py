@@ -1,7 +1,7 @@
 """MP-Net on mixtures of two videos of VEGAS, as in the paper (Sec. 4.1 and 4.2).
 
-Prepare the videos, one folder a class, with the paper's sizes first:
-    python -m data_pipeline.prepare --source=folder --videos=VIDEOS --data_dir=data --name=vegas \
+Prepare the videos with the paper's sizes first:
+    python -m data_pipeline.prepare --source=vegas --videos=VIDEOS --protocol=vegas --data_dir=data --name=vegas \
         --rate_hz=16000 --frame_px=246
 Command: python -m mpnet_jax.train --config=configs/vegas_mix2.py
 """
