@@ -18,6 +18,7 @@ import tensorflow_datasets as tfds  # isort: skip
 from tensorflow_datasets.core import shuffle  # isort: skip
 
 VERSION = "1.0.0"
+DESCRIPTION = "Solos of one instrument each, cut into chunks of sound and pictures."
 # TFDS keeps a split in memory up to a limit, and in files beyond; its own limit of a gigabyte is a small machine's all.
 shuffle.MAX_MEM_BUFFER_SIZE = 128 << 20
 Examples = Iterator[tuple[str, dict[str, Any]]]
@@ -35,10 +36,37 @@ def _steady(data: bytes) -> bytes:
     return tf.train.Example.FromString(data).SerializeToString(deterministic=True)
 
 
-class VideoChunks(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
-    """Chunks of solos: sound, pictures and boxes; see `docs/DATA.md`."""
+class ChunkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
+    """What all sets of chunks share: version, features, and files that are equal for equal sets."""
 
     VERSION = tfds.core.Version(VERSION)
+
+    def _chunk_info(
+        self, classes: Sequence[str], facts: Mapping[str, Any], *, description: str = DESCRIPTION, **about: Any
+    ) -> tfds.core.DatasetInfo:
+        """Info of a set.
+
+        Args:
+            classes: names of the labels.
+            facts: JSON values recorded with the set: how it was cut, and from what.
+            description: of the set.
+            **about: other fields of `DatasetInfo`, such as `homepage`.
+        """
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=description,
+            features=tfds.features.FeaturesDict(features(classes)),
+            metadata=tfds.core.MetadataDict(facts),
+            **about,
+        )
+
+    def _example_writer(self) -> SteadyWriter:
+        assert self.info.file_format is not None
+        return SteadyWriter(file_format=self.info.file_format)
+
+
+class VideoChunks(ChunkBuilder, skip_registration=True):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
+    """Chunks of solos: sound, pictures and boxes; see `docs/DATA.md`."""
 
     def __init__(
         self,
@@ -60,15 +88,7 @@ class VideoChunks(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # p
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description="Solos of one instrument each, cut into chunks of sound and pictures.",
-            features=tfds.features.FeaturesDict(features(self._classes)),
-            metadata=tfds.core.MetadataDict(self._facts),
-        )
-
-    def _example_writer(self) -> SteadyWriter:
-        return SteadyWriter(file_format=self.info.file_format)
+        return self._chunk_info(self._classes, self._facts)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
         del dl_manager  # nothing is downloaded
@@ -96,6 +116,17 @@ def features(classes: Sequence[str]) -> dict[str, tfds.features.FeatureConnector
         "start_seconds": tfds.features.Scalar(dtype=np.float32),
         "video_rms": tfds.features.Scalar(dtype=np.float32),
     }
+
+
+@contextlib.contextmanager
+def full_disk_named(folder: Path) -> Iterator[None]:
+    """Makes an ordinary `OSError` of a full disk; TensorFlow has an error of its own, and TFDS wraps it in another."""
+    try:
+        yield
+    except Exception as error:
+        if any(isinstance(cause, tf.errors.ResourceExhaustedError) for cause in _causes(error)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        raise
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -146,13 +177,7 @@ def build(
     )
     tfds.disable_progress_bar()
     # TFDS announces a download on stdout, where a command's result belongs, and logs temporary names.
-    with contextlib.redirect_stdout(io.StringIO()), _warnings_only():
+    with contextlib.redirect_stdout(io.StringIO()), _warnings_only(), full_disk_named(data_dir):
         builder = named(data_dir=str(data_dir), examples=examples, classes=classes, facts=facts)
-        try:
-            builder.download_and_prepare(file_format="tfrecord")
-        except Exception as error:
-            # TensorFlow has an error of its own for a full disk, and TFDS wraps it in another.
-            if any(isinstance(cause, tf.errors.ResourceExhaustedError) for cause in _causes(error)):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(data_dir)) from error
-            raise
+        builder.download_and_prepare(file_format="tfrecord")
     return Path(builder.data_dir)
