@@ -1,0 +1,31 @@
+"""What the tests of all TFDS sets have in common."""
+
+import tempfile
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+TINY_CUT = {"fps": 4, "frame_px": 24, "chunk_seconds": 2, "min_seconds": 1, "workers": 1}
+# Three videos of one class: one for each split, of three seconds, hence two chunks each.
+THREE = {"train": 2, "validation": 2, "test": 2}
+
+
+class SetCase(tfds.testing.DatasetBuilderTestCase):
+    """TFDS's own test of a builder on videos that `write_data` makes."""
+
+    __test__ = False
+    # Staged files are read by NumPy: the videos are local in any case, since FFmpeg decodes them.
+    MOCK_OUT_FORBIDDEN_OS_FUNCTIONS = False
+    SPLITS = THREE
+
+    @classmethod
+    def write_data(cls, folder: Path) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.EXAMPLE_DIR = folder.name
+        cls.write_data(Path(folder.name))
+        super().setUpClass()
