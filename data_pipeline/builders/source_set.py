@@ -135,6 +135,7 @@ class SourceSet(ChunkBuilder, skip_registration=True):  # pyright: ignore[report
     # What `_split_generators` opens is closed by `download_and_prepare`, when the set is in its place.
     _open: contextlib.ExitStack
     _staged: StagedSet | None = None
+    _beam: dict[str, Any] | None = None
 
     def find_videos(self, manual_dir: Path) -> Listing:
         """Lists the videos; a subclass asks its source."""
@@ -192,6 +193,8 @@ class SourceSet(ChunkBuilder, skip_registration=True):  # pyright: ignore[report
                 )
 
     def _download_and_prepare(self, dl_manager: Any, download_config: tfds.download.DownloadConfig) -> None:
+        if download_config.beam_runner or download_config.beam_options:
+            self._beam = {"runner": download_config.beam_runner, "options": download_config.beam_options}
         super()._download_and_prepare(dl_manager, download_config)
         # TFDS works in a folder of another name until this returns, so these are there with the set or not at all.
         folder = Path(self.data_dir)
@@ -232,10 +235,18 @@ class SourceSet(ChunkBuilder, skip_registration=True):  # pyright: ignore[report
 
     def _stage(self, listing: Listing, stage: Path) -> list[Facts]:
         config = self.cut_config
-        return stage_all(listing.videos, config.cut, stage, config.workers or os.cpu_count() or 1)
+        if self._beam is None:
+            return stage_all(listing.videos, config.cut, stage, config.workers or os.cpu_count() or 1)
+        from data_pipeline.builders import beam_staging
+
+        return beam_staging.stage_all(listing.videos, config.cut, stage, **self._beam)
 
     def _generate_examples(self, staged: StagedSet, split: str) -> Any:
-        return staged.examples(split)
+        if self._beam is None:
+            return staged.examples(split)
+        from data_pipeline.builders import beam_staging
+
+        return beam_staging.examples(staged, split)
 
     def _require_known_classes(self, listing: Listing) -> None:
         found = {video.label for video in listing.videos}

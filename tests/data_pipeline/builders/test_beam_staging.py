@@ -1,0 +1,90 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+beam = pytest.importorskip("apache_beam")
+
+import tensorflow_datasets as tfds
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from data_pipeline.builders import beam_staging, staging
+from data_pipeline.builders.cutting import CutSpec
+from data_pipeline.builders.source_set import LabelledConfig
+from data_pipeline.builders.tfds_sets.video_folder import VideoFolder
+from data_pipeline.command import InputError
+from data_pipeline.records import RecordStore
+from data_pipeline.sources import FrameFolder, Place, Video, folder
+from tests.data_pipeline.builders.set_case import TINY_CUT
+
+CUT = CutSpec(fps=4, frame_px=24, chunk_seconds=2, min_seconds=1)
+# Beam's own modules warn of what they import.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def videos(tmp_path, write_video):
+    for label in ("cello", "violin"):
+        for number in range(3):
+            write_video(tmp_path / "videos" / label / f"{number}.mp4", seconds=3, tone_hz=300 + 100 * number)
+    (tmp_path / "videos" / "violin" / "bad.mp4").write_bytes(b"nothing")
+    return tmp_path / "videos"
+
+
+def build(data_dir, videos, **config):
+    builder = VideoFolder(
+        data_dir=data_dir, config=LabelledConfig(name="tiny", classes=("cello", "violin"), **TINY_CUT)
+    )
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=videos, **config))
+    return builder
+
+
+@pytest.mark.parametrize("config", [{"beam_runner": FnApiRunner()}, {"beam_options": PipelineOptions([])}])
+def test_beam_and_the_pool_write_the_same_records(tmp_path, videos, config):
+    with_beam = build(tmp_path / "beam", videos, **config)
+    without = build(tmp_path / "pool", videos)
+    for split in without.info.splits:
+        first, second = (
+            RecordStore.open(builder.data_path.parents[2], "video_folder/tiny", split)
+            for builder in (with_beam, without)
+        )
+        assert first.clips == second.clips
+        assert [first.read(index) for index in range(len(first))] == [second.read(i) for i in range(len(second))]
+    names = ("metadata.json", "prepare_summary.json", "index-train.json", "features.json")
+    for name in names:
+        assert (with_beam.data_path / name).read_text() == (without.data_path / name).read_text()
+    assert not (tmp_path / "beam" / ".staging").exists()
+
+
+def test_what_is_staged_is_not_decoded_again(tmp_path, videos):
+    stage = tmp_path / "stage"
+    stage.mkdir()
+    listed = folder.find_videos(Place(videos)).videos
+    first = staging.stage_video(listed[0], CUT, stage)
+    written = next(stage.glob("*.sound")).stat().st_mtime_ns
+    facts = beam_staging.stage_all(listed, CUT, stage, runner=FnApiRunner())
+    assert [fact.video_id for fact in facts] == [video.id for video in listed]
+    assert facts[0] == first
+    assert min(path.stat().st_mtime_ns for path in stage.glob("*.sound")) == written
+    assert [fact.reason for fact in facts if fact.reason] == ["not a video"]
+
+
+def test_extracted_pictures_travel_with_their_sound(tmp_path):
+    from PIL import Image
+
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(1, 25):
+        Image.new("RGB", (48, 24), (10 * number, 0, 0)).save(pictures / f"{number:06d}.jpg")
+    np.save(tmp_path / "a.npy", np.sin(np.arange(3 * CUT.rate_hz) / 10).astype(np.float32))
+    video = Video("a", tmp_path / "a.npy", "cello", pictures=FrameFolder(pictures, 24, 8.0))
+    (facts,) = beam_staging.stage_all([video], CUT, tmp_path, runner=FnApiRunner())
+    assert (facts.reason, facts.chunks) == (None, 2)
+
+
+def test_workers_that_write_elsewhere_are_noticed(tmp_path, videos, monkeypatch):
+    listed = folder.find_videos(Place(videos)).videos[:1]
+    monkeypatch.setattr(beam_staging, "_stage", lambda video, cut, stage: dataclasses.asdict(cut) and None)
+    with pytest.raises(InputError, match=r"cello/0\.mp4 was staged elsewhere than in .*; Beam's workers need the same"):
+        beam_staging.stage_all(listed, CUT, tmp_path, runner=FnApiRunner())
