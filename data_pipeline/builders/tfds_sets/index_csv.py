@@ -1,0 +1,43 @@
+"""The set `index_csv`: sounds and pictures extracted before, as PixelPlayer's scripts list them.
+
+    tfds build data_pipeline/builders/tfds_sets/index_csv.py --manual_dir=DIR --data_dir=data \
+        --config='{"name": "mine", "classes": ["cello", "violin"]}'
+
+What belongs into DIR: `MANUAL_DOWNLOAD_INSTRUCTIONS`.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from data_pipeline.builders.source_set import About, LabelledConfig, SourceSet, paper_and_quickstart
+from data_pipeline.command import InputError
+from data_pipeline.sources import Listing, Place, index_csv
+from data_pipeline.splits import splits_by_list
+
+
+class IndexCsv(SourceSet):
+    """Chunks of listed sounds and pictures, with the classes that the config names; several lists are splits."""
+
+    SOURCE = "index_csv"
+    ABOUT = About("Solos from extracted sounds and pictures, cut into chunks.")
+    BUILDER_CONFIGS = paper_and_quickstart(LabelledConfig)
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """
+    Give the folder that the lists' relative paths start from as --manual_dir, with the lists directly in it: one
+    manual_dir/NAME.csv, or one for each split: train.csv, val.csv, test.csv. Rows are
+      ./data/audio/CLASS/ID.mp3,./data/frames/CLASS/ID.mp4,NUMBER
+    with sounds (.mp3, .wav, .npy) and NUMBER pictures 000001.jpg ..., eight a second. Name the classes by
+    --config='{"name": "mine", "classes": ["CLASS", ...]}'.
+    """
+
+    def find_videos(self, manual_dir: Path) -> Listing:
+        """Lists what the CSV files of the folder name."""
+        lists = tuple(sorted(manual_dir.glob("*.csv")))
+        if not lists:
+            raise InputError(f"{manual_dir} holds no .csv file; put the list of sounds and pictures there")
+        return index_csv.find_videos(Place(manual_dir, lists=lists))
+
+    def assign_splits(self, listing: Listing, video_ids: Sequence[str], labels: Mapping[str, str]) -> dict[str, str]:
+        """Takes several lists as the splits that their names tell; divides a single one."""
+        if not self.cut_config.split and len(set(listing.listed_in.values())) > 1:
+            return splits_by_list({video_id: listing.listed_in[video_id] for video_id in video_ids})
+        return super().assign_splits(listing, video_ids, labels)
