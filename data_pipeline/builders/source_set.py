@@ -9,6 +9,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -25,6 +26,7 @@ from data_pipeline.sources import Listing
 from data_pipeline.splits import SPLITS, assign_splits
 
 import tensorflow_datasets as tfds  # isort: skip  (after video_chunks, which keeps TensorFlow from the GPU)
+from tensorflow_datasets.core import constants  # isort: skip
 
 _CUT_FIELDS = tuple(field.name for field in dataclasses.fields(CutSpec))
 _CONFIG_NAME = re.compile(r"[A-Za-z][\w-]*")
@@ -221,6 +223,7 @@ class SourceSet(ChunkBuilder, skip_registration=True):  # pyright: ignore[report
                 self.parameters,
             )
         )
+        self._remove_incomplete()  # nobody else writes there, now that the staging folder is ours
         self._staged = staged = staged_set.deal(
             self._stage(listing, stage),
             listing,
@@ -232,6 +235,13 @@ class SourceSet(ChunkBuilder, skip_registration=True):  # pyright: ignore[report
         assert isinstance(metadata, dict)
         metadata.update(videos_fingerprint=staged_set.fingerprint(listing.videos), skipped=staged.skipped_counts)
         return {split: self._generate_examples(staged, split) for split in staged.split_names}
+
+    def _remove_incomplete(self) -> None:
+        """Removes the folders of this set that killed builds left; TFDS gives every build a folder of its own."""
+        ours = Path(self.data_dir)
+        for folder in ours.parent.glob(f"{constants.INCOMPLETE_PREFIX}*_{self.version}"):
+            if folder != ours:
+                shutil.rmtree(folder)
 
     def _stage(self, listing: Listing, stage: Path) -> list[Facts]:
         config = self.cut_config

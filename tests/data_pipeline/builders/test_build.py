@@ -37,9 +37,7 @@ def run_build(program, *arguments: str) -> subprocess.CompletedProcess:
 
 
 def chunks_of_all_splits(data_dir: Path) -> int:
-    return sum(
-        len(RecordStore.open(data_dir, "video_folder/tiny", split)) for split in ("train", "validation", "test")
-    )
+    return sum(len(RecordStore.open(data_dir, "video_folder/tiny", split)) for split in ("train", "validation", "test"))
 
 
 @pytest.mark.e2e

@@ -110,6 +110,7 @@ def test_a_folder_that_a_kill_left_is_no_set(tmp_path, videos):
         RecordStore.open(tmp_path, "video_folder/tiny", "train")
     build(builder, videos)
     assert len(RecordStore.open(tmp_path, "video_folder/tiny", "train")) == 4
+    assert [path.name for path in Path(half.parent).iterdir()] == ["1.0.0"]
 
 
 def test_a_set_that_was_made_otherwise_is_refused(tmp_path, videos):
