@@ -7,30 +7,27 @@ the set is built beside and moved to DATA_DIR/NAME/1.0.0 in one step, so that a 
 taken for a whole one. Beside it `manifest.jsonl` accounts for every file: used, or why not, and what is unusual.
 """
 
-import contextlib
 import dataclasses
-import fcntl
-import hashlib
+import functools
 import json
 import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import flags, logging
 
 from data_pipeline import command
-from data_pipeline.builders import manifest, staging
+from data_pipeline.builders import staged_set
 from data_pipeline.builders import summary as summaries
 from data_pipeline.builders.cutting import CutSpec
 from data_pipeline.builders.division import Division
-from data_pipeline.builders.pool import file_bytes, stage_all
-from data_pipeline.builders.staging import Facts
+from data_pipeline.builders.pool import stage_all
+from data_pipeline.builders.staged_set import StagedSet
 from data_pipeline.command import InputError
-from data_pipeline.sources import Listing, Place, Video, folder, index_csv, music_list, vegas
+from data_pipeline.sources import Place, folder, index_csv, music_list, vegas
 from data_pipeline.splits import PROTOCOLS, SPLITS
 
 SOURCES = {
@@ -40,7 +37,6 @@ SOURCES = {
     "vegas": vegas.find_videos,
 }
 SET_VERSION = "1.0.0"
-SUMMARY_FILE = "prepare_summary.json"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -102,46 +98,19 @@ def prepare(options: Options) -> None:
     recorded = {
         **options.parameters,
         "split": options.division.recorded,
-        "videos_fingerprint": _fingerprint(listing.videos),
+        "videos_fingerprint": staged_set.fingerprint(listing.videos),
     }
-    with _staging_folder(options) as stage:
+    stage = options.data_dir / staged_set.STAGING / options.name
+    with staged_set.staging_folder(stage, options.set_dir, options.parameters):
         if options.set_dir.exists():
             _require_same(options, recorded)
             outcome = f"{options.set_dir} is there already\n"
         else:
-            outcome = _stage_and_build(listing, options, recorded, stage)
-        shutil.rmtree(stage)
-    with contextlib.suppress(OSError):  # another set may be staged there
-        (options.data_dir / ".staging").rmdir()
+            facts = stage_all(listing.videos, options.cut, stage, options.workers)
+            staged = staged_set.deal(facts, listing, stage, division=options.division, root=options.place.videos)
+            _build(options, staged, recorded | {"skipped": staged.skipped_counts})
+            outcome = summaries.as_text(staged.summary) + f"{options.set_dir} is ready\n"
     sys.stdout.write(outcome)
-
-
-def _stage_and_build(listing: Listing, options: Options, recorded: dict[str, Any], stage: Path) -> str:
-    """Makes the set; returns its summary."""
-    facts = stage_all(listing.videos, options.cut, stage, options.workers)
-    kept = [fact for fact in facts if fact.reason is None]
-    divided = options.division.divide(kept, listing.listed_in)
-    rows = list(manifest.rows(listing.videos, facts, divided, listing.skipped, root=options.place.videos))
-    summary = {"parameters": options.parameters, **summaries.summarise(rows)}
-    if not kept:
-        raise InputError(
-            f"none of the {len(facts)} videos in {options.place.videos} can be used: "
-            + "; ".join(f"{reason}: {len(names)}" for reason, names in summary["skipped"].items())
-            + f"; the first: {facts[0].message}; all are in {manifest.write(stage, rows)}"
-        )
-    recorded["skipped"] = {reason: len(names) for reason, names in summary["skipped"].items()}
-    kept = [fact for fact in kept if fact.video_id in divided.splits]
-    _build(options, stage, kept, divided.splits, recorded, summary, rows)
-    return summaries.as_text(summary) + f"{options.set_dir} is ready\n"
-
-
-def _fingerprint(videos: Sequence[Video]) -> str:
-    """Tells one set of videos from another: ids, classes and sizes, but not times, which copying changes."""
-    rows = [
-        [video.id, video.label, file_bytes(video), *([video.pictures.count] if video.pictures else [])]
-        for video in videos
-    ]
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def _require_same(options: Options, recorded: dict[str, Any]) -> None:
@@ -161,61 +130,25 @@ def _require_same(options: Options, recorded: dict[str, Any]) -> None:
             raise InputError(f"{options.set_dir} is there already and was made {how}; {way_out}")
 
 
-@contextlib.contextmanager
-def _staging_folder(options: Options) -> Iterator[Path]:
-    """The folder of staged videos, for this process alone; emptied when it was cut with other parameters."""
-    stage = options.data_dir / ".staging" / options.name
-    stage.mkdir(parents=True, exist_ok=True)
-    with (stage.parent / f"{options.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"another run prepares {options.set_dir}; wait for it or choose another --name") from None
-        note = stage / "parameters.txt"
-        wanted = json.dumps(options.parameters)
-        if note.exists() and note.read_text() != wanted:
-            logging.info("staged videos in %s were cut with other parameters; starting again", stage)
-            shutil.rmtree(stage)
-            stage.mkdir()
-        note.write_text(wanted)
-        yield stage
-        os.unlink(lock.name)
-
-
-def _build(
-    options: Options,
-    stage: Path,
-    kept: Sequence[Facts],
-    splits: dict[str, str],
-    recorded: dict[str, Any],
-    summary: dict[str, Any],
-    rows: Sequence[dict[str, Any]],
-) -> None:
+def _build(options: Options, staged: StagedSet, recorded: dict[str, Any]) -> None:
     """Builds the set inside the staging folder and moves it to its place as a whole."""
     logging.info("building %s", options.set_dir)
     # Here, because TensorFlow takes seconds to load and bad input should be answered before.
     from data_pipeline import records
     from data_pipeline.builders import video_chunks
 
-    def examples(split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        for fact in kept:
-            if splits[fact.video_id] == split:
-                for example in staging.staged_chunks(fact, stage):
-                    yield f"{fact.video_id}#{example['chunk']:06d}", example
-
-    build_dir = stage / "build"
+    build_dir = staged.folder / "build"
     shutil.rmtree(build_dir, ignore_errors=True)
     try:
         built = video_chunks.build(
             build_dir,
             options.name,
-            examples={name: lambda name=name: examples(name) for name in SPLITS if name in splits.values()},
-            classes=sorted({fact.label for fact in kept}),
+            examples={split: functools.partial(staged.examples, split) for split in staged.split_names},
+            classes=staged.classes,
             facts=recorded,
         )
         records.write_indexes(built)
-        manifest.write(built, rows)
-        (built / SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n")
+        staged.write_account(built, options.parameters)
         options.set_dir.parent.mkdir(parents=True, exist_ok=True)
         os.rename(built, options.set_dir)
     finally:

@@ -166,7 +166,8 @@ def write_indexes(folder: Path) -> None:
 
 def _find_set(data_dir: Path, name: str) -> Path:
     """Folder of the latest version of a set."""
-    versions = sorted(path.parent for path in (data_dir / name).glob("*/dataset_info.json"))
+    # By their numbers: a killed build may leave a folder of another name.
+    versions = sorted(path.parent for path in (data_dir / name).glob("[0-9]*/dataset_info.json"))
     if not versions:
         raise InputError(
             f"no data set at {data_dir / name}; make it with `python -m data_pipeline.prepare "

@@ -1,5 +1,6 @@
 """Tiny real videos, written as a camera would."""
 
+import zlib
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -25,7 +26,7 @@ def write_video(
     path: Path,
     *,
     seconds: float = 4.0,
-    tone_hz: float = 440.0,
+    tone_hz: float | None = None,
     level: float = 0.5,
     rate_hz: int = 44100,
     sound: np.ndarray | None = None,
@@ -37,7 +38,11 @@ def write_video(
     with_pictures: bool = True,
     header_first: bool = False,
 ) -> Path:
-    """Writes a video; by default a sine on both channels, and a square that moves (10 pictures a second)."""
+    """Writes a video; by default a sine on both channels, and a square that moves (10 pictures a second).
+
+    The sine is another one for each name, unless its frequency is given: videos of one sound share a split.
+    """
+    tone_hz = 300 + zlib.crc32(f"{path.parent.name}/{path.name}".encode()) % 600 if tone_hz is None else tone_hz
     path.parent.mkdir(parents=True, exist_ok=True)
     video_codec, audio_codec = CODECS[path.suffix]
     options = {"movflags": "faststart"} if header_first else {}

@@ -17,13 +17,14 @@ from typing import Any, ClassVar, NamedTuple
 from data_pipeline import record_index
 from data_pipeline.builders import staged_set
 from data_pipeline.builders.cutting import CutSpec
+from data_pipeline.builders.division import Division
 from data_pipeline.builders.pool import stage_all
 from data_pipeline.builders.staged_set import StagedSet
 from data_pipeline.builders.staging import Facts
 from data_pipeline.builders.video_chunks import DESCRIPTION, ChunkBuilder, full_disk_named
 from data_pipeline.command import InputError
 from data_pipeline.sources import Listing
-from data_pipeline.splits import SPLITS, assign_splits
+from data_pipeline.splits import SPLITS
 
 import tensorflow_datasets as tfds  # isort: skip  (after video_chunks, which keeps TensorFlow from the GPU)
 from tensorflow_datasets.core import constants  # isort: skip
@@ -45,6 +46,7 @@ class CutConfig(tfds.core.BuilderConfig):
         min_seconds: see there.
         silence_dbfs: see there.
         split: the one split that all videos go to; "" divides them.
+        protocol: proportions of the splits, one of `splits.PROTOCOLS`; "" for the default.
         workers: processes that decode; 0 is one for each core.
 
     Raises:
@@ -58,6 +60,7 @@ class CutConfig(tfds.core.BuilderConfig):
     min_seconds: float = CutSpec.min_seconds
     silence_dbfs: float = CutSpec.silence_dbfs
     split: str = ""
+    protocol: str = ""
     workers: int = 0
 
     def __post_init__(self) -> None:
@@ -69,6 +72,7 @@ class CutConfig(tfds.core.BuilderConfig):
                 raise InputError(f"{name}={value!r} of config {self.name!r} must be a number")
         if self.split not in ("", *SPLITS):
             raise InputError(f"split={self.split!r} of config {self.name!r} is unknown; use one of {', '.join(SPLITS)}")
+        Division(split=self.split, protocol=self.protocol)  # refuses what it does not know
         if self.workers < 0:
             raise InputError(f"workers={self.workers} of config {self.name!r} must be 1 or more, or 0 for all cores")
         cut = self.cut  # refuses values that make no record
@@ -98,9 +102,9 @@ class LabelledConfig(CutConfig):
             raise InputError(f"classes={self.classes!r} of config {self.name!r} must be a list of different names")
 
 
-def paper_and_quickstart(config: type[CutConfig]) -> list[CutConfig]:
-    """The predefined cuts: the paper's, and the one that the quickstart trains on."""
-    return [config(name="paper", rate_hz=16000, frame_px=246), config(name="quickstart")]
+def paper_and_quickstart(config: type[CutConfig], protocol: str = "") -> list[CutConfig]:
+    """The predefined cuts: the paper's, with its proportions of the splits, and the one that the quickstart takes."""
+    return [config(name="paper", rate_hz=16000, frame_px=246, protocol=protocol), config(name="quickstart")]
 
 
 class About(NamedTuple):
@@ -143,11 +147,10 @@ class SourceSet(ChunkBuilder, skip_registration=True):  # pyright: ignore[report
         """Lists the videos; a subclass asks its source."""
         raise NotImplementedError
 
-    def assign_splits(self, listing: Listing, video_ids: Sequence[str], labels: Mapping[str, str]) -> dict[str, str]:
-        """Id -> split of the videos that can be used."""
+    def division(self, listing: Listing) -> Division:
+        """How the videos are divided."""
         del listing
-        split = self.cut_config.split
-        return dict.fromkeys(video_ids, split) if split else assign_splits(video_ids, labels)
+        return Division(split=self.cut_config.split, protocol=self.cut_config.protocol)
 
     @property
     def cut_config(self) -> CutConfig:
@@ -177,7 +180,8 @@ class SourceSet(ChunkBuilder, skip_registration=True):  # pyright: ignore[report
             super().download_and_prepare(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        recorded = {**self.parameters, "split": self.cut_config.split, "classes": list(self.classes)}
+        division = Division(split=self.cut_config.split, protocol=self.cut_config.protocol).recorded
+        recorded = {**self.parameters, "split": division, "classes": list(self.classes)}
         self._require_same(recorded)
         return self._chunk_info(self.classes, recorded, **self.ABOUT._asdict())
 
@@ -205,8 +209,7 @@ class SourceSet(ChunkBuilder, skip_registration=True):  # pyright: ignore[report
                 paths = [Path(path) for path in info.filepaths]
                 record_index.write_index(folder, split, paths, record_index.scan(paths))
         if self._staged is not None:
-            summary = {"parameters": self.parameters, **self._staged.summary}
-            (folder / staged_set.SUMMARY_FILE).write_text(json.dumps(summary, indent=2) + "\n")
+            self._staged.write_account(folder, self.parameters)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         try:
@@ -228,8 +231,8 @@ class SourceSet(ChunkBuilder, skip_registration=True):  # pyright: ignore[report
             self._stage(listing, stage),
             listing,
             stage,
-            assign=lambda video_ids, labels: self.assign_splits(listing, video_ids, labels),
-            where=manual_dir,
+            division=self.division(listing),
+            root=manual_dir,
         )
         metadata = self.info.metadata
         assert isinstance(metadata, dict)

@@ -10,14 +10,16 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from absl import logging
 
-from data_pipeline.builders import staging
+from data_pipeline.builders import manifest, staging
 from data_pipeline.builders import summary as summaries
+from data_pipeline.builders.division import Division
+from data_pipeline.builders.pool import file_bytes
 from data_pipeline.builders.staging import Facts
 from data_pipeline.command import InputError
 from data_pipeline.sources import Listing, Video
@@ -25,7 +27,6 @@ from data_pipeline.splits import SPLITS
 
 SUMMARY_FILE = "prepare_summary.json"
 STAGING = ".staging"
-Assign = Callable[[Sequence[str], Mapping[str, str]], dict[str, str]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,14 +35,16 @@ class StagedSet:
 
     Attributes:
         folder: holds the staged files.
-        kept: facts of the videos that can be used.
+        kept: facts of the videos that are used.
         splits: id -> split of those.
-        summary: JSON values, see `summary.summarise`.
+        rows: the account of everything listed or found, see `manifest.rows`.
+        summary: its counts, see `summary.summarise`.
     """
 
     folder: Path
     kept: tuple[Facts, ...]
     splits: dict[str, str]
+    rows: tuple[dict[str, Any], ...]
     summary: dict[str, Any]
 
     @property
@@ -68,6 +71,16 @@ class StagedSet:
         for fact in self.facts_of(split):
             yield from keyed_chunks(fact, self.folder)
 
+    def write_account(self, folder: Path, parameters: Mapping[str, Any]) -> None:
+        """Writes the manifest and its counts beside the records.
+
+        Args:
+            folder: of the set.
+            parameters: JSON values: how the set was cut.
+        """
+        manifest.write(folder, self.rows)
+        (folder / SUMMARY_FILE).write_text(json.dumps({"parameters": parameters, **self.summary}, indent=2) + "\n")
+
 
 def keyed_chunks(fact: Facts, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """(key, example) pairs of one staged video; the key is the same on every machine."""
@@ -75,36 +88,39 @@ def keyed_chunks(fact: Facts, folder: Path) -> Iterator[tuple[str, dict[str, Any
         yield f"{fact.video_id}#{example['chunk']:06d}", example
 
 
-def deal(facts: Sequence[Facts], listing: Listing, folder: Path, *, assign: Assign, where: Path) -> StagedSet:
+def deal(facts: Sequence[Facts], listing: Listing, folder: Path, *, division: Division, root: Path) -> StagedSet:
     """Deals the staged videos that can be used to splits.
 
     Args:
         facts: of every video of the listing, from `pool.stage_all`.
         listing: what the source found.
         folder: holds the staged files.
-        assign: (ids, id -> class) -> id -> split, such as `splits.assign_splits`.
-        where: root of the videos, for the message.
+        division: how to deal them.
+        root: folder of the videos.
 
     Raises:
-        InputError: none of the videos can be used.
+        InputError: none of the videos can be used, or they cannot be divided so.
     """
-    kept = tuple(fact for fact in facts if fact.reason is None)
-    labels = {fact.video_id: fact.label for fact in kept}
-    splits = assign(list(labels), labels)
-    staged = StagedSet(folder, kept, splits, summaries.summarise(facts, splits, listing.skipped))
+    usable = [fact for fact in facts if fact.reason is None]
+    divided = division.divide(usable, listing.listed_in)
+    rows = tuple(manifest.rows(listing.videos, facts, divided, listing.skipped, root=root))
+    kept = tuple(fact for fact in usable if fact.video_id in divided.splits)
+    staged = StagedSet(folder, kept, divided.splits, rows, summaries.summarise(rows))
     if not kept:
         raise InputError(
-            f"none of the {len(facts)} videos in {where} can be used: "
-            + "; ".join(f"{reason}: {count}" for reason, count in sorted(staged.skipped_counts.items()))
-            + "; the first: "
-            + next((fact.message for fact in facts), "there is none")
+            f"none of the {len(facts)} videos in {root} can be used: "
+            + "; ".join(f"{reason}: {count}" for reason, count in staged.skipped_counts.items())
+            + f"; the first: {facts[0].message}; all are in {manifest.write(folder, rows)}"
         )
     return staged
 
 
 def fingerprint(videos: Sequence[Video]) -> str:
     """Tells one set of videos from another: ids, classes and sizes, but not times, which copying changes."""
-    rows = [[video.id, video.label, video.path.stat().st_size if video.path.exists() else 0] for video in videos]
+    rows = [
+        [video.id, video.label, file_bytes(video), *([video.pictures.count] if video.pictures else [])]
+        for video in videos
+    ]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 

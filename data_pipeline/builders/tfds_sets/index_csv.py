@@ -6,13 +6,12 @@
 What belongs into DIR: `MANUAL_DOWNLOAD_INSTRUCTIONS`.
 """
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from data_pipeline.builders.division import Division
 from data_pipeline.builders.source_set import About, LabelledConfig, SourceSet, paper_and_quickstart
 from data_pipeline.command import InputError
 from data_pipeline.sources import Listing, Place, index_csv
-from data_pipeline.splits import splits_by_list
 
 
 class IndexCsv(SourceSet):
@@ -36,8 +35,10 @@ class IndexCsv(SourceSet):
             raise InputError(f"{manual_dir} holds no .csv file; put the list of sounds and pictures there")
         return index_csv.find_videos(Place(manual_dir, lists=lists))
 
-    def assign_splits(self, listing: Listing, video_ids: Sequence[str], labels: Mapping[str, str]) -> dict[str, str]:
+    def division(self, listing: Listing) -> Division:
         """Takes several lists as the splits that their names tell; divides a single one."""
-        if not self.cut_config.split and len(set(listing.listed_in.values())) > 1:
-            return splits_by_list({video_id: listing.listed_in[video_id] for video_id in video_ids})
-        return super().assign_splits(listing, video_ids, labels)
+        config = self.cut_config
+        several = len(set(listing.listed_in.values())) > 1
+        return (
+            Division(by_list=True) if several and not (config.split or config.protocol) else super().division(listing)
+        )

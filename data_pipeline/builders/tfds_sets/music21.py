@@ -7,7 +7,7 @@ What belongs into DIR: `MANUAL_DOWNLOAD_INSTRUCTIONS`.
 
 from pathlib import Path
 
-from data_pipeline.builders.source_set import About, SourceSet
+from data_pipeline.builders.source_set import About, CutConfig, SourceSet, paper_and_quickstart
 from data_pipeline.sources import Listing, Place, music_list
 
 LIST_NAME = "MUSIC21_solo_videos.json"
@@ -52,6 +52,7 @@ class Music21(SourceSet):
         }
         """,
     )
+    BUILDER_CONFIGS = paper_and_quickstart(CutConfig, protocol="music")
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     The set is a list of YouTube videos, many of which are gone. Put into manual_dir
       MUSIC21_solo_videos.json   from https://github.com/roudimit/MUSIC_dataset

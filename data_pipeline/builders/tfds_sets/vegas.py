@@ -8,7 +8,7 @@ of the folders that users of the set mention; a folder of another name is refuse
 
 from pathlib import Path
 
-from data_pipeline.builders.source_set import About, SourceSet
+from data_pipeline.builders.source_set import About, CutConfig, SourceSet, paper_and_quickstart
 from data_pipeline.sources import Listing, Place, vegas
 
 
@@ -39,6 +39,7 @@ class Vegas(SourceSet):
         }
         """,
     )
+    BUILDER_CONFIGS = paper_and_quickstart(CutConfig, protocol="vegas")
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Ask the authors of VEGAS for the set and unpack it, then give its folder as --manual_dir: manual_dir/CLASS/NAME.mp4
     or manual_dir/CLASS/videos/NAME.mp4, with the classes baby_cry, chainsaw, dog, drum, fireworks, helicopter,

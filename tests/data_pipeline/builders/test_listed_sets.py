@@ -1,4 +1,5 @@
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def write_extracted(folder, name, label, ids):
             Image.new("RGB", (48, 24), (10 * picture, number, 0)).save(pictures / f"{picture:06d}.jpg")
         sound = folder / "audio" / label / f"{video_id}.npy"
         sound.parent.mkdir(parents=True, exist_ok=True)
-        wave = np.sin(np.arange(3 * CutConfig.rate_hz) * (0.1 + 0.01 * number))
+        wave = np.sin(np.arange(3 * CutConfig.rate_hz) * (0.1 + zlib.crc32(video_id.encode()) / 2**34))
         np.save(sound, wave.astype(np.float32))
         rows.append(f"./audio/{label}/{video_id}.npy,./frames/{label}/{video_id}.mp4,24\n")
     (folder / name).write_text("".join(rows))

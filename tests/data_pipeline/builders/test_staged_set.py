@@ -5,9 +5,9 @@ import pytest
 
 from data_pipeline.builders import staged_set, staging
 from data_pipeline.builders.cutting import CutSpec
+from data_pipeline.builders.division import Division
 from data_pipeline.command import InputError
 from data_pipeline.sources import Listing, Place, Skipped, Video, folder
-from data_pipeline.splits import assign_splits
 
 CUT = CutSpec(fps=4, frame_px=24, chunk_seconds=2, min_seconds=1)
 PARAMETERS = {"rate_hz": 8000}
@@ -15,12 +15,12 @@ PARAMETERS = {"rate_hz": 8000}
 
 def test_videos_are_dealt_and_their_chunks_keyed(tmp_path, write_video):
     for name in ("cello/a", "violin/b", "violin/c", "violin/d"):
-        write_video(tmp_path / "videos" / f"{name}.mp4", seconds=3)
+        write_video(tmp_path / "videos" / f"{name}.mp4", seconds=3, tone_hz=100 + 10 * ord(name[-1]))
     (tmp_path / "videos" / "violin" / "bad.mp4").write_bytes(b"nothing")
     found = folder.find_videos(Place(tmp_path / "videos"))
     listing = dataclasses.replace(found, skipped={"x": Skipped("missing")})
     facts = [staging.stage_video(video, CUT, tmp_path) for video in listing.videos]
-    staged = staged_set.deal(facts, listing, tmp_path, assign=assign_splits, where=tmp_path / "videos")
+    staged = staged_set.deal(facts, listing, tmp_path, division=Division(), root=tmp_path / "videos")
     assert staged.classes == ["cello", "violin"]
     assert staged.skipped_counts == {"not a video": 1, "missing": 1}
     assert staged.split_names == ("train", "validation", "test")
@@ -32,14 +32,16 @@ def test_videos_are_dealt_and_their_chunks_keyed(tmp_path, write_video):
 
 def test_a_split_without_videos_is_not_named(tmp_path):
     facts = [staging.Facts("a", "cello", {}), staging.Facts("b", "cello", {})]
-    staged = staged_set.deal(facts, Listing((), {}), tmp_path, assign=assign_splits, where=tmp_path)
+    listing = Listing(tuple(Video(name, tmp_path / name, "cello") for name in "ab"), {})
+    staged = staged_set.deal(facts, listing, tmp_path, division=Division(), root=tmp_path)
     assert staged.split_names == ("train",)
 
 
 def test_none_that_can_be_used(tmp_path):
     facts = [staging.Facts("a", "cello", {}, reason="muted", message="a.mp4 is muted")]
+    listing = Listing((Video("a", tmp_path / "a.mp4", "cello"),), {})
     with pytest.raises(InputError, match=r"none of the 1 videos in here can be used: muted: 1; the first: a\.mp4 is m"):
-        staged_set.deal(facts, Listing((), {}), tmp_path, assign=assign_splits, where=Path("here"))
+        staged_set.deal(facts, listing, tmp_path, division=Division(), root=Path("here"))
 
 
 def test_the_staging_folder_goes_when_the_set_is_there_and_stays_after_an_error(tmp_path):
