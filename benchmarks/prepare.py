@@ -38,7 +38,8 @@ def encode_piece(path: Path) -> None:
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     background = np.stack([80 + 60 * rows / HEIGHT, 90 + 40 * columns / WIDTH, 100 + 0 * rows], -1) + grain
     seconds = np.arange(_PIECE_SECONDS * RATE_HZ) / RATE_HZ
-    wave = sum(np.sin(2 * np.pi * tone * seconds) * 0.1 for tone in (220.0, 277.2, 329.6, 1320.0))
+    tones_hz = np.array([220.0, 277.2, 329.6, 1320.0])
+    wave = 0.1 * np.sin(2 * np.pi * tones_hz[:, None] * seconds).sum(0)
     with av.open(str(path), "w") as container:
         picture_stream = container.add_stream("libx264", rate=FPS, options={"preset": "veryfast"})
         picture_stream.width, picture_stream.height, picture_stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -71,7 +72,7 @@ def repeat(piece: Path, path: Path, times: int) -> None:
                     if stream.index not in streams:
                         streams[stream.index] = container.add_stream_from_template(stream)
                 for packet in source.demux():
-                    if packet.dts is None:
+                    if packet.dts is None or packet.pts is None:
                         continue
                     shift = round(number * _PIECE_SECONDS / packet.time_base)
                     packet.pts, packet.dts = packet.pts + shift, packet.dts + shift

@@ -137,7 +137,7 @@ def remarks(
         "partly frozen": 0.5 < pictures.still / moving < 1
         and f"the picture stands still {pictures.still / moving:.0%}",
     }
-    return {kind: text for kind, text in found.items() if text}
+    return {kind: text for kind, text in found.items() if isinstance(text, str)}
 
 
 def _short_of(trace: Trace) -> float:
