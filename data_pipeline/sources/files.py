@@ -41,7 +41,7 @@ def require_folder(folder: Path) -> Path:
     return folder.resolve()
 
 
-def find_files(folder: Path, skipped: dict[str, Skipped]) -> Iterator[Path]:
+def find_files(folder: Path, skipped: dict[str, Skipped], *, lists: Sequence[Path] = ()) -> Iterator[Path]:
     """Finds files with a video's name at any depth.
 
     Args:
@@ -49,6 +49,7 @@ def find_files(folder: Path, skipped: dict[str, Skipped]) -> Iterator[Path]:
         skipped: takes everything else, by relative path: hidden files and folders, linked folders (following them
             may never end), links that lead out of the folder or nowhere, pipes and devices, what cannot be read,
             and other files, except a JSON file with a video's name beside it and this project's records.
+        lists: files that are no videos and need no account.
 
     Yields:
         Regular files that can be read, in an order that is the same everywhere.
@@ -57,6 +58,7 @@ def find_files(folder: Path, skipped: dict[str, Skipped]) -> Iterator[Path]:
         InputError: no such folder, or it cannot be read.
     """
     root = require_folder(folder)
+    known = {path.resolve() for path in lists}
 
     def cannot_list(error: OSError) -> None:
         if Path(error.filename) == folder:
@@ -76,7 +78,7 @@ def find_files(folder: Path, skipped: dict[str, Skipped]) -> Iterator[Path]:
             if name.startswith("."):
                 skipped[relative_name(path, folder)] = Skipped(HIDDEN)
             elif not is_video_name(name):
-                if name not in notes and name not in RECORD_NAMES:
+                if name not in notes and name not in RECORD_NAMES and not (known and path.resolve() in known):
                     others.append(relative_name(path, folder))
             elif (reason := reason_to_skip(path, root)) is not None:
                 skipped[relative_name(path, folder)] = Skipped(reason)

@@ -38,7 +38,7 @@ def find_videos(place: Place) -> Listing:
     folder = place.videos
     root = files.require_folder(folder)
     videos: dict[str, Video] = {}
-    for path in files.find_files(folder, skipped):
+    for path in files.find_files(folder, skipped, lists=place.lists):
         video_id = _id_of(files.safe_name(path.stem), labels)
         if video_id is None:
             skipped[files.relative_name(path, folder)] = Skipped(NOT_LISTED)
