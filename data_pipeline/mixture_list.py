@@ -197,7 +197,7 @@ def _draw_source(
 ) -> SourcePlan:
     for _ in range(_TRIES):
         clip, start = table.choose_window(rng, video)
-        samples = store.parse(store.read(clip))["audio"].numpy()[start : start + table.clip_samples] / 32768.0
+        samples = store.read_sound(clip, start, table.clip_samples) / 32768.0
         rms = float(np.sqrt(np.mean(np.square(samples))))
         loud_enough = rms * level_gain(store.clips[clip], spec.level_dbfs) >= 10 ** (spec.floor_dbfs / 20)
         if rms > 0 and loud_enough:

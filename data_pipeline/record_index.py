@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from data_pipeline.command import InputError
+from data_pipeline.record_parts import Parts, find_parts
 
 HEADER = struct.Struct("<QI")  # length of the data, checksum of those eight bytes
 _FOOTER_BYTES = 4  # checksum of the data
-_INDEX_FORMAT = 1
+_INDEX_FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Clip:
         shard: index of the file that holds it.
         offset: first byte of the data in that file.
         length: bytes of the data.
+        parts: where sound, boxes and pictures lie in the data.
     """
 
     video_id: str
@@ -42,6 +44,10 @@ class Clip:
     shard: int
     offset: int
     length: int
+    parts: Parts = dataclasses.field(default=Parts(), repr=False)
+
+
+_COLUMNS = tuple(field.name for field in dataclasses.fields(Clip) if field.name != "parts")
 
 
 def scan(paths: list[Path]) -> tuple[Clip, ...]:
@@ -79,6 +85,7 @@ def _clip(data: bytes, shard: int, offset: int) -> Clip:
         shard=shard,
         offset=offset,
         length=len(data),
+        parts=find_parts(data),
     )
 
 
@@ -92,7 +99,8 @@ def _shard_sizes(paths: list[Path]) -> list[list[Any]]:
 
 def write_index(folder: Path, split: str, paths: list[Path], clips: tuple[Clip, ...]) -> None:
     """Writes the index of a split beside its shards, with their sizes to see when they change."""
-    columns = {field.name: [getattr(clip, field.name) for clip in clips] for field in dataclasses.fields(Clip)}
+    columns: dict[str, list[Any]] = {name: [getattr(clip, name) for clip in clips] for name in _COLUMNS}
+    columns["parts"] = [clip.parts.as_row() for clip in clips]
     beside = folder / f".index-{split}.{os.getpid()}.tmp"
     beside.write_text(json.dumps({"format": _INDEX_FORMAT, "shards": _shard_sizes(paths), "clips": columns}))
     os.replace(beside, _index_path(folder, split))
@@ -104,10 +112,10 @@ def read_index(folder: Path, split: str, paths: list[Path]) -> tuple[Clip, ...] 
         index = json.loads(_index_path(folder, split).read_text())
         if index["format"] != _INDEX_FORMAT or index["shards"] != _shard_sizes(paths):
             return None
-        columns = [index["clips"][field.name] for field in dataclasses.fields(Clip)]
+        rows = zip(*(index["clips"][name] for name in _COLUMNS), index["clips"]["parts"], strict=True)
+        return tuple(Clip(*row, parts=Parts.from_row(parts)) for *row, parts in rows)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return tuple(Clip(*row) for row in zip(*columns, strict=True))
 
 
 def _crc_table() -> tuple[int, ...]:

@@ -8,9 +8,11 @@ import dataclasses
 import os
 import threading
 import weakref
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import logging
 
 from data_pipeline import record_index
@@ -101,14 +103,57 @@ class RecordStore:
             InputError: the file is shorter than the index says, or something else lies there.
         """
         clip = self.clips[index]
-        size = record_index.HEADER.size + clip.length
-        data = os.pread(self._descriptor(clip.shard), size, clip.offset - record_index.HEADER.size)
-        if len(data) != size or not record_index.is_header(data[: record_index.HEADER.size], clip.length):
-            raise InputError(
-                f"{self._paths[clip.shard]} is damaged at byte {clip.offset}: record {index} is not where "
-                "the index has it; prepare the data set again"
+        self._require_record(index)
+        return self._pread(index, 0, clip.length)
+
+    def read_sound(self, index: int, start: int = 0, samples: int | None = None) -> np.ndarray:
+        """A window of a record's sound, without reading the rest of the record.
+
+        Args:
+            index: place in `clips`.
+            start: first sample.
+            samples: length; to the end when None.
+
+        Returns:
+            int16 (samples,), full scale 32768; not to be written to.
+
+        Raises:
+            InputError: as `read` does.
+            ValueError: the record is shorter.
+        """
+        clip = self.clips[index]
+        samples = clip.samples - start if samples is None else samples
+        if start < 0 or start + samples > clip.samples:
+            raise ValueError(
+                f"samples {start} to {start + samples} are not in record {index}, which has {clip.samples}; "
+                "draw windows that end within it"
             )
-        return data[record_index.HEADER.size :]
+        self._require_record(index)
+        return np.frombuffer(self._pread(index, clip.parts.sound + 2 * start, 2 * samples), "<i2")
+
+    def read_pictures(self, index: int, numbers: Iterable[int]) -> list[bytes]:
+        """Some pictures of a record as JPEG files, without reading the rest of the record.
+
+        Args:
+            index: place in `clips`.
+            numbers: of the pictures in the record.
+
+        Raises:
+            InputError: as `read` does.
+        """
+        self._require_record(index)
+        spans = [self.clips[index].parts.picture(number) for number in numbers]
+        return [self._pread(index, first, end - first) for first, end in spans]
+
+    def read_boxes(self, index: int) -> np.ndarray:
+        """The player's boxes in all pictures of a record, float32 (frames, 4); see `docs/DATA.md`.
+
+        Raises:
+            InputError: as `read` does.
+        """
+        clip = self.clips[index]
+        self._require_record(index)
+        return np.frombuffer(self._pread(index, clip.parts.boxes, 16 * clip.frames), "<f4").reshape(-1, 4)
 
     def parse(self, serialized: Any) -> dict[str, Any]:
         """Parses one example; runs inside `tf.data`.
@@ -144,6 +189,27 @@ class RecordStore:
         """Closes the files; reading opens them again."""
         with self._lock:
             _close_all(self._descriptors)
+
+    def _require_record(self, index: int) -> None:
+        """Refuses a file in which the record is not where the index has it."""
+        size = record_index.HEADER.size
+        if not record_index.is_header(self._pread(index, -size, size), self.clips[index].length):
+            raise self._damaged(index)
+
+    def _pread(self, index: int, first: int, size: int) -> bytes:
+        """Bytes from a place in a record's data."""
+        clip = self.clips[index]
+        data = os.pread(self._descriptor(clip.shard), size, clip.offset + first)
+        if len(data) != size:
+            raise self._damaged(index)
+        return data
+
+    def _damaged(self, index: int) -> InputError:
+        clip = self.clips[index]
+        return InputError(
+            f"{self._paths[clip.shard]} is damaged at byte {clip.offset}: record {index} is not where "
+            "the index has it; prepare the data set again"
+        )
 
     def _descriptor(self, shard: int) -> int:
         with self._lock:

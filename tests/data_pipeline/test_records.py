@@ -11,6 +11,7 @@ import pytest
 from data_pipeline import prepare, record_index
 from data_pipeline.builders.cutting import CutSpec
 from data_pipeline.command import InputError
+from data_pipeline.record_parts import find_parts
 from data_pipeline.records import RecordStore
 from data_pipeline.sources import Place
 from data_pipeline.spec import DataSetSpec
@@ -91,6 +92,28 @@ def test_values_survive(data_dir):
         assert np.isnan(example["boxes"]).all() == (clip.label == 0)
 
 
+def test_parts_are_read_without_the_rest(data_dir):
+    from data_pipeline.tf_cpu import tf
+
+    store = RecordStore.open(data_dir, "tiny", "train")
+    for index, clip in enumerate(store.clips):
+        whole = store.parse(tf.constant(store.read(index)))
+        np.testing.assert_array_equal(store.read_sound(index), whole["audio"])
+        np.testing.assert_array_equal(store.read_sound(index, 100, 7), whole["audio"][100:107])
+        np.testing.assert_array_equal(store.read_boxes(index), whole["boxes"])
+        numbers = [clip.frames - 1, 0, 0]
+        assert store.read_pictures(index, numbers) == [whole["frames"][number].numpy() for number in numbers]
+    with pytest.raises(ValueError, match=r"samples 5 to \d+ are not in record 0, which has \d+; draw windows"):
+        store.read_sound(0, 5, store.clips[0].samples)
+
+
+def test_bytes_that_are_no_example_are_refused():
+    with pytest.raises(ValueError, match="wire type 5 at byte 1"):
+        find_parts(b"\x0d\x00\x00\x00\x00")
+    with pytest.raises(ValueError, match="a field at byte 2 ends beyond its message"):
+        find_parts(b"\x0a\x09\x00")
+
+
 def test_parse_works_inside_tf_data_and_reads_in_threads(data_dir):
     from data_pipeline.tf_cpu import tf
 
@@ -113,6 +136,12 @@ def test_a_missing_or_stale_index_is_made_again(own_copy, monkeypatch):
     index["shards"][0][1] += 1
     path.write_text(json.dumps(index))
     assert RecordStore.open(own_copy, "tiny", "train").clips == clips
+    index = json.loads(path.read_text())
+    index["format"] = 1  # as sets were indexed before parts of a record could be read
+    del index["clips"]["parts"]
+    path.write_text(json.dumps(index))
+    assert RecordStore.open(own_copy, "tiny", "train").clips == clips
+    assert json.loads(path.read_text())["format"] == 2
     path.unlink()
 
     def read_only(*_):
@@ -131,6 +160,8 @@ def test_damage_is_reported(own_copy):
     store.read(0)
     with pytest.raises(InputError, match=r"tfrecord.* is damaged at byte \d+: record .*prepare the data set again"):
         store.read(len(store) - 1)
+    with pytest.raises(InputError, match="is damaged at byte"):
+        store.read_pictures(len(store) - 1, [0])
     with pytest.raises(InputError, match="is damaged at byte"):
         RecordStore.open(own_copy, "tiny", "train")
     shard.unlink()
