@@ -1,24 +1,27 @@
-"""Batches of mixtures: plan, read, decode, mix, transform, batch, prefetch (tf.data).
+"""Batches of mixtures: plan, read, decode, mix, transform, each by one thread straight into its place in the batch.
 
 A batch is a dict of arrays, the whole contract between the pipeline and the model; docs/DATA.md describes it.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from typing import cast
+import functools
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from data_pipeline.command import InputError
 from data_pipeline.mixing import ClipTable, MixingSpec, SourcePlan, draw_mixture, frame_indices
+from data_pipeline.pictures import cut, cut_box, decode
 from data_pipeline.records import RecordStore
 from data_pipeline.spec import AudioSpec, FrameSpec
-from data_pipeline.spectrogram import stft
-from data_pipeline.tf_cpu import tf
+from data_pipeline.spectrogram import stft_pieces
 
 Batch = dict[str, np.ndarray]
 
-PREFETCH_BATCHES = 2
+PREFETCH_BATCHES = 2  # made ahead of the one that is asked for
 LARGEST_LIFT = 100.0  # of a quiet window towards its video's level: 40 dB, so that silence stays silence
 
 
@@ -77,23 +80,13 @@ def training_batches(
     table = ClipTable(store.clips, audio, sources=mixing.sources, same_class=mixing.same_class)
     slots = sharding.slots(batch_size)
 
-    def plan(number: int) -> list[SourcePlan]:
-        step, place = divmod(int(number), len(slots))
+    def plan(step: int, place: int) -> list[SourcePlan]:
         return draw_mixture(table, mixing, seed=seed, step=step, slot=slots[place])
 
-    numbers = tf.data.Dataset.range(first_step * len(slots), np.iinfo(np.int64).max)
-    failures: list[InputError] = []
-    examples = _examples(
-        numbers,
-        plan,
-        store,
-        failures,
-        audio=audio,
-        frames=frames,
-        sources=mixing.sources,
-        for_rebuilding=False,
-    )
-    return _prefetched(examples.batch(len(slots), drop_remainder=True), failures)
+    maker = MixtureMaker(store, audio, frames)
+    empty = functools.partial(maker.empty_batch, len(slots), mixing.sources)
+    for _, batch in _prefetched(itertools.count(first_step), plan, maker, empty):
+        yield batch
 
 
 def evaluation_batches(
@@ -121,146 +114,135 @@ def evaluation_batches(
         float32, `boxes` (batch, source, frame, 4) float32 of the players in the pictures as they are cut (top, left,
         bottom, right, 0 to 1; NaN where unknown), `index` (batch,) int64 into the list.
     """
-    slots = sharding.slots(batch_size)
-    batches = -(-len(mixtures) // batch_size)
-    order = np.arange(batches * batch_size).reshape(batches, batch_size)[:, slots.start : slots.stop].reshape(-1)
+    slots = np.asarray(sharding.slots(batch_size))
 
-    def plan(number: int) -> Sequence[SourcePlan]:
-        return mixtures[min(int(number), len(mixtures) - 1)]
+    def plan(number: int, place: int) -> Sequence[SourcePlan]:
+        return mixtures[min(number * batch_size + slots[place], len(mixtures) - 1)]
 
-    numbers = tf.data.Dataset.from_tensor_slices(order)
-    failures: list[InputError] = []
-    examples = _examples(numbers, plan, store, failures, audio=audio, frames=frames, sources=len(mixtures[0]))
-    examples = examples.map(lambda example: example | {"valid": example["index"] < len(mixtures)})
-    return _prefetched(examples.batch(len(slots)), failures)
+    maker = MixtureMaker(store, audio, frames)
+    empty = functools.partial(maker.empty_batch, len(slots), len(mixtures[0]), for_rebuilding=True)
+    for number, batch in _prefetched(range(-(-len(mixtures) // batch_size)), plan, maker, empty):
+        index = number * batch_size + slots
+        yield batch | {"index": index, "valid": index < len(mixtures)}
 
 
-def _examples(
-    numbers: tf.data.Dataset,
-    plan: Callable[[int], Sequence[SourcePlan]],
-    store: RecordStore,
-    failures: list[InputError],
-    *,
-    audio: AudioSpec,
-    frames: FrameSpec,
-    sources: int,
-    for_rebuilding: bool = True,
-) -> tf.data.Dataset:
-    """Turns mixture numbers into unbatched examples: the reading in Python, all else in TensorFlow's own threads.
+class MixtureMaker:
+    """Makes the arrays of mixtures by their plans.
 
-    `for_rebuilding` adds what evaluation needs to make waveforms and to compare them; in training it would be thrown
-    away, and the phase is dear.
-    TensorFlow passes on only the text of an exception; what could not be read is noted in `failures`.
+    Args:
+        store: the records.
+        audio: window and transform.
+        frames: pictures a source.
     """
 
-    def read(number: np.ndarray) -> tuple[np.ndarray, ...]:
-        try:
-            return read_plans(plan(int(number)))
-        except InputError as error:
-            failures.append(error)
-            raise
+    def __init__(self, store: RecordStore, audio: AudioSpec, frames: FrameSpec) -> None:
+        self._store = store
+        self._audio = audio
+        self._frames = frames
 
-    def read_plans(plans: Sequence[SourcePlan]) -> tuple[np.ndarray, ...]:
-        clips = [store.clips[p.clip] for p in plans]
-        return (
-            np.array([store.read(p.clip) for p in plans], dtype=object),
-            np.array([p.start for p in plans], np.int64),
-            np.array([p.gain for p in plans], np.float32),
-            np.array([p.lift for p in plans], np.bool_),
-            np.stack(
-                [
-                    frame_indices(p, clip, audio=audio, frames=frames, fps=store.spec.fps)
-                    for p, clip in zip(plans, clips, strict=True)
-                ]
-            ),
-            np.array([p.crop for p in plans], np.float32),
-            np.array([p.flip for p in plans], np.bool_),
-        )
-
-    def build(number: tf.Tensor) -> dict[str, tf.Tensor]:
-        kinds = (tf.string, tf.int64, tf.float32, tf.bool, tf.int64, tf.float32, tf.bool)
-        records, starts, gains, lifts, pictures, crops, flips = tf.numpy_function(read, [number], kinds)
-        waveforms, frame_stacks, boxes = [], [], []
-        for n in range(sources):
-            parsed = store.parse(records[n])
-            window = _window(parsed["audio"], starts[n], audio)
-            lift = tf.where(lifts[n], _lift(window, parsed["video_rms"]), 1.0)
-            waveforms.append(tf.ensure_shape(window * gains[n] * lift, (audio.clip_samples,)))
-            stack, cut = _pictures(parsed["frames"], pictures[n], crops[n], flips[n], frames)
-            frame_stacks.append(stack)
-            boxes.append(_cut_boxes(tf.gather(parsed["boxes"], pictures[n]), cut, flips[n], frames.crop_px))
-        waveform = tf.stack(waveforms)
-        spectra = stft(waveform, audio)
-        mixture = tf.reduce_sum(spectra, 0)  # the transform is linear: the sources' spectra sum to the mixture's
-        example = {
-            "mixture_magnitude": tf.abs(mixture),
-            "source_magnitude": tf.abs(spectra),
-            "frames": tf.stack(frame_stacks),
-            "valid": tf.constant(True),
+    def empty_batch(self, size: int, sources: int, *, for_rebuilding: bool = False) -> Batch:
+        """Arrays for a batch, not yet filled; with `for_rebuilding` those of evaluation too."""
+        audio, frames = self._audio, self._frames
+        spectrum = (audio.freq_bins, audio.time_frames)
+        batch = {
+            "mixture_magnitude": np.empty((size, *spectrum), np.float32),
+            "source_magnitude": np.empty((size, sources, *spectrum), np.float32),
+            "frames": np.empty((size, sources, frames.count, frames.crop_px, frames.crop_px, 3), np.uint8),
+            "valid": np.ones(size, np.bool_),
         }
         if not for_rebuilding:
-            return example
-        return example | {
-            "mixture_phase": tf.math.angle(mixture),
-            "source_waveform": waveform,
-            "boxes": tf.ensure_shape(tf.stack(boxes), (sources, frames.count, 4)),
-            "index": number,
+            return batch
+        return batch | {
+            "mixture_phase": np.empty((size, *spectrum), np.float32),
+            "source_waveform": np.empty((size, sources, audio.clip_samples), np.float32),
+            "boxes": np.empty((size, sources, frames.count, 4), np.float32),
         }
 
-    return numbers.map(build, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    def listen(self, plans: Sequence[SourcePlan], batch: Batch, place: int) -> None:
+        """Writes the sounds of one mixture to its place in a batch; what the batch does not have is not made."""
+        waveforms = np.stack([self._sound(plan) for plan in plans])
+        for columns, spectra in stft_pieces(waveforms, self._audio):
+            mixture = spectra.sum(0)  # the transform is linear: the sources' spectra sum to the mixture's
+            batch["source_magnitude"][place, ..., columns] = np.abs(spectra)
+            batch["mixture_magnitude"][place, ..., columns] = np.abs(mixture)
+            if "mixture_phase" in batch:
+                batch["mixture_phase"][place, ..., columns] = np.angle(mixture)
+        if "source_waveform" in batch:
+            batch["source_waveform"][place] = waveforms
+
+    def look(self, plans: Sequence[SourcePlan], batch: Batch, place: int) -> None:
+        """Writes the pictures of one mixture to its place in a batch, and the boxes where the batch has them."""
+        store, frames = self._store, self._frames
+        for source, plan in enumerate(plans):
+            clip = store.clips[plan.clip]
+            numbers = frame_indices(plan, clip, audio=self._audio, frames=frames, fps=store.spec.fps).tolist()
+            boxes = store.read_boxes(plan.clip)[numbers] if "boxes" in batch else None
+            squares = batch["frames"][place, source]
+            for n, picture in enumerate(decode(store.read_pictures(plan.clip, numbers))):
+                corner = cut(picture, squares[n], crop=plan.crop, flip=plan.flip)
+                if boxes is not None:
+                    size = picture.shape[:2]
+                    batch["boxes"][place, source, n] = cut_box(
+                        boxes[n], corner=corner, size=size, side=frames.crop_px, flip=plan.flip
+                    )
+
+    def _sound(self, plan: SourcePlan) -> np.ndarray:
+        samples = self._store.read_sound(plan.clip, plan.start, self._audio.clip_samples)
+        window = samples.astype(np.float32) / np.float32(32768)
+        lift = _lift(window, self._store.clips[plan.clip].video_rms) if plan.lift else 1.0
+        return window * np.float32(plan.gain * lift)
 
 
-def _window(samples: tf.Tensor, start: tf.Tensor, audio: AudioSpec) -> tf.Tensor:
-    return tf.cast(samples[start : start + audio.clip_samples], tf.float32) / 32768.0
-
-
-def _lift(window: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
+def _lift(window: np.ndarray, level: float) -> float:
     """Factor that brings a window to a root-mean-square level, at most `LARGEST_LIFT`."""
-    own = tf.sqrt(tf.reduce_mean(tf.square(window)))
-    return tf.math.divide_no_nan(level, tf.maximum(own, level / LARGEST_LIFT))
+    loudest = max(float(np.sqrt(np.mean(np.square(window)))), level / LARGEST_LIFT)
+    return level / loudest if loudest > 0 else 0.0
 
 
-def _pictures(
-    encoded: tf.Tensor, indices: tf.Tensor, crop: tf.Tensor, flip: tf.Tensor, frames: FrameSpec
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Decodes only the pictures that are used, cuts one square out of all of them, mirrors them together.
+def _prefetched(
+    numbers: Iterable[int],
+    plan: Callable[[int, int], Sequence[SourcePlan]],
+    maker: MixtureMaker,
+    empty: Callable[[], Batch],
+) -> Iterator[tuple[int, Batch]]:
+    """Batches with their numbers, in the order of those, a few of them in work at once, one thread a core.
 
-    Returns:
-        The pictures; and where the last one was cut: corner (down, right) and the whole picture's size, (2, 2) float32.
+    Args:
+        numbers: of the batches.
+        plan: the mixture of a batch's number and a place in it.
+        maker: of its arrays.
+        empty: a new batch to fill.
     """
-    side = frames.crop_px
-    cut, place = [], tf.zeros((2, 2))
-    for t in range(frames.count):
-        picture = tf.io.decode_jpeg(encoded[indices[t]], channels=3)
-        room = tf.cast(tf.shape(picture)[:2] - side, tf.float32)
-        corner = tf.cast(tf.floor(crop * (room + 0.999)), tf.int32)
-        place = tf.stack([tf.cast(corner, tf.float32), room + side])
-        cut.append(picture[corner[0] : corner[0] + side, corner[1] : corner[1] + side])
-    stack = tf.stack(cut)
-    stack = tf.cond(flip, lambda: tf.reverse(stack, [2]), lambda: stack)
-    return tf.ensure_shape(stack, (frames.count, side, side, 3)), place
+    plan = functools.lru_cache(maxsize=1 << 12)(plan)  # drawn by whichever half of a mixture comes first
+    pool = ThreadPoolExecutor(_usable_cores(), thread_name_prefix="mixtures")
+    ahead: deque[tuple[int, Batch, list[Future[None]]]] = deque()
 
+    def send(number: int) -> None:
+        batch = empty()
+        # All pictures, then all sounds: a core that stays at one of the two takes a tenth less time.
+        work = [
+            pool.submit(lambda half, place: half(plan(number, place), batch, place), half, place)
+            for half in (maker.look, maker.listen)
+            for place in range(len(batch["valid"]))
+        ]
+        ahead.append((number, batch, work))
 
-def _cut_boxes(boxes: tf.Tensor, place: tf.Tensor, flip: tf.Tensor, side: int) -> tf.Tensor:
-    """Boxes in shares of whole pictures, (frame, 4), to shares of what was cut out of those and mirrored.
+    def receive() -> tuple[int, Batch]:
+        number, batch, work = ahead.popleft()
+        for done in work:
+            done.result()
+        return number, batch
 
-    A box of which nothing is left is NaN.
-    """
-    corner, size = tf.tile(place[0], [2]), tf.tile(place[1], [2])
-    cut = tf.clip_by_value((boxes * size - corner) / side, 0.0, 1.0)
-    top, left, bottom, right = tf.unstack(cut, num=4, axis=1)
-    gone = (bottom <= top) | (right <= left)
-    cut = tf.where(gone[:, None], np.float32(np.nan), cut)
-    return tf.where(flip, tf.stack([top, 1.0 - right, bottom, 1.0 - left], axis=1), cut)
-
-
-def _prefetched(batches: tf.data.Dataset, failures: list[InputError]) -> Iterator[Batch]:
-    options = tf.data.Options()
-    options.deterministic = True
-    options.autotune.enabled = True
     try:
-        yield from cast(Iterator[Batch], batches.with_options(options).prefetch(PREFETCH_BATCHES).as_numpy_iterator())
-    except tf.errors.OpError:
-        if failures:
-            raise failures[0] from None
-        raise
+        for number in numbers:
+            send(number)
+            if len(ahead) > PREFETCH_BATCHES:
+                yield receive()
+        while ahead:
+            yield receive()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

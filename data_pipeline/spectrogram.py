@@ -1,10 +1,17 @@
 """The short-time Fourier transform inside the pipeline, equal to librosa's."""
 
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+import scipy.fft
+
 from data_pipeline.spec import AudioSpec
-from data_pipeline.tf_cpu import tf
+
+_COLUMNS = 64  # of two sounds with the paper's sizes they take less than a megabyte
 
 
-def stft(waveform: tf.Tensor, audio: AudioSpec) -> tf.Tensor:
+def stft(waveform: np.ndarray, audio: AudioSpec) -> np.ndarray:
     """Centred short-time Fourier transform with a periodic Hann window.
 
     Args:
@@ -15,24 +22,38 @@ def stft(waveform: tf.Tensor, audio: AudioSpec) -> tf.Tensor:
         complex64 (..., freq_bins, time_frames), as `librosa.stft(center=True)` to 1e-4.
 
     Raises:
-        ValueError: the waveform's static length is not `clip_samples`.
+        ValueError: the waveform's length is not `clip_samples`.
+    """
+    return np.concatenate([spectrum for _, spectrum in stft_pieces(waveform, audio)], axis=-1)
+
+
+def stft_pieces(waveform: np.ndarray, audio: AudioSpec) -> Iterator[tuple[slice, np.ndarray]]:
+    """The columns of `stft`, some at a time, so that what is made of them stays in the core's cache.
+
+    Args:
+        waveform: float32 (..., clip_samples).
+        audio: sizes of window, hop and padding.
+
+    Yields:
+        Which columns, and complex64 (..., freq_bins, columns).
+
+    Raises:
+        ValueError: the waveform's length is not `clip_samples`.
     """
     samples = waveform.shape[-1]
     if samples != audio.clip_samples:
         raise ValueError(f"waveform has {samples} samples, the spectrogram is set up for {audio.clip_samples}")
-    half = audio.fft_samples // 2
-    widths = [[0, 0]] * (waveform.shape.rank - 1) + [[half, half]]
-    padded = tf.pad(waveform, widths, mode="REFLECT" if audio.pad_mode == "reflect" else "CONSTANT")
-    columns = tf.signal.stft(
-        padded,
-        frame_length=audio.fft_samples,
-        frame_step=audio.hop_samples,
-        fft_length=audio.fft_samples,
-        window_fn=_periodic_hann,
-    )
-    spectrum = tf.linalg.matrix_transpose(columns)
-    return tf.ensure_shape(spectrum, (*waveform.shape[:-1], audio.freq_bins, audio.time_frames))
+    widths = [(0, 0)] * (waveform.ndim - 1) + [(audio.fft_samples // 2,) * 2]
+    padded = np.pad(waveform, widths, mode="reflect" if audio.pad_mode == "reflect" else "constant")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, audio.fft_samples, axis=-1)[..., :: audio.hop_samples, :]
+    shape = _periodic_hann(audio.fft_samples)
+    for first in range(0, audio.time_frames, _COLUMNS):
+        columns = slice(first, min(first + _COLUMNS, audio.time_frames))
+        # A quarter of the time of NumPy's.
+        spectrum = np.asarray(scipy.fft.rfft(windows[..., columns, :] * shape))
+        yield columns, spectrum.swapaxes(-1, -2)
 
 
-def _periodic_hann(samples: int, dtype: tf.DType) -> tf.Tensor:
-    return tf.signal.hann_window(samples, periodic=True, dtype=dtype)
+@functools.cache
+def _periodic_hann(samples: int) -> np.ndarray:
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(samples) / samples)).astype(np.float32)

@@ -154,10 +154,9 @@ def noise_batches(
 ) -> Iterable[HostBatch]:
     """The pictures of mixtures with white noise in place of their sounds."""
     from data_pipeline.spectrogram import stft
-    from data_pipeline.tf_cpu import tf
 
     gain = np.float32(10 ** (level_dbfs / 20))
     for batch in batches:
         streams = [np.random.default_rng([seed, index]) for index in batch["index"].tolist()]
         noise = np.stack([stream.standard_normal(audio.clip_samples, np.float32) for stream in streams])
-        yield batch | {"mixture_magnitude": np.abs(stft(tf.constant(gain * noise), audio).numpy())}
+        yield batch | {"mixture_magnitude": np.abs(stft(gain * noise, audio))}
