@@ -178,7 +178,7 @@ class MixtureMaker:
             numbers = frame_indices(plan, clip, audio=self._audio, frames=frames, fps=store.spec.fps).tolist()
             boxes = store.read_boxes(plan.clip)[numbers] if "boxes" in batch else None
             squares = batch["frames"][place, source]
-            for n, picture in enumerate(decode(store.read_pictures(plan.clip, numbers))):
+            for n, picture in enumerate(self._pictures(plan.clip, numbers)):
                 corner = cut(picture, squares[n], crop=plan.crop, flip=plan.flip)
                 if boxes is not None:
                     size = picture.shape[:2]
@@ -191,6 +191,15 @@ class MixtureMaker:
         window = samples.astype(np.float32) / np.float32(32768)
         lift = _lift(window, self._store.clips[plan.clip].video_rms) if plan.lift else 1.0
         return window * np.float32(plan.gain * lift)
+
+    def _pictures(self, clip: int, numbers: list[int]) -> list[np.ndarray]:
+        cache = self._store.decoded
+        found = {number: cache.get((clip, number)) for number in numbers}
+        missing = [number for number, picture in found.items() if picture is None]
+        for number, picture in zip(missing, decode(self._store.read_pictures(clip, missing)), strict=True):
+            cache.put((clip, number), picture)
+            found[number] = picture
+        return [picture for number in numbers if (picture := found[number]) is not None]
 
 
 def _lift(window: np.ndarray, level: float) -> float:

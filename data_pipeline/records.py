@@ -17,6 +17,7 @@ from absl import logging
 
 from data_pipeline import record_index
 from data_pipeline.command import InputError
+from data_pipeline.picture_cache import PictureCache
 from data_pipeline.record_index import Clip
 from data_pipeline.spec import DataSetSpec
 
@@ -33,26 +34,29 @@ class RecordStore:
         classes: names of the labels.
         clips: one entry a record, in the order of the files.
         folder: folder of the set.
+        decoded: pictures that whoever decodes them may keep for the next time.
     """
 
-    def __init__(self, builder: Any, split: str, clips: tuple[Clip, ...]) -> None:
+    def __init__(self, builder: Any, split: str, clips: tuple[Clip, ...], cache_bytes: int = 0) -> None:
         self.folder = Path(builder.data_dir)
         self.spec = _recorded_spec(self.folder, builder.info.metadata)
         self.classes: tuple[str, ...] = tuple(builder.info.features["label"].names)
         self.clips = clips
+        self.decoded = PictureCache(cache_bytes)
         self._paths = [Path(path) for path in builder.info.splits[split].filepaths]
         self._descriptors: dict[int, int] = {}
         self._lock = threading.Lock()
         self._finalizer = weakref.finalize(self, _close_all, self._descriptors)
 
     @classmethod
-    def open(cls, data_dir: Path, name: str, split: str) -> "RecordStore":
+    def open(cls, data_dir: Path, name: str, split: str, *, cache_bytes: int = 0) -> "RecordStore":
         """Opens a split.
 
         Args:
             data_dir: folder of data sets.
             name: name of the set.
             split: "train", "validation" or "test".
+            cache_bytes: of decoded pictures to keep in memory.
 
         Raises:
             InputError: the set or the split is not there, or the set was not made by `data_pipeline.prepare`.
@@ -73,7 +77,7 @@ class RecordStore:
                 record_index.write_index(folder, split, paths, clips)
             except OSError as error:  # a set on a disk that is read-only works all the same
                 logging.info("the index is kept in memory: %s", error)
-        return cls(builder, split, clips)
+        return cls(builder, split, clips, cache_bytes)
 
     def __len__(self) -> int:
         return len(self.clips)

@@ -44,6 +44,7 @@ CHOICES = {
 # Fields that may differ between two runs in one workdir: they change what is shown or kept, not what is computed.
 FREE_FIELDS = (
     "data.directory",
+    "data.picture_cache_gib",
     "evaluation.",
     "log_every",
     "summary_every",
@@ -80,6 +81,7 @@ _AT_LEAST_ONE = (
 _UNIT_INTERVAL = ("mixing.silent_probability", "model.statistics_decay", "recursion.neighbourhood")
 
 _NOT_NEGATIVE = (
+    "data.picture_cache_gib",
     "rounds.minus",
     "rounds.plus",
     "rounds.both",

@@ -16,7 +16,9 @@ def open_splits(config: Config, splits: tuple[str, ...]) -> dict[str, Any]:
 
     stores = {}
     for split in splits:
-        store = RecordStore.open(Path(config.data.directory), config.data.name, split)
+        # The other splits are read a few times, in order.
+        cache_bytes = int(config.data.picture_cache_gib * 2**30) if split == "train" else 0
+        store = RecordStore.open(Path(config.data.directory), config.data.name, split, cache_bytes=cache_bytes)
         store.require(config_module.data_set_spec(config))
         stores[split] = store
     return stores

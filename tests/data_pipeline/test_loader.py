@@ -147,6 +147,16 @@ def test_a_run_goes_on_where_it_stopped_bit_for_bit(store, first_three):
     assert_same(batch, first_three[2])
 
 
+def test_pictures_kept_in_memory_change_nothing(tiny_set, first_three):
+    store = RecordStore.open(tiny_set, "tiny", "train", cache_bytes=64 << 20)
+    for one, other in zip(batches(store, 3), first_three, strict=True):
+        assert_same(one, other)
+    kept = len(store.decoded)
+    assert kept > 0
+    assert_same(batches(store, 1)[0], first_three[0])
+    assert kept <= len(store.decoded) <= sum(clip.frames for clip in store.clips)
+
+
 @pytest.fixture(scope="module")
 def global_batches(store):
     """Steps 0 to 2 of a run with batches of 24 in one process."""
