@@ -1,4 +1,4 @@
-"""TensorFlow as this project uses it: tf.data on the CPU, and never a GPU.
+"""TensorFlow as this project uses it: data sets and pictures on the CPU, and never a GPU.
 
 Every other module takes TensorFlow from here (`from data_pipeline.tf_cpu import tf`), so that JAX finds the
 accelerators' memory untouched whatever is imported first.
