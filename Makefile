@@ -27,7 +27,7 @@ help:
 	@echo 'make quickstart  render, prepare, train, evaluate, report: $(RUN)/report/index.html'
 	@echo 'make quickstart-report  after it: mixtures of 2 to 5 sounds, counting, localisation'
 	@echo 'make test        fast tests;  make test-all  all of them'
-	@echo 'make bench       step time beside a PyTorch peer, and memory: $(BENCHMARKS)/*.json'
+	@echo 'make bench       step time and loader beside PyTorch peers, and memory: $(BENCHMARKS)/*.json'
 	@echo 'make lint types  style and types;  make format  mend the style'
 	@echo 'make setup       only the virtual environment ($(VENV))'
 
@@ -59,6 +59,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.step_time --json=$(BENCHMARKS)/networks.json --parts=unet_forward,unet,frame_net
 	$(BIN)/python -m benchmarks.memory --json=$(BENCHMARKS)/memory.json
 	$(BIN)/python -m benchmarks.bss_eval --json=$(BENCHMARKS)/bss_eval.json
+	$(BIN)/python -m benchmarks.loader --json=$(BENCHMARKS)/loader.json --workdir=$(BENCHMARKS)/loader
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'

@@ -34,9 +34,12 @@ class Worker:
         backend: "ours", or the peer's memory format.
         threads: of its computations.
         allocator: "tuned" or "default".
+        module: that answers its requests.
     """
 
-    def __init__(self, backend: str, *, threads: int, allocator: str = "tuned") -> None:
+    def __init__(
+        self, backend: str, *, threads: int, allocator: str = "tuned", module: str = "benchmarks.worker"
+    ) -> None:
         environment = os.environ | {
             "GLIBC_TUNABLES": ALLOCATORS[allocator],
             "JAX_PLATFORMS": "cpu",
@@ -44,7 +47,7 @@ class Worker:
         }
         self.backend = backend
         self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "benchmarks.worker", backend, str(threads)],
+            [sys.executable, "-m", module, backend, str(threads)],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -147,10 +150,14 @@ def serve(backend: str, threads: int) -> None:
     if backend != "ours":
         torch = importlib.import_module("torch")
         torch.set_num_threads(threads)
+    answer(_Server(backend))
+
+
+def answer(server: Any) -> None:
+    """Answers requests, each by the server's method of that name, until stdin ends."""
     # What libraries print must not come between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    server = _Server(backend)
     for line in sys.stdin:
         request, *arguments = json.loads(line)
         method: Callable[..., Any] = getattr(server, request)

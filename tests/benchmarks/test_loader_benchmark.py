@@ -1,0 +1,98 @@
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from benchmarks.loader import cores_to_feed
+from benchmarks.solo_files import extracted_files
+from benchmarks.torch_loader import Choice, Mixtures, endless_batches
+from data_pipeline.loader import evaluation_batches, training_batches
+from data_pipeline.mixing import ClipTable, MixingSpec, draw_mixture
+from data_pipeline.records import RecordStore
+from data_pipeline.spec import AudioSpec, FrameSpec
+
+# librosa.load imports a library that imports these.
+pytestmark = pytest.mark.filterwarnings("ignore:'(aifc|audioop|sunau)' is deprecated:DeprecationWarning")
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+AUDIO = AudioSpec(rate_hz=8000, clip_samples=4032, fft_samples=254, hop_samples=64)
+FRAMES = FrameSpec(count=2, crop_px=32)
+
+
+@pytest.fixture(scope="module")
+def store(tiny_set):
+    return RecordStore.open(tiny_set, "tiny", "train")
+
+
+@pytest.fixture(scope="module")
+def mixtures(tiny_set):
+    return Mixtures(extracted_files(tiny_set, "tiny"), AUDIO, FRAMES)
+
+
+def test_the_peer_makes_our_arrays_of_the_same_plans(store, mixtures):
+    table = ClipTable(store.clips, AUDIO, sources=2, same_class=False)
+    plans = [draw_mixture(table, MixingSpec(2), seed=3, step=0, slot=slot) for slot in range(6)]
+    ours = evaluation_batches(store, plans, audio=AUDIO, frames=FRAMES, batch_size=1)
+    numbers = {solo.folder: number for number, solo in enumerate(mixtures.solos)}
+    flips, later_chunks = set(), 0
+    for batch, mixture in zip(ours, plans, strict=True):
+        choices = []
+        for plan in mixture:
+            clip = store.clips[plan.clip]
+            start = plan.start + round(clip.start_seconds * AUDIO.rate_hz)
+            choices.append(Choice(numbers[clip.video_id], start, plan.gain, plan.crop, plan.flip))
+            flips.add(plan.flip)
+            later_chunks += clip.chunk > 0
+        theirs = mixtures.mix(choices)
+        for name in ("mixture_magnitude", "source_magnitude"):
+            # Both transform in float32: sums of 254 samples of up to about one.
+            np.testing.assert_allclose(theirs[name], batch[name][0], atol=1e-4, err_msg=name)
+        assert theirs["frames"].shape == batch["frames"][0].shape
+        # Two decoders of JPEG files round their transforms otherwise.
+        np.testing.assert_allclose(theirs["frames"].astype(int), batch["frames"][0].astype(int), atol=8)
+    assert flips == {False, True}
+    assert later_chunks > 0
+
+
+def test_the_peer_gives_batches_like_ours(store, mixtures):
+    made = training_batches(store, audio=AUDIO, frames=FRAMES, mixing=MixingSpec(2), batch_size=4, seed=0)
+    ours = next(made)
+    made.close()
+    first, second = itertools.islice(endless_batches(mixtures, batch_size=4, workers=0), 2)
+    for name, array in first.items():
+        assert array.numpy().shape == ours[name].shape
+        assert array.numpy().dtype == ours[name].dtype
+    assert not np.array_equal(first["frames"], second["frames"])
+    assert set(mixtures.seconds) == {"plan", "sound", "pictures", "stft"}
+
+
+def test_cores_to_feed_an_accelerator():
+    fed = cores_to_feed(0.2, 80, {"ours": 100.0})
+    assert fed["mixtures_per_second_needed"] == pytest.approx(400)
+    assert fed["cores"]["ours"] == pytest.approx(4)
+    assert "assumption" in fed["note"]
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_the_command(tmp_path):
+    path = tmp_path / "results" / "loader.json"
+    tiny = ["--size=tiny", "--rounds=1", "--batches=2", "--batch_size=4", "--solos=2", "--solo_seconds=4"]
+    command = [sys.executable, "-m", "benchmarks.loader", f"--json={path}", f"--workdir={tmp_path}/work", *tiny]
+    run = subprocess.run([*command, "--long_seconds=8"], cwd=ROOT, capture_output=True, text=True, timeout=280)
+    assert run.returncode == 0, run.stderr
+    results = json.loads(path.read_text())
+    assert results["ratio_per_core"] > 0
+    assert results["ratio_per_core_kept"] > 0
+    assert results["pictures_kept"] >= 2 * 4 * 8  # eight a second, and what the codec adds at the end
+    assert results["mixtures_per_second"].keys() == {"ours", "ours_kept", "theirs"}
+    assert results["stages"]["ours"].keys() == {"plan", "read", "pictures", "stft", "the rest"}
+    assert results["stages"]["theirs"].keys() == {"plan", "sound", "pictures", "stft", "the rest"}
+    assert results["read_ratio_long_videos"] > 0
+    assert results["facts"]["command"].startswith("python -m benchmarks.loader")
