@@ -209,7 +209,7 @@ def main() -> None:
         results |= two_cores(solos, **turns)
         logging.info("two cores: %s", results["two_cores"])
     if options.long_seconds:
-        results |= long_videos(files(options.solo_seconds, 2), files(options.long_seconds, 2), rounds=options.rounds)
+        results |= long_videos(solos, files(options.long_seconds, 2), rounds=options.rounds)
         logging.info("reading long videos: ratio %.2f", results["read_ratio_long_videos"])
     rates = results["mixtures_per_second"]
     results["feeding_one_h100"] = cores_to_feed(options.assumed_step_seconds, options.assumed_batch_size, rates)

@@ -24,7 +24,7 @@ def stft(waveform: np.ndarray, audio: AudioSpec) -> np.ndarray:
     Raises:
         ValueError: the waveform's length is not `clip_samples`.
     """
-    return np.concatenate([spectrum for _, spectrum in stft_pieces(waveform, audio)], axis=-1)
+    return np.concatenate([columns for _, columns in stft_pieces(waveform, audio)], axis=-2).swapaxes(-1, -2)
 
 
 def stft_pieces(waveform: np.ndarray, audio: AudioSpec) -> Iterator[tuple[slice, np.ndarray]]:
@@ -35,7 +35,7 @@ def stft_pieces(waveform: np.ndarray, audio: AudioSpec) -> Iterator[tuple[slice,
         audio: sizes of window, hop and padding.
 
     Yields:
-        Which columns, and complex64 (..., freq_bins, columns).
+        Which columns, and complex64 (..., columns, freq_bins), the transpose of what `stft` gives.
 
     Raises:
         ValueError: the waveform's length is not `clip_samples`.
@@ -50,8 +50,7 @@ def stft_pieces(waveform: np.ndarray, audio: AudioSpec) -> Iterator[tuple[slice,
     for first in range(0, audio.time_frames, _COLUMNS):
         columns = slice(first, min(first + _COLUMNS, audio.time_frames))
         # A quarter of the time of NumPy's.
-        spectrum = np.asarray(scipy.fft.rfft(windows[..., columns, :] * shape))
-        yield columns, spectrum.swapaxes(-1, -2)
+        yield columns, np.asarray(scipy.fft.rfft(windows[..., columns, :] * shape))
 
 
 @functools.cache
