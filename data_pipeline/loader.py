@@ -1,16 +1,12 @@
-"""Batches of mixtures: plan, read, decode, mix, transform, each by one thread straight into its place in the batch.
+"""Batches of mixtures by tf.data: plan, read, decode, mix, transform, batch, prefetch.
 
 A batch is a dict of arrays, the whole contract between the pipeline and the model; docs/DATA.md describes it.
 """
 
 import dataclasses
-import functools
-import itertools
-import os
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -19,6 +15,7 @@ from data_pipeline.pictures import cut, cut_box, decode
 from data_pipeline.records import RecordStore
 from data_pipeline.spec import AudioSpec, FrameSpec
 from data_pipeline.spectrogram import stft_pieces
+from data_pipeline.tf_cpu import tf
 
 Batch = dict[str, np.ndarray]
 
@@ -81,13 +78,15 @@ def training_batches(
     table = ClipTable(store.clips, audio, sources=mixing.sources, same_class=mixing.same_class)
     slots = sharding.slots(batch_size)
 
-    def plan(step: int, place: int) -> list[SourcePlan]:
+    def plan(number: int) -> list[SourcePlan]:
+        step, place = divmod(number, len(slots))
         return draw_mixture(table, mixing, seed=seed, step=step, slot=slots[place])
 
-    maker = MixtureMaker(store, audio, frames)
-    empty = functools.partial(maker.empty_batch, len(slots), mixing.sources)
-    for _, batch in _prefetched(itertools.count(first_step), plan, maker, empty):
-        yield batch
+    numbers = tf.data.Dataset.range(first_step * len(slots), np.iinfo(np.int64).max)
+    maker = MixtureMaker(store, audio, frames, sources=mixing.sources)
+    failures: list[ValueError] = []
+    examples = _examples(numbers, plan, maker, failures).map(lambda example: example | {"valid": True})
+    return _prefetched(examples.batch(len(slots), drop_remainder=True), failures)
 
 
 def evaluation_batches(
@@ -115,80 +114,99 @@ def evaluation_batches(
         float32, `boxes` (batch, source, frame, 4) float32 of the players in the pictures as they are cut (top, left,
         bottom, right, 0 to 1; NaN where unknown), `index` (batch,) int64 into the list.
     """
-    slots = np.asarray(sharding.slots(batch_size))
+    slots = sharding.slots(batch_size)
+    batches = -(-len(mixtures) // batch_size)
+    order = np.arange(batches * batch_size).reshape(batches, batch_size)[:, slots.start : slots.stop].reshape(-1)
 
-    def plan(number: int, place: int) -> Sequence[SourcePlan]:
-        return mixtures[min(number * batch_size + slots[place], len(mixtures) - 1)]
+    def plan(number: int) -> Sequence[SourcePlan]:
+        return mixtures[min(number, len(mixtures) - 1)]
 
-    maker = MixtureMaker(store, audio, frames)
-    empty = functools.partial(maker.empty_batch, len(slots), len(mixtures[0]), for_rebuilding=True)
-    for number, batch in _prefetched(range(-(-len(mixtures) // batch_size)), plan, maker, empty):
-        index = number * batch_size + slots
-        yield batch | {"index": index, "valid": index < len(mixtures)}
+    numbers = tf.data.Dataset.from_tensor_slices(order)
+    maker = MixtureMaker(store, audio, frames, sources=len(mixtures[0]), for_rebuilding=True)
+    failures: list[ValueError] = []
+    examples = _examples(numbers, plan, maker, failures)
+    numbered = tf.data.Dataset.zip(numbers, examples).map(
+        lambda number, example: example | {"index": number, "valid": number < len(mixtures)}
+    )
+    return _prefetched(numbered.batch(len(slots)), failures)
 
 
 class MixtureMaker:
-    """Makes the arrays of mixtures by their plans.
+    """Makes the arrays of one mixture after another by their plans; used by several threads.
 
     Args:
         store: the records.
         audio: window and transform.
         frames: pictures a source.
+        sources: sounds of a mixture.
+        for_rebuilding: make what evaluation needs for waveforms and boxes, too.
+
+    Attributes:
+        shapes: shape and dtype of each array, in the order in which they are made.
     """
 
-    def __init__(self, store: RecordStore, audio: AudioSpec, frames: FrameSpec) -> None:
+    def __init__(
+        self,
+        store: RecordStore,
+        audio: AudioSpec,
+        frames: FrameSpec,
+        *,
+        sources: int,
+        for_rebuilding: bool = False,
+    ) -> None:
         self._store = store
         self._audio = audio
         self._frames = frames
         self._local = threading.local()
-
-    def empty_batch(self, size: int, sources: int, *, for_rebuilding: bool = False) -> Batch:
-        """Arrays for a batch, not yet filled; with `for_rebuilding` those of evaluation too."""
-        audio, frames = self._audio, self._frames
         spectrum = (audio.freq_bins, audio.time_frames)
-        batch = {
-            "mixture_magnitude": np.empty((size, *spectrum), np.float32),
-            "source_magnitude": np.empty((size, sources, *spectrum), np.float32),
-            "frames": np.empty((size, sources, frames.count, frames.crop_px, frames.crop_px, 3), np.uint8),
-            "valid": np.ones(size, np.bool_),
+        self.shapes: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
+            "mixture_magnitude": (spectrum, np.float32),
+            "source_magnitude": ((sources, *spectrum), np.float32),
+            "frames": ((sources, frames.count, frames.crop_px, frames.crop_px, 3), np.uint8),
         }
-        if not for_rebuilding:
-            return batch
-        return batch | {
-            "mixture_phase": np.empty((size, *spectrum), np.float32),
-            "source_waveform": np.empty((size, sources, audio.clip_samples), np.float32),
-            "boxes": np.empty((size, sources, frames.count, 4), np.float32),
-        }
+        if for_rebuilding:
+            self.shapes |= {
+                "mixture_phase": (spectrum, np.float32),
+                "source_waveform": ((sources, audio.clip_samples), np.float32),
+                "boxes": ((sources, frames.count, 4), np.float32),
+            }
 
-    def listen(self, plans: Sequence[SourcePlan], batch: Batch, place: int) -> None:
-        """Writes the sounds of one mixture to its place in a batch; what the batch does not have is not made."""
+    def make(self, plans: Sequence[SourcePlan]) -> Batch:
+        """The arrays of one mixture."""
+        example = {name: np.empty(shape, kind) for name, (shape, kind) in self.shapes.items()}
+        self.look(plans, example)
+        self.listen(plans, example)
+        return example
+
+    def listen(self, plans: Sequence[SourcePlan], example: Batch) -> None:
+        """Writes the sounds of a mixture into its arrays; what is not among them is not made."""
         waveforms = np.stack([self._sound(plan) for plan in plans])
         magnitudes = self._workspace(len(plans))
         for columns, spectra in stft_pieces(waveforms, self._audio):
             mixture = spectra.sum(0)  # the transform is linear: the sources' spectra sum to the mixture's
             np.abs(spectra, out=magnitudes[:-1, columns])
             np.abs(mixture, out=magnitudes[-1, columns])
-            if "mixture_phase" in batch:
-                batch["mixture_phase"][place, :, columns] = np.angle(mixture).T
+            if "mixture_phase" in example:
+                example["mixture_phase"][:, columns] = np.angle(mixture).T
         # Turned over as a whole: piece by piece takes twice as long.
-        batch["source_magnitude"][place] = magnitudes[:-1].swapaxes(1, 2)
-        batch["mixture_magnitude"][place] = magnitudes[-1].T
-        if "source_waveform" in batch:
-            batch["source_waveform"][place] = waveforms
+        example["source_magnitude"][...] = magnitudes[:-1].swapaxes(1, 2)
+        example["mixture_magnitude"][...] = magnitudes[-1].T
+        if "source_waveform" in example:
+            example["source_waveform"][...] = waveforms
 
-    def look(self, plans: Sequence[SourcePlan], batch: Batch, place: int) -> None:
-        """Writes the pictures of one mixture to its place in a batch, and the boxes where the batch has them."""
+    def look(self, plans: Sequence[SourcePlan], example: Batch) -> None:
+        """Writes the pictures of a mixture into its arrays, and the boxes where those are among them."""
         store, frames = self._store, self._frames
         for source, plan in enumerate(plans):
             clip = store.clips[plan.clip]
             numbers = frame_indices(plan, clip, audio=self._audio, frames=frames, fps=store.spec.fps).tolist()
-            boxes = store.read_boxes(plan.clip)[numbers] if "boxes" in batch else None
-            squares = batch["frames"][place, source]
+            boxes = store.read_boxes(plan.clip)[numbers] if "boxes" in example else None
+            squares = example["frames"][source]
             for n, picture in enumerate(self._pictures(plan.clip, numbers)):
                 corner = cut(picture, squares[n], crop=plan.crop, flip=plan.flip)
                 if boxes is not None:
                     size = picture.shape[:2]
-                    batch["boxes"][place, source, n] = cut_box(
+                    example["boxes"][source, n] = cut_box(
                         boxes[n], corner=corner, size=size, side=frames.crop_px, flip=plan.flip
                     )
 
@@ -221,51 +239,44 @@ def _lift(window: np.ndarray, level: float) -> float:
     return level / loudest if loudest > 0 else 0.0
 
 
-def _prefetched(
-    numbers: Iterable[int],
-    plan: Callable[[int, int], Sequence[SourcePlan]],
+def _examples(
+    numbers: tf.data.Dataset,
+    plan: Callable[[int], Sequence[SourcePlan]],
     maker: MixtureMaker,
-    empty: Callable[[], Batch],
-) -> Iterator[tuple[int, Batch]]:
-    """Batches with their numbers, in the order of those, a few of them in work at once, one thread a core.
+    failures: list[ValueError],
+) -> tf.data.Dataset:
+    """Turns mixture numbers into examples, one a thread of TensorFlow's.
 
-    Args:
-        numbers: of the batches.
-        plan: the mixture of a batch's number and a place in it.
-        maker: of its arrays.
-        empty: a new batch to fill.
+    The work is NumPy's and SciPy's, which give up Python's lock meanwhile: a mixture takes a third of the time of the
+    same by TensorFlow's own operations. TensorFlow passes on only the text of an exception; what could not be read is
+    noted in `failures`.
     """
-    plan = functools.lru_cache(maxsize=1 << 12)(plan)  # drawn by whichever half of a mixture comes first
-    pool = ThreadPoolExecutor(_usable_cores(), thread_name_prefix="mixtures")
-    ahead: deque[tuple[int, Batch, list[Future[None]]]] = deque()
+    kinds = [kind for _, kind in maker.shapes.values()]
 
-    def send(number: int) -> None:
-        batch = empty()
-        # All pictures, then all sounds: a core that stays at one of the two takes a tenth less time.
-        work = [
-            pool.submit(lambda half, place: half(plan(number, place), batch, place), half, place)
-            for half in (maker.look, maker.listen)
-            for place in range(len(batch["valid"]))
-        ]
-        ahead.append((number, batch, work))
+    def make(number: np.ndarray) -> list[np.ndarray]:
+        try:
+            return list(maker.make(plan(int(number))).values())
+        except ValueError as error:  # bad input is one, too
+            failures.append(error)
+            raise
 
-    def receive() -> tuple[int, Batch]:
-        number, batch, work = ahead.popleft()
-        # One waking when all is done, or something failed, instead of one for each.
-        for done in wait(work, return_when=FIRST_EXCEPTION).done:
-            done.result()
-        return number, batch
+    def example(number: tf.Tensor) -> dict[str, tf.Tensor]:
+        arrays = tf.numpy_function(make, [number], kinds)
+        return {
+            name: tf.ensure_shape(array, shape)
+            for array, (name, (shape, _)) in zip(arrays, maker.shapes.items(), strict=True)
+        }
 
+    return numbers.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _prefetched(batches: tf.data.Dataset, failures: list[ValueError]) -> Iterator[Batch]:
+    options = tf.data.Options()
+    options.deterministic = True
+    options.autotune.enabled = True
     try:
-        for number in numbers:
-            send(number)
-            if len(ahead) > PREFETCH_BATCHES:
-                yield receive()
-        while ahead:
-            yield receive()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        yield from cast(Iterator[Batch], batches.with_options(options).prefetch(PREFETCH_BATCHES).as_numpy_iterator())
+    except tf.errors.OpError:
+        if failures:
+            raise failures[0] from None
+        raise

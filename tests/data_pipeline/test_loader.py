@@ -1,6 +1,5 @@
 import dataclasses
 import itertools
-import threading
 
 import librosa
 import numpy as np
@@ -221,15 +220,6 @@ def test_a_run_resumed_within_an_epoch_sees_the_very_samples_it_would_have_seen(
             assert resumed[step, slot] == straight[step, slot]
     assert not any(step < first_step for step, _ in resumed)
     assert len({sample for key in resumed for sample in resumed[key]}) > 24  # not one sample again and again
-
-
-def test_the_loader_ends_its_threads(store):
-    before = threading.active_count()
-    made = training_batches(store, audio=AUDIO, frames=FRAMES, mixing=MIXING, batch_size=4, seed=5)
-    next(made)
-    assert threading.active_count() > before
-    made.close()
-    assert threading.active_count() == before
 
 
 def test_a_silent_source_keeps_its_pictures(store, first_three):
