@@ -26,10 +26,12 @@ from mpnet_jax.run_facts import usable_cores
 
 MODULE = "benchmarks.loader_worker"
 STAGED_MIXTURES = 64
+THEIR_STAGES = ("plan", "sound", "pictures", "stft")
 KEEP_ALL_BYTES = 1 << 34
 WHAT = (
     "ratio_per_core: our mixtures a second over the peer's, on one core, nothing kept in memory; ratio_per_core_kept: "
-    "with all decoded pictures kept in memory by ours (the peer keeps none); stages: CPU ms a mixture; two_cores: "
+    "with all decoded pictures kept in memory by ours (the peer keeps none); *_bytes: where the peer, too, leaves "
+    "normalising pictures to the accelerator; stages: CPU ms a mixture; two_cores: "
     "ours with a thread a core and the peer with a process a core, wall-clock; read_ratio_long_videos: time to read "
     "windows of long solos over that of short ones"
 )
@@ -71,9 +73,10 @@ class Files:
         worker.ask("open", str(self.data), self.name, self.sizes, cache_bytes)
         return worker
 
-    def theirs(self, stack: contextlib.ExitStack, *, threads: int, workers: int) -> Worker:
+    def theirs(self, stack: contextlib.ExitStack, *, threads: int, workers: int, as_bytes: bool = False) -> Worker:
         """A process of the peer."""
-        worker = stack.enter_context(Worker("theirs", threads=threads, module=MODULE))
+        backend = "theirs_bytes" if as_bytes else "theirs"
+        worker = stack.enter_context(Worker(backend, threads=threads, module=MODULE))
         worker.ask("open", str(self.folder), self.sizes, workers)
         return worker
 
@@ -85,15 +88,15 @@ def one_core(files: Files, *, rounds: int, batches: int) -> dict[str, Any]:
             "ours": files.ours(stack, threads=1),
             "ours_kept": files.ours(stack, threads=1, cache_bytes=KEEP_ALL_BYTES),
             "theirs": files.theirs(stack, threads=1, workers=0),
+            "theirs_bytes": files.theirs(stack, threads=1, workers=0, as_bytes=True),
         }
         kept = sides["ours_kept"].ask("fill")
         turns, stages = _take_turns(sides, rounds, batches), {}
         for name in ("ours", "ours_kept"):
             measured = [sides[name].ask("stages", STAGED_MIXTURES) for _ in range(rounds)]
             stages[name] = {stage: _median([each[stage] for each in measured]) for stage in measured[0]}
-    stages["theirs"] = {
-        stage: _median([turn["stages"][stage] for turn in turns["theirs"]]) for stage in turns["theirs"][0]["stages"]
-    }
+    for name in ("theirs", "theirs_bytes"):
+        stages[name] = {stage: _median([turn["stages"][stage] for turn in turns[name]]) for stage in THEIR_STAGES}
     mixtures = batches * files.sizes["batch_size"]
     cpu, wall = (
         {name: [mixtures / turn[clock] for turn in taken] for name, taken in turns.items()}
@@ -101,12 +104,17 @@ def one_core(files: Files, *, rounds: int, batches: int) -> dict[str, Any]:
     )
     for name, staged in stages.items():
         staged["the rest"] = 1e3 / _median(cpu[name]) - sum(staged.values())
-    ratios = {name: np.divide(cpu[name], cpu["theirs"]).tolist() for name in ("ours", "ours_kept")}
+    pairs = [(ours, theirs) for ours in ("ours", "ours_kept") for theirs in ("theirs", "theirs_bytes")]
+    ratios = {f"{ours}/{theirs}": np.divide(cpu[ours], cpu[theirs]).tolist() for ours, theirs in pairs}
     return {
-        "ratio_per_core": _median(ratios["ours"]),
-        "ratio_per_core_kept": _median(ratios["ours_kept"]),
+        "ratio_per_core": _median(ratios["ours/theirs"]),
+        "ratio_per_core_kept": _median(ratios["ours_kept/theirs"]),
+        "ratio_per_core_bytes": _median(ratios["ours/theirs_bytes"]),
+        "ratio_per_core_kept_bytes": _median(ratios["ours_kept/theirs_bytes"]),
         "ratios": ratios,
-        "wall_clock_ratios": {name: np.divide(wall[name], wall["theirs"]).tolist() for name in ratios},
+        "wall_clock_ratios": {
+            f"{ours}/{theirs}": np.divide(wall[ours], wall[theirs]).tolist() for ours, theirs in pairs
+        },
         "mixtures_per_second": {name: _median(rates) for name, rates in cpu.items()},
         "wall_clock_mixtures_per_second": {name: _median(rates) for name, rates in wall.items()},
         "stages": stages,
@@ -199,9 +207,8 @@ def main() -> None:
     solos = files(options.solo_seconds, options.solos)
     results |= one_core(solos, **turns)
     logging.info(
-        "one core: ratio %.2f, with pictures kept %.2f; mixtures a second %s; CPU ms a mixture %s",
-        results["ratio_per_core"],
-        results["ratio_per_core_kept"],
+        "one core: ratio %.2f, pictures kept %.2f (to bytes %.2f, %.2f); mixtures a second %s; CPU ms a mixture %s",
+        *(results[f"ratio_per_core{kind}"] for kind in ("", "_kept", "_bytes", "_kept_bytes")),
         results["mixtures_per_second"],
         results["stages"],
     )

@@ -129,11 +129,15 @@ class _Ours:
 class _Theirs:
     """The peer on wav and jpg files."""
 
+    def __init__(self, *, as_bytes: bool) -> None:
+        self._as_bytes = as_bytes
+
     def open(self, folder: str, sizes: dict[str, Any], workers: int) -> None:
         """Opens the files; see `_Ours.open`. With 0 workers this process does the work."""
         torch_loader = importlib.import_module("benchmarks.torch_loader")
         importlib.import_module("torch").set_num_threads(1)
-        self._mixtures = torch_loader.Mixtures(Path(folder), AudioSpec(**sizes["audio"]), FrameSpec(**sizes["frames"]))
+        audio, frames = AudioSpec(**sizes["audio"]), FrameSpec(**sizes["frames"])
+        self._mixtures = torch_loader.Mixtures(Path(folder), audio, frames, as_bytes=self._as_bytes)
         self._batches = lambda: torch_loader.endless_batches(
             self._mixtures, batch_size=sizes["batch_size"], workers=workers
         )
@@ -168,4 +172,4 @@ def _cpu_milliseconds(run: Callable[[int], None], count: int) -> float:
 if __name__ == "__main__":
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-int(sys.argv[2]) :])
-    answer(_Ours() if sys.argv[1] == "ours" else _Theirs())
+    answer(_Ours() if sys.argv[1] == "ours" else _Theirs(as_bytes=sys.argv[1] == "theirs_bytes"))

@@ -1,7 +1,8 @@
 """The loader's peer: mixtures from wav and jpg files by a plain PyTorch `DataLoader`.
 
-It is what a researcher writes who knows the tools: a map-style data set, librosa for sound, Pillow for pictures. It
-makes the same arrays by the same rules as `data_pipeline.loader`; batches are tensors.
+It is what a researcher writes who knows the tools: a map-style data set, librosa for sound, Pillow for pictures, each
+picture normalised for the network, as this field's loaders do. It makes the same mixtures by the same rules as
+`data_pipeline.loader`, which leaves normalising to the accelerator; `as_bytes` leaves it away here, too.
 """
 
 import dataclasses
@@ -22,6 +23,9 @@ from benchmarks.solo_files import LIST_FILE, Solo
 from data_pipeline.spec import AudioSpec, FrameSpec
 
 LEVEL = 0.1  # root mean square of a whole solo, full scale 1
+# Of ImageNet, by channel, as the paper's frame network takes its pictures.
+MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+DEVIATION = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,35 +54,39 @@ class Mixtures(Dataset):
         folder: of the solos and their list.
         audio: window and transform.
         frames: pictures a source.
+        as_bytes: pictures are uint8 (source, frame, height, width, 3), not normalised float32 (source, frame, 3,
+            height, width).
 
     Attributes:
         seconds: CPU time of this process by stage.
     """
 
-    def __init__(self, folder: Path, audio: AudioSpec, frames: FrameSpec) -> None:
+    def __init__(self, folder: Path, audio: AudioSpec, frames: FrameSpec, *, as_bytes: bool = False) -> None:
         self.solos = [Solo(**row) for row in json.loads((folder / LIST_FILE).read_text())]
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._folder = folder
         self._audio = audio
         self._frames = frames
+        self._as_bytes = as_bytes
 
     def __len__(self) -> int:
         """An epoch shows each solo a hundred times, as the paper does."""
         return 100 * len(self.solos)
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         """A mixture whose first sound is of solo `index % len(solos)`, the rest random."""
         started = time.process_time()
         choices = self._draw(index % len(self.solos))
         self.seconds["plan"] += time.process_time() - started
         return self.mix(choices)
 
-    def mix(self, choices: Sequence[Choice]) -> dict[str, np.ndarray]:
+    def mix(self, choices: Sequence[Choice]) -> dict[str, Any]:
         """The arrays of one mixture, as in `data_pipeline.loader.training_batches`, without the batch."""
         clocks = [time.process_time()]
         sounds = [choice.gain * self._sound(choice) for choice in choices]
         clocks.append(time.process_time())
-        pictures = np.stack([self._pictures(choice) for choice in choices])
+        pictures: Any = [self._pictures(choice) for choice in choices]
+        pictures = np.stack(pictures) if self._as_bytes else torch.stack(pictures)
         clocks.append(time.process_time())
         mixture = self._magnitude(sum(sounds[1:], sounds[0]))
         sources = np.stack([self._magnitude(sound) for sound in sounds])
@@ -104,7 +112,7 @@ class Mixtures(Dataset):
         sound, _ = librosa.load(path, sr=rate, offset=(choice.start + 0.5) / rate, duration=(length + 0.5) / rate)
         return sound
 
-    def _pictures(self, choice: Choice) -> np.ndarray:
+    def _pictures(self, choice: Choice) -> Any:
         solo, audio, frames = self.solos[choice.solo], self._audio, self._frames
         middles = (np.arange(frames.count) + 0.5) / frames.count  # of equal parts of the window
         seconds = choice.start / audio.rate_hz + middles * audio.clip_seconds
@@ -116,13 +124,17 @@ class Mixtures(Dataset):
             picture = picture.crop((left, top, left + side, top + side))
             if choice.flip:
                 picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-            pictures.append(np.asarray(picture))
-        return np.stack(pictures)
+            pictures.append(np.array(picture) if self._as_bytes else _normalised(np.array(picture)))
+        return np.stack(pictures) if self._as_bytes else torch.stack(pictures)
 
     def _magnitude(self, sound: np.ndarray) -> np.ndarray:
         audio = self._audio
         pad_mode: Any = audio.pad_mode
         return np.abs(librosa.stft(sound, n_fft=audio.fft_samples, hop_length=audio.hop_samples, pad_mode=pad_mode))
+
+
+def _normalised(picture: np.ndarray) -> torch.Tensor:
+    return (torch.from_numpy(picture).permute(2, 0, 1).contiguous().float().div_(255) - MEAN) / DEVIATION
 
 
 def endless_batches(mixtures: Mixtures, *, batch_size: int, workers: int) -> Iterator[dict[str, torch.Tensor]]:

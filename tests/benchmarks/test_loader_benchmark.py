@@ -32,7 +32,7 @@ def store(tiny_set):
 
 @pytest.fixture(scope="module")
 def mixtures(tiny_set):
-    return Mixtures(extracted_files(tiny_set, "tiny"), AUDIO, FRAMES)
+    return Mixtures(extracted_files(tiny_set, "tiny"), AUDIO, FRAMES, as_bytes=True)
 
 
 def test_the_peer_makes_our_arrays_of_the_same_plans(store, mixtures):
@@ -58,6 +58,15 @@ def test_the_peer_makes_our_arrays_of_the_same_plans(store, mixtures):
         np.testing.assert_allclose(theirs["frames"].astype(int), batch["frames"][0].astype(int), atol=8)
     assert flips == {False, True}
     assert later_chunks > 0
+
+
+def test_the_peer_normalises_pictures_unless_told_otherwise(tiny_set, mixtures):
+    choices = [Choice(number, 0, 1.0, (0.2, 0.8), flip) for number, flip in ((0, False), (5, True))]
+    plain = Mixtures(extracted_files(tiny_set, "tiny"), AUDIO, FRAMES).mix(choices)["frames"].numpy()
+    pictures = mixtures.mix(choices)["frames"] / 255
+    expected = (pictures - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    assert plain.dtype == np.float32
+    np.testing.assert_allclose(plain, np.moveaxis(expected, -1, 2), atol=1e-5)
 
 
 def test_the_peer_gives_batches_like_ours(store, mixtures):
@@ -90,8 +99,9 @@ def test_the_command(tmp_path):
     results = json.loads(path.read_text())
     assert results["ratio_per_core"] > 0
     assert results["ratio_per_core_kept"] > 0
+    assert results["ratio_per_core_bytes"] > 0
     assert results["pictures_kept"] >= 2 * 4 * 8  # eight a second, and what the codec adds at the end
-    assert results["mixtures_per_second"].keys() == {"ours", "ours_kept", "theirs"}
+    assert results["mixtures_per_second"].keys() == {"ours", "ours_kept", "theirs", "theirs_bytes"}
     assert results["stages"]["ours"].keys() == {"plan", "read", "pictures", "stft", "the rest"}
     assert results["stages"]["theirs"].keys() == {"plan", "sound", "pictures", "stft", "the rest"}
     assert results["read_ratio_long_videos"] > 0
