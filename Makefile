@@ -60,6 +60,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.memory --json=$(BENCHMARKS)/memory.json
 	$(BIN)/python -m benchmarks.bss_eval --json=$(BENCHMARKS)/bss_eval.json
 	$(BIN)/python -m benchmarks.loader --json=$(BENCHMARKS)/loader.json --workdir=$(BENCHMARKS)/loader
+	$(BIN)/python -m benchmarks.prepare --json=$(BENCHMARKS)/prepare.json --workdir=$(BENCHMARKS)/prepare
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
