@@ -3,10 +3,13 @@
 A batch is a dict of arrays, the whole contract between the pipeline and the model; docs/DATA.md describes it.
 """
 
+import atexit
+import contextlib
 import dataclasses
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -274,9 +277,26 @@ def _prefetched(batches: tf.data.Dataset, failures: list[ValueError]) -> Iterato
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = True
+    made = _batches(batches.with_options(options).prefetch(PREFETCH_BATCHES), failures)
+    _open.add(made)
+    return made
+
+
+def _batches(prefetched: tf.data.Dataset, failures: list[ValueError]) -> Iterator[Batch]:
     try:
-        yield from cast(Iterator[Batch], batches.with_options(options).prefetch(PREFETCH_BATCHES).as_numpy_iterator())
+        yield from cast(Iterator[Batch], prefetched.as_numpy_iterator())
     except tf.errors.OpError:
         if failures:
             raise failures[0] from None
         raise
+
+
+_open: "weakref.WeakSet[Any]" = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Ends TensorFlow's threads while Python still runs: one that wants Python's lock later may wait for ever."""
+    for made in list(_open):
+        with contextlib.suppress(ValueError):  # another thread is at it
+            made.close()

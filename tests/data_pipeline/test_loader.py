@@ -1,5 +1,8 @@
 import dataclasses
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import librosa
 import numpy as np
@@ -220,6 +223,22 @@ def test_a_run_resumed_within_an_epoch_sees_the_very_samples_it_would_have_seen(
             assert resumed[step, slot] == straight[step, slot]
     assert not any(step < first_step for step, _ in resumed)
     assert len({sample for key in resumed for sample in resumed[key]}) > 24  # not one sample again and again
+
+
+def test_a_program_ends_with_a_loader_that_it_left_open(tiny_set):
+    script = f"""
+from pathlib import Path
+from data_pipeline.loader import training_batches
+from data_pipeline.mixing import MixingSpec
+from data_pipeline.records import RecordStore
+from data_pipeline.spec import AudioSpec, FrameSpec
+store = RecordStore.open(Path({str(tiny_set)!r}), "tiny", "train")
+made = training_batches(
+    store, audio=AudioSpec(8000, 4032, 254, 64), frames=FrameSpec(2, 32), mixing=MixingSpec(2), batch_size=4, seed=5
+)
+next(made)
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=True, timeout=60)
 
 
 def test_a_silent_source_keeps_its_pictures(store, first_three):
