@@ -191,7 +191,7 @@ class MixtureMaker:
             np.abs(mixture, out=magnitudes[-1, columns])
             if "mixture_phase" in example:
                 example["mixture_phase"][:, columns] = np.angle(mixture).T
-        # Turned over as a whole: piece by piece takes twice as long.
+        # Turned over as a whole: piece by piece takes longer.
         example["source_magnitude"][...] = magnitudes[:-1].swapaxes(1, 2)
         example["mixture_magnitude"][...] = magnitudes[-1].T
         if "source_waveform" in example:
@@ -214,7 +214,7 @@ class MixtureMaker:
                     )
 
     def _workspace(self, sources: int) -> np.ndarray:
-        """Float32 (source and mixture, time, freq) of this thread, because fresh memory costs as much as its use."""
+        """Float32 (source and mixture, time, freq) of this thread, because fresh memory is dear."""
         if not hasattr(self._local, "magnitudes"):
             shape = (sources + 1, self._audio.time_frames, self._audio.freq_bins)
             self._local.magnitudes = np.empty(shape, np.float32)
@@ -250,8 +250,8 @@ def _examples(
 ) -> tf.data.Dataset:
     """Turns mixture numbers into examples, one a thread of TensorFlow's.
 
-    The work is NumPy's and SciPy's, which give up Python's lock meanwhile: a mixture takes a third of the time of the
-    same by TensorFlow's own operations. TensorFlow passes on only the text of an exception; what could not be read is
+    The work is NumPy's and SciPy's, which give up Python's lock meanwhile; TensorFlow's own transform and mirroring
+    take longer. TensorFlow passes on only the text of an exception; what could not be read is
     noted in `failures`.
     """
     kinds = [kind for _, kind in maker.shapes.values()]

@@ -10,7 +10,7 @@ from data_pipeline.tf_cpu import tf
 
 def decode(jpegs: Sequence[bytes]) -> list[np.ndarray]:
     """The pictures in JPEG files, each uint8 (height, width, 3); not to be written to."""
-    # One tensor for all files, and no copy of a picture: a sixth of the time. Straight to the operation, past the
+    # One tensor for all files, and no copy of a picture, which saves time. Straight to the operation, past the
     # checks of `tf.io`. Its decoding of a part of a picture takes longer than that of the whole.
     files = tf.unstack(tf.constant(np.array(jpegs, object))) if jpegs else []
     return [np.asarray(tf.raw_ops.DecodeJpeg(contents=file, channels=3)) for file in files]
@@ -37,7 +37,7 @@ def cut(picture: np.ndarray, out: np.ndarray, *, crop: tuple[float, float], flip
     down, right = _first_pixel(crop[0], height - side), _first_pixel(crop[1], width - side)
     square = picture[down : down + side, right : right + side]
     if flip:
-        for channel in range(3):  # channel by channel a fifth of the time of all at once
+        for channel in range(3):  # NumPy copies reversed channels faster than reversed pixels
             out[..., channel] = square[:, ::-1, channel]
     else:
         out[...] = square

@@ -49,7 +49,7 @@ def stft_pieces(waveform: np.ndarray, audio: AudioSpec) -> Iterator[tuple[slice,
     shape = _periodic_hann(audio.fft_samples)
     for first in range(0, audio.time_frames, _COLUMNS):
         columns = slice(first, min(first + _COLUMNS, audio.time_frames))
-        # A quarter of the time of NumPy's.
+        # Faster than NumPy's in float32.
         yield columns, np.asarray(scipy.fft.rfft(windows[..., columns, :] * shape))
 
 

@@ -23,7 +23,7 @@ class Division:
         group: regular expression whose first group names the original of a video, which stays in one split.
 
     Raises:
-        InputError: two ways at once, or an unknown protocol.
+        InputError: two ways at once, an unknown protocol, or no such file.
     """
 
     split: str = ""
@@ -42,6 +42,8 @@ class Division:
         ways = [name for name, value in asked.items() if value]
         if len(ways) > 1:
             raise InputError(f"{' and '.join(ways)} both say how videos are divided; give one")
+        if self.file is not None and not self.file.is_file():
+            raise InputError(f"--split_file={self.file} is no file; give one that says which video goes to which split")
         if self.protocol and self.protocol not in splits.PROTOCOLS:
             raise InputError(f"--protocol={self.protocol} is unknown; use one of {', '.join(splits.PROTOCOLS)}")
 

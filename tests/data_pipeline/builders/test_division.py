@@ -68,6 +68,8 @@ def test_lists_are_splits_where_asked(tmp_path):
 def test_two_ways_at_once_are_refused(tmp_path):
     with pytest.raises(InputError, match="--split and --split_by_list both say"):
         Division(split="train", by_list=True)
+    with pytest.raises(InputError, match=r"--split_file=.*gone\.json is no file; give one"):
+        Division(file=tmp_path / "gone.json")
     with pytest.raises(InputError, match="--protocol=x is unknown; use one of default, music, vegas"):
         Division(protocol="x")
 
