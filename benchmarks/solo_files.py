@@ -59,7 +59,7 @@ def prepared_set(workdir: Path, *, seconds: float, solos: int, rate_hz: int, fra
     if (data / name).is_dir():
         return data, name
     videos = workdir / "videos" / name
-    rendered = SoloSet(videos, 1, seconds, 0, synthesise.choose_renderer("auto", None))
+    rendered = SoloSet(videos, 1, seconds, 0, (synthesise.choose_renderer("auto", None),))
     jobs = [job for job in rendered_solos.claim_folder(rendered) if job in rendered.jobs[:solos]]
     logging.info("rendering %d solos of %g s", len(jobs), seconds)
     rendered_solos.render_jobs(rendered, jobs, workers=usable_cores(), done=lambda: None)

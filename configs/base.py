@@ -46,8 +46,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.mixing = mixing = ml_collections.ConfigDict()
     mixing.sources = 2  # sounds a mixture (N)
     mixing.same_class = False  # may two of them be of one class?
-    mixing.gain_low = 0.5  # linear gain, uniform between the two
+    mixing.gain_low = 0.5  # least and greatest linear gain
     mixing.gain_high = 1.5
+    mixing.gain_scale = "linear"  # linear | decibels: on which gains are uniform
     mixing.silent_probability = 0.05  # of each source after the first
     mixing.level_of = "video"  # video | window: what is brought to one level before the gain
     mixing.level_dbfs = -20.0  # that level
@@ -111,7 +112,9 @@ def get_config() -> ml_collections.ConfigDict:
     evaluation.validation_mixtures = 64  # fixed mixtures of the validation split, watched during training
     evaluation.other_mixtures = 256  # fixed test mixtures of each other number of sounds (--mix)
     evaluation.batch_size = 16  # mixtures read at a time, over all devices; no number depends on it
-    evaluation.level_difference_db = 6.0  # level of each source against the first: uniform within +- this
+    evaluation.level_difference_db = 6.0  # greatest difference of two sources' levels
+    # uniform (of each source against the first) | triangular (of any two; each level is uniform by itself)
+    evaluation.level_distribution = "uniform"
     evaluation.floor_dbfs = -40.0  # no window whose sound, at its video's level, is under this
     evaluation.seed = 1
     evaluation.bss = "fft"  # implementation of BSS Eval: fft (ours) | mir_eval (the published program, slower)

@@ -27,6 +27,8 @@ class MixingSpec:
         same_class: two sounds of a mixture may be of one class.
         gain_low: least linear gain of a source, on top of the video's level.
         gain_high: greatest linear gain.
+        gain_scale: "linear": gains are uniform between the two; "decibels": their logarithms are, so that the level
+            differences of two sources are triangular between plus and minus the range.
         silent_probability: chance that a source after the first is silent, in [0, 1].
         level_of: what is brought to one level before the gain. "video": one gain for a whole video, so that the energy
             differences within it stay. "window": every window by itself, so that sources differ by their gains alone.
@@ -38,6 +40,7 @@ class MixingSpec:
     same_class: bool = False
     gain_low: float = 0.5
     gain_high: float = 1.5
+    gain_scale: str = "linear"
     silent_probability: float = 0.0
     level_of: str = "video"
     level_dbfs: float = -20.0
@@ -133,7 +136,7 @@ def draw_mixture(table: ClipTable, mixing: MixingSpec, *, seed: int, step: int, 
     plans = []
     for place, video in enumerate(table.choose_videos(rng, mixing.sources, same_class=mixing.same_class)):
         clip, start = table.choose_window(rng, video)
-        gain = rng.uniform(mixing.gain_low, mixing.gain_high) * level_gain(table.clips[clip], mixing.level_dbfs)
+        gain = _draw_gain(rng, mixing) * level_gain(table.clips[clip], mixing.level_dbfs)
         silent = rng.uniform() < mixing.silent_probability
         crop = (float(rng.uniform()), float(rng.uniform()))
         flip = bool(rng.integers(2))
@@ -148,6 +151,12 @@ def draw_mixture(table: ClipTable, mixing: MixingSpec, *, seed: int, step: int, 
             )
         )
     return plans
+
+
+def _draw_gain(rng: np.random.Generator, mixing: MixingSpec) -> float:
+    if mixing.gain_scale == "decibels":
+        return float(np.exp(rng.uniform(np.log(mixing.gain_low), np.log(mixing.gain_high))))
+    return rng.uniform(mixing.gain_low, mixing.gain_high)
 
 
 def level_gain(clip: "Clip", level_dbfs: float) -> float:

@@ -30,7 +30,9 @@ class MixtureListSpec:
         count: mixtures.
         sources: sounds in each, of distinct videos.
         same_class: two sounds of a mixture may be of one class.
-        level_difference_db: level of each further sound against the first, uniform within plus or minus this.
+        level_difference_db: greatest difference of two sounds' levels.
+        level_distribution: "uniform": the level of each further sound against the first is; "triangular": the level of
+            each sound is uniform within a range, so that the differences of any two are triangular.
         floor_dbfs: no window is taken whose sound, at its video's level, lies under this.
         level_dbfs: mean level of a mixture's sounds, and the level of videos that `floor_dbfs` refers to.
         seed: of the drawing.
@@ -46,6 +48,11 @@ class MixtureListSpec:
     level_dbfs: float
     seed: int
     sounding: tuple[int, ...] = ()
+    level_distribution: str = "uniform"
+
+
+# What a list was drawn with that was saved before there was a choice.
+_BEFORE_CHOICE = {"sounding": [], "level_distribution": "uniform"}
 
 
 def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[list[SourcePlan]]:
@@ -104,7 +111,7 @@ def _rows(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]]) -> lis
 def _load(path: Path, store: "RecordStore", drawn_from: dict[str, Any]) -> list[list[SourcePlan]]:
     try:
         saved = json.loads(path.read_text())
-        recorded = dict(saved["drawn"].items())
+        recorded = _BEFORE_CHOICE | dict(saved["drawn"].items())
         rows = [
             [(str(s["video_id"]), int(s["chunk"]), int(s["start"]), float(s["gain"])) for s in mixture]
             for mixture in saved["mixtures"]
@@ -112,7 +119,7 @@ def _load(path: Path, store: "RecordStore", drawn_from: dict[str, Any]) -> list[
     except (json.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} is no list of mixtures ({error}); delete it, and it is drawn again") from None
     for field, value in drawn_from.items():
-        if recorded.get(field, []) != value:
+        if recorded.get(field) != value:
             raise InputError(
                 f"{path} was drawn with {field}={recorded.get(field)}, this run asks for {value}; "
                 "use the same value, or move the list away to draw another"
@@ -167,13 +174,20 @@ def draw(store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[
         else:
             videos = [by_label[label][rng.integers(len(by_label[label]))] for label in next(tuples)]
         sounding = spec.sounding[number % len(spec.sounding)] if spec.sounding else spec.sources
-        levels = np.append(0.0, rng.uniform(-1.0, 1.0, spec.sources - 1) * spec.level_difference_db)
+        levels = _draw_levels(rng, spec)
         levels += spec.level_dbfs - levels[: max(sounding, 1)].mean()
         mixture = [
             _draw_source(store, table, video, rng, spec, level) for video, level in zip(videos, levels, strict=True)
         ]
         mixtures.append(mixture[:sounding] + [dataclasses.replace(plan, gain=0.0) for plan in mixture[sounding:]])
     return mixtures
+
+
+def _draw_levels(rng: np.random.Generator, spec: MixtureListSpec) -> np.ndarray:
+    """Levels of a mixture's sounds in dB, (sources,), against each other."""
+    if spec.level_distribution == "triangular":
+        return rng.uniform(-0.5, 0.5, spec.sources) * spec.level_difference_db
+    return np.append(0.0, rng.uniform(-1.0, 1.0, spec.sources - 1) * spec.level_difference_db)
 
 
 def _class_tuples(labels: list[int], sources: int, rng: np.random.Generator) -> Iterator[Any]:

@@ -18,6 +18,7 @@ from data_pipeline import command
 from data_pipeline.command import InputError
 from data_pipeline.rendered import synthesise
 from data_pipeline.rendered.look import AREA
+from data_pipeline.rendered.variety import VARIETIES
 from data_pipeline.sources import rendered_solos
 from data_pipeline.sources.rendered_solos import SoloSet
 
@@ -78,8 +79,9 @@ def render(solos: SoloSet, *, workers: int) -> str:
 def main() -> None:
     """Reads the flags and renders."""
     values = flags.FLAGS
-    renderer = synthesise.choose_renderer(values.renderer, pathlib.Path(values.soundfont) if values.soundfont else None)
-    if renderer.name == "additive":
+    fonts = [pathlib.Path(path) for path in values.soundfont] or [None]
+    renderers = tuple(synthesise.choose_renderer(values.renderer, font) for font in fonts)
+    if renderers[0].name == "additive":
         logging.warning(
             "sounds come from the additive fallback (%s), less like the instruments than a soundfont",
             "as asked" if values.renderer == "additive" else "midirenderer is not installed",
@@ -89,8 +91,9 @@ def main() -> None:
         solos_per_instrument=values.solos_per_instrument,
         seconds=values.seconds,
         seed=values.seed,
-        renderer=renderer,
+        renderers=renderers,
         area=_area(values.area),
+        variety=values.variety,
     )
     workers = values.workers if values.workers is not None else _cores()
     logging.info("%s", render(solos, workers=workers))
@@ -107,7 +110,12 @@ def define_flags() -> None:
         [str(edge) for edge in AREA],
         "Smallest and largest share of the picture that a player takes, '0.1,0.15'.",
     )
-    flags.DEFINE_string("soundfont", None, "A General MIDI .sf2 file; by default the one in pretty_midi.")
+    flags.DEFINE_list(
+        "soundfont", [], "General MIDI .sf2 files, which the solos take in turn; by default the one in pretty_midi."
+    )
+    flags.DEFINE_enum(
+        "variety", "plain", tuple(VARIETIES), "plain: one timbre a class; wide: many; far: none of either's."
+    )
     flags.DEFINE_enum("renderer", "auto", synthesise.RENDERERS, "What makes the sound.")
     flags.DEFINE_integer("workers", None, "Processes; by default one for each core.")
 

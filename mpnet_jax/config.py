@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import ml_collections
 from absl import flags
 
+from configs import base
 from data_pipeline.command import InputError
 from data_pipeline.mixing import MixingSpec
 from data_pipeline.mixture_list import MixtureListSpec
@@ -24,6 +25,8 @@ CHOICES = {
     "method": ("mpnet", "pixelplayer"),
     "audio.pad_mode": ("reflect", "constant"),
     "mixing.level_of": ("video", "window"),
+    "mixing.gain_scale": ("linear", "decibels"),
+    "evaluation.level_distribution": ("uniform", "triangular"),
     "model.compute": ("float32", "bfloat16"),
     "model.visual_pooling": ("max", "mean"),
     "model.visual_activation": ("sigmoid", "none"),
@@ -141,6 +144,11 @@ def check(config: Config) -> None:
             f"config.frames.crop_px={config.frames.crop_px} must be at most config.data.frame_px="
             f"{config.data.frame_px}, the stored pictures' shorter side"
         )
+    if config.mixing.gain_scale == "decibels" and config.mixing.gain_low <= 0:
+        raise InputError(
+            f"config.mixing.gain_low={config.mixing.gain_low} has no level in decibels; give a gain above 0, such as "
+            "0.1 for 20 dB under 1, or set config.mixing.gain_scale='linear'"
+        )
     _check_spectrogram(config)
     try:
         plan_rounds(config.rounds.to_dict(), trained_before=bool(config.start_from), method=config.method)
@@ -245,6 +253,7 @@ def read_recorded(workdir: Path) -> dict[str, Any] | None:
 def refuse_other(recorded: dict[str, Any], config: Config, workdir: Path) -> None:
     """Raises InputError where a recorded config and this one would compute different things."""
     wanted = flatten(config)
+    recorded = flatten(base.get_config()) | recorded  # a field that came later has its old behaviour as its default
     for field in sorted(recorded.keys() | wanted.keys()):
         if not is_free(field) and recorded.get(field) != wanted.get(field):
             raise InputError(
@@ -280,6 +289,7 @@ def mixture_list_spec(config: Config, split: str, sources: int | None = None) ->
         sources=sources or config.mixing.sources,
         same_class=config.mixing.same_class,
         level_difference_db=e.level_difference_db,
+        level_distribution=e.level_distribution,
         floor_dbfs=e.floor_dbfs,
         level_dbfs=config.mixing.level_dbfs,
         seed=e.seed,

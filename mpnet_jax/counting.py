@@ -1,5 +1,6 @@
 """Whether the recursion ends after the right number of sounds, where more can be seen than heard."""
 
+import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -28,16 +29,7 @@ Left = Float[np.ndarray, "mixture steps"]
 
 def with_silent_clips(spec: MixtureListSpec, *, count: int, visible: int) -> MixtureListSpec:
     """How mixtures for counting are drawn: `visible` clips, of which 0, 1, ... visible - 1 sound in turn."""
-    return MixtureListSpec(
-        count=count,
-        sources=visible,
-        same_class=spec.same_class,
-        level_difference_db=spec.level_difference_db,
-        floor_dbfs=spec.floor_dbfs,
-        level_dbfs=spec.level_dbfs,
-        seed=spec.seed,
-        sounding=tuple(range(visible)),
-    )
+    return dataclasses.replace(spec, count=count, sources=visible, sounding=tuple(range(visible)))
 
 
 def magnitude_of_noise(level_dbfs: float, audio: AudioSpec) -> float:

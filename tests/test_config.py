@@ -1,6 +1,7 @@
 """Configs: every shipped one is whole, and a wrong field is refused in one sentence."""
 
 import importlib
+import json
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,7 @@ def test_paper_sizes() -> None:
         ("optimiser.learning_rate", -1.0, "config.optimiser.learning_rate=-1.0 must not be negative"),
         ("recursion.neighbourhood", 2.0, "config.recursion.neighbourhood=2.0 must lie between 0 and 1"),
         ("recursion.training_order", "random", "use one of ground_truth, predicted"),
+        ("mixing.gain_scale", "phon", "config.mixing.gain_scale='phon' is unknown; use one of linear, decibels"),
         ("evaluation.bss", "museval", "config.evaluation.bss='museval' is unknown; use one of fft, mir_eval"),
     ],
 )
@@ -100,6 +102,26 @@ def test_a_workdir_belongs_to_one_config(tmp_path: Path) -> None:
     other.optimiser.learning_rate = 0.5
     with pytest.raises(InputError, match=r"config\.optimiser\.learning_rate=0\.001, this one has 0\.5; choose"):
         config_module.claim_workdir(workdir, other)
+
+
+def test_a_gain_of_zero_has_no_level() -> None:
+    config = base.get_config()
+    config.mixing.gain_low, config.mixing.gain_scale = 0.0, "decibels"
+    with pytest.raises(InputError, match=r"gain_low=0\.0 has no level in decibels; give a gain above 0"):
+        config_module.check(config)
+
+
+def test_a_run_from_before_a_field_existed_is_taken_with_its_default(tmp_path: Path) -> None:
+    config_module.claim_workdir(tmp_path / "run", base.get_config())
+    path = tmp_path / "run" / "config.json"
+    recorded = json.loads(path.read_text())
+    del recorded["mixing.gain_scale"]
+    path.write_text(json.dumps(recorded))
+    config_module.claim_workdir(tmp_path / "run", base.get_config())
+    other = base.get_config()
+    other.mixing.gain_scale = "decibels"
+    with pytest.raises(InputError, match=r"config\.mixing\.gain_scale='linear', this one has 'decibels'"):
+        config_module.claim_workdir(tmp_path / "run", other)
 
 
 def test_a_workdir_that_is_a_file_or_damaged_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Puts the other voices around a melody: double stops, bass and chords, arpeggios, mallet rolls."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from data_pipeline.rendered import compose
@@ -10,13 +12,16 @@ _ACCORDION_MELODY_LOWEST = 60
 _GUITAR_MELODY_LOWEST = 57
 
 
-def compose_solo(instrument: Instrument, rng: np.random.Generator, *, seconds: float) -> tuple[list[Note], Song]:
+def compose_solo(
+    instrument: Instrument, rng: np.random.Generator, *, seconds: float, keys: Sequence[int] = range(12)
+) -> tuple[list[Note], Song]:
     """Composes one solo.
 
     Args:
         instrument: what it can play.
         rng: source of every choice: an equal generator gives equal notes.
         seconds: length of the solo, at least `compose.MIN_SECONDS`.
+        keys: see `compose.choose_song`.
 
     Returns:
         Notes in the order of their starts, all within `instrument.low` and `instrument.high` and within
@@ -27,7 +32,7 @@ def compose_solo(instrument: Instrument, rng: np.random.Generator, *, seconds: f
     """
     if seconds < compose.MIN_SECONDS:
         raise ValueError(f"seconds={seconds} is too short for a melody; use at least {compose.MIN_SECONDS:g}")
-    song = compose.choose_song(instrument, rng, seconds=seconds)
+    song = compose.choose_song(instrument, rng, seconds=seconds, keys=keys)
     arrangers = {
         "wind": _alone,
         "bowed": _bowed,

@@ -5,6 +5,7 @@ by scale steps. Four bars make a phrase (motive, answer, contrast, cadence); two
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -109,8 +110,17 @@ class MelodyNote(NamedTuple):
     velocity: float
 
 
-def choose_song(instrument: Instrument, rng: np.random.Generator, *, seconds: float) -> Song:
-    """Chooses metre, tempo, key and chords; the tempo gives way a little so that whole bars fill the solo."""
+def choose_song(
+    instrument: Instrument, rng: np.random.Generator, *, seconds: float, keys: Sequence[int] = range(12)
+) -> Song:
+    """Chooses metre, tempo, key and chords; the tempo gives way a little so that whole bars fill the solo.
+
+    Args:
+        instrument: gives range, tempo and scales.
+        rng: source of every choice.
+        seconds: length of the solo.
+        keys: pitch classes that the tonic may have, 0 is C; of these the one that is nearest to the one drawn.
+    """
     lead_s = float(rng.uniform(0.02, 0.2))
     bar_eighths = int(rng.choice([8, 8, 6]))
     eighth_s = 30.0 / float(rng.uniform(*instrument.beats_per_minute))
@@ -127,12 +137,16 @@ def choose_song(instrument: Instrument, rng: np.random.Generator, *, seconds: fl
         bar_eighths=bar_eighths,
         eighth_s=usable_s / (bars * bar_eighths),
         lead_s=lead_s,
-        tonic=middle - 6 + int(rng.integers(12)),
+        tonic=_nearest_key(middle - 6 + int(rng.integers(12)), keys),
         steps=_MODES[parent],
         left_out=left_out,
         chords=tuple(chords),
         mode=mode,
     )
+
+
+def _nearest_key(tonic: int, keys: Sequence[int]) -> int:
+    return tonic + min(((key - tonic + 6) % 12 - 6 for key in keys), key=abs)
 
 
 def compose_melody(

@@ -13,6 +13,7 @@ from data_pipeline.rendered.compose import Note
 from data_pipeline.rendered.look import AREA, choose_look
 from data_pipeline.rendered.motion import Pose, choreograph
 from data_pipeline.rendered.pen import FLOOR_Y, Pen, oval
+from data_pipeline.rendered.style import Style
 
 FRAME_PX = 256
 FPS = 10
@@ -65,6 +66,7 @@ class Film:
         seed: int,
         seconds: float,
         area: tuple[float, float] = AREA,
+        style: Style | None = None,
     ) -> None:
         """Chooses looks and background and finds room for the player.
 
@@ -76,7 +78,9 @@ class Film:
             seed: shifts the places of all solos.
             seconds: length of the film.
             area: smallest and largest share of the picture that the player takes.
+            style: what is done to each picture at the end; None for nothing.
         """
+        self._style = style
         phase = np.random.default_rng([seed, zlib.crc32(name.encode())]).random(2)
         self.look = choose_look(name, index, rng, phase=(float(phase[0]), float(phase[1])), area=area)
         self.poses = choreograph(notes, frames=round(seconds * FPS), fps=FPS)
@@ -107,7 +111,7 @@ class Film:
             low, high = pen.extent()
             reach = np.array([low[1] + top, low[0] + left, high[1] + top, high[0] + left])
             ymin, xmin, ymax, xmax = np.clip(reach / (FRAME_PX * _OVERSAMPLE), 0, 1).tolist()
-            yield np.asarray(picture), (ymin, xmin, ymax, xmax)
+            yield np.asarray(self._style(picture) if self._style else picture), (ymin, xmin, ymax, xmax)
 
     def _pen(self, canvas: ImageDraw.ImageDraw | None, pose: Pose, origin: tuple[float, float], unit_px: float) -> Pen:
         look = self.look

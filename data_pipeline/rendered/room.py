@@ -1,6 +1,7 @@
 """What a room and a microphone do to a sound: tilt of the spectrum, reverberation, noise, level."""
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -9,6 +10,14 @@ PEAK_LIMIT_DBFS = -2.0
 _TILT_PIVOT_HZ = 1000.0
 # The tilt stops here, so that neither rumble nor hiss grows without bound.
 _TILT_BAND_HZ = (80.0, 12_000.0)
+
+
+class Peak(NamedTuple):
+    """A peak (or, below 0 dB, a dip) of an equaliser, bell-shaped over octaves."""
+
+    middle_hz: float
+    decibels: float
+    octaves: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +30,8 @@ class Room:
         reverb_seconds: time in which the reverberation falls by 60 dB.
         reverb_level: energy of the reverberation relative to the direct sound.
         noise_dbfs: level of the room noise (root mean square).
-        level_dbfs: level of the whole (root mean square), unless peaks forbid it.
+        level_dbfs: level of the whole (root mean square), unless peaks of the sound forbid it.
+        peaks: of the equaliser, beside its tilt.
     """
 
     cents: float
@@ -30,18 +40,45 @@ class Room:
     reverb_level: float
     noise_dbfs: float
     level_dbfs: float
+    peaks: tuple[Peak, ...] = ()
 
 
-def choose_room(rng: np.random.Generator) -> Room:
-    """Draws a recording situation: moderate differences between solos."""
-    return Room(
-        cents=float(rng.uniform(-20, 20)),
-        tilt_db_per_octave=float(rng.uniform(-1.0, 1.0)),
-        reverb_seconds=float(rng.uniform(0.15, 0.5)),
-        reverb_level=float(rng.uniform(0.02, 0.12)),
-        noise_dbfs=float(rng.uniform(-63, -57)),
-        level_dbfs=float(rng.uniform(-23.5, -16)),
+@dataclasses.dataclass(frozen=True)
+class RoomRanges:
+    """Smallest and largest values of the fields of `Room`; as they stand, moderate differences between solos.
+
+    Attributes:
+        cents: see `Room`.
+        tilt_db_per_octave: see `Room`.
+        reverb_seconds: see `Room`.
+        reverb_level: see `Room`.
+        noise_dbfs: see `Room`.
+        level_dbfs: see `Room`.
+        peaks: number of the equaliser's peaks and dips.
+        peak_db: greatest height of one.
+    """
+
+    cents: tuple[float, float] = (-20, 20)
+    tilt_db_per_octave: tuple[float, float] = (-1.0, 1.0)
+    reverb_seconds: tuple[float, float] = (0.15, 0.5)
+    reverb_level: tuple[float, float] = (0.02, 0.12)
+    noise_dbfs: tuple[float, float] = (-63, -57)
+    level_dbfs: tuple[float, float] = (-23.5, -16)
+    peaks: int = 0
+    peak_db: float = 0.0
+
+
+def choose_room(rng: np.random.Generator, ranges: RoomRanges = RoomRanges()) -> Room:
+    """Draws a recording situation."""
+    situation = Room(
+        cents=float(rng.uniform(*ranges.cents)),
+        tilt_db_per_octave=float(rng.uniform(*ranges.tilt_db_per_octave)),
+        reverb_seconds=float(rng.uniform(*ranges.reverb_seconds)),
+        reverb_level=float(rng.uniform(*ranges.reverb_level)),
+        noise_dbfs=float(rng.uniform(*ranges.noise_dbfs)),
+        level_dbfs=float(rng.uniform(*ranges.level_dbfs)),
     )
+    return dataclasses.replace(situation, peaks=tuple(_choose_peak(rng, ranges) for _ in range(ranges.peaks)))
 
 
 def record(sound: np.ndarray, room: Room, rng: np.random.Generator, *, rate_hz: int) -> np.ndarray:
@@ -59,8 +96,7 @@ def record(sound: np.ndarray, room: Room, rng: np.random.Generator, *, rate_hz: 
     echo = _echo(room, rng, rate_hz=rate_hz)
     size: int = scipy.fft.next_fast_len(sound.size + echo.size - 1, real=True)  # pyright: ignore[reportAssignmentType]
     freq_hz = np.fft.rfftfreq(size, 1 / rate_hz).astype(np.float32)
-    octaves = np.log2(np.clip(freq_hz, *_TILT_BAND_HZ) / _TILT_PIVOT_HZ)
-    response = np.asarray(scipy.fft.rfft(echo, size)) * np.exp2(octaves * _octaves(room.tilt_db_per_octave))
+    response = np.asarray(scipy.fft.rfft(echo, size)) * _equaliser(room, freq_hz)
     spectrum = np.asarray(scipy.fft.rfft(sound, size)) * response
     wet = np.asarray(scipy.fft.irfft(spectrum, size))[: sound.size]
     level = np.sqrt(np.mean(wet**2))
@@ -69,6 +105,21 @@ def record(sound: np.ndarray, room: Room, rng: np.random.Generator, *, rate_hz: 
     noise = _noise(sound.size, rng) * 10 ** (room.noise_dbfs / 20)
     peak = 10 ** (PEAK_LIMIT_DBFS / 20)
     return np.clip(wet * gain + noise, -peak, peak).astype(np.float32)
+
+
+def _equaliser(room: Room, freq_hz: np.ndarray) -> np.ndarray:
+    """Gain at each frequency."""
+    octaves = np.log2(np.clip(freq_hz, *_TILT_BAND_HZ) / _TILT_PIVOT_HZ)
+    gain = np.exp2(octaves * _octaves(room.tilt_db_per_octave))
+    for peak in room.peaks:
+        off = (octaves - np.log2(peak.middle_hz / _TILT_PIVOT_HZ)) / peak.octaves
+        gain = gain * np.exp2(_octaves(peak.decibels) * np.exp(-0.5 * off**2))
+    return gain
+
+
+def _choose_peak(rng: np.random.Generator, ranges: RoomRanges) -> Peak:
+    middle_hz = _TILT_PIVOT_HZ * 2 ** float(rng.uniform(-2.5, 2.5))
+    return Peak(middle_hz, ranges.peak_db * float(rng.uniform(-1, 1)), float(rng.uniform(0.3, 1.2)))
 
 
 def _echo(room: Room, rng: np.random.Generator, *, rate_hz: int) -> np.ndarray:

@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from data_pipeline.rendered import arrange, film, room, synthesise
+from data_pipeline.rendered import arrange, film, room, synthesise, variety
 from data_pipeline.rendered.compose import Note, Song
 from data_pipeline.rendered.film import Film
-from data_pipeline.rendered.instruments import INSTRUMENTS
+from data_pipeline.rendered.instruments import INSTRUMENTS, Instrument
 from data_pipeline.rendered.look import AREA
 from data_pipeline.rendered.room import Room
+from data_pipeline.rendered.style import choose_style
 from data_pipeline.rendered.synthesise import RATE_HZ, Renderer
+from data_pipeline.rendered.variety import VARIETIES, Variety
 from data_pipeline.rendered.video_writer import write_video
 
 
@@ -26,12 +28,16 @@ class SoloSound:
     """What a solo sounds like.
 
     Attributes:
+        instrument: with the program that was played.
+        renderer: what rendered it.
         notes: in the order of their starts.
         song: key, tempo and metre.
         room: tuning and recording situation.
         samples: (samples,) float32 mono at `RATE_HZ`.
     """
 
+    instrument: Instrument
+    renderer: Renderer
     notes: list[Note]
     song: Song
     room: Room
@@ -44,14 +50,22 @@ def solo_stem(name: str, index: int) -> str:
 
 
 def solo_streams(name: str, *, index: int, seed: int) -> tuple[np.random.Generator, ...]:
-    """Random streams of a solo: composition, sound, pictures.
+    """Random streams of a solo: composition, sound, pictures, timbre and style.
 
     They depend on nothing but class, index and seed: neither on the number of solos nor on the order of work.
     """
-    return tuple(np.random.default_rng([seed, zlib.crc32(name.encode()), index]).spawn(3))
+    return tuple(np.random.default_rng([seed, zlib.crc32(name.encode()), index]).spawn(4))
 
 
-def make_sound(name: str, *, index: int, seed: int, seconds: float, renderer: Renderer) -> SoloSound:
+def make_sound(
+    name: str,
+    *,
+    index: int,
+    seed: int,
+    seconds: float,
+    renderer: Renderer,
+    kinds: Variety = VARIETIES["plain"],
+) -> SoloSound:
     """Composes and records a solo.
 
     Args:
@@ -60,14 +74,15 @@ def make_sound(name: str, *, index: int, seed: int, seconds: float, renderer: Re
         seed: of the whole set, 0 or larger.
         seconds: length.
         renderer: from `synthesise.choose_renderer`.
+        kinds: timbres, keys and rooms to draw from.
     """
-    composition_rng, sound_rng, _ = solo_streams(name, index=index, seed=seed)
-    instrument = INSTRUMENTS[name]
-    notes, song = arrange.compose_solo(instrument, composition_rng, seconds=seconds)
-    situation = room.choose_room(sound_rng)
+    composition_rng, sound_rng, _, kind_rng = solo_streams(name, index=index, seed=seed)
+    instrument, renderer = variety.choose_timbre(kinds, INSTRUMENTS[name], renderer, kind_rng)
+    notes, song = arrange.compose_solo(instrument, composition_rng, seconds=seconds, keys=kinds.keys)
+    situation = room.choose_room(sound_rng, kinds.room)
     dry = synthesise.synthesise(renderer, instrument, notes, sound_rng, seconds=seconds, cents=situation.cents)
     samples = room.record(dry, situation, sound_rng, rate_hz=RATE_HZ)
-    return SoloSound(notes=notes, song=song, room=situation, samples=samples)
+    return SoloSound(instrument, renderer, notes=notes, song=song, room=situation, samples=samples)
 
 
 def render_solo(
@@ -79,6 +94,7 @@ def render_solo(
     seconds: float,
     renderer: Renderer,
     area: tuple[float, float] = AREA,
+    kinds: Variety = VARIETIES["plain"],
 ) -> None:
     """Renders one solo into `folder/<class>/`.
 
@@ -93,10 +109,12 @@ def render_solo(
         seconds: length.
         renderer: from `synthesise.choose_renderer`.
         area: smallest and largest share of the picture that the player takes.
+        kinds: timbres, keys, rooms and styles to draw from.
     """
-    sound = make_sound(name, index=index, seed=seed, seconds=seconds, renderer=renderer)
-    picture_rng = solo_streams(name, index=index, seed=seed)[2]
-    pictures = Film(name, sound.notes, picture_rng, index=index, seed=seed, seconds=seconds, area=area)
+    sound = make_sound(name, index=index, seed=seed, seconds=seconds, renderer=renderer, kinds=kinds)
+    _, _, picture_rng, kind_rng = solo_streams(name, index=index, seed=seed)
+    style_name, style = choose_style(kinds.styles, kind_rng.spawn(1)[0])
+    pictures = Film(name, sound.notes, picture_rng, index=index, seed=seed, seconds=seconds, area=area, style=style)
     boxes: list[tuple[float, float, float, float]] = []
 
     def without_boxes() -> Iterator[np.ndarray]:
@@ -108,7 +126,8 @@ def render_solo(
     target.parent.mkdir(parents=True, exist_ok=True)
     with finished_file(target.with_suffix(".mp4")) as draft:
         write_video(draft, without_boxes(), sound.samples, fps=film.FPS, rate_hz=RATE_HZ)
-    facts = _facts(name, sound, pictures, boxes, index=index, seed=seed, seconds=seconds, renderer=renderer)
+    facts = {"instrument": name, "index": index, "seed": seed, "seconds": seconds, "style": style_name}
+    facts |= _facts(sound, pictures, boxes)
     with finished_file(target.with_suffix(".json")) as draft:
         draft.write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
@@ -124,34 +143,20 @@ def finished_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
         draft.unlink(missing_ok=True)
 
 
-def _facts(
-    name: str,
-    sound: SoloSound,
-    pictures: Film,
-    boxes: list[tuple[float, float, float, float]],
-    *,
-    index: int,
-    seed: int,
-    seconds: float,
-    renderer: Renderer,
-) -> dict[str, Any]:
-    """What the JSON file holds; boxes are (ymin, xmin, ymax, xmax), 0 to 1, one for every picture."""
-    font = renderer.font
+def _facts(sound: SoloSound, pictures: Film, boxes: list[tuple[float, float, float, float]]) -> dict[str, Any]:
+    """What the JSON file says of sound and pictures; boxes are (ymin, xmin, ymax, xmax), 0 to 1, one a picture."""
+    renderer, font = sound.renderer, sound.renderer.font
     return {
-        "instrument": name,
-        "index": index,
-        "seed": seed,
-        "seconds": seconds,
         "fps": film.FPS,
         "frame_px": film.FRAME_PX,
         "rate_hz": RATE_HZ,
-        "gm_program": INSTRUMENTS[name].gm_program,
+        "gm_program": sound.instrument.gm_program,
         "renderer": {"name": renderer.name, "version": renderer.version},
         "soundfont": font and {"name": font.name, "sha256": font.sha256, "licence": font.licence},
         "beats_per_minute": round(30 / sound.song.eighth_s, 2),
         "mode": sound.song.mode,
         "tonic": sound.song.tonic,
-        "room": {key: round(value, 3) for key, value in dataclasses.asdict(sound.room).items()},
+        "room": {key: np.round(value, 3).tolist() for key, value in dataclasses.asdict(sound.room).items()},
         "mirrored": pictures.look.mirror,
         "notes": [[round(n.start_s, 4), round(n.end_s, 4), n.pitch, n.velocity] for n in sound.notes],
         "boxes": [[round(edge, 4) for edge in box] for box in boxes],

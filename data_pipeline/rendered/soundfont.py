@@ -23,12 +23,14 @@ class SoundFont:
         name: the name that the bank gives itself, or the file's name.
         sha256: digest of the whole file in hexadecimal digits.
         licence: its licence where known, else what the file says about its copyright.
+        bundled: whether it is the one that `pretty_midi` carries.
     """
 
     path: pathlib.Path
     name: str
     sha256: str
     licence: str
+    bundled: bool = False
 
 
 def bundled_path() -> pathlib.Path:
@@ -56,7 +58,13 @@ def describe_soundfont(path: pathlib.Path) -> SoundFont:
         licence = _BUNDLED_LICENCE
     else:
         licence = _info_text(content, b"ICOP") or "unknown; the file names none"
-    return SoundFont(path=path, name=_info_text(content, b"INAM") or path.stem, sha256=digest, licence=licence)
+    return SoundFont(
+        path=path,
+        name=_info_text(content, b"INAM") or path.stem,
+        sha256=digest,
+        licence=licence,
+        bundled=digest == _BUNDLED_SHA256,
+    )
 
 
 @functools.lru_cache(maxsize=2)

@@ -55,7 +55,7 @@ def choose_renderer(name: str, font_path: pathlib.Path | None) -> Renderer:
     if name == "additive":
         if font_path is not None:
             raise InputError("renderer='additive' uses no soundfont; leave --soundfont out, or the renderer")
-        return Renderer("additive", additive.VERSION, None)
+        return additive_renderer()
     font = soundfont.describe_soundfont(font_path or soundfont.bundled_path())
     if has_midirenderer():
         return Renderer("soundfont", f"midirenderer {importlib.metadata.version('midirenderer')}", font)
@@ -64,6 +64,11 @@ def choose_renderer(name: str, font_path: pathlib.Path | None) -> Renderer:
             "the package midirenderer, which renders soundfonts, is not installed (it has no wheel for Linux "
             "on aarch64); install it, or use --renderer=additive without --soundfont"
         )
+    return additive_renderer()
+
+
+def additive_renderer() -> Renderer:
+    """The renderer that needs no soundfont."""
     return Renderer("additive", additive.VERSION, None)
 
 

@@ -22,6 +22,7 @@ from data_pipeline.rendered.compose import MIN_SECONDS
 from data_pipeline.rendered.instruments import CLASSES
 from data_pipeline.rendered.look import AREA
 from data_pipeline.rendered.synthesise import Renderer
+from data_pipeline.rendered.variety import choose_variety
 
 RECORD_NAME = "rendered_solos.json"
 # Raised with every change that gives other sounds, notes or pictures for the same seed.
@@ -38,21 +39,26 @@ class SoloSet:
         solos_per_instrument: number of solos of each of the eleven classes, 1 to 1000.
         seconds: length of a solo.
         seed: 0 or larger.
-        renderer: from `synthesise.choose_renderer`.
+        renderers: from `synthesise.choose_renderer`; the solos of a class take them in turn.
         area: smallest and largest share of the picture that a player takes.
+        variety: name of what timbres, keys, rooms and styles are drawn from, see `variety`.
 
     Raises:
-        InputError: a number out of its range.
+        InputError: a number out of its range, an unknown variety, or no renderer.
     """
 
     folder: pathlib.Path
     solos_per_instrument: int
     seconds: float
     seed: int
-    renderer: Renderer
+    renderers: tuple[Renderer, ...]
     area: tuple[float, float] = AREA
+    variety: str = "plain"
 
     def __post_init__(self) -> None:
+        if not self.renderers:
+            raise InputError("a set needs a renderer")
+        choose_variety(self.variety)
         if not 1 <= self.solos_per_instrument <= _MOST_SOLOS:
             raise InputError(f"solos_per_instrument={self.solos_per_instrument} must be 1 to {_MOST_SOLOS}; try 16")
         if not MIN_SECONDS <= self.seconds <= 600:
@@ -73,7 +79,7 @@ class SoloSet:
     @property
     def parameters(self) -> dict[str, Any]:
         """What all solos of a folder share, in the form that is recorded."""
-        font = self.renderer.font
+        hashes = [renderer.font.sha256 if renderer.font else None for renderer in self.renderers]
         return {
             "format_version": FORMAT_VERSION,
             "seed": self.seed,
@@ -81,9 +87,10 @@ class SoloSet:
             "fps": film.FPS,
             "frame_px": film.FRAME_PX,
             "area": list(self.area),
-            "renderer": self.renderer.name,
-            "renderer_version": self.renderer.version,
-            "soundfont_sha256": font.sha256 if font else None,
+            "variety": self.variety,
+            "renderer": self.renderers[0].name,
+            "renderer_version": self.renderers[0].version,
+            "soundfont_sha256": hashes[0] if len(hashes) == 1 else hashes,
         }
 
 
@@ -193,8 +200,9 @@ def _render(solos: SoloSet, name: str, index: int) -> None:
         index=index,
         seed=solos.seed,
         seconds=solos.seconds,
-        renderer=solos.renderer,
+        renderer=solos.renderers[index % len(solos.renderers)],
         area=solos.area,
+        kinds=choose_variety(solos.variety),
     )
 
 
@@ -221,7 +229,7 @@ def _is_finished(folder: pathlib.Path, name: str, index: int) -> bool:
 
 def _compare(solos: SoloSet, recorded: dict[str, Any]) -> None:
     wanted = solos.parameters
-    recorded = {"area": list(AREA)} | recorded  # folders from before there was a choice
+    recorded = {"area": list(AREA), "variety": "plain"} | recorded  # folders from before there was a choice
     for key in wanted:
         if recorded.get(key) != wanted[key]:
             raise InputError(

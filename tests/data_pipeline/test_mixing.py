@@ -96,6 +96,18 @@ def test_gains_lie_in_their_range_above_the_level_of_the_video():
     assert np.mean(gains) == pytest.approx(1.0, abs=0.03)
 
 
+def test_gains_in_decibels_make_triangular_level_differences():
+    spec = {"gain_low": 0.1, "gain_high": 1.0, "gain_scale": "decibels", "level_dbfs": -20.0}
+    mixtures = draws(1000, **spec)
+    levels = np.array([[20 * np.log10(p.gain * CLIPS[p.clip].video_rms / 0.1) for p in m] for m in mixtures])
+    assert -20.0 <= levels.min() < -19.5 and -0.5 < levels.max() <= 1e-9
+    np.testing.assert_allclose(levels.mean(), -10.0, atol=0.5)
+    differences = np.abs(levels[:, 0] - levels[:, 1])
+    assert differences.mean() == pytest.approx(20 / 3, abs=0.4)  # of a triangular distribution on +-20
+    linear = draws(1000, **spec | {"gain_scale": "linear"})
+    assert np.mean([plan.gain for m in linear for plan in m]) > np.mean([plan.gain for m in mixtures for plan in m])
+
+
 def test_level_gain_brings_a_whole_video_to_the_level():
     assert level_gain(clip("a", rms=0.05), -20.0) == pytest.approx(2.0)
     assert level_gain(clip("a", rms=0.2), -40.0) == pytest.approx(0.05)

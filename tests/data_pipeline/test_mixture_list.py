@@ -72,6 +72,28 @@ def test_levels_differ_by_what_was_drawn_and_average_to_the_level(store, mixture
     np.testing.assert_allclose([[window_rms_db(store, p) for p in m] for m in none], -20.0, atol=1e-4)
 
 
+def test_triangular_levels_treat_all_sounds_alike(store, tmp_path):
+    spec = dataclasses.replace(SPEC, count=60, level_difference_db=20.0, level_distribution="triangular")
+    drawn = load_or_draw(tmp_path / "list.json", store, AUDIO, spec)
+    levels = np.array([[window_rms_db(store, plan) for plan in mixture] for mixture in drawn])
+    np.testing.assert_allclose(levels.mean(1), -20.0, atol=1e-4)
+    differences = levels[:, 1] - levels[:, 0]
+    assert 10.0 < np.abs(differences).max() <= 20.0 + 1e-4
+    assert np.abs(differences).mean() == pytest.approx(20 / 3, abs=1.5)
+    with pytest.raises(InputError, match="was drawn with level_distribution=triangular, this run asks for uniform"):
+        load_or_draw(tmp_path / "list.json", store, AUDIO, dataclasses.replace(spec, level_distribution="uniform"))
+
+
+def test_a_list_from_before_there_was_a_choice_is_taken(store, tmp_path, mixtures):
+    path = tmp_path / "list.json"
+    load_or_draw(path, store, AUDIO, SPEC)
+    saved = json.loads(path.read_text())
+    for field in ("sounding", "level_distribution"):
+        del saved["drawn"][field]
+    path.write_text(json.dumps(saved))
+    assert load_or_draw(path, store, AUDIO, SPEC) == mixtures
+
+
 def test_a_list_depends_on_its_seed_alone(store, mixtures):
     assert draw(store, AUDIO, SPEC) == mixtures
     assert draw(store, AUDIO, dataclasses.replace(SPEC, seed=4)) != mixtures

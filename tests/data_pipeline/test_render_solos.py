@@ -30,7 +30,7 @@ def renderer():
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory, renderer):
     folder = tmp_path_factory.mktemp("solos")
-    solos = SoloSet(folder, solos_per_instrument=1, seconds=SECONDS, seed=3, renderer=renderer)
+    solos = SoloSet(folder, solos_per_instrument=1, seconds=SECONDS, seed=3, renderers=(renderer,))
     line = render_solos.render(solos, workers=1)
     return solos, line
 
@@ -135,7 +135,7 @@ def test_interrupt_leaves_no_half_files(tmp_path, renderer, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(solo, "write_video", interrupt)
-    solos = SoloSet(tmp_path, solos_per_instrument=1, seconds=SECONDS, seed=0, renderer=renderer)
+    solos = SoloSet(tmp_path, solos_per_instrument=1, seconds=SECONDS, seed=0, renderers=(renderer,))
     with pytest.raises(KeyboardInterrupt):
         render_solos.render(solos, workers=1)
     files = [path.name for path in tmp_path.rglob("*") if path.is_file()]
@@ -145,21 +145,21 @@ def test_interrupt_leaves_no_half_files(tmp_path, renderer, monkeypatch):
 @pytest.mark.parametrize(("change", "named"), [({"seed": 4}, "seed=3, not 4"), ({"seconds": 3.0}, "seconds=2.0")])
 def test_folder_of_other_parameters_is_refused(rendered, renderer, change, named):
     solos, _ = rendered
-    values = {"solos_per_instrument": 1, "seconds": SECONDS, "seed": 3, "renderer": renderer, **change}
+    values = {"solos_per_instrument": 1, "seconds": SECONDS, "seed": 3, "renderers": (renderer,), **change}
     with pytest.raises(InputError, match=named):
         render_solos.render(SoloSet(solos.folder, **values), workers=1)
 
 
 def test_folder_with_videos_of_somebody_else_is_refused(tmp_path, renderer):
     (tmp_path / "violin").mkdir()
-    solos = SoloSet(tmp_path, solos_per_instrument=1, seconds=SECONDS, seed=0, renderer=renderer)
+    solos = SoloSet(tmp_path, solos_per_instrument=1, seconds=SECONDS, seed=0, renderers=(renderer,))
     with pytest.raises(InputError, match="not ours"):
         rendered_solos.claim_folder(solos)
 
 
 def test_out_that_is_no_folder_is_refused(tmp_path, renderer):
     (tmp_path / "file").write_text("")
-    solos = SoloSet(tmp_path / "file" / "sub", solos_per_instrument=1, seconds=2, seed=0, renderer=renderer)
+    solos = SoloSet(tmp_path / "file" / "sub", solos_per_instrument=1, seconds=2, seed=0, renderers=(renderer,))
     with pytest.raises(InputError, match="cannot be written"):
         rendered_solos.claim_folder(solos)
 
@@ -174,13 +174,13 @@ def test_out_that_is_no_folder_is_refused(tmp_path, renderer):
     ],
 )
 def test_numbers_out_of_range_are_refused(tmp_path, renderer, change, message):
-    values = {"solos_per_instrument": 1, "seconds": 2.0, "seed": 0, "renderer": renderer, **change}
+    values = {"solos_per_instrument": 1, "seconds": 2.0, "seed": 0, "renderers": (renderer,), **change}
     with pytest.raises(InputError, match=message):
         SoloSet(tmp_path, **values)
 
 
 def test_no_workers_are_refused(tmp_path, renderer):
-    solos = SoloSet(tmp_path, solos_per_instrument=1, seconds=2, seed=0, renderer=renderer)
+    solos = SoloSet(tmp_path, solos_per_instrument=1, seconds=2, seed=0, renderers=(renderer,))
     with pytest.raises(InputError, match="workers=0 must be at least 1"):
         render_solos.render(solos, workers=0)
 
@@ -192,7 +192,7 @@ def test_listing_a_folder_without_solos_is_refused(tmp_path):
 
 def test_two_workers_write_the_same_files_as_one(rendered, renderer, tmp_path):
     solos, _ = rendered
-    pair = SoloSet(tmp_path, solos_per_instrument=2, seconds=SECONDS, seed=3, renderer=renderer)
+    pair = SoloSet(tmp_path, solos_per_instrument=2, seconds=SECONDS, seed=3, renderers=(renderer,))
     rendered_solos.claim_folder(pair)
     rendered_solos.render_jobs(pair, [("cello", 1), ("cello", 0)], workers=2, done=lambda: None)
     for suffix in (".json", ".mp4"):
@@ -205,7 +205,7 @@ def die(*_args):
 
 
 def test_dead_worker_is_told(tmp_path, renderer, monkeypatch):
-    solos = SoloSet(tmp_path, solos_per_instrument=1, seconds=SECONDS, seed=0, renderer=renderer)
+    solos = SoloSet(tmp_path, solos_per_instrument=1, seconds=SECONDS, seed=0, renderers=(renderer,))
     monkeypatch.setattr(rendered_solos, "_leave_interrupts_to_parent", die)
     with pytest.raises(InputError, match="one of workers=2 processes was ended from outside"):
         rendered_solos.render_jobs(solos, [("tuba", 0), ("tuba", 1)], workers=2, done=lambda: None)
@@ -256,16 +256,29 @@ def test_two_interrupts_end_the_command_with_whole_files_only(tmp_path):
 
 
 def test_players_are_as_large_as_asked(tmp_path, renderer):
-    solos = SoloSet(tmp_path / "small", 1, SECONDS, seed=3, renderer=renderer, area=(0.1, 0.15))
+    solos = SoloSet(tmp_path / "small", 1, SECONDS, seed=3, renderers=(renderer,), area=(0.1, 0.15))
     rendered_solos.claim_folder(solos)
     rendered_solos.render_jobs(solos, [("cello", 0)], workers=1, done=lambda: None)
     (item,) = rendered_solos.list_solos(tmp_path / "small")
     top, left, bottom, right = np.array(item.facts["boxes"]).T
     assert (((bottom - top) * (right - left)) <= 0.15).all()
     with pytest.raises(InputError, match=r"with area=\[0.1, 0.15\], not \[0.28, 0.36\]"):
-        rendered_solos.claim_folder(SoloSet(tmp_path / "small", 1, SECONDS, seed=3, renderer=renderer))
+        rendered_solos.claim_folder(SoloSet(tmp_path / "small", 1, SECONDS, seed=3, renderers=(renderer,)))
     for area in ((0.2, 0.1), (0.0, 0.1), (0.1, 0.9)):
         with pytest.raises(InputError, match="must be two rising shares"):
-            SoloSet(tmp_path, 1, SECONDS, seed=3, renderer=renderer, area=area)
+            SoloSet(tmp_path, 1, SECONDS, seed=3, renderers=(renderer,), area=area)
     with pytest.raises(InputError, match=r"--area=0\.1 must be two numbers"):
         render_solos._area(["0.1"])
+
+
+def test_a_set_of_several_timbres_says_what_it_is_made_of(tmp_path, renderer):
+    pair = (renderer, synthesise.additive_renderer())
+    solos = SoloSet(tmp_path / "far", 2, SECONDS, seed=3, renderers=pair, variety="far")
+    jobs = [("violin", 0), ("violin", 1)]
+    rendered_solos.claim_folder(solos)
+    rendered_solos.render_jobs(solos, jobs, workers=1, done=lambda: None)
+    facts = [json.loads((tmp_path / "far" / "violin" / f"violin_00{k}.json").read_text()) for k in (0, 1)]
+    assert {each["style"] for each in facts} <= {"sketched", "posterised", "night"}
+    assert facts[1]["renderer"]["name"] == "additive"  # the solos take the renderers in turn
+    with pytest.raises(InputError, match="was rendered with variety='far', not 'wide'"):
+        rendered_solos.claim_folder(SoloSet(tmp_path / "far", 2, SECONDS, seed=3, renderers=pair, variety="wide"))
