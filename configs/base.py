@@ -129,4 +129,8 @@ def get_config() -> ml_collections.ConfigDict:
     places.name = "rendered_small"  # data set with boxes in its test split
     places.frame_px = 160  # its pictures' shorter side; the middle square is shown
     places.mixtures = 110  # fixed scenes of each kind
+
+    evaluation.far = far = ml_collections.ConfigDict()  # far from what was trained on (--far)
+    far.name = "rendered_far"  # data set whose test split has other timbres, melodies and pictures
+    far.mixtures = 220  # fixed mixtures of it, of as many sounds as the run's
     return config

@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,11 +85,14 @@ def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: Mixtu
 
 def fingerprint(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]]) -> str:
     """A hash of what is mixed: the windows, and enough of their records to tell videos that were made anew."""
-    used = sorted({plan.clip for mixture in mixtures for plan in mixture})
-    records = [
-        [c.video_id, c.chunk, c.samples, c.frames, c.video_rms, c.length] for c in map(store.clips.__getitem__, used)
-    ]
+    records = record_facts(store, sorted({plan.clip for mixture in mixtures for plan in mixture}))
     return hashlib.sha256(json.dumps([_rows(store, mixtures), records]).encode()).hexdigest()
+
+
+def record_facts(store: "RecordStore", places: Iterable[int]) -> list[list[Any]]:
+    """Enough of the records at these places of a split to tell videos that were made anew."""
+    clips = map(store.clips.__getitem__, places)
+    return [[c.video_id, c.chunk, c.samples, c.frames, c.video_rms, c.length] for c in clips]
 
 
 def _rows(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]]) -> list[list[dict[str, Any]]]:

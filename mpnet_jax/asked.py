@@ -6,7 +6,7 @@ from pathlib import Path
 from data_pipeline.command import InputError
 from data_pipeline.records import RecordStore
 from data_pipeline.spec import DataSetSpec
-from mpnet_jax.config import Config
+from mpnet_jax.config import Config, data_set_spec
 from mpnet_jax.run_data import open_splits
 
 _MOST_SOUNDS = 8
@@ -23,6 +23,7 @@ class Asked:
         mixes: numbers of sounds to test on beside the run's own.
         counting: count sounds among silent clips, in both ways of looking.
         localisation: look for the sounding player.
+        far: separate mixtures of a data set far from what was trained on.
     """
 
     split: str
@@ -30,6 +31,7 @@ class Asked:
     mixes: tuple[int, ...] = ()
     counting: bool = False
     localisation: bool = False
+    far: bool = False
 
 
 def sounds_asked(given: list[str]) -> tuple[int, ...]:
@@ -57,7 +59,7 @@ def open_stores(config: Config, asked: Asked) -> dict[str, RecordStore]:
         asked: what for.
 
     Returns:
-        `asked.split`, and where they are needed "validation" and "places".
+        `asked.split`, and where they are needed "validation", "places" and "far".
 
     Raises:
         InputError: what was asked does not fit the method, the split or the data.
@@ -71,6 +73,8 @@ def open_stores(config: Config, asked: Asked) -> dict[str, RecordStore]:
         )
     if asked.localisation and asked.split != "test":
         raise InputError(f"--localisation has scenes for the test split alone, not for --split={asked.split}")
+    if asked.far and asked.split != "test":
+        raise InputError(f"--far is a test set, not for --split={asked.split}; leave it out, or take --split=test")
     splits = dict.fromkeys((asked.split, "validation") if asked.counting else (asked.split,))
     stores = open_splits(config, tuple(splits))
     for split, store in stores.items():
@@ -79,7 +83,11 @@ def open_stores(config: Config, asked: Asked) -> dict[str, RecordStore]:
         if asked.counting:
             clips = config.evaluation.counting.clips
             _require_sounds(config, store, clips, f"config.evaluation.counting.clips={clips} on {split}")
-    return stores | ({"places": _open_places(config)} if asked.localisation else {})
+    if asked.localisation:
+        stores["places"] = _open_places(config)
+    if asked.far:
+        stores["far"] = _open_far(config)
+    return stores
 
 
 def _require_sounds(config: Config, store: RecordStore, sounds: int, what: str) -> None:
@@ -103,4 +111,18 @@ def _open_places(config: Config) -> RecordStore:
     store = RecordStore.open(folder, asked.name, "test")
     store.require(DataSetSpec(config.audio.rate_hz, config.data.fps, asked.frame_px, chunk_seconds=0.0))
     _require_sounds(config, store, 2, f"--localisation in {folder / asked.name}")
+    return store
+
+
+def _open_far(config: Config) -> RecordStore:
+    """The data set far from what was trained on."""
+    folder = Path(config.data.directory) / config.evaluation.far.name
+    if not folder.is_dir():
+        raise InputError(
+            f"--far needs the data set {folder} (config.evaluation.far.name); prepare one of the same sizes, its "
+            "videos in the split test"
+        )
+    store = RecordStore.open(folder.parent, folder.name, "test")
+    store.require(data_set_spec(config))
+    _require_sounds(config, store, config.mixing.sources, f"--far in {folder}")
     return store

@@ -78,10 +78,15 @@ _AT_LEAST_ONE = (
     "evaluation.counting.clips",
     "evaluation.places.mixtures",
     "evaluation.places.frame_px",
+    "evaluation.far.mixtures",
     "evaluation.batch_size",
 )
 
-_UNIT_INTERVAL = ("mixing.silent_probability", "model.statistics_decay", "recursion.neighbourhood")
+_UNIT_INTERVAL = (
+    "mixing.silent_probability",
+    "model.statistics_decay",
+    "recursion.neighbourhood",
+)
 
 _NOT_NEGATIVE = (
     "data.picture_cache_gib",
@@ -279,9 +284,9 @@ def mixing_spec(config: Config) -> MixingSpec:
 
 
 def mixture_list_spec(config: Config, split: str, sources: int | None = None) -> MixtureListSpec:
-    """How the fixed mixtures of a split are drawn: "validation" or another one; of `sources` sounds, or the run's."""
+    """How the fixed mixtures of a split, or of "far", are drawn; of `sources` sounds, or the run's."""
     e = config.evaluation
-    count = e.validation_mixtures if split == "validation" else e.mixtures
+    count = {"validation": e.validation_mixtures, "far": e.far.mixtures}.get(split, e.mixtures)
     if sources is not None and sources != config.mixing.sources:
         count = e.other_mixtures
     return MixtureListSpec(

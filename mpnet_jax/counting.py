@@ -112,7 +112,8 @@ def count_results(
 
     Returns:
         JSON-ready dict: `epsilon_relative`, `accuracy`, `constant` (`guess`, `accuracy`), `by_count`, `as_trained` (the
-        same two of mixtures of 1 to `most` sounds alone), `confusion` (rows: true number, columns: counted).
+        same two of mixtures of 1 to `most` sounds alone), `confusion` (rows: true number, columns: counted), `counted`
+        (of each mixture).
     """
     found = counted(left, epsilon_relative=epsilon_relative, epsilon_absolute=epsilon_absolute)
     steps = left.shape[1] - 1
@@ -138,6 +139,7 @@ def count_results(
             for number in sorted(set(sounding.tolist()))
         ],
         "confusion": confusion.tolist(),
+        "counted": found.tolist(),
     }
 
 

@@ -2,8 +2,8 @@
 
 Separates the split's fixed mixtures, writes `metrics.json` and a report to look at and listen to into the workdir,
 and prints a table. `--mix` adds mixtures of other numbers of sounds, `--counting` asks whether the recursion finds
-their number, `--localisation` whether it points to the player who sounds. Scores are kept as they come: a command that
-was stopped goes on when it is given again.
+their number, `--localisation` whether it points to the player who sounds, `--far` how well it does on a data set far
+from what it was trained on. Scores are kept as they come: a command that was stopped goes on when it is given again.
 """
 
 import json
@@ -25,7 +25,7 @@ from mpnet_jax.run_log import LOSSES, TIME, VALIDATION, read_lines
 
 SPLITS = ("train", "validation", "test")
 # Parts of an earlier evaluation of the same networks that are kept when they are not asked for again.
-_KEPT = ("mixes", "counting", "localisation")
+_KEPT = ("mixes", "counting", "localisation", "far")
 
 
 def main() -> None:
@@ -40,7 +40,8 @@ def main() -> None:
     config_module.refuse_other(recorded, config, workdir)
     values = flags.FLAGS
     mixes = sounds_asked(values.mix)
-    evaluate(config, workdir, Asked(values.split, values.checkpoint, mixes, values.counting, values.localisation))
+    asked = Asked(values.split, values.checkpoint, mixes, values.counting, values.localisation, values.far)
+    evaluate(config, workdir, asked)
 
 
 def evaluate(config: Config, workdir: Path, asked: Asked) -> dict[str, Any]:
@@ -69,6 +70,7 @@ def evaluate(config: Config, workdir: Path, asked: Asked) -> dict[str, Any]:
     evaluator = Evaluator(config, workdir, stores=stores, asked=asked)
     own = int(config.mixing.sources)
     out = evaluator.separation(own)
+    out["by_mixture"] = {f"mix{own}": out["by_mixture"]}
     out["run"] = evaluator.facts() | {"training_minutes": _training_minutes(workdir), **run_facts()}
     out["history"] = {
         "loss": [[line["step"], line["loss"]] for line in read_lines(workdir / LOSSES)],
@@ -81,6 +83,7 @@ def evaluate(config: Config, workdir: Path, asked: Asked) -> dict[str, Any]:
     if others:
         of_all = dict(sorted((others | {own: out}).items()))
         out["mixes"] = {str(number): scores.by_method(result) for number, result in of_all.items()}
+        out["by_mixture"] |= {f"mix{number}": result["by_mixture"] for number, result in others.items()}
         _write(folder, out)
         sys.stdout.write(scores.table_of_mixes(out["mixes"]) + "\n")
     places = []
@@ -93,6 +96,14 @@ def evaluate(config: Config, workdir: Path, asked: Asked) -> dict[str, Any]:
         out["definitions"] |= {"localisation": LOCALISATION}
         _write(folder, out)
         sys.stdout.write(scores.table_of_places(out["localisation"]) + "\n")
+    if asked.far:
+        found = evaluator.far()
+        out["far"] = {"data": config.evaluation.far.name, "methods": scores.by_method(found)} | {
+            part: found[part] for part in ("left_out", "differences")
+        }
+        out["by_mixture"] |= {f"far_mix{own}": found["by_mixture"]}
+        _write(folder, out)
+        sys.stdout.write(f"far: {config.evaluation.far.name}\n{scores.table(found)}\n")
     page = write_report(folder / "report", summary=out, examples=evaluator.examples(out), places=places)
     sys.stdout.write(f"numbers: {folder / 'metrics.json'}\nreport:  {page}\n")
     return out
@@ -115,6 +126,7 @@ def _keep_earlier(folder: Path, out: dict[str, Any]) -> None:
         return
     if same:
         out.update({part: before[part] for part in _KEPT if part in before})
+        out["by_mixture"] = before.get("by_mixture", {}) | out["by_mixture"]
 
 
 def _training_minutes(workdir: Path) -> float | None:
@@ -130,4 +142,5 @@ if __name__ == "__main__":
     flags.DEFINE_list("mix", [], "Numbers of sounds to test on beside the run's own, such as 2,3,4,5.")
     flags.DEFINE_bool("counting", False, "Does the recursion end after the right number of sounds?")
     flags.DEFINE_bool("localisation", False, "Does it point to the player who sounds?")
+    flags.DEFINE_bool("far", False, "How well on a data set far from what was trained on?")
     command.run(main)

@@ -28,7 +28,7 @@ from mpnet_jax.methods import TrainedMethods
 from mpnet_jax.report.example import ReportExample, choose_examples
 from mpnet_jax.report.names import METHODS
 from mpnet_jax.report.places import PlaceExample
-from mpnet_jax.run_data import mixture_list, named_list
+from mpnet_jax.run_data import data_fingerprint, mixture_list, named_list
 from mpnet_jax.run_facts import usable_cores
 from mpnet_jax.score_log import ScoreLog
 
@@ -78,6 +78,8 @@ class Evaluator:
             "networks": dict(self._methods.fingerprints),
             "bss": self._config.evaluation.bss,
             "mixtures_sha256": fingerprint(self._store, self._own),
+            "data": self._config.data.name,
+            "data_sha256": data_fingerprint(self._config),
         }
 
     def separation(self, sounds: int) -> dict[str, Any]:
@@ -86,22 +88,36 @@ class Evaluator:
         Scores are kept in `scores/` as they come, and an evaluation that was stopped goes on there.
         """
         mixtures = mixture_list(self._config, self._workdir, self._store, self._split, sounds)
+        return self._scored(mixtures, self._store, f"{self._split}_mix{sounds}")
+
+    def far(self) -> dict[str, Any]:
+        """The same of as many sounds as in training, from the test split of the far data set."""
+        store, spec = self._stores["far"], config_module.mixture_list_spec(self._config, "far")
+        name = f"far_mix{spec.sources}"
+        mixtures = named_list(self._config, self._workdir, store, spec, name)
+        return self._scored(mixtures, store, name)
+
+    def _scored(self, mixtures: Mixtures, store: RecordStore, name: str) -> dict[str, Any]:
+        """Results of a list under its name, those that are known already from the log of that name."""
         facts = {
             "networks": dict(self._methods.fingerprints),
-            "mixtures": fingerprint(self._store, mixtures),
+            "mixtures": fingerprint(store, mixtures),
             "bss": self._config.evaluation.bss,
             "definitions": scores.DEFINITIONS,
         }
-        with ScoreLog(self._workdir / "scores", f"{self._split}_mix{sounds}", facts) as log:
+        with ScoreLog(self._workdir / "scores", name, facts) as log:
             missing = [index for index in range(len(mixtures)) if index not in log.done]
-            with _progress(len(mixtures), f"mix-{sounds}", done=len(log.done)) as bar:
-                separated = self._separate([mixtures[index] for index in missing])
+            with _progress(len(mixtures), name, done=len(log.done)) as bar:
+                separated = self._separate([mixtures[index] for index in missing], store)
                 scored = scores.score(separated, workers=usable_cores(), bss=self._config.evaluation.bss)
                 for index, found in zip(missing, scored, strict=True):
                     log.add(index, found)
                     bar.update()
         ordered = [log.done[index] for index in range(len(mixtures))]
-        return scores.results(ordered, self._video_ids(mixtures), self._classes(mixtures), method=self._methods.main)
+        video_ids, classes = _video_ids(store, mixtures), _classes(store, mixtures)
+        out = scores.results(ordered, video_ids, classes, method=self._methods.main)
+        out["by_mixture"] = {"mixtures_sha256": facts["mixtures"], "video_ids": video_ids} | out["by_mixture"]
+        return out
 
     def counting(self) -> dict[str, Any]:
         """Counts sounds among silent clips; epsilon is chosen on the validation split, never on the one reported."""
@@ -115,11 +131,18 @@ class Evaluator:
             split: named_list(self._config, self._workdir, store, spec, f"{split}_counting")
             for split, store in stores.items()
         }
+        sounding = {split: np.array([sum(plan.gain > 0 for plan in m) for m in lists[split]]) for split in lists}
+        video_ids = _video_ids(self._store, lists[self._split])
         out: dict[str, Any] = {
             "tuned_on": "validation",
             "method": self._methods.main,
             "silence_dbfs": asked.silence_dbfs,
             "definition": counting.DEFINITION,
+            "by_mixture": {
+                "mixtures_sha256": fingerprint(self._store, lists[self._split]),
+                "video_ids": video_ids,
+                "sounding": sounding[self._split].tolist(),
+            },
         }
         for mode in MODES:
             separator = self._methods.separator(self._methods.main, from_config.count_step, mode=mode)
@@ -129,14 +152,11 @@ class Evaluator:
                 )
                 for split in dict.fromkeys(("validation", self._split))
             }
-            sounding = {split: np.array([sum(plan.gain > 0 for plan in m) for m in lists[split]]) for split in lists}
             epsilon, curve = counting.choose_epsilon(
                 left["validation"], sounding["validation"], epsilon_absolute=silence, most=most
             )
             ends = {"epsilon_relative": epsilon, "epsilon_absolute": silence}
-            out[mode] = counting.count_results(
-                left[self._split], sounding[self._split], self._video_ids(lists[self._split]), most=most, **ends
-            )
+            out[mode] = counting.count_results(left[self._split], sounding[self._split], video_ids, most=most, **ends)
             out[mode] |= {"curve": curve, "noise": []}
             for level in counting.NOISE_DBFS:
                 quiet = self._batches(lists[self._split][:_NOISES], f"noise at {level:g} dBFS", self._store)
@@ -171,10 +191,8 @@ class Evaluator:
                 raise InputError(
                     f"{store.folder} has no boxes; its videos need them in a .json beside each, see docs/DATA.md"
                 )
-            ids = [[store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
-            out.append(localisation.localisation_results(name, found, ids))
-            classes = [[store.classes[store.clips[plan.clip].label] for plan in mixture] for mixture in mixtures]
-            examples += place_examples(found, classes, most=_PLACES_SHOWN)
+            out.append(localisation.localisation_results(name, found, _video_ids(store, mixtures)))
+            examples += place_examples(found, _classes(store, mixtures), most=_PLACES_SHOWN)
         return out, examples
 
     def examples(self, out: dict[str, Any]) -> list[ReportExample]:
@@ -189,7 +207,7 @@ class Evaluator:
         return [
             report_example(mixture, rows[index], rank=rank, audio=audio, axis=axis, heat=heat)
             for (index, rank), mixture, heat in zip(
-                chosen, self._separate(mixtures), self._heat_maps(mixtures), strict=True
+                chosen, self._separate(mixtures, self._store), self._heat_maps(mixtures), strict=True
             )
         ]
 
@@ -203,12 +221,12 @@ class Evaluator:
             maps = localisation.maps_of_sources(separator, batch)
             yield from maps[batch["valid"]]
 
-    def _separate(self, mixtures: Mixtures) -> Iterator[SeparatedMixture]:
+    def _separate(self, mixtures: Mixtures, store: RecordStore) -> Iterator[SeparatedMixture]:
         if not mixtures:
             return iter(())
         separators = dict(self._separators)
         main = separators.pop(self._methods.main)
-        return separate_mixtures(main, self._read(mixtures, self._store), separators)
+        return separate_mixtures(main, self._read(mixtures, store), separators)
 
     @functools.cached_property
     def _separators(self) -> dict[str, Any]:
@@ -232,11 +250,13 @@ class Evaluator:
             batch_size=self._config.evaluation.batch_size,
         )
 
-    def _video_ids(self, mixtures: Mixtures) -> list[list[str]]:
-        return [[self._store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
 
-    def _classes(self, mixtures: Mixtures) -> list[list[str]]:
-        return [[self._store.classes[self._store.clips[plan.clip].label] for plan in mixture] for mixture in mixtures]
+def _video_ids(store: RecordStore, mixtures: Mixtures) -> list[list[str]]:
+    return [[store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
+
+
+def _classes(store: RecordStore, mixtures: Mixtures) -> list[list[str]]:
+    return [[store.classes[store.clips[plan.clip].label] for plan in mixture] for mixture in mixtures]
 
 
 def _progress(total: int, title: str, *, done: int = 0) -> "tqdm.tqdm[Any]":

@@ -1,11 +1,16 @@
 """The data of a run: the splits of its set, and the fixed mixtures that it is judged by."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 from data_pipeline.mixture_list import MixtureListSpec
 from mpnet_jax import config as config_module
 from mpnet_jax.config import Config
+
+# Of every data set that a run is trained on.
+_TRAINING_SPLITS = ("train", "validation")
 
 # TensorFlow is imported inside functions: a wrong flag is refused before seconds go into it.
 
@@ -35,3 +40,12 @@ def named_list(config: Config, workdir: Path, store: Any, spec: MixtureListSpec,
     from data_pipeline.mixture_list import load_or_draw
 
     return load_or_draw(workdir / "mixtures" / f"{name}.json", store, config_module.audio_spec(config), spec)
+
+
+def data_fingerprint(config: Config) -> str:
+    """A hash of the records that the run was trained and validated on."""
+    from data_pipeline.mixture_list import record_facts
+
+    stores = open_splits(config, _TRAINING_SPLITS)
+    facts = {split: record_facts(store, range(len(store))) for split, store in stores.items()}
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -113,7 +113,7 @@ def results(
     Returns:
         JSON-ready dict: the method's `nsdr`, `sdr`, `sir`, `sar`, `amid`, then `mixture`, `oracle` and `swapped` with
         the same names, `methods` (the same for each method, the main one last), `differences` between every two of
-        them, `left_out`, `definitions` and `mixtures`.
+        them, `left_out`, `definitions`, `mixtures`, and `by_mixture` (each method's means of each mixture).
     """
     summaries: dict[str, dict[str, Any]] = {}
     left_out: dict[str, dict[str, int]] = {}
@@ -143,6 +143,9 @@ def results(
             name: summarise(by_mixture[second][name] - by_mixture[first][name], video_ids) for name in by_mixture[first]
         }
         for first, second in itertools.combinations(out["methods"], 2)
+    }
+    out["by_mixture"] = {
+        "methods": {name: {key: _plain(by_mixture[name][key]) for key in by_mixture[name]} for name in out["methods"]}
     }
     out["left_out"] = left_out["separated"]
     out["definitions"] = DEFINITIONS | {"BSS Eval": bss_metric.DEFINITION, "AMID": amid_metric.DEFINITION}

@@ -33,6 +33,8 @@ def asked(data_dir: Path):
         "evaluation.places.name": "places",
         "evaluation.places.frame_px": 48,
         "evaluation.places.mixtures": 5,
+        "evaluation.far.name": "far",
+        "evaluation.far.mixtures": 4,
     }
     config.update_from_flattened_dict(fields)
     return config
@@ -52,7 +54,8 @@ def data_dir(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "folder", Place(root / "videos"), root / "data", "places", cut, workers=1, division=Division(split="test")
         )
     )
-    (root / "data" / "tiny").symlink_to(tiny_set / "tiny")
+    for name in ("tiny", "far"):
+        (root / "data" / name).symlink_to(tiny_set / "tiny")
     return root / "data"
 
 
@@ -66,7 +69,8 @@ def workdir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(data_dir: Path, workdir: Path) -> dict:
     """Everything that can be asked, in one go."""
-    return evaluate.evaluate(asked(data_dir), workdir, Asked("test", mixes=(2, 3), counting=True, localisation=True))
+    everything = Asked("test", mixes=(2, 3), counting=True, localisation=True, far=True)
+    return evaluate.evaluate(asked(data_dir), workdir, everything)
 
 
 @pytest.mark.slow
@@ -79,8 +83,24 @@ def test_writes_what_it_returns(whole: dict, workdir: Path) -> None:
     assert whole["mixes"]["3"]["mixture"]["sdr"]["count"] == 3
     assert whole["run"]["method"] == "MP-Net" and len(whole["run"]["mixtures_sha256"]) == 64
     page = (workdir / "report" / "index.html").read_text()
-    for word in ("Robustness", "Counting", "Localisation"):
+    for word in ("Robustness", "Counting", "Localisation", "Far from what was trained on"):
         assert word in page
+
+
+@pytest.mark.slow
+def test_a_mean_is_the_mean_of_what_stands_by_mixture(whole: dict) -> None:
+    lists = whole["by_mixture"]
+    assert list(lists) == ["mix2", "mix3", "far_mix2"]
+    assert [len(of["video_ids"]) for of in lists.values()] == [5, 3, 4]
+    means = {"mix2": whole["methods"], "mix3": whole["mixes"]["3"], "far_mix2": whole["far"]["methods"]}
+    for name, of in lists.items():
+        assert list(of["methods"]) == ["mnet", "mpnet"]
+        for method, values in of["methods"].items():
+            valid = [value for value in values["amid"] if value is not None]
+            assert np.mean(valid) == pytest.approx(means[name][method]["amid"]["mean"], abs=1e-3)
+    counted = whole["counting"]["clips"]["counted"]
+    right = np.equal(counted, whole["counting"]["by_mixture"]["sounding"])
+    assert whole["counting"]["clips"]["accuracy"]["mean"] == np.mean(right)
 
 
 @pytest.mark.slow
@@ -123,7 +143,8 @@ def test_nothing_is_scored_twice(whole: dict, data_dir: Path, workdir: Path, mon
     assert len(seen) == 3
     assert again["mixtures"] == whole["mixtures"]
     assert again["methods"] == whole["methods"]
-    assert again["counting"] == whole["counting"] and again["mixes"] == whole["mixes"]  # kept, though not asked for
+    for part in ("counting", "mixes", "far", "by_mixture"):
+        assert again[part] == whole[part]  # kept, though not asked for
     assert sorted(log.read_text().splitlines()) == sorted(line.rstrip("\n") for line in lines)
 
 
@@ -182,6 +203,9 @@ def test_numbers_of_sounds() -> None:
             {"localisation": True},
             "was prepared with frame_px=48, and the run asks for 50",
         ),
+        ({}, {"split": "train", "far": True}, "--far is a test set, not for --split=train"),
+        ({"evaluation.far.name": "nowhere"}, {"far": True}, "--far needs the data set"),
+        ({"evaluation.far.name": "places"}, {"far": True}, "was prepared with frame_px=48, and the run asks for 40"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(data_dir: Path, fields: dict, what: dict, sentence: str) -> None:

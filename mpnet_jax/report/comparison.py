@@ -14,7 +14,7 @@ from mpnet_jax.report.folder import replacing
 from mpnet_jax.report.runs import NOT_THE_SAME, Pair, Run, compare, read_runs
 
 _PARTS = ("index.html", "comparison.json")
-_COPIED = ("mixes", "counting", "localisation")
+_COPIED = ("mixes", "counting", "localisation", "far")
 
 
 def write_comparison(folders: Sequence[str], out: Path) -> Path:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from mpnet_jax.report import charts, counting, differences, localisation, robustness, shell, sortable, tables
+from mpnet_jax.report import charts, counting, differences, far, localisation, robustness, shell, sortable, tables
 from mpnet_jax.report.names import METRICS, method_name
 from mpnet_jax.report.numbers import breakable, interval_of, is_number, mapping, number, text
 from mpnet_jax.report.runs import NOT_THE_SAME, Pair, Run
@@ -36,6 +36,7 @@ def comparison_page(runs: Sequence[Run], pairs: Sequence[Pair], links: Sequence[
         Section("robustness", "Robustness", _robustness(runs)),
         Section("counting", "Counting", counting.table(_counting(runs))),
         Section("localisation", "Localisation", localisation.table(_scenes(runs))),
+        Section("far", "Far from what was trained on", far.table(_far(runs), head="Run and method")),
     ]
     return shell.page(
         title=f"Comparison of {len(runs)} runs",
@@ -190,6 +191,16 @@ def _counting(runs: Sequence[Run]) -> list[tuple[str, str, Mapping[str, Any]]]:
 
 def _scenes(runs: Sequence[Run]) -> list[tuple[str, Mapping[str, Any]]]:
     return [(run.name, scene) for run in runs for scene in localisation.scenes_of(run.results.get("localisation"))]
+
+
+def _far(runs: Sequence[Run]) -> list[tuple[str, Mapping[str, Any]]]:
+    found = [(run, far.methods_of(run.results.get("far"))) for run in runs]
+    return [
+        (f"{run.name}, {method_name(key)}", methods[key])
+        for run, methods in found
+        for key in run.methods
+        if key in methods
+    ]
 
 
 def _foot(runs: Sequence[Run]) -> str:

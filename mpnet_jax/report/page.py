@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mpnet_jax.report import charts, counting, differences, localisation, robustness, shell, tables
+from mpnet_jax.report import charts, counting, differences, far, localisation, robustness, shell, tables
 from mpnet_jax.report.example import ReportExample
 from mpnet_jax.report.folder import replacing
 from mpnet_jax.report.listening import example_html
@@ -48,6 +48,7 @@ def write_report(
       "noise": [{"level_dbfs": float, "counted": [int]}]}}; accuracies are shares, 0..1.
     * `localisation`: [{"scene": text, "clips": int, "box_share": {"mean": float, "max": float},
       "guesses": {guess: {any of "pointing", "iou", "auc", "player": estimate}}}].
+    * `far`: {"data": name, "methods": as one number of sounds in `mixes`}, of a data set far from the training's.
     * `left_out`: {reason: count of mixtures}.
     * `definitions`: {name: text}.
     * `run`: {"config", "method", "steps", "seed", "commit", "machine", "date", "command", or any other fact}.
@@ -93,6 +94,7 @@ def _page(summary: Mapping[str, Any], examples: Sequence[ReportExample], article
         Section("listen", "Look and listen", _listen(examples, articles)),
         Section("counting", "Counting", counting.section(summary.get("counting"))),
         Section("localisation", "Localisation", localisation.section(summary.get("localisation"), frames)),
+        Section("far", "Far from what was trained on", far.section(summary.get("far"))),
         Section("all", "All mixtures", _mixtures(mixtures)),
     ]
     return shell.page(
