@@ -133,4 +133,30 @@ def get_config() -> ml_collections.ConfigDict:
     evaluation.far = far = ml_collections.ConfigDict()  # far from what was trained on (--far)
     far.name = "rendered_far"  # data set whose test split has other timbres, melodies and pictures
     far.mixtures = 220  # fixed mixtures of it, of as many sounds as the run's
+
+    config.compare = compare = ml_collections.ConfigDict()  # the cells of mpnet_jax.compare: methods x settings x seeds
+    compare.methods = ("miml", "pixelplayer", "mnet", "mpnet")
+    compare.settings = ("binary-mix2", "ratio-mix2", "ratio-mix3")  # mask and sounds in training; MIML has no mask
+    compare.seeds = (0, 1, 2)
+    compare.mixes = (2, 3, 4, 5)  # numbers of sounds that every cell is tested on beside its own
+    compare.far = True  # tested on config.evaluation.far too
+    compare.counting = True  # MP-Net
+    compare.localisation = True  # MP-Net
+    compare.keep_runs = True  # keep checkpoints and reports of cells that are done
+    compare.takeover_minutes = 10.0  # another machine's claim that was not renewed for so long is dead
+
+    compare.rates = rates = ml_collections.ConfigDict()  # learning rates, the best on validation for each method
+    rates.tried = (3e-4, 1e-3, 3e-3)
+    rates.setting = "ratio-mix2"  # in which they are tried
+    rates.seed = 0
+    rates.share = 1.0  # of the steps; with all of them the best trial is the cell of that setting and seed already
+
+    compare.ablations = ablations = ml_collections.ConfigDict()  # seen by the validation split alone
+    ablations.changes = ()  # "name: field=value field=value", each against the same without a change
+    ablations.method = "mpnet"
+    ablations.setting = "ratio-mix2"
+    ablations.seed = 0
+    ablations.mixes = (2, 3)  # numbers of sounds
+    ablations.share = 1.0  # of the steps; with all of them the one without a change is a cell already
+    ablations.hours = 0.0  # none is begun after so many hours of them; 0: no end
     return config

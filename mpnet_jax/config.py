@@ -16,6 +16,7 @@ from data_pipeline.command import InputError
 from data_pipeline.mixing import MixingSpec
 from data_pipeline.mixture_list import MixtureListSpec
 from data_pipeline.spec import AudioSpec, DataSetSpec, FrameSpec
+from mpnet_jax.grid import cells
 from mpnet_jax.rounds import plan_rounds
 
 # ml_collections types every field as a union of all kinds of values, which no operation takes.
@@ -49,6 +50,7 @@ FREE_FIELDS = (
     "data.directory",
     "data.picture_cache_gib",
     "evaluation.",
+    "compare.",
     "log_every",
     "summary_every",
     "validate_every",
@@ -86,6 +88,8 @@ _UNIT_INTERVAL = (
     "mixing.silent_probability",
     "model.statistics_decay",
     "recursion.neighbourhood",
+    "compare.rates.share",
+    "compare.ablations.share",
 )
 
 _NOT_NEGATIVE = (
@@ -111,6 +115,8 @@ _NOT_NEGATIVE = (
     "optimiser.weight_decay",
     "evaluation.level_difference_db",
     "evaluation.examples",
+    "compare.takeover_minutes",
+    "compare.ablations.hours",
 )
 
 
@@ -155,6 +161,7 @@ def check(config: Config) -> None:
             "0.1 for 20 dB under 1, or set config.mixing.gain_scale='linear'"
         )
     _check_spectrogram(config)
+    cells.plan(config)
     try:
         plan_rounds(config.rounds.to_dict(), trained_before=bool(config.start_from), method=config.method)
     except ValueError as error:

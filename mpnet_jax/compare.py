@@ -1,0 +1,108 @@
+"""Compares methods: `python -m mpnet_jax.compare --config=configs/compare_rendered.py [--workdir=DIR]`.
+
+Trains and evaluates every cell of `config.compare` that is not there yet, each by `mpnet_jax.train` and
+`mpnet_jax.evaluate` in processes of their own, and writes tables and figures after each. Several processes, also on
+several machines that share the folder, take different cells. A command that was stopped or killed goes on when it is
+given again, within the cell that it was at.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags, logging
+from ml_collections import config_flags
+
+from data_pipeline import command
+from data_pipeline.command import InputError
+from mpnet_jax import config as config_module
+from mpnet_jax.config import Config
+from mpnet_jax.grid import cells, programs
+from mpnet_jax.grid.runner import Runner
+from mpnet_jax.stop_request import StopRequest
+
+
+def main() -> None:
+    """The command."""
+    config = config_module.from_flags()
+    values = flags.FLAGS
+    workdir = Path(values.workdir or f"runs/{config.name}")
+    holder = values["config"]
+    # A cell's programs read the same file, with the same fields changed.
+    changed = config_flags.get_override_values(holder)
+    given = [f"--config={config_flags.get_config_filename(holder)}"]
+    given += [f"--config.{field}={value}" for field, value in changed.items() if not field.startswith("compare.")]
+    status = compare(config, workdir, given=given, only=values.only, report_only=values.report_only)
+    if status:
+        sys.exit(status)
+
+
+def compare(
+    config: Config,
+    workdir: Path,
+    *,
+    given: Sequence[str],
+    only: str = "*",
+    report_only: bool = False,
+    train: Sequence[str] = programs.TRAIN,
+    evaluate: Sequence[str] = programs.EVALUATE,
+) -> int:
+    """Makes what is missing of a comparison.
+
+    Args:
+        config: checked.
+        workdir: made when missing.
+        given: `--config=...` and the fields that differ from that file, for the programs.
+        only: pattern of the cells to make.
+        report_only: make none; write tables and figures of those that are there.
+        train: the training program and its first arguments.
+        evaluate: the evaluation program.
+
+    Returns:
+        Exit status: 0 with all cells there, 1 where some failed, 128 + signal after a request to stop.
+
+    Raises:
+        InputError: a config that no run can have, data that is not there, a workdir of another comparison.
+    """
+    plan = cells.plan(config)
+    wanted = plan.matching(only)
+    for cell in wanted:
+        config_module.check(cells.changed(config, cell, cell.rate or config.compare.rates.tried[0]))
+    if report_only:
+        return 0
+    _require_data(config)
+    config_module.claim_workdir(workdir, config)
+    with StopRequest() as stop:
+        runner = Runner(config, workdir, plan=plan, given=given, stop=stop, train=train, evaluate=evaluate)
+        runner.run(wanted, finished=lambda: None)
+    if stop.signal_name is not None:
+        logging.info("%s: stopped; the same command goes on where this one stopped", stop.signal_name)
+        return stop.exit_status
+    for path in runner.failed:
+        logging.error("failed: %s, see %s; the same command tries again", path, workdir / "logs" / f"{path}.log")
+    return 1 if runner.failed else 0
+
+
+def _require_data(config: Config) -> None:
+    """Refuses data sets that are not there, which every cell would find out by itself."""
+    fields = config.compare
+    names = {"data.name": config.data.name}
+    if fields.far:
+        names["evaluation.far.name"] = config.evaluation.far.name
+    if fields.localisation and "mpnet" in fields.methods:
+        names["evaluation.places.name"] = config.evaluation.places.name
+    for field, name in names.items():
+        folder = Path(config.data.directory) / name
+        if not folder.is_dir():
+            raise InputError(
+                f"no data set at {folder} (config.{field}); prepare it by python -m data_pipeline.prepare, or leave "
+                "out what needs it (config.compare.far, config.compare.localisation)"
+            )
+
+
+if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", "configs/quickstart.py", "Config file; fields by --config.field=value.")
+    flags.DEFINE_string("workdir", None, "Folder of the comparison; runs/<config.name> by default.")
+    flags.DEFINE_string("only", "*", "Make only the cells that fit this pattern, and the trials that they need.")
+    flags.DEFINE_bool("report_only", False, "Make no cell; write tables and figures of those that are there.")
+    command.run(main)

@@ -1,0 +1,1 @@
+"""A comparison of methods: its cells, who works on which, and what comes of them."""

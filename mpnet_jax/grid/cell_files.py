@@ -1,0 +1,115 @@
+"""The result of a cell as a JSON file: everything that tables, tests and curves need, small enough to be committed."""
+
+import json
+import os
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_pipeline.command import InputError
+from mpnet_jax.grid.cells import Cell
+
+FACTS = ("commit", "machine", "python", "packages", "date")
+_KEPT = ("mixes", "counting", "localisation", "far", "left_out", "differences")
+
+
+def read(workdir: Path, cell: Cell) -> dict[str, Any] | None:
+    """What is known of a cell; None while it is not finished."""
+    path = workdir / f"{cell.path}.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read as JSON ({error}); delete it, and the cell is made again") from None
+
+
+def write(workdir: Path, cell: Cell, result: Mapping[str, Any]) -> None:
+    """Finishes a cell: its file is there as a whole, one line an entry, or not at all."""
+    path = workdir / f"{cell.path}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in result.items())
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def described(cell: Cell) -> dict[str, Any]:
+    """What a cell is, for its file."""
+    out = {"kind": cell.kind, "method": cell.method, "mask": cell.mask, "sources": cell.sources, "seed": cell.seed}
+    return out | ({"change": cell.change, "overrides": dict(cell.overrides)} if cell.kind == "ablations" else {})
+
+
+def result(
+    cell: Cell, metrics: Mapping[str, Any], *, choice: Mapping[str, Any], commands: Sequence[str], minutes: float
+) -> dict[str, Any]:
+    """The file of an evaluated cell.
+
+    Args:
+        cell: which.
+        metrics: its run's metrics.json.
+        choice: of its learning rate.
+        commands: that made it.
+        minutes: of the evaluation, from the start that ended it.
+
+    Returns:
+        JSON-ready dict. `lists` has what the evaluation's `by_mixture` has, with the videos by their places in
+        `videos` and three digits behind the point: one value a mixture, method and metric, for paired tests.
+    """
+    run = metrics["run"]
+    lists = dict(metrics["by_mixture"])
+    counting = dict(metrics.get("counting", {}))
+    if counting:
+        lists["counting"] = counting.pop("by_mixture")
+    videos = sorted({video for of in lists.values() for row in of["video_ids"] for video in row})
+    places = {video: place for place, video in enumerate(videos)}
+    return {
+        "cell": described(cell),
+        "learning_rate": dict(choice),
+        "steps": {"trained": run["steps"], "evaluated": run["step"]},
+        "minutes": {"training": run["training_minutes"], "evaluation": round(minutes, 1)},
+        "made": {"commands": list(commands)} | {key: run[key] for key in FACTS},
+        "data": {"name": run["data"], "sha256": run["data_sha256"], "split": run["split"]},
+        "methods": metrics["methods"] | {name: metrics[name] for name in ("mixture", "oracle", "swapped")},
+        **{key: metrics[key] for key in _KEPT if key in metrics},
+        **({"counting": counting} if counting else {}),
+        "videos": videos,
+        "lists": {name: _compact(of, places) for name, of in lists.items()},
+    }
+
+
+def refuse_other_mixtures(cell: Cell, new: Mapping[str, Any], others: Iterable[tuple[Cell, Mapping[str, Any]]]) -> None:
+    """Refuses a result that was not made from the same data and the same mixtures as its neighbours.
+
+    Raises:
+        InputError: names both cells and what differs.
+    """
+    for other, old in others:
+        if old["data"]["sha256"] != new["data"]["sha256"]:
+            raise InputError(
+                f"{cell.path} was trained on other records of {new['data']['name']} than {other.path}; "
+                "prepare the data set as it was, or compare in another --workdir"
+            )
+        if other.sources != cell.sources or old["data"]["split"] != new["data"]["split"]:
+            continue
+        for name in old["lists"].keys() & new["lists"].keys():
+            if old["lists"][name]["mixtures_sha256"] != new["lists"][name]["mixtures_sha256"]:
+                raise InputError(
+                    f"{cell.path} was evaluated on another list {name} of mixtures than {other.path}; "
+                    "set config.evaluation and the data sets as they were, or compare in another --workdir"
+                )
+
+
+def _compact(of: Mapping[str, Any], places: Mapping[str, int]) -> dict[str, Any]:
+    rest = {key: value for key, value in of.items() if key not in ("video_ids", "methods")}
+    methods = {
+        method: {key: [_short(value) for value in values] for key, values in metrics.items()}
+        for method, metrics in of.get("methods", {}).items()
+    }
+    rows = [[places[video] for video in row] for row in of["video_ids"]]
+    return rest | {"rows": rows} | ({"methods": methods} if methods else {})
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

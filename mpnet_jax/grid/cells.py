@@ -1,0 +1,223 @@
+"""The cells of a comparison: each one run of one method, mask, number of sounds and seed.
+
+Three kinds, each in a folder of its own: trials find a method's learning rate on the validation split, cells are the
+comparison itself, on the test split, and ablations change something about one cell and look at the validation split.
+"""
+
+import ast
+import dataclasses
+import fnmatch
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from data_pipeline.command import InputError
+
+# What a cell trains, by its name: the value of config.method.
+METHODS = {"miml": "miml", "pixelplayer": "pixelplayer", "mnet": "mpnet", "mpnet": "mpnet"}
+WITHOUT_MASK = frozenset({"miml"})
+NO_MASK = "none"
+KINDS = ("trials", "cells", "ablations")
+DEFAULT = "default"  # the ablation that changes nothing
+
+_SETTING = re.compile(r"(binary|ratio)-mix([2-8])")
+_CHANGE = re.compile(r"([a-z0-9_]+):((?: [a-z_.]+=\S+)+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One of them.
+
+    Attributes:
+        kind: one of `KINDS`, the folder of its result.
+        method: one of `METHODS`.
+        mask: "binary", "ratio" or `NO_MASK`.
+        sources: sounds of a mixture in training.
+        seed: of the run.
+        rate: learning rate of a trial; None where it is the chosen one.
+        share: of the steps of each round.
+        change: name of an ablation.
+        overrides: what it changes, (field, value as written).
+    """
+
+    kind: str
+    method: str
+    mask: str
+    sources: int
+    seed: int
+    rate: float | None = None
+    share: float = 1.0
+    change: str = ""
+    overrides: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def setting(self) -> str:
+        """Mask and sounds, as in a name."""
+        return f"{self.mask}-mix{self.sources}"
+
+    @property
+    def name(self) -> str:
+        """Of its result, unique among its kind."""
+        start = self.change if self.kind == "ablations" else self.method
+        end = f"-rate{self.rate:g}" if self.kind == "trials" else ""
+        return f"{start}-{self.setting}-seed{self.seed}{end}"
+
+    @property
+    def path(self) -> str:
+        """Of its result, below the comparison's folder, without the suffix."""
+        return f"{self.kind}/{self.name}"
+
+    def run_name(self, rate: float) -> str:
+        """Of its run, by what is trained alone: the best trial and the cell of its setting are one run."""
+        share = "" if self.share == 1.0 else f"-share{self.share:g}"
+        change = f"-{self.change}" if self.overrides else ""
+        return f"{self.method}-{self.setting}-seed{self.seed}-rate{rate:g}{share}{change}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All cells that a config asks for, in the order in which they are worked on."""
+
+    trials: tuple[Cell, ...]
+    cells: tuple[Cell, ...]
+    ablations: tuple[Cell, ...]
+
+    def __iter__(self) -> Any:
+        return iter((*self.trials, *self.cells, *self.ablations))
+
+    def trials_of(self, cell: Cell) -> tuple[Cell, ...]:
+        """The trials that a cell's learning rate is chosen by."""
+        return tuple(trial for trial in self.trials if trial.method == cell.method)
+
+    def matching(self, pattern: str) -> "Plan":
+        """The cells whose name or path fits a pattern such as "mpnet-*", with the trials that these need.
+
+        Raises:
+            InputError: none does.
+        """
+
+        def fits(cell: Cell) -> bool:
+            return any(fnmatch.fnmatchcase(text, pattern) for text in (cell.name, cell.path))
+
+        cells, ablations = ([cell for cell in kind if fits(cell)] for kind in (self.cells, self.ablations))
+        needed = {cell.method for cell in (*cells, *ablations)}
+        trials = [trial for trial in self.trials if fits(trial) or trial.method in needed]
+        if not (cells or ablations or trials):
+            first = next(iter(self), None)
+            raise InputError(f"--only={pattern} fits no cell of the grid; a cell is named like {first and first.path}")
+        return Plan(tuple(trials), tuple(cells), tuple(ablations))
+
+
+def plan(config: Any) -> Plan:
+    """The cells of `config.compare`.
+
+    Raises:
+        InputError: a method, setting or change that is unknown or given twice.
+    """
+    fields = config.compare
+    for method in _distinct("methods", fields.methods):
+        if method not in METHODS:
+            raise InputError(
+                f"config.compare.methods names {method!r}, which is unknown; use some of {', '.join(METHODS)}"
+            )
+    seeds = _distinct("seeds", fields.seeds)
+    settings = [_setting("settings", setting) for setting in _distinct("settings", fields.settings)]
+    cells = [
+        Cell("cells", method, mask, sources, seed)
+        for seed in seeds
+        for method in fields.methods
+        for mask, sources in _settings_of(method, settings)
+    ]
+    ablations = _ablations(fields.ablations)
+    rates = _distinct("rates.tried", fields.rates.tried)
+    mask, sources = _setting("rates.setting", fields.rates.setting)
+    trained = dict.fromkeys(cell.method for cell in (*cells, *ablations))
+    trials = [
+        Cell("trials", method, *_settings_of(method, [(mask, sources)])[0], fields.rates.seed, rate, fields.rates.share)
+        for method in trained
+        for rate in (rates if len(rates) > 1 else ())
+    ]
+    return Plan(tuple(trials), tuple(cells), tuple(ablations))
+
+
+def changes(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
+    """What a cell's run changes in the config: {field: value}.
+
+    The M-Net and the methods of one round get the passes over the data that MP-Net's rounds one and three have
+    together; a round that trains everything from the start has the first round's learning rate.
+    """
+    minus, plus, both = (round(config.rounds[name] * cell.share) for name in ("minus", "plus", "both"))
+    fields: dict[str, Any] = {"method": METHODS[cell.method]}
+    if cell.mask != NO_MASK:
+        fields["mask"] = cell.mask
+    fields |= {"mixing.sources": cell.sources, "seed": cell.seed, "optimiser.learning_rate": rate}
+    if cell.method == "mpnet":
+        fields |= {"rounds.minus": minus, "rounds.plus": plus, "rounds.both": both}
+    elif cell.method == "mnet":
+        fields |= {"rounds.minus": minus + both, "rounds.plus": 0, "rounds.both": 0}
+    else:
+        fields |= {"rounds.minus": 0, "rounds.plus": 0, "rounds.both": minus + both}
+        fields["optimiser.round_scale.both"] = config.optimiser.round_scale.minus
+    return fields | {field: _value(text) for field, text in cell.overrides}
+
+
+def changed(config: Any, cell: Cell, rate: float) -> Any:
+    """The config of a cell's run.
+
+    Raises:
+        InputError: an ablation that changes a field which does not exist, or to a value of another kind.
+    """
+    out = config.copy_and_resolve_references().lock()
+    for field, value in changes(cell, config, rate).items():
+        try:
+            out.update_from_flattened_dict({field: value})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"config.compare: {cell.path} cannot set config.{field}={value} ({reason})") from None
+    return out
+
+
+def _ablations(fields: Any) -> list[Cell]:
+    if not fields.changes:
+        return []
+    if fields.method not in METHODS:
+        known = ", ".join(METHODS)
+        raise InputError(f"config.compare.ablations.method={fields.method!r} is unknown; use one of {known}")
+    setting = _setting("ablations.setting", fields.setting)
+    cell = Cell("ablations", fields.method, *_settings_of(fields.method, [setting])[0], fields.seed, share=fields.share)
+    found = [dataclasses.replace(cell, change=DEFAULT)]
+    for text in fields.changes:
+        parts = _CHANGE.fullmatch(text)
+        if parts is None or parts[1] in {known.change for known in found}:
+            raise InputError(
+                f"config.compare.ablations.changes holds {text!r}; give each a name of its own (not {DEFAULT}) and "
+                "what it changes: 'name: field=value field=value'"
+            )
+        pairs = (pair.split("=", 1) for pair in parts[2].split())
+        found.append(dataclasses.replace(cell, change=parts[1], overrides=tuple((a, b) for a, b in pairs)))
+    return found
+
+
+def _settings_of(method: str, settings: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+    """The settings without what a method does not know, each once."""
+    return list(dict.fromkeys((NO_MASK, n) if method in WITHOUT_MASK else (mask, n) for mask, n in settings))
+
+
+def _setting(field: str, text: str) -> tuple[str, int]:
+    parts = _SETTING.fullmatch(text)
+    if parts is None:
+        raise InputError(f"config.compare.{field} holds {text!r}; give binary-mixN or ratio-mixN, N from 2 to 8")
+    return parts[1], int(parts[2])
+
+
+def _distinct(field: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not values or len(set(values)) < len(values):
+        raise InputError(f"config.compare.{field}={values} must name at least one, and none twice")
+    return values
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

@@ -1,0 +1,176 @@
+"""Who works on what: claims that processes, also of several machines, lay to names in a shared folder.
+
+A claim is a file `<name>.<number>`; the greatest number counts. It is made exclusively, so of several processes that
+want a name one gets it. Nobody removes another's claim: who takes over a dead one makes the next number, which again
+only one can. The owner touches its file now and then; the file system's own clock tells how long ago that was, so the
+machines' clocks need not agree.
+"""
+
+import dataclasses
+import json
+import os
+import socket
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+BEAT_SECONDS = 20.0
+
+
+class Claim:
+    """A name that this process holds."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._beaten = time.monotonic()
+
+    def note_child(self, pid: int) -> None:
+        """Records a process that works for this one, and which may outlive it for a moment."""
+        self._note(child=_process(pid))
+
+    def beat(self) -> bool:
+        """Says that the owner lives, at most every `BEAT_SECONDS`; False where another took the name over."""
+        if time.monotonic() - self._beaten >= BEAT_SECONDS:
+            self._beaten = time.monotonic()
+            try:
+                os.utime(self._path)
+            except FileNotFoundError:
+                return False
+            name, number = _split(self._path)
+            return not self._path.with_name(f"{name}.{number + 1}").exists()
+        return True
+
+    def release(self) -> None:
+        """Gives the name back."""
+        self._note(released=True)
+
+    def _note(self, **facts: Any) -> None:
+        facts = json.loads(self._path.read_text()) | facts
+        temporary = self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex}")
+        temporary.write_text(json.dumps(facts) + "\n")
+        os.replace(temporary, self._path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Claims:
+    """The claims of one folder.
+
+    Attributes:
+        folder: made when missing.
+        takeover_seconds: a claim of another machine that was not touched for so long is dead. One of this machine is
+            dead as soon as its processes are.
+    """
+
+    folder: Path
+    takeover_seconds: float
+
+    def take(self, name: str) -> Claim | None:
+        """Claims a name; None where somebody else holds it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        number = 0
+        latest = self._latest(name)
+        if latest is not None:
+            if self._held(latest):
+                return None
+            number = _split(latest)[1]
+        path = self.folder / f"{name}.{number + 1}"
+        facts = json.dumps(_process(os.getpid()) | {"time": time.time()}) + "\n"
+        return Claim(path) if _make(path, facts) else None
+
+    def held(self) -> list[str]:
+        """The names that anybody holds."""
+        names = {_split(path)[0] for path in self.folder.glob("[!.]*")}
+        return sorted(name for name in names for path in [self._latest(name)] if path and self._held(path))
+
+    def _latest(self, name: str) -> Path | None:
+        found = [path for path in self.folder.glob("[!.]*") if _split(path)[0] == name]
+        return max(found, key=lambda path: _split(path)[1], default=None)
+
+    def _held(self, path: Path) -> bool:
+        try:
+            facts = json.loads(path.read_text())
+            touched = path.stat().st_mtime
+        except FileNotFoundError:
+            return False
+        except ValueError:  # made without a link, and not yet written
+            facts, touched = {}, path.stat().st_mtime
+        if facts.get("released"):
+            return False
+        if facts.get("machine") == machine():
+            return any(_lives(process) for process in (facts, facts.get("child")) if process)
+        return self._now() - touched < self.takeover_seconds
+
+    def _now(self) -> float:
+        """The time by the clock of the file system."""
+        probe = self.folder / f".now.{uuid.uuid4().hex}"
+        probe.touch()
+        try:
+            return probe.stat().st_mtime
+        finally:
+            probe.unlink()
+
+
+def _make(path: Path, text: str) -> bool:
+    """Makes a file as a whole; False where it is there already."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary.write_text(text)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links: a kill within the next lines leaves an empty file
+        try:
+            with path.open("x") as file:
+                file.write(text)
+        except FileExistsError:
+            return False
+    finally:
+        temporary.unlink()
+    return True
+
+
+def machine() -> str:
+    """What tells this machine, and this container on it, from others: process numbers mean something here alone."""
+    parts = [socket.gethostname()]
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        try:
+            parts.append(os.readlink(path) if "/ns/" in path else Path(path).read_text().strip())
+        except OSError:
+            continue
+    return " ".join(parts)
+
+
+def _process(pid: int) -> dict[str, Any]:
+    return {"machine": machine(), "pid": pid, "started": _started(pid)}
+
+
+def _started(pid: int) -> str:
+    """When a process began, by the kernel's count: its number may have been given anew since."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def _lives(process: dict[str, Any]) -> bool:
+    try:
+        os.kill(int(process["pid"]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return _started(int(process["pid"])) == process["started"] and not _is_dead_child(int(process["pid"]))
+
+
+def _is_dead_child(pid: int) -> bool:
+    """Whether a process has ended and only waits to be asked for its status."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return False
+
+
+def _split(path: Path) -> tuple[str, int]:
+    name, _, number = path.name.rpartition(".")
+    return name, int(number) if number.isdecimal() else 0

@@ -1,0 +1,201 @@
+"""Works through the cells of a comparison, one after the other, beside other processes that do the same."""
+
+import json
+import shlex
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from mpnet_jax.grid import cell_files, cells, programs, rates
+from mpnet_jax.grid.cells import Cell, Plan
+from mpnet_jax.grid.claims import Claim, Claims
+from mpnet_jax.grid.programs import Lost
+from mpnet_jax.grid.progress import Progress, minutes_of
+from mpnet_jax.grid.rates import Choice
+from mpnet_jax.run_facts import run_facts
+from mpnet_jax.run_log import RunLog
+from mpnet_jax.stop_request import StopRequest
+
+DIVERGED = "the loss is not finite"  # how training says so
+
+_WAIT_SECONDS = 5.0
+# Of a run's folder, what is large and can be made again.
+_LARGE = ("checkpoints", "report", "tensorboard", "scores", "validation/report")
+
+
+class Runner:
+    """One process's work on a comparison.
+
+    Attributes:
+        failed: paths of the cells that failed in this process.
+
+    Args:
+        config: of the comparison.
+        workdir: its folder.
+        plan: all of it, for what is kept.
+        given: `--config` and its fields, as the programs take them.
+        stop: a request to end.
+        train: the training program.
+        evaluate: the evaluation program.
+    """
+
+    def __init__(
+        self,
+        config: Any,
+        workdir: Path,
+        *,
+        plan: Plan,
+        given: Sequence[str],
+        stop: StopRequest,
+        train: Sequence[str] = programs.TRAIN,
+        evaluate: Sequence[str] = programs.EVALUATE,
+    ) -> None:
+        self._config, self._workdir, self._plan, self._given, self._stop = config, workdir, plan, given, stop
+        self._train, self._evaluate = train, evaluate
+        self._claims = Claims(workdir / "claims", 60.0 * config.compare.takeover_minutes)
+        self.failed: list[str] = []
+
+    def run(self, wanted: Plan, finished: Callable[[], None]) -> None:
+        """Makes the wanted cells, or waits for those that others make, until all are there or have failed.
+
+        Args:
+            wanted: some or all of the plan.
+            finished: called after each cell that this process made.
+
+        Raises:
+            InputError: a result that does not belong to the others, or a method that learns at no rate.
+        """
+        progress = Progress(self._workdir, wanted)
+        while self._stop.signal_name is None:
+            ready = self._ready(wanted)
+            if not ready:
+                return
+            made = next((cell for cell, choice in ready if self._make(cell, choice)), None)
+            if made is not None:
+                logging.info("%s", progress.line(made, workers=max(1, len(self._claims.held()))))
+                if not self._config.compare.keep_runs:
+                    self._prune()
+                finished()
+            else:
+                self._pause()
+
+    def _ready(self, wanted: Plan) -> list[tuple[Cell, Choice]]:
+        """The cells that are missing and did not fail here, of those whose learning rate is known."""
+        spent = self._ablation_hours()
+        affordable = not self._config.compare.ablations.hours or spent < self._config.compare.ablations.hours
+        missing = [
+            cell
+            for cell in wanted
+            if not self._done(cell) and cell.path not in self.failed and (affordable or cell.kind != "ablations")
+        ]
+        return [(cell, choice) for cell in missing if (choice := self._choice(cell)) is not None]
+
+    def _choice(self, cell: Cell) -> Choice | None:
+        if cell.rate is not None:
+            return Choice(cell.rate, "a trial", {})
+        return rates.choose(self._workdir, self._plan.trials_of(cell), self._config.compare.rates.tried)
+
+    def _done(self, cell: Cell) -> bool:
+        return (self._workdir / f"{cell.path}.json").is_file()
+
+    def _ablation_hours(self) -> float:
+        found = (cell_files.read(self._workdir, cell) for cell in self._plan.ablations)
+        return sum(minutes_of(result) for result in found if result is not None) / 60
+
+    def _make(self, cell: Cell, choice: Choice) -> bool:
+        """Makes a cell, if nobody else does; whether its file is there now by this process."""
+        claim = self._claims.take(cell.run_name(choice.rate))
+        if claim is None:
+            return False
+        try:
+            return not self._done(cell) and self._run(cell, choice, claim)
+        except Lost:
+            logging.info("%s: taken over by another process", cell.path)
+            return False
+        finally:
+            claim.release()
+
+    def _run(self, cell: Cell, choice: Choice, claim: Claim) -> bool:
+        run = self._workdir / "runs" / cell.run_name(choice.rate)
+        changes = cells.changes(cell, self._config, choice.rate)
+        shared = [*self._given, f"--workdir={run}", *(f"--config.{field}={value}" for field, value in changes.items())]
+        commands = [[*self._train, *shared]]
+        if cell.kind != "trials":
+            commands.append([*self._evaluate, *shared, *self._asked(cell)])
+        log = self._workdir / "logs" / f"{cell.path}.log"
+        logging.info("%s: learning rate %g, log in %s", cell.path, choice.rate, log)
+        began = time.monotonic()
+        for command in commands:
+            began = time.monotonic()
+            status = programs.run_program(command, log, stop=self._stop, started=claim.note_child, beat=claim.beat)
+            if self._stop.signal_name is not None:
+                return False
+            if status and not (cell.kind == "trials" and DIVERGED in programs.last_lines(log)):
+                self.failed.append(cell.path)
+                logging.error("%s failed with status %d: %s", cell.path, status, programs.last_lines(log))
+                return False
+        lines = [shlex.join(["python", *command[1:]]) for command in commands]
+        if cell.kind == "trials":
+            result = self._trial(cell, choice, run, lines)
+        else:
+            result = self._evaluated(cell, choice, run, lines, (time.monotonic() - began) / 60)
+        cell_files.write(self._workdir, cell, result)
+        return True
+
+    def _asked(self, cell: Cell) -> list[str]:
+        """Flags of a cell's evaluation."""
+        fields = self._config.compare
+        if cell.kind == "ablations":
+            return ["--split=validation", f"--mix={','.join(map(str, fields.ablations.mixes))}"]
+        flags = [f"--mix={','.join(map(str, fields.mixes))}"] if fields.mixes else []
+        recursive = {"counting": fields.counting, "localisation": fields.localisation} if cell.method == "mpnet" else {}
+        return flags + [f"--{flag}" for flag, wanted in ({"far": fields.far} | recursive).items() if wanted]
+
+    def _trial(self, cell: Cell, choice: Choice, run: Path, commands: Sequence[str]) -> dict[str, Any]:
+        config = cells.changed(self._config, cell, choice.rate)
+        diverged = DIVERGED in programs.last_lines(self._workdir / "logs" / f"{cell.path}.log")
+        facts = run_facts()
+        return {
+            "cell": cell_files.described(cell),
+            "rate": choice.rate,
+            "score": None if diverged else rates.validation_score(run, cell, config),
+            "score_of": "best validation SI-SDR improvement in training, dB",
+            "minutes": {"training": round(RunLog(run).seconds() / 60, 1)},
+            "made": {"commands": list(commands)} | {key: facts[key] for key in cell_files.FACTS},
+        }
+
+    def _evaluated(
+        self, cell: Cell, choice: Choice, run: Path, commands: Sequence[str], minutes: float
+    ) -> dict[str, Any]:
+        folder = run / "validation" if cell.kind == "ablations" else run
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        result = cell_files.result(cell, metrics, choice=choice._asdict(), commands=commands, minutes=minutes)
+        others = ((other, cell_files.read(self._workdir, other)) for other in self._plan if other.kind != "trials")
+        cell_files.refuse_other_mixtures(cell, result, [(other, old) for other, old in others if old is not None])
+        return result
+
+    def _prune(self) -> None:
+        """Removes the large files of every run that no missing cell of the plan can use."""
+        missing = [cell for cell in self._plan if not self._done(cell)]
+        needed = {
+            cell.run_name(rate)
+            for cell in missing
+            for choice in [self._choice(cell)]
+            for rate in ([choice.rate] if choice else self._config.compare.rates.tried)
+        }
+        for run in (self._workdir / "runs").iterdir():
+            large = any((run / part).exists() for part in _LARGE)
+            if run.name not in needed and large and (claim := self._claims.take(run.name)) is not None:
+                for part in _LARGE:
+                    shutil.rmtree(run / part, ignore_errors=True)
+                claim.release()
+
+    def _pause(self) -> None:
+        """Waits for what other processes make."""
+        until = time.monotonic() + _WAIT_SECONDS
+        while time.monotonic() < until and self._stop.signal_name is None:
+            time.sleep(0.2)

@@ -1,0 +1,176 @@
+"""Programs that stand in for training and evaluation, and a comparison that runs them.
+
+`python tests/grid/stand_ins.py compare WORKDIR` makes a comparison; the other words are what it calls. What they do is
+told by environment variables, and every start and end is a line of WORKDIR/../journal.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+MIXTURES = 12
+GAIN = {"pixelplayer": 1.0, "mnet": 2.0, "mpnet": 3.0, "miml": 0.0}
+
+
+def grid_config(workdir: Path):
+    """Two methods, two seeds, one ablation, of programs that take no time."""
+    from configs import base  # which the programs do without
+
+    config = base.get_config()
+    for name in ("rendered", "rendered_far", "rendered_small"):
+        (workdir.parent / name).mkdir(exist_ok=True)
+    fields = {
+        "data.directory": str(workdir.parent),
+        "data.name": "rendered",
+        "rounds.minus": 20,
+        "rounds.plus": 5,
+        "rounds.both": 10,
+        "compare.methods": ("pixelplayer", "mpnet"),
+        "compare.settings": ("ratio-mix2",),
+        "compare.seeds": (0, 1),
+        "compare.mixes": (2, 3),
+        "compare.rates.tried": (1e-3, 3e-3),
+        "compare.keep_runs": os.environ.get("KEEP") != "no",
+        "compare.ablations.hours": float(os.environ.get("HOURS", "0")),
+        "compare.ablations.changes": ("original: recursion.mask_on=original",),
+    }
+    config.update_from_flattened_dict(fields)
+    return config
+
+
+def train(values: dict[str, str], workdir: Path) -> int:
+    method = values["config.method"]
+    if os.environ.get("CRASH") == method:
+        sys.stderr.write("error: out of memory\n")
+        return 2
+    if os.environ.get("DIVERGE") == values["config.optimiser.learning_rate"]:
+        sys.stderr.write("error: the loss is not finite at step 3\n")
+        return 2
+    (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
+    steps = sum(int(values[f"config.rounds.{name}"]) for name in ("minus", "plus", "both"))
+    if not (workdir / "time.json").exists():
+        nap("train", workdir)
+    # The greatest score is of the smallest rate.
+    score = 10.0 - 1000 * float(values["config.optimiser.learning_rate"])
+    (workdir / "validation.jsonl").write_text(json.dumps({"step": steps, "si_sdr_improvement": score}) + "\n")
+    (workdir / "time.json").write_text(json.dumps({"step": steps, "seconds": 60.0}) + "\n")
+    return 0
+
+
+def evaluate(values: dict[str, str], workdir: Path) -> int:
+    nap("evaluate", workdir)
+    split = values.get("split", "test")
+    own = int(values["config.mixing.sources"])
+    numbers = sorted({own, *map(int, values.get("mix", str(own)).split(","))})
+    rng = random.Random(int(values["config.seed"]))  # noqa: S311
+    names = ["mnet", "mpnet"] if values["config.rounds.plus"] != "0" else [values["config.method"]]
+    names = ["mnet"] if names == ["mpnet"] else names
+
+    def listed(number: int) -> dict:
+        return {
+            "mixtures_sha256": os.environ.get("SHA", "same") + f"{split}{number}",
+            "video_ids": [[f"v{(index + 3 * n) % 10}" for n in range(number)] for index in range(MIXTURES)],
+            "methods": {
+                name: {
+                    metric: [round(GAIN[name] + rng.gauss(0.0, 0.1), 4) for _ in range(MIXTURES)]
+                    for metric in ("sdr", "sir", "sar", "nsdr", "amid")
+                }
+                for name in names
+            },
+        }
+
+    lists = {f"mix{number}": listed(number) for number in numbers}
+    if "far" in values:
+        lists[f"far_mix{own}"] = listed(own)
+
+    def summaries(name: str) -> dict:
+        return {
+            method: {key: {"mean": sum(v) / len(v), "ci95": None, "count": len(v)} for key, v in metrics.items()}
+            for method, metrics in lists[name]["methods"].items()
+        }
+
+    facts = {"commit": "c", "machine": "m", "python": "3", "packages": "p", "date": "d"}
+    out = {
+        "run": facts
+        | {"steps": 35, "step": 30, "training_minutes": 1.0, "data": "rendered", "data_sha256": "d", "split": split},
+        "methods": summaries(f"mix{own}"),
+        **{name: {} for name in ("mixture", "oracle", "swapped")},
+        "mixes": {str(number): summaries(f"mix{number}") for number in numbers},
+        "by_mixture": lists,
+        "left_out": {},
+    }
+    if "far" in values:
+        out["far"] = {"data": "rendered_far", "methods": summaries(f"far_mix{own}"), "left_out": {}}
+    if "counting" in values:
+        sounding = [index % 3 for index in range(MIXTURES)]
+        out["counting"] = {
+            "by_mixture": {"mixtures_sha256": "c", "video_ids": [["v1", "v2"]] * MIXTURES, "sounding": sounding},
+            **{mode: {"counted": sounding, "as_trained": {"most": own}} for mode in ("clips", "pixels")},
+        }
+    folder = workdir if split == "test" else workdir / split
+    folder.mkdir(exist_ok=True)
+    (folder / "metrics.json").write_text(json.dumps(out))
+    return 0
+
+
+def nap(word: str, workdir: Path) -> None:
+    """Takes a while, a long one in the run that SLOW names."""
+    time.sleep(60.0 if os.environ.get("SLOW") == f"{word} {workdir.name}" else float(os.environ.get("NAP", "0")))
+
+
+def compare_by_stand_ins(workdir: Path, only: str) -> int:
+    from absl import logging
+
+    from data_pipeline import command
+    from mpnet_jax.compare import compare
+
+    logging.set_verbosity(logging.INFO)
+    programs = [sys.executable, __file__]
+    status = []
+    command.guarded(
+        lambda: status.append(
+            compare(
+                grid_config(workdir),
+                workdir,
+                given=["--config=stand_in.py"],
+                only=only,
+                train=[*programs, "train"],
+                evaluate=[*programs, "evaluate"],
+            )
+        )
+    )
+    return status[0]
+
+
+def main() -> int:
+    word, *rest = sys.argv[1:]
+    if word == "compare":
+        return compare_by_stand_ins(Path(rest[0]), rest[1] if len(rest) > 1 else "*")
+    values = dict(pair if len(pair := part[2:].split("=", 1)) == 2 else (pair[0], "") for part in rest)
+    workdir = Path(values["workdir"])
+    journal = workdir.parents[2] / "journal"
+
+    def note(what: str) -> None:
+        with journal.open("a") as file:
+            file.write(f"{what} {word} {workdir.name}\n")
+
+    def stopped(number: int, _: object) -> None:
+        note("stopped")
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, stopped)
+    note("begins")
+    status = {"train": train, "evaluate": evaluate}[word](values, workdir)
+    note("ends")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
