@@ -1,10 +1,11 @@
 """Mixtures a second of the training loader beside a PyTorch `DataLoader`: `python -m benchmarks.loader --json=FILE`.
 
-Both make the same arrays at the paper's sizes from the same rendered solos: ours from a prepared set, the peer
-(`torch_loader.py`) from wav and jpg files. Each runs in a process of its own, both on one and the same core, and they
-take turns. A turn opens the loader anew and leaves out a burn-in. A rate is of mixtures a second of the process's CPU
-time, which what else runs on the machine disturbs least; wall-clock rates stand beside it. Each round gives one ratio,
-ours over theirs (above 1: ours is faster); the result is the median.
+Both make the same arrays at the paper's sizes from the same rendered solos: ours from a prepared set, as a run of the
+shipped config `configs/music_mix2.py` reads it, the peer (`torch_loader.py`) from wav and jpg files. Each runs in a
+process of its own, both on one and the same core, and they take turns. A turn opens the loader anew and leaves out a
+burn-in. A rate is of mixtures a second of the process's CPU time, which what else runs on the machine disturbs least;
+wall-clock rates stand beside it. Each round gives one ratio, ours over theirs (above 1: ours is faster); the result is
+the median.
 """
 
 import contextlib
@@ -16,39 +17,45 @@ import numpy as np
 from absl import flags, logging
 
 from benchmarks import record, solo_files
+from benchmarks.loader_worker import paper_config
 from benchmarks.worker import Worker
-from configs import base
 from data_pipeline import command
 from data_pipeline.command import InputError
-from data_pipeline.spec import AudioSpec, FrameSpec
-from mpnet_jax import config as config_module
+from mpnet_jax.config import Config
 from mpnet_jax.run_facts import usable_cores
 
 MODULE = "benchmarks.loader_worker"
 STAGED_MIXTURES = 64
 THEIR_STAGES = ("plan", "sound", "pictures", "stft")
-KEEP_ALL_BYTES = 1 << 34
+# Fields of the config that each of our loaders has otherwise than it is shipped.
+OURS: dict[str, dict[str, Any]] = {
+    "ours": {},
+    "ours_in_memory": {"data.picture_cache_dir": "", "data.picture_cache_gib": 4.0},
+    "ours_first_pass": {"data.picture_cache_gib": 0.0},
+}
+PEERS = {"theirs": "", "theirs_bytes": "_bytes"}  # and what the keys of their ratios end with
 WHAT = (
-    "ratio_per_core: our mixtures a second over the peer's, on one core, nothing kept in memory; ratio_per_core_kept: "
-    "with all decoded pictures kept in memory by ours (the peer keeps none); *_bytes: where the peer, too, leaves "
-    "normalising pictures to the accelerator; stages: CPU ms a mixture; two_cores: "
-    "ours with a thread a core and the peer with a process a core, wall-clock; read_ratio_long_videos: time to read "
-    "windows of long solos over that of short ones"
+    "ratio_per_core: our mixtures a second of CPU time over the peer's, on one core, in steady state: every picture "
+    "was decoded before and is kept where the shipped config has it, in a file on a disk, which the operating system's "
+    "memory holds here; the peer keeps no pictures and decodes its JPEG files each time. ratio_per_core_in_memory: "
+    "ours keeps its pictures in its own memory. ratio_per_core_first_pass: ours, too, decodes every JPEG file, and "
+    "writes the pictures to that file. *_bytes: the peer, too, leaves normalising pictures to the accelerator. "
+    "stages: CPU ms a mixture. two_cores: ours with a thread a core and the peer with a process a core, wall-clock. "
+    "read_ratio_long_videos: time to read windows of long solos over that of short ones"
 )
-
-
-def paper_sizes() -> tuple[AudioSpec, FrameSpec, int]:
-    """Window, pictures and the stored pictures' shorter side of the paper's runs."""
-    config: Any = base.get_config()
-    return config_module.audio_spec(config), config_module.frame_spec(config), config.data.frame_px
-
-
-def tiny_sizes() -> tuple[AudioSpec, FrameSpec, int]:
-    """Sizes for a test of the command."""
-    return AudioSpec(8000, 4032, 254, 64), FrameSpec(2, 32), 40
-
-
-SIZES = {"paper": paper_sizes, "tiny": tiny_sizes}
+# Fields of the config that a size changes.
+SIZES: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "tiny": {  # for a test of the command
+        "audio.rate_hz": 8000,
+        "audio.clip_samples": 4032,
+        "audio.fft_samples": 254,
+        "audio.hop_samples": 64,
+        "frames.count": 2,
+        "frames.crop_px": 32,
+        "data.frame_px": 40,
+    },
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,61 +63,58 @@ class Files:
     """What the loaders read.
 
     Attributes:
-        data: folder of sets.
-        name: of the set of ours.
         folder: of the peer's files.
-        sizes: what `loader_worker` opens them with.
+        fields: of the config, with the set of ours.
     """
 
-    data: Path
-    name: str
     folder: Path
-    sizes: dict[str, Any]
+    fields: dict[str, Any]
 
-    def ours(self, stack: contextlib.ExitStack, *, threads: int, cache_bytes: int = 0) -> Worker:
-        """A process of our loader."""
+    def ours(self, stack: contextlib.ExitStack, *, threads: int, kind: str = "ours_first_pass") -> Worker:
+        """A process of one of our loaders."""
         worker = stack.enter_context(Worker("ours", threads=threads, module=MODULE))
-        worker.ask("open", str(self.data), self.name, self.sizes, cache_bytes)
+        worker.ask("open", self.fields | OURS[kind])
         return worker
 
-    def theirs(self, stack: contextlib.ExitStack, *, threads: int, workers: int, as_bytes: bool = False) -> Worker:
+    def theirs(self, stack: contextlib.ExitStack, *, threads: int, workers: int, kind: str = "theirs") -> Worker:
         """A process of the peer."""
-        backend = "theirs_bytes" if as_bytes else "theirs"
-        worker = stack.enter_context(Worker(backend, threads=threads, module=MODULE))
-        worker.ask("open", str(self.folder), self.sizes, workers)
+        worker = stack.enter_context(Worker(kind, threads=threads, module=MODULE))
+        worker.ask("open", str(self.folder), self.fields, workers)
         return worker
 
 
 def one_core(files: Files, *, rounds: int, batches: int) -> dict[str, Any]:
     """Rates and stages on one core, in turns."""
+    config = paper_config(files.fields)
+    mixtures = batches * config.batch_size
     with contextlib.ExitStack() as stack:
-        sides = {
-            "ours": files.ours(stack, threads=1),
-            "ours_kept": files.ours(stack, threads=1, cache_bytes=KEEP_ALL_BYTES),
-            "theirs": files.theirs(stack, threads=1, workers=0),
-            "theirs_bytes": files.theirs(stack, threads=1, workers=0, as_bytes=True),
-        }
-        kept = sides["ours_kept"].ask("fill")
+        sides = {name: files.ours(stack, threads=1, kind=name) for name in OURS}
+        sides |= {name: files.theirs(stack, threads=1, workers=0, kind=name) for name in PEERS}
+        filled = {name: _fill(sides[name]) for name in ("ours", "ours_in_memory")}
         turns, stages = _take_turns(sides, rounds, batches), {}
-        for name in ("ours", "ours_kept"):
+        for name in OURS:
             measured = [sides[name].ask("stages", STAGED_MIXTURES) for _ in range(rounds)]
             stages[name] = {stage: _median([each[stage] for each in measured]) for stage in measured[0]}
-    for name in ("theirs", "theirs_bytes"):
+    # In turns that keep nothing no picture comes cheaper because it came before; keeping is added as it was measured.
+    keep_seconds = config.mixing.sources * config.frames.count * filled["ours"]["cpu_seconds_a_picture"]
+    stages["ours_first_pass"]["keep"] = 1e3 * keep_seconds
+    for turn in turns["ours_first_pass"]:
+        for clock in ("cpu_seconds", "seconds"):
+            turn[clock] += mixtures * keep_seconds
+    for name in PEERS:
         stages[name] = {stage: _median([turn["stages"][stage] for turn in turns[name]]) for stage in THEIR_STAGES}
-    mixtures = batches * files.sizes["batch_size"]
     cpu, wall = (
         {name: [mixtures / turn[clock] for turn in taken] for name, taken in turns.items()}
         for clock in ("cpu_seconds", "seconds")
     )
     for name, staged in stages.items():
         staged["the rest"] = 1e3 / _median(cpu[name]) - sum(staged.values())
-    pairs = [(ours, theirs) for ours in ("ours", "ours_kept") for theirs in ("theirs", "theirs_bytes")]
+    pairs = [(ours, theirs) for ours in OURS for theirs in PEERS]
     ratios = {f"{ours}/{theirs}": np.divide(cpu[ours], cpu[theirs]).tolist() for ours, theirs in pairs}
     return {
-        "ratio_per_core": _median(ratios["ours/theirs"]),
-        "ratio_per_core_kept": _median(ratios["ours_kept/theirs"]),
-        "ratio_per_core_bytes": _median(ratios["ours/theirs_bytes"]),
-        "ratio_per_core_kept_bytes": _median(ratios["ours_kept/theirs_bytes"]),
+        f"ratio_per_core{ours.removeprefix('ours')}{PEERS[theirs]}": _median(ratios[f"{ours}/{theirs}"])
+        for ours, theirs in pairs
+    } | {
         "ratios": ratios,
         "wall_clock_ratios": {
             f"{ours}/{theirs}": np.divide(wall[ours], wall[theirs]).tolist() for ours, theirs in pairs
@@ -118,7 +122,7 @@ def one_core(files: Files, *, rounds: int, batches: int) -> dict[str, Any]:
         "mixtures_per_second": {name: _median(rates) for name, rates in cpu.items()},
         "wall_clock_mixtures_per_second": {name: _median(rates) for name, rates in wall.items()},
         "stages": stages,
-        "pictures_kept": kept,
+        "pictures_kept": {name: fill["kept"] for name, fill in filled.items()},
     }
 
 
@@ -126,19 +130,17 @@ def two_cores(files: Files, *, rounds: int, batches: int) -> dict[str, Any]:
     """Wall-clock rates with two cores, in turns."""
     with contextlib.ExitStack() as stack:
         sides = {
-            "ours": files.ours(stack, threads=2),
-            "ours_kept": files.ours(stack, threads=2, cache_bytes=KEEP_ALL_BYTES),
+            "ours": files.ours(stack, threads=2, kind="ours"),
             "theirs": files.theirs(stack, threads=2, workers=2),
         }
-        sides["ours_kept"].ask("fill")
+        _fill(sides["ours"])
         turns = _take_turns(sides, rounds, batches)
-    mixtures = batches * files.sizes["batch_size"]
+    mixtures = batches * paper_config(files.fields).batch_size
     rates = {name: [mixtures / turn["seconds"] for turn in taken] for name, taken in turns.items()}
     return {
         "two_cores": {
             "mixtures_per_second": {name: _median(values) for name, values in rates.items()},
             "ratio": _median(np.divide(rates["ours"], rates["theirs"]).tolist()),
-            "ratio_kept": _median(np.divide(rates["ours_kept"], rates["theirs"]).tolist()),
         }
     }
 
@@ -152,16 +154,40 @@ def long_videos(short: Files, long: Files, *, rounds: int) -> dict[str, float]:
     return {"read_ratio_long_videos": _median([long / short for long, short in seconds[1:]])}
 
 
-def cores_to_feed(step_seconds: float, batch_size: int, rates: dict[str, float]) -> dict[str, Any]:
-    """Cores that make as many mixtures as an accelerator takes, if its step takes that long."""
+def feeding(config: Config, step_seconds: float, batch_size: int, rates: dict[str, float]) -> dict[str, Any]:
+    """What an accelerator takes, if its step takes that long: cores, and bytes from the disk.
+
+    Args:
+        config: of the mixtures.
+        step_seconds: assumed.
+        batch_size: mixtures a step, assumed.
+        rates: mixtures a second and core of each loader.
+    """
     needed = batch_size / step_seconds
+    rows = config.mixing.sources * config.frames.count * config.frames.crop_px  # of pictures, that a mixture reads
+    row_bytes = 3 * round(config.data.frame_px * 16 / 9)
     return {
         "assumed_step_seconds": step_seconds,
         "assumed_batch_size": batch_size,
-        "note": "the step's time is an assumption (--assumed_step_seconds), no measurement",
+        "note": (
+            "the step's time is an assumption (--assumed_step_seconds), no measurement; of the bytes, for pictures of "
+            "16:9, a disk gives the share of kept pictures that memory does not hold"
+        ),
         "mixtures_per_second_needed": needed,
         "cores": {name: needed / rate for name, rate in rates.items()},
+        "picture_bytes_a_mixture": rows * row_bytes,
+        "picture_bytes_per_second_needed": rows * row_bytes * needed,
     }
+
+
+def _fill(worker: Worker) -> dict[str, float]:
+    filled = worker.ask("fill")
+    if filled["kept"] < filled["pictures"]:
+        raise InputError(
+            f"of {filled['pictures']} pictures {filled['kept']} could be kept; free space on the disk of --workdir, or "
+            "take fewer or shorter solos"
+        )
+    return filled
 
 
 def _take_turns(sides: dict[str, Worker], rounds: int, batches: int) -> dict[str, list[dict[str, Any]]]:
@@ -188,27 +214,25 @@ def main() -> None:
             "PyTorch, the peer, is not installed; get it with: pip install -e '.[torch]' "
             "--extra-index-url https://download.pytorch.org/whl/cpu"
         )
-    audio, frames, frame_px = SIZES[options.size]()
-    sizes = {
-        "audio": dataclasses.asdict(audio),
-        "frames": dataclasses.asdict(frames),
-        "batch_size": options.batch_size,
-    }
+    size = SIZES[options.size] | {"batch_size": options.batch_size}
+    config = paper_config(size)
 
     def files(seconds: float, solos: int) -> Files:
         workdir = Path(options.workdir)
         data, name = solo_files.prepared_set(
-            workdir, seconds=seconds, solos=solos, rate_hz=audio.rate_hz, frame_px=frame_px
+            workdir, seconds=seconds, solos=solos, rate_hz=config.audio.rate_hz, frame_px=config.data.frame_px
         )
-        return Files(data, name, solo_files.extracted_files(data, name), sizes)
+        fields = {"data.directory": str(data), "data.name": name}
+        return Files(solo_files.extracted_files(data, name), size | fields)
 
-    results: dict[str, Any] = {"what": WHAT, "sizes": sizes | {"frame_px": frame_px, "sources": 2}}
+    results: dict[str, Any] = {"what": WHAT, "config": "configs/music_mix2.py", "fields": size, "fields_of_ours": OURS}
     turns = {"rounds": options.rounds, "batches": options.batches}
     solos = files(options.solo_seconds, options.solos)
     results |= one_core(solos, **turns)
     logging.info(
-        "one core: ratio %.2f, pictures kept %.2f (to bytes %.2f, %.2f); mixtures a second %s; CPU ms a mixture %s",
-        *(results[f"ratio_per_core{kind}"] for kind in ("", "_kept", "_bytes", "_kept_bytes")),
+        "one core: ratio %.2f, in memory %.2f, first pass %.2f (to bytes %.2f, %.2f, %.2f); mixtures a second %s; "
+        "CPU ms a mixture %s",
+        *(results[f"ratio_per_core{ours.removeprefix('ours')}{peer}"] for peer in PEERS.values() for ours in OURS),
         results["mixtures_per_second"],
         results["stages"],
     )
@@ -219,7 +243,7 @@ def main() -> None:
         results |= long_videos(solos, files(options.long_seconds, 2), rounds=options.rounds)
         logging.info("reading long videos: ratio %.2f", results["read_ratio_long_videos"])
     rates = results["mixtures_per_second"]
-    results["feeding_one_h100"] = cores_to_feed(options.assumed_step_seconds, options.assumed_batch_size, rates)
+    results["feeding_one_h100"] = feeding(config, options.assumed_step_seconds, options.assumed_batch_size, rates)
     logging.info("cores to feed one H100: %s", results["feeding_one_h100"])
     record.write(path, results)
     logging.info("numbers: %s", path)

@@ -10,42 +10,49 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.worker import answer
-from data_pipeline.spec import AudioSpec, FrameSpec
+from configs import music_mix2
+from mpnet_jax import config as config_module
+from mpnet_jax.config import Config
+from mpnet_jax.run_data import open_splits
 
 BURN_IN_BATCHES = 4  # more than either loader makes ahead, so that as much is in work after a turn as before it
+
+
+def paper_config(fields: dict[str, Any]) -> Config:
+    """The shipped config of the paper's runs on MUSIC, with some fields changed ({"group.field": value})."""
+    config: Any = music_mix2.get_config()
+    config.update_from_flattened_dict(fields)
+    return config
 
 
 class _Ours:
     """Our loader on a prepared set."""
 
-    def open(self, data: str, name: str, sizes: dict[str, Any], cache_bytes: int) -> None:
-        """Opens the training split.
+    def open(self, fields: dict[str, Any]) -> None:
+        """Opens the training split as a run of `paper_config(fields)` does."""
+        from data_pipeline.mixing import ClipTable
 
-        Args:
-            data: folder of sets.
-            name: of the set.
-            sizes: `audio` and `frames`, fields of their specs; `batch_size`.
-            cache_bytes: of decoded pictures to keep.
-        """
-        from data_pipeline.mixing import ClipTable, MixingSpec
-        from data_pipeline.records import RecordStore
-
-        self._store = RecordStore.open(Path(data), name, "train", cache_bytes=cache_bytes)
-        self._audio, self._frames = AudioSpec(**sizes["audio"]), FrameSpec(**sizes["frames"])
-        self._batch_size = sizes["batch_size"]
-        self._mixing = MixingSpec(sources=2)
-        self._table = ClipTable(self._store.clips, self._audio, sources=2, same_class=False)
+        config = paper_config(fields)
+        self._store = open_splits(config, ("train",), keep_pictures=True)["train"]
+        self._audio, self._frames = config_module.audio_spec(config), config_module.frame_spec(config)
+        self._batch_size = config.batch_size
+        self._mixing = mixing = config_module.mixing_spec(config)
+        self._table = ClipTable(self._store.clips, self._audio, sources=mixing.sources, same_class=mixing.same_class)
         self._first_step = 0
 
-    def fill(self) -> int:
-        """Looks at every picture, so that as many as may are kept; how many are."""
+    def fill(self) -> dict[str, float]:
+        """Keeps every picture, as training does in its first pass; how many there are and are kept, and CPU time."""
         from data_pipeline.pictures import decode
 
+        pictures, seconds = 0, 0.0
         for index, clip in enumerate(self._store.clips):
             for number in range(clip.frames):
                 (picture,) = decode(self._store.read_pictures(index, [number]))
+                started = time.process_time()
                 self._store.decoded.put((index, number), picture)
-        return len(self._store.decoded)
+                seconds += time.process_time() - started
+            pictures += clip.frames
+        return {"pictures": pictures, "kept": len(self._store.decoded), "cpu_seconds_a_picture": seconds / pictures}
 
     def time(self, batches: int) -> dict[str, float]:
         """Wall-clock and CPU seconds of some batches of mixtures not seen before."""
@@ -70,7 +77,7 @@ class _Ours:
         from data_pipeline.loader import MixtureMaker
         from data_pipeline.mixing import draw_mixture, frame_indices
 
-        store, maker = self._store, MixtureMaker(self._store, self._audio, self._frames, sources=2)
+        store, maker = self._store, MixtureMaker(self._store, self._audio, self._frames, sources=self._mixing.sources)
         example = maker.make(draw_mixture(self._table, self._mixing, seed=1, step=self._first_step, slot=0))
         self._first_step += 1
         plans, seconds = [], {}
@@ -132,16 +139,17 @@ class _Theirs:
     def __init__(self, *, as_bytes: bool) -> None:
         self._as_bytes = as_bytes
 
-    def open(self, folder: str, sizes: dict[str, Any], workers: int) -> None:
-        """Opens the files; see `_Ours.open`. With 0 workers this process does the work."""
+    def open(self, folder: str, fields: dict[str, Any], workers: int) -> None:
+        """Opens the files for the arrays of `paper_config(fields)`. With 0 workers this process does the work."""
         torch_loader = importlib.import_module("benchmarks.torch_loader")
         importlib.import_module("torch").set_num_threads(1)
-        audio, frames = AudioSpec(**sizes["audio"]), FrameSpec(**sizes["frames"])
+        config = paper_config(fields)
+        audio, frames = config_module.audio_spec(config), config_module.frame_spec(config)
         self._mixtures = torch_loader.Mixtures(Path(folder), audio, frames, as_bytes=self._as_bytes)
         self._batches = lambda: torch_loader.endless_batches(
-            self._mixtures, batch_size=sizes["batch_size"], workers=workers
+            self._mixtures, batch_size=config.batch_size, workers=workers
         )
-        self._batch_size = sizes["batch_size"]
+        self._batch_size = config.batch_size
 
     def time(self, batches: int) -> dict[str, Any]:
         """Wall-clock and CPU seconds of some batches, and CPU milliseconds a mixture by stage."""

@@ -27,7 +27,8 @@ def get_config() -> ml_collections.ConfigDict:
     data.name = "rendered_solos"  # the data set in it
     data.fps = 8.0  # stored pictures a second
     data.frame_px = 246  # shorter side of the stored pictures
-    data.picture_cache_gib = 2.0  # memory of a process for decoded training pictures; the more fit, the faster it loads
+    data.picture_cache_gib = 2.0  # decoded training pictures that a process keeps, at most; the more, the faster
+    data.picture_cache_dir = ""  # folder on whose disk it keeps them; "": in memory
 
     config.audio = audio = ml_collections.ConfigDict()
     audio.rate_hz = 16_000

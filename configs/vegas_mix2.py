@@ -3,6 +3,9 @@
 Prepare the videos with the paper's sizes first:
     python -m data_pipeline.prepare --source=vegas --videos=VIDEOS --protocol=vegas --data_dir=data --name=vegas \
         --rate_hz=16000 --frame_px=246
+
+Decoded pictures are kept on a disk as `configs/music_mix2.py` says: about 430 GiB for 50 hours of 16:9.
+
 Command: python -m mpnet_jax.train --config=configs/vegas_mix2.py
 """
 
@@ -22,6 +25,8 @@ def get_config() -> ml_collections.ConfigDict:
     config: Any = base.get_config()
     config.name = "vegas_mix2"
     config.data.name = "vegas"
+    config.data.picture_cache_gib = 512.0
+    config.data.picture_cache_dir = config.data.get_oneway_ref("directory")
     config.rounds.minus = EPOCHS * TIMES_A_VIDEO * TRAINING_VIDEOS // config.batch_size
     config.rounds.plus = config.rounds.both = config.rounds.minus
     config.evaluation.mixtures = 2000

@@ -14,6 +14,7 @@ from typing import Any, cast
 import numpy as np
 
 from data_pipeline.mixing import ClipTable, MixingSpec, SourcePlan, draw_mixture, frame_indices
+from data_pipeline.picture_cache import Picture
 from data_pipeline.pictures import cut, cut_box, decode
 from data_pipeline.records import RecordStore
 from data_pipeline.spec import AudioSpec, FrameSpec
@@ -226,7 +227,7 @@ class MixtureMaker:
         lift = _lift(window, self._store.clips[plan.clip].video_rms) if plan.lift else 1.0
         return window * np.float32(plan.gain * lift)
 
-    def _pictures(self, clip: int, numbers: list[int]) -> list[np.ndarray]:
+    def _pictures(self, clip: int, numbers: list[int]) -> list[Picture]:
         cache = self._store.decoded
         found = {number: cache.get((clip, number)) for number in numbers}
         missing = [number for number, picture in found.items() if picture is None]

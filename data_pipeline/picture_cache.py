@@ -1,51 +1,195 @@
-"""Decoded pictures kept in memory, because decoding takes most of the time of a mixture."""
+"""Decoded pictures kept in memory or on a disk, because decoding takes most of the time of a mixture."""
 
+import errno
+import math
+import os
+import tempfile
 import threading
+import weakref
 from collections.abc import Hashable
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
+from absl import logging
 
-_SLAB_BYTES = 64 << 20  # memory is taken in pieces as it is needed
+from data_pipeline.command import InputError
+
+PIECE_BYTES = 64 << 20  # memory and disk are taken in pieces as they are needed
+_LEFT_FREE_BYTES = 10 << 30  # of a disk, or a tenth of a small one: checkpoints need room, too
 
 
 class PictureCache:
     """Keeps the first pictures that it is given, until it is full; used by several threads.
 
     Nothing is ever thrown out: where each picture is drawn as often as any other, no rule of throwing out finds more.
+    A disk that fills up ends the growth, with a warning, and nothing else.
 
     Args:
-        max_bytes: of the pictures together, in slabs of 64 MiB; 0 keeps none.
+        max_bytes: of the pictures together, in pieces of `PIECE_BYTES`; 0 keeps none.
+        folder: on whose disk they are kept; in memory when None.
+
+    Raises:
+        InputError: the folder cannot be used.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, folder: Path | None = None) -> None:
         self._max_bytes = max_bytes
-        self._slabs: list[np.ndarray] = []
-        self._used = _SLAB_BYTES  # bytes of the last slab
-        self._pictures: dict[Hashable, np.ndarray] = {}
+        self._is_full = max_bytes < PIECE_BYTES
+        self._storage = _Memory() if folder is None or self._is_full else _File(folder)
+        self._taken = self._used = 0  # bytes of the storage
+        self._pictures: dict[Hashable, Picture] = {}
         self._lock = threading.Lock()
+        self._process = os.getpid()
 
     def __len__(self) -> int:
         """Number of pictures kept."""
         return len(self._pictures)
 
-    def get(self, key: Hashable) -> np.ndarray | None:
+    def get(self, key: Hashable) -> "Picture | None":
         """A picture, uint8 (height, width, 3); None when it is not kept."""
         return self._pictures.get(key)
 
     def put(self, key: Hashable, picture: np.ndarray) -> None:
         """Keeps a copy of a picture, uint8 (height, width, 3), while there is room."""
-        with self._lock:
-            if key in self._pictures or (room := self._room(picture.size)) is None:
-                return
-        kept = room.reshape(picture.shape)
-        kept[...] = picture
-        self._pictures[key] = kept
+        if os.getpid() != self._process:
+            return  # a fork shares the file, and would write to the same places
+        try:
+            with self._lock:
+                if key in self._pictures or (place := self._room(picture.size)) is None:
+                    return
+            self._pictures[key] = self._storage.write(place, picture)
+        except OSError as error:
+            with self._lock:
+                self._end_growth(logging.WARNING, f"because its disk is full ({error.strerror})")
 
-    def _room(self, size: int) -> np.ndarray | None:
-        if self._used + size > _SLAB_BYTES:
-            if size > _SLAB_BYTES or (len(self._slabs) + 1) * _SLAB_BYTES > self._max_bytes:
+    def _room(self, size: int) -> int | None:
+        """Takes a place of so many bytes, all in one piece."""
+        if self._is_full or size > PIECE_BYTES:
+            return None
+        if self._used + size > self._taken:
+            if self._taken + PIECE_BYTES > self._max_bytes:
+                self._end_growth(logging.INFO, "as config.data.picture_cache_gib says")
                 return None
-            self._slabs.append(np.empty(_SLAB_BYTES, np.uint8))
-            self._used = 0
+            self._storage.grow(self._taken)
+            self._used, self._taken = self._taken, self._taken + PIECE_BYTES
         self._used += size
-        return self._slabs[-1][self._used - size : self._used]
+        return self._used - size
+
+    def _end_growth(self, level: int, reason: str) -> None:
+        if not self._is_full:
+            logging.log(
+                level,
+                "the picture cache stops at %d pictures (%.1f GiB), %s; the others are decoded each time",
+                len(self),
+                self._taken / 2**30,
+                reason,
+            )
+        self._is_full = True
+
+
+class _Memory:
+    """Room in memory."""
+
+    def __init__(self) -> None:
+        self._pieces: list[np.ndarray] = []
+
+    def grow(self, taken: int) -> None:
+        """Adds a piece."""
+        del taken
+        self._pieces.append(np.empty(PIECE_BYTES, np.uint8))
+
+    def write(self, place: int, picture: np.ndarray) -> np.ndarray:
+        """Copies a picture to a place; what is kept there."""
+        piece, first = divmod(place, PIECE_BYTES)
+        kept = self._pieces[piece][first : first + picture.size].reshape(picture.shape)
+        kept[...] = picture
+        return kept
+
+
+class _File:
+    """Room in a file without a name, which is gone with the process, however that ends.
+
+    What is read often, the operating system keeps in memory. The file is read, not mapped: so a fault of the disk is an
+    exception, not a signal that ends the process, and rows that lie on the disk come in one request, not page by page.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            file = tempfile.TemporaryFile(dir=folder, buffering=0)
+        except OSError as error:
+            raise InputError(
+                f"config.data.picture_cache_dir={str(folder)!r} cannot hold the picture cache ({error.strerror}); name "
+                "a folder on a disk of this machine, or '' to keep pictures in memory"
+            ) from None
+        self._descriptor = file.fileno()
+        weakref.finalize(self, file.close)
+
+    def grow(self, taken: int) -> None:
+        """Adds a piece.
+
+        Args:
+            taken: bytes so far.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        disk = os.fstatvfs(self._descriptor)
+        left_free = min(_LEFT_FREE_BYTES, disk.f_blocks * disk.f_frsize // 10)
+        if disk.f_bavail * disk.f_frsize < PIECE_BYTES + left_free:
+            raise OSError(errno.ENOSPC, f"{left_free / 2**30:.1f} GiB of it stay free")
+        if hasattr(os, "posix_fallocate"):  # not on macOS, where a full disk shows when a picture is written
+            os.posix_fallocate(self._descriptor, taken, PIECE_BYTES)
+
+    def write(self, place: int, picture: np.ndarray) -> "PictureInFile":
+        """Copies a picture to a place; what is kept there.
+
+        Raises:
+            OSError: there is no room for it.
+        """
+        if os.pwrite(self._descriptor, np.ascontiguousarray(picture).data, place) != picture.size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return PictureInFile(self, place, picture.shape)
+
+    def read(self, place: int, shape: tuple[int, ...]) -> np.ndarray:
+        """Bytes from a place.
+
+        Raises:
+            InputError: the disk does not give them back.
+        """
+        array = np.empty(shape, np.uint8)
+        try:
+            if os.preadv(self._descriptor, [array.data], place) == array.size:
+                return array
+            reason = "bytes are missing"
+        except OSError as error:
+            reason = error.strerror
+        raise InputError(
+            f"the picture cache in config.data.picture_cache_dir={str(self._folder)!r} cannot be read ({reason}); name "
+            "a folder on another disk, or '' to keep pictures in memory"
+        )
+
+
+class PictureInFile:
+    """A picture of which the rows that are asked for are read: `picture[first:end]`, uint8 (rows, width, 3).
+
+    Attributes:
+        shape: of the whole picture, (height, width, 3).
+    """
+
+    __slots__ = ("_file", "_place", "shape")
+
+    def __init__(self, file: _File, place: int, shape: tuple[int, ...]) -> None:
+        self._file = file
+        self._place = place
+        self.shape = shape
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Reads rows."""
+        height, *row = self.shape
+        first, end, _ = rows.indices(height)
+        return self._file.read(self._place + first * math.prod(row), (end - first, *row))
+
+
+Picture: TypeAlias = np.ndarray | PictureInFile

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from data_pipeline.command import InputError
+from data_pipeline.picture_cache import Picture
 from data_pipeline.tf_cpu import tf
 
 
@@ -16,7 +17,7 @@ def decode(jpegs: Sequence[bytes]) -> list[np.ndarray]:
     return [np.asarray(tf.raw_ops.DecodeJpeg(contents=file, channels=3)) for file in files]
 
 
-def cut(picture: np.ndarray, out: np.ndarray, *, crop: tuple[float, float], flip: bool) -> tuple[int, int]:
+def cut(picture: Picture, out: np.ndarray, *, crop: tuple[float, float], flip: bool) -> tuple[int, int]:
     """Cuts a square out of a picture and mirrors it.
 
     Args:
@@ -35,7 +36,8 @@ def cut(picture: np.ndarray, out: np.ndarray, *, crop: tuple[float, float], flip
             f"prepare the data set with a --frame_px of at least {side}"
         )
     down, right = _first_pixel(crop[0], height - side), _first_pixel(crop[1], width - side)
-    square = picture[down : down + side, right : right + side]
+    # Rows first: of a picture on a disk no others are read.
+    square = picture[down : down + side][:, right : right + side]
     if flip:
         for channel in range(3):  # NumPy copies reversed channels faster than reversed pixels
             out[..., channel] = square[:, ::-1, channel]

@@ -37,26 +37,26 @@ class RecordStore:
         decoded: pictures that whoever decodes them may keep for the next time.
     """
 
-    def __init__(self, builder: Any, split: str, clips: tuple[Clip, ...], cache_bytes: int = 0) -> None:
+    def __init__(self, builder: Any, split: str, clips: tuple[Clip, ...], cache: PictureCache | None = None) -> None:
         self.folder = Path(builder.data_dir)
         self.spec = _recorded_spec(self.folder, builder.info.metadata)
         self.classes: tuple[str, ...] = tuple(builder.info.features["label"].names)
         self.clips = clips
-        self.decoded = PictureCache(cache_bytes)
+        self.decoded = PictureCache(0) if cache is None else cache
         self._paths = [Path(path) for path in builder.info.splits[split].filepaths]
         self._descriptors: dict[int, int] = {}
         self._lock = threading.Lock()
         self._finalizer = weakref.finalize(self, _close_all, self._descriptors)
 
     @classmethod
-    def open(cls, data_dir: Path, name: str, split: str, *, cache_bytes: int = 0) -> "RecordStore":
+    def open(cls, data_dir: Path, name: str, split: str, *, cache: PictureCache | None = None) -> "RecordStore":
         """Opens a split.
 
         Args:
             data_dir: folder of data sets.
             name: name of the set.
             split: "train", "validation" or "test".
-            cache_bytes: of decoded pictures to keep in memory.
+            cache: for decoded pictures; None keeps none.
 
         Raises:
             InputError: the set or the split is not there, or the set was not made by `data_pipeline.prepare`.
@@ -77,7 +77,7 @@ class RecordStore:
                 record_index.write_index(folder, split, paths, clips)
             except OSError as error:  # a set on a disk that is read-only works all the same
                 logging.info("the index is kept in memory: %s", error)
-        return cls(builder, split, clips, cache_bytes)
+        return cls(builder, split, clips, cache)
 
     def __len__(self) -> int:
         return len(self.clips)

@@ -48,6 +48,7 @@ CHOICES = {
 # Fields that may differ between two runs in one workdir: they change what is shown or kept, not what is computed.
 FREE_FIELDS = (
     "data.directory",
+    "data.picture_cache_dir",
     "data.picture_cache_gib",
     "evaluation.",
     "compare.",

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.command import InputError
 from data_pipeline.mixture_list import MixtureListSpec
+from data_pipeline.picture_cache import PictureCache
 from mpnet_jax import config as config_module
 from mpnet_jax.config import Config
 
@@ -15,18 +18,40 @@ _TRAINING_SPLITS = ("train", "validation")
 # TensorFlow is imported inside functions: a wrong flag is refused before seconds go into it.
 
 
-def open_splits(config: Config, splits: tuple[str, ...]) -> dict[str, Any]:
-    """Opens splits of the config's data set and refuses a set of other sizes."""
+def open_splits(config: Config, splits: tuple[str, ...], *, keep_pictures: bool = False) -> dict[str, Any]:
+    """Opens splits of the config's data set and refuses a set of other sizes.
+
+    Args:
+        config: the run's.
+        splits: their names.
+        keep_pictures: of "train", once decoded; other splits, and evaluation, read each picture a few times.
+    """
+    cache = picture_cache(config) if keep_pictures else None
     from data_pipeline.records import RecordStore
 
     stores = {}
     for split in splits:
-        # The other splits are read a few times, in order.
-        cache_bytes = int(config.data.picture_cache_gib * 2**30) if split == "train" else 0
-        store = RecordStore.open(Path(config.data.directory), config.data.name, split, cache_bytes=cache_bytes)
+        kept = cache if split == "train" else None
+        store = RecordStore.open(Path(config.data.directory), config.data.name, split, cache=kept)
         store.require(config_module.data_set_spec(config))
         stores[split] = store
     return stores
+
+
+def picture_cache(config: Config) -> PictureCache:
+    """A cache for decoded training pictures, as the config has it.
+
+    Raises:
+        InputError: the folder cannot be used, or the memory is not there.
+    """
+    gib, folder = config.data.picture_cache_gib, config.data.picture_cache_dir
+    memory_gib = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    if not folder and gib > memory_gib:
+        raise InputError(
+            f"config.data.picture_cache_gib={gib:g} is more than this machine's memory of {memory_gib:.0f} GiB; ask "
+            "for less, or name a folder on a disk in config.data.picture_cache_dir"
+        )
+    return PictureCache(int(gib * 2**30), Path(folder) if folder else None)
 
 
 def mixture_list(config: Config, workdir: Path, store: Any, split: str, sources: int | None = None) -> list[Any]:

@@ -58,7 +58,7 @@ def train(config: Config, workdir: Path) -> int:
     recorded = config_module.read_recorded(workdir)
     if recorded is not None:
         config_module.refuse_other(recorded, config, workdir)
-    stores = open_splits(config, ("train", "validation"))
+    stores = open_splits(config, ("train", "validation"), keep_pictures=True)
     from mpnet_jax import compilation_cache, from_config, parallel
 
     compilation_cache.enable()

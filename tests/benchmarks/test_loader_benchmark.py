@@ -9,7 +9,8 @@ import pytest
 
 pytest.importorskip("torch")
 
-from benchmarks.loader import cores_to_feed
+from benchmarks.loader import feeding
+from benchmarks.loader_worker import paper_config
 from benchmarks.solo_files import extracted_files
 from benchmarks.torch_loader import Choice, Mixtures, endless_batches
 from data_pipeline.loader import evaluation_batches, training_batches
@@ -82,10 +83,12 @@ def test_the_peer_gives_batches_like_ours(store, mixtures):
 
 
 def test_cores_to_feed_an_accelerator():
-    fed = cores_to_feed(0.2, 80, {"ours": 100.0})
+    fed = feeding(paper_config({}), 0.2, 80, {"ours": 100.0})
     assert fed["mixtures_per_second_needed"] == pytest.approx(400)
     assert fed["cores"]["ours"] == pytest.approx(4)
     assert "assumption" in fed["note"]
+    assert fed["picture_bytes_a_mixture"] == 2 * 6 * 224 * 437 * 3
+    assert fed["picture_bytes_per_second_needed"] == pytest.approx(400 * 2 * 6 * 224 * 437 * 3)
 
 
 @pytest.mark.e2e
@@ -97,12 +100,16 @@ def test_the_command(tmp_path):
     run = subprocess.run([*command, "--long_seconds=8"], cwd=ROOT, capture_output=True, text=True, timeout=280)
     assert run.returncode == 0, run.stderr
     results = json.loads(path.read_text())
-    assert results["ratio_per_core"] > 0
-    assert results["ratio_per_core_kept"] > 0
-    assert results["ratio_per_core_bytes"] > 0
-    assert results["pictures_kept"] >= 2 * 4 * 8  # eight a second, and what the codec adds at the end
-    assert results["mixtures_per_second"].keys() == {"ours", "ours_kept", "theirs", "theirs_bytes"}
-    assert results["stages"]["ours"].keys() == {"plan", "read", "pictures", "stft", "the rest"}
+    kinds = ("", "_in_memory", "_first_pass")
+    for kind in kinds:
+        assert results[f"ratio_per_core{kind}"] > 0
+        assert results[f"ratio_per_core{kind}_bytes"] > 0
+    # Eight a second, and what the codec adds at the end.
+    assert results["pictures_kept"]["ours"] == results["pictures_kept"]["ours_in_memory"] >= 2 * 4 * 8
+    assert results["mixtures_per_second"].keys() == {*(f"ours{kind}" for kind in kinds), "theirs", "theirs_bytes"}
+    stages = {"plan", "read", "pictures", "stft", "the rest"}
+    assert results["stages"]["ours"].keys() == stages
+    assert results["stages"]["ours_first_pass"].keys() == stages | {"keep"}
     assert results["stages"]["theirs"].keys() == {"plan", "sound", "pictures", "stft", "the rest"}
     assert results["read_ratio_long_videos"] > 0
     assert results["facts"]["command"].startswith("python -m benchmarks.loader")

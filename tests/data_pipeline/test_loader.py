@@ -8,9 +8,10 @@ import librosa
 import numpy as np
 import pytest
 
-from data_pipeline import loader
+from data_pipeline import loader, picture_cache
 from data_pipeline.loader import Sharding, evaluation_batches, training_batches
 from data_pipeline.mixing import ClipTable, MixingSpec, SourcePlan, draw_mixture, frame_indices
+from data_pipeline.picture_cache import PictureCache
 from data_pipeline.records import RecordStore
 from data_pipeline.spec import AudioSpec, FrameSpec
 from data_pipeline.tf_cpu import tf
@@ -149,14 +150,19 @@ def test_a_run_goes_on_where_it_stopped_bit_for_bit(store, first_three):
     assert_same(batch, first_three[2])
 
 
-def test_pictures_kept_in_memory_change_nothing(tiny_set, first_three):
-    store = RecordStore.open(tiny_set, "tiny", "train", cache_bytes=64 << 20)
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize("pieces", [1, 100])
+def test_pictures_that_are_kept_change_nothing(tiny_set, first_three, tmp_path, monkeypatch, on_disk, pieces):
+    monkeypatch.setattr(picture_cache, "PIECE_BYTES", 1 << 16)  # of pictures of 40 pixels it holds a few
+    cache = PictureCache(pieces << 16, tmp_path if on_disk else None)
+    store = RecordStore.open(tiny_set, "tiny", "train", cache=cache)
     for one, other in zip(batches(store, 3), first_three, strict=True):
         assert_same(one, other)
     kept = len(store.decoded)
     assert kept > 0
     assert_same(batches(store, 1)[0], first_three[0])
-    assert kept <= len(store.decoded) <= sum(clip.frames for clip in store.clips)
+    pictures = sum(clip.frames for clip in store.clips)
+    assert kept <= len(store.decoded) <= (pictures if pieces > 1 else (1 << 16) // (40 * 40 * 3))
 
 
 @pytest.fixture(scope="module")

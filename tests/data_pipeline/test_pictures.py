@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from data_pipeline.command import InputError
-from data_pipeline.picture_cache import PictureCache
 from data_pipeline.pictures import cut, cut_box, decode
 from data_pipeline.tf_cpu import tf
 
@@ -53,26 +52,3 @@ def test_a_box_follows_the_cut_and_the_mirror(whole, expected, mirrored):
         box = cut_box(np.float32(whole), corner=(4, 40), size=(40, 80), side=32, flip=flip)
         assert box.dtype == np.float32
         np.testing.assert_allclose(box, place, atol=1e-6)
-
-
-def test_a_cache_keeps_what_comes_until_it_is_full():
-    slab = 64 << 20
-    cache = PictureCache(2 * slab - 1)  # room for one slab
-    pictures = [random_picture(8, 6, seed=n) for n in range(3)]
-    for n, picture in enumerate(pictures):
-        cache.put(("clip", n), picture)
-    large = np.zeros((4096, 4096, 3), np.uint8)
-    for key in "ab":
-        cache.put(key, large)
-    assert len(cache) == 4
-    for n, picture in enumerate(pictures):
-        np.testing.assert_array_equal(cache.get(("clip", n)), picture)
-    assert cache.get("a") is not None
-    assert cache.get("b") is None
-
-
-def test_a_cache_of_no_bytes_keeps_nothing():
-    cache = PictureCache(0)
-    cache.put(0, random_picture(8, 6))
-    assert len(cache) == 0
-    assert cache.get(0) is None

@@ -1,0 +1,39 @@
+"""The data of a run: where it keeps decoded pictures."""
+
+from pathlib import Path
+
+import pytest
+
+from configs import base, music_mix2, vegas_mix3
+from data_pipeline.command import InputError
+from mpnet_jax.run_data import open_splits, picture_cache
+
+
+def test_a_folder_for_pictures_is_refused_before_a_set_is_opened(tmp_path: Path) -> None:
+    config = base.get_config()
+    config.data.picture_cache_dir = "/nowhere"
+    with pytest.raises(InputError, match=r"config\.data\.picture_cache_dir='/nowhere' cannot hold the picture cache"):
+        open_splits(config, ("train", "validation"), keep_pictures=True)  # no such set either
+    config.data.directory = str(tmp_path)
+    with pytest.raises(InputError, match="no data set at"):
+        open_splits(config, ("train", "validation"))
+
+
+def test_more_pictures_in_memory_than_it_has_are_refused() -> None:
+    config = music_mix2.get_config()
+    config.data.picture_cache_dir = ""
+    config.data.picture_cache_gib = 1e6
+    with pytest.raises(InputError, match=r"picture_cache_gib=1e\+06 is more than this machine's memory of \d+ GiB"):
+        picture_cache(config)
+
+
+@pytest.mark.parametrize("config", [music_mix2.get_config(), vegas_mix3.get_config()])
+def test_runs_of_the_paper_keep_pictures_beside_their_data(config, tmp_path: Path) -> None:
+    assert config.data.picture_cache_dir == "data"
+    config.data.directory = str(tmp_path)
+    assert config.data.picture_cache_dir == str(tmp_path)
+    picture_cache(config)
+    config.data.picture_cache_dir = str(tmp_path / "missing")
+    assert config.data.directory == str(tmp_path)
+    with pytest.raises(InputError, match="missing' cannot hold the picture cache"):
+        picture_cache(config)
