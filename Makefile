@@ -21,11 +21,12 @@ BENCHMARKS := runs/benchmarks
 # Where pip finds PyTorch without a GPU's libraries.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup quickstart quickstart-report data bench test test-all lint types format clean
+.PHONY: help setup quickstart quickstart-report data small-data compare-data bench test test-all lint types format clean
 
 help:
 	@echo 'make quickstart  render, prepare, train, evaluate, report: $(RUN)/report/index.html'
 	@echo 'make quickstart-report  after it: mixtures of 2 to 5 sounds, counting, localisation'
+	@echo 'make compare-data  the data sets of configs/compare_rendered.py'
 	@echo 'make test        fast tests;  make test-all  all of them'
 	@echo 'make bench       step time and loader beside PyTorch peers, and memory: $(BENCHMARKS)/*.json'
 	@echo 'make lint types  style and types;  make format  mend the style'
@@ -48,10 +49,19 @@ quickstart: data
 	$(MALLOC) $(BIN)/python -m mpnet_jax.train --config=configs/quickstart.py --workdir=$(RUN)
 	$(MALLOC) $(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN)
 
-quickstart-report: $(READY)
+small-data: $(READY)
 	$(BIN)/python -m data_pipeline.render_solos --out=$(SMALL) --area=0.1,0.15 --solos_per_instrument=4 --seconds=12 --seed=1
 	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(SMALL) --data_dir=data --name=rendered_small --frame_px=160 --split=test
+
+quickstart-report: small-data
 	$(MALLOC) $(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN) --mix=2,3,4,5 --counting --localisation
+
+# Solos of many timbres and styles, and others that share none of them.
+compare-data: small-data
+	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_compare --variety=wide --solos_per_instrument=32 --seed=2
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_compare --data_dir=data --name=rendered_compare
+	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_far --variety=far --solos_per_instrument=6 --seed=3
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_far --data_dir=data --name=rendered_far --split=test
 
 bench: $(READY)
 	@if ! $(BIN)/python -c 'import torch' 2>/dev/null; then $(BIN)/python -m pip install --quiet --editable '.[torch]' --extra-index-url $(TORCH_INDEX); fi

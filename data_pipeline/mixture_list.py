@@ -85,14 +85,27 @@ def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: Mixtu
 
 def fingerprint(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]]) -> str:
     """A hash of what is mixed: the windows, and enough of their records to tell videos that were made anew."""
-    records = record_facts(store, sorted({plan.clip for mixture in mixtures for plan in mixture}))
+    used = map(store.clips.__getitem__, sorted({plan.clip for mixture in mixtures for plan in mixture}))
+    records = [[c.video_id, c.chunk, c.samples, c.frames, c.video_rms, c.length] for c in used]
     return hashlib.sha256(json.dumps([_rows(store, mixtures), records]).encode()).hexdigest()
 
 
-def record_facts(store: "RecordStore", places: Iterable[int]) -> list[list[Any]]:
-    """Enough of the records at these places of a split to tell videos that were made anew."""
-    clips = map(store.clips.__getitem__, places)
-    return [[c.video_id, c.chunk, c.samples, c.frames, c.video_rms, c.length] for c in clips]
+def outline(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]], spec: MixtureListSpec) -> str:
+    """A hash of which windows are mixed and how they were drawn, without what rounding changes.
+
+    Videos that are rendered or decoded by other processors differ in the last digits, and gains with them; a
+    comparison whose cells were made on several machines is one all the same.
+    """
+    windows = [[[store.clips[p.clip].video_id, store.clips[p.clip].chunk, p.start] for p in m] for m in mixtures]
+    used = sorted({plan.clip for mixture in mixtures for plan in mixture})
+    return hashlib.sha256(
+        json.dumps([dataclasses.asdict(spec), windows, record_outlines(store, used)]).encode()
+    ).hexdigest()
+
+
+def record_outlines(store: "RecordStore", places: Iterable[int]) -> list[list[Any]]:
+    """Which records lie at these places of a split, and how long they are; see `outline`."""
+    return [[c.video_id, c.chunk, c.samples, c.frames] for c in map(store.clips.__getitem__, places)]
 
 
 def _rows(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]]) -> list[list[dict[str, Any]]]:

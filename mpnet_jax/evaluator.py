@@ -13,7 +13,7 @@ from absl import logging
 from data_pipeline.command import InputError
 from data_pipeline.loader import Batch, evaluation_batches
 from data_pipeline.mixing import SourcePlan
-from data_pipeline.mixture_list import MixtureListSpec, fingerprint
+from data_pipeline.mixture_list import MixtureListSpec, fingerprint, outline
 from data_pipeline.records import RecordStore
 from data_pipeline.spec import FrameSpec
 from mpnet_jax import config as config_module
@@ -87,18 +87,17 @@ class Evaluator:
 
         Scores are kept in `scores/` as they come, and an evaluation that was stopped goes on there.
         """
-        mixtures = mixture_list(self._config, self._workdir, self._store, self._split, sounds)
-        return self._scored(mixtures, self._store, f"{self._split}_mix{sounds}")
+        spec = config_module.mixture_list_spec(self._config, self._split, sounds)
+        return self._scored(spec, self._store, f"{self._split}_mix{sounds}")
 
     def far(self) -> dict[str, Any]:
         """The same of as many sounds as in training, from the test split of the far data set."""
         store, spec = self._stores["far"], config_module.mixture_list_spec(self._config, "far")
-        name = f"far_mix{spec.sources}"
-        mixtures = named_list(self._config, self._workdir, store, spec, name)
-        return self._scored(mixtures, store, name)
+        return self._scored(spec, store, f"far_mix{spec.sources}")
 
-    def _scored(self, mixtures: Mixtures, store: RecordStore, name: str) -> dict[str, Any]:
+    def _scored(self, spec: MixtureListSpec, store: RecordStore, name: str) -> dict[str, Any]:
         """Results of a list under its name, those that are known already from the log of that name."""
+        mixtures = named_list(self._config, self._workdir, store, spec, name)
         facts = {
             "networks": dict(self._methods.fingerprints),
             "mixtures": fingerprint(store, mixtures),
@@ -116,7 +115,9 @@ class Evaluator:
         ordered = [log.done[index] for index in range(len(mixtures))]
         video_ids, classes = _video_ids(store, mixtures), _classes(store, mixtures)
         out = scores.results(ordered, video_ids, classes, method=self._methods.main)
-        out["by_mixture"] = {"mixtures_sha256": facts["mixtures"], "video_ids": video_ids} | out["by_mixture"]
+        out["by_mixture"] = {"outline_sha256": outline(store, mixtures, spec), "video_ids": video_ids} | out[
+            "by_mixture"
+        ]
         return out
 
     def counting(self) -> dict[str, Any]:
@@ -139,7 +140,7 @@ class Evaluator:
             "silence_dbfs": asked.silence_dbfs,
             "definition": counting.DEFINITION,
             "by_mixture": {
-                "mixtures_sha256": fingerprint(self._store, lists[self._split]),
+                "outline_sha256": outline(self._store, lists[self._split], spec),
                 "video_ids": video_ids,
                 "sounding": sounding[self._split].tolist(),
             },

@@ -68,9 +68,9 @@ def named_list(config: Config, workdir: Path, store: Any, spec: MixtureListSpec,
 
 
 def data_fingerprint(config: Config) -> str:
-    """A hash of the records that the run was trained and validated on."""
-    from data_pipeline.mixture_list import record_facts
+    """A hash of which records the run was trained and validated on; the same on all machines, see `outline`."""
+    from data_pipeline.mixture_list import record_outlines
 
     stores = open_splits(config, _TRAINING_SPLITS)
-    facts = {split: record_facts(store, range(len(store))) for split, store in stores.items()}
+    facts = {split: record_outlines(store, range(len(store))) for split, store in stores.items()}
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

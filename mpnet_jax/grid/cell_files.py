@@ -94,7 +94,7 @@ def refuse_other_mixtures(cell: Cell, new: Mapping[str, Any], others: Iterable[t
         if other.sources != cell.sources or old["data"]["split"] != new["data"]["split"]:
             continue
         for name in old["lists"].keys() & new["lists"].keys():
-            if old["lists"][name]["mixtures_sha256"] != new["lists"][name]["mixtures_sha256"]:
+            if old["lists"][name]["outline_sha256"] != new["lists"][name]["outline_sha256"]:
                 raise InputError(
                     f"{cell.path} was evaluated on another list {name} of mixtures than {other.path}; "
                     "set config.evaluation and the data sets as they were, or compare in another --workdir"

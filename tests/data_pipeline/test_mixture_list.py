@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_pipeline.command import InputError
-from data_pipeline.mixture_list import MixtureListSpec, draw, load_or_draw
+from data_pipeline.mixture_list import MixtureListSpec, draw, fingerprint, load_or_draw, outline
 from data_pipeline.records import RecordStore
 from data_pipeline.spec import AudioSpec
 
@@ -92,6 +92,15 @@ def test_a_list_from_before_there_was_a_choice_is_taken(store, tmp_path, mixture
         del saved["drawn"][field]
     path.write_text(json.dumps(saved))
     assert load_or_draw(path, store, AUDIO, SPEC) == mixtures
+
+
+def test_an_outline_forgives_rounding_and_nothing_else(store, mixtures):
+    known = outline(store, mixtures, SPEC)
+    rounded = [[dataclasses.replace(plan, gain=plan.gain * (1 + 1e-6)) for plan in mixture] for mixture in mixtures]
+    assert outline(store, rounded, SPEC) == known and fingerprint(store, rounded) != fingerprint(store, mixtures)
+    moved = [[dataclasses.replace(plan, start=plan.start + 1) for plan in mixture] for mixture in mixtures]
+    assert outline(store, moved, SPEC) != known
+    assert outline(store, mixtures, dataclasses.replace(SPEC, level_difference_db=7.0)) != known
 
 
 def test_a_list_depends_on_its_seed_alone(store, mixtures):

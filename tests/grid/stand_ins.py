@@ -75,7 +75,7 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
 
     def listed(number: int) -> dict:
         return {
-            "mixtures_sha256": os.environ.get("SHA", "same") + f"{split}{number}",
+            "outline_sha256": os.environ.get("SHA", "same") + f"{split}{number}",
             "video_ids": [[f"v{(index + 3 * n) % 10}" for n in range(number)] for index in range(MIXTURES)],
             "methods": {
                 name: {
@@ -111,7 +111,7 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
     if "counting" in values:
         sounding = [index % 3 for index in range(MIXTURES)]
         out["counting"] = {
-            "by_mixture": {"mixtures_sha256": "c", "video_ids": [["v1", "v2"]] * MIXTURES, "sounding": sounding},
+            "by_mixture": {"outline_sha256": "c", "video_ids": [["v1", "v2"]] * MIXTURES, "sounding": sounding},
             **{mode: {"counted": sounding, "as_trained": {"most": own}} for mode in ("clips", "pixels")},
         }
     folder = workdir if split == "test" else workdir / split

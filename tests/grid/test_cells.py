@@ -53,6 +53,7 @@ def test_every_method_sees_the_data_as_often(method):
 
 def test_a_share_of_the_steps_is_of_each_round():
     config = config_of()
+    config.rounds.update(minus=1500, plus=150, both=200)
     run = cells.changed(config, Cell("trials", "mpnet", "ratio", 2, 0, share=0.5), 1e-3)
     assert [run.rounds[name] for name in ("minus", "plus", "both")] == [750, 75, 100]
 
