@@ -18,6 +18,7 @@ from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
 from mpnet_jax.config import Config
 from mpnet_jax.grid import cells, programs
+from mpnet_jax.grid.outputs import write_outputs
 from mpnet_jax.grid.runner import Runner
 from mpnet_jax.stop_request import StopRequest
 
@@ -69,12 +70,14 @@ def compare(
     for cell in wanted:
         config_module.check(cells.changed(config, cell, cell.rate or config.compare.rates.tried[0]))
     if report_only:
+        if write_outputs(workdir, plan) is None:
+            raise InputError(f"--workdir={workdir} has no finished cell of this config's grid; make some first")
         return 0
     _require_data(config)
     config_module.claim_workdir(workdir, config)
     with StopRequest() as stop:
         runner = Runner(config, workdir, plan=plan, given=given, stop=stop, train=train, evaluate=evaluate)
-        runner.run(wanted, finished=lambda: None)
+        runner.run(wanted, finished=lambda: write_outputs(workdir, plan))
     if stop.signal_name is not None:
         logging.info("%s: stopped; the same command goes on where this one stopped", stop.signal_name)
         return stop.exit_status

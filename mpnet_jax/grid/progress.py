@@ -52,5 +52,6 @@ def _expected(cell: Cell, minutes: Mapping[Cell, float]) -> float:
 def _score(cell: Cell, result: Mapping[str, Any]) -> str:
     if cell.kind == "trials":
         return "training failed" if result["score"] is None else f"validation {result['score']:.2f} dB"
-    mean = mapping(mapping(result["methods"].get(cell.method)).get("nsdr")).get("mean")
+    main = list(result["lists"][f"mix{cell.sources}"]["methods"])[-1]
+    mean = mapping(result["methods"][main].get("nsdr")).get("mean")
     return "no valid mixture" if mean is None else f"NSDR {mean:.2f} dB"

@@ -59,7 +59,7 @@ class Runner:
         self._claims = Claims(workdir / "claims", 60.0 * config.compare.takeover_minutes)
         self.failed: list[str] = []
 
-    def run(self, wanted: Plan, finished: Callable[[], None]) -> None:
+    def run(self, wanted: Plan, finished: Callable[[], object]) -> None:
         """Makes the wanted cells, or waits for those that others make, until all are there or have failed.
 
         Args:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -110,9 +110,23 @@ def _resampled_deviations(
 ) -> np.ndarray:
     """How far each draw of videos moves the mean, (resample,)."""
     columns = {video: column for column, video in enumerate(sorted({video for ids in sets for video in ids}))}
-    sums = np.zeros(len(columns))  # of each video's mixtures
+    sums = video_sums(deviations, sets, columns)
+    drawn = rng.multinomial(len(columns), np.full(len(columns), 1.0 / len(columns)), size=resamples)
+    return (drawn - 1.0) @ sums / len(deviations)
+
+
+def video_sums(
+    deviations: Float[np.ndarray, " mixture"], sets: Sequence[Sequence[str]], columns: Mapping[str, int]
+) -> Float[np.ndarray, " video"]:
+    """Sums of each video's mixtures: what one more draw of it adds.
+
+    Args:
+        deviations: of the mixtures from their mean.
+        sets: the videos of each, none twice.
+        columns: place of each video.
+    """
+    sums = np.zeros(len(columns))
     for ids, deviation in zip(sets, deviations.tolist(), strict=True):
         for video in ids:
             sums[columns[video]] += deviation
-    drawn = rng.multinomial(len(columns), np.full(len(columns), 1.0 / len(columns)), size=resamples)
-    return (drawn - 1.0) @ sums / len(deviations)
+    return sums

@@ -43,7 +43,12 @@ def comparison_page(runs: Sequence[Run], pairs: Sequence[Pair], links: Sequence[
         kind="Sound separation, runs compared",
         heading=escape(" and ".join(run.name for run in runs)) if len(runs) == 2 else f"{len(runs)} runs compared",
         subtitle=_subtitle(runs),
-        hero=f'<ul class="tiles runs">{_tiles(runs, links)}</ul>',
+        hero=tiles(
+            [
+                (_linked(run.name, link), f"NSDR, {text(method_name(run.main))}", run.methods[run.main].get("nsdr"))
+                for run, link in zip(runs, links, strict=True)
+            ]
+        ),
         sections=sections,
         foot=_foot(runs),
     )
@@ -57,9 +62,13 @@ def _subtitle(runs: Sequence[Run]) -> str:
     return " · ".join(parts)
 
 
-def _tiles(runs: Sequence[Run], links: Sequence[str]) -> str:
-    """NSDR of each run's main method on one scale."""
-    estimates = [mapping(run.methods[run.main].get("nsdr")) for run in runs]
+def tiles(shown: Sequence[tuple[str, str, Any]]) -> str:
+    """Estimates in dB on one scale, a tile each.
+
+    Args:
+        shown: (HTML of the name, HTML of what it is, estimate) of each.
+    """
+    estimates = [mapping(estimate) for _, _, estimate in shown]
     values = [
         value
         for estimate in estimates
@@ -71,12 +80,12 @@ def _tiles(runs: Sequence[Run], links: Sequence[str]) -> str:
     def place(value: float | int) -> float:
         return 4.0 + 92.0 * (value - low) / span
 
-    tiles = []
-    for run, link, estimate in zip(runs, links, estimates, strict=True):
+    items = []
+    for (name, about, _), estimate in zip(shown, estimates, strict=True):
         mean, interval = estimate.get("mean"), interval_of(estimate)
-        shown, strip, spread = number(mean), "", ""
+        value, strip, spread = number(mean), "", ""
         if is_number(mean):
-            shown += '<span class="unit"> dB</span>'
+            value += '<span class="unit"> dB</span>'
             strip = f'<i class="mixture" style="left:{place(0.0):.1f}%"></i>'
             strip += f'<i class="ours" style="left:{place(mean):.1f}%"></i>'
             if interval:
@@ -84,11 +93,11 @@ def _tiles(runs: Sequence[Run], links: Sequence[str]) -> str:
                 strip = f'<i class="band" style="left:{left:.1f}%;width:{right - left:.1f}%"></i>{strip}'
                 spread = f'<p class="interval">{number(interval[0])} to {number(interval[1])}</p>'
             strip = f'<div class="strip" aria-hidden="true">{strip}</div>'
-        tiles.append(
-            f'<li class="tile"><h3>{_linked(run.name, link)}</h3><p class="big">{shown}</p>'
-            f'<p class="interval">NSDR, {text(method_name(run.main))}</p>{spread}{strip}</li>'
+        items.append(
+            f'<li class="tile"><h3>{name}</h3><p class="big">{value}</p>'
+            f'<p class="interval">{about}</p>{spread}{strip}</li>'
         )
-    return "".join(tiles)
+    return f'<ul class="tiles runs">{"".join(items)}</ul>'
 
 
 def _numbers(runs: Sequence[Run], links: Sequence[str]) -> str:

@@ -73,13 +73,19 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
     names = ["mnet", "mpnet"] if values["config.rounds.plus"] != "0" else [values["config.method"]]
     names = ["mnet"] if names == ["mpnet"] else names
 
+    def score(name: str, metric: str, number: int) -> float:
+        """As the paper has it: methods, masks, and a loss by the number of sounds that is least for recursive ones."""
+        loss = (0.3 if name in ("mnet", "mpnet") else 1.0) * (number - 2)
+        ratio = 0.5 if values.get("config.mask") == "ratio" else 0.0
+        return GAIN[name] - loss + (-ratio if metric == "sir" else ratio)
+
     def listed(number: int) -> dict:
         return {
             "outline_sha256": os.environ.get("SHA", "same") + f"{split}{number}",
             "video_ids": [[f"v{(index + 3 * n) % 10}" for n in range(number)] for index in range(MIXTURES)],
             "methods": {
                 name: {
-                    metric: [round(GAIN[name] + rng.gauss(0.0, 0.1), 4) for _ in range(MIXTURES)]
+                    metric: [round(score(name, metric, number) + rng.gauss(0.0, 0.1), 4) for _ in range(MIXTURES)]
                     for metric in ("sdr", "sir", "sar", "nsdr", "amid")
                 }
                 for name in names

@@ -1,0 +1,81 @@
+"""Curves over the number of sounds as pictures. Source: Figs. 4 and 5."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mpnet_jax.report.names import method_name
+from mpnet_jax.report.numbers import interval_of, is_number
+
+_PANELS = ("nsdr", "sir", "sar")
+_COLOURS = {
+    "miml": "#8c6d31",
+    "pixelplayer": "#1b7f79",
+    "mnet_round_one": "#9aa5b1",
+    "mnet": "#3b6fb6",
+    "mpnet": "#c2452d",
+}
+_DASHES = {"ratio": "-", "binary": "--", "none": ":"}
+# Sideways, so that intervals of curves that meet can be told apart.
+_APART = 0.04
+
+
+def draw(entries: Mapping[str, Any], folder: Path) -> list[str]:
+    """A picture for each number of sounds in training; replaces earlier ones.
+
+    Args:
+        entries: of `results.results`.
+        folder: made when missing.
+
+    Returns:
+        The files' names.
+    """
+    from matplotlib.figure import Figure  # slow to load, and needed only here
+
+    names = []
+    for sources in sorted({entry["sources"] for entry in entries.values()}):
+        shown = [entry for entry in entries.values() if entry["sources"] == sources and len(entry["mixes"]) > 1]
+        if not shown:
+            continue
+        figure = Figure(figsize=(13, 4.2), layout="constrained")
+        for axes, metric in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
+            for place, entry in enumerate(shown):
+                _curve(axes, entry, metric, shift=_APART * (place - (len(shown) - 1) / 2))
+            axes.set_xlabel("sounds in the mixture")
+            axes.set_ylabel(f"{metric.upper()} (dB)")
+            axes.set_xticks(sorted({int(number) for entry in shown for number in entry["mixes"]}))
+            axes.grid(alpha=0.3)
+            axes.spines[["top", "right"]].set_visible(False)
+        handles, labels = figure.axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
+        figure.suptitle(f"Trained on mixtures of {sources}; bars: 95 % over seeds and videos", fontsize=11)
+        folder.mkdir(parents=True, exist_ok=True)
+        names.append(f"trained_on_{sources}.png")
+        # Without the date and the versions that would make every picture another file.
+        figure.savefig(folder / names[-1], dpi=110, metadata={"Software": None})
+    return names
+
+
+def _curve(axes: Any, entry: Mapping[str, Any], metric: str, *, shift: float) -> None:
+    points = [
+        (int(number), values[metric]["mean"], *(interval_of(values[metric]) or (values[metric]["mean"],) * 2))
+        for number, values in entry["mixes"].items()
+        if metric in values and is_number(values[metric]["mean"])
+    ]
+    if not points:
+        return
+    number, mean, low, high = zip(*sorted(points), strict=True)
+    spread = [[m - bound for m, bound in zip(mean, low, strict=True)], [b - m for m, b in zip(mean, high, strict=True)]]
+    mask = "" if entry["mask"] == "none" else f", {entry['mask']}"
+    axes.errorbar(
+        [n + shift for n in number],
+        mean,
+        yerr=spread,
+        label=f"{method_name(entry['method'])}{mask}",
+        color=_COLOURS[entry["method"]],
+        linestyle=_DASHES[entry["mask"]],
+        marker="o",
+        markersize=4,
+        linewidth=1.5,
+        elinewidth=0.8,
+    )

@@ -1,0 +1,201 @@
+"""A comparison's results as Markdown: tables in the shape of the paper's, with intervals."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mpnet_jax.grid import published
+from mpnet_jax.report.differences import pair_name, verdict
+from mpnet_jax.report.names import method_name
+from mpnet_jax.report.numbers import interval_of, is_number, mapping
+
+_METRICS = published.METRICS
+
+
+def markdown(results: Mapping[str, Any], figures: Sequence[str]) -> str:
+    """The page.
+
+    Args:
+        results: of `results.results`.
+        figures: addresses of the pictures.
+    """
+    entries = results["entries"]
+    parts = [
+        _head(results),
+        _section("Separation, by mixtures of the test split", _separation(entries, "test")),
+        _section("The same on the far set, which nothing was trained on", _separation(entries, "far")),
+        _section("What the paper observed", _observations(results["observations"])),
+        _section("Paired differences, test split", _differences(results["differences"])),
+        _section("Paired differences, far set", _differences(results["far_differences"])),
+        _section("More sounds than in training", _curves(entries, figures)),
+        _section("Count of the sounds", _counting(entries)),
+        _section("Where the sound comes from", _localisation(entries)),
+        _section("Learning rates", _rates(results["rates"])),
+        _section("Ablations, on the validation split", _ablations(results["ablations"])),
+        _section("Published: another data set, not comparable with the numbers above", _published()),
+        _section("What the numbers mean", "\n".join(f"* **{k}**: {v}" for k, v in results["definitions"].items())),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _head(results: Mapping[str, Any]) -> str:
+    done = ", ".join(f"{found} of {planned} {kind}" for kind, (found, planned) in results["done"].items() if planned)
+    made = results["made"]
+    return (
+        "# Comparison\n\n"
+        f"Finished: {done}. Written by `{made['command']}` at commit {made['commit']}; each cell's file has its own "
+        "command, commit and machine. dB except AMID (lower is better); intervals are of 95 %, over seeds and videos.\n"
+    )
+
+
+def _section(title: str, content: str) -> str:
+    return f"## {title}\n\n{content}\n" if content else ""
+
+
+def _separation(entries: Mapping[str, Any], part: str) -> str:
+    """Methods and masks by metrics of mix-2 and mix-3. Source: Tables 1 and 2."""
+    shown = [entry for entry in entries.values() if entry[part]]
+    numbers = sorted({entry["sources"] for entry in shown})
+    rows = []
+    for method, mask in dict.fromkeys((entry["method"], entry["mask"]) for entry in shown):
+        cells = [method_name(method), mask]
+        for number in numbers:
+            entry = entries.get(f"{method}-{mask}-mix{number}")
+            values = entry[part] if entry else {}
+            cells += [
+                str(len(entry["seeds"])) if values and entry else "",
+                *(_estimate(values.get(m)) for m in _METRICS),
+            ]
+        rows.append(cells)
+    heads = [
+        head for n in numbers for head in (f"mix-{n} seeds", *(f"mix-{n} {metric.upper()}" for metric in _METRICS))
+    ]
+    return _table(["method", "mask", *heads], rows)
+
+
+def _observations(lines: Iterable[Mapping[str, Any]]) -> str:
+    rows = [
+        [
+            line["claim"],
+            line["where"],
+            _estimate(line["difference"]),
+            str(line["difference"]["seeds"]),
+            line["verdict"],
+        ]
+        for line in lines
+    ]
+    return _table(["the paper", "where", "difference, above 0 where it is so", "seeds", "here"], rows)
+
+
+def _differences(by_setting: Mapping[str, Any]) -> str:
+    parts = []
+    for setting, pairs in by_setting.items():
+        rows = [
+            [pair_name(pair), *(_marked(metric, values.get(metric)) for metric in _METRICS)]
+            for pair, values in pairs.items()
+        ]
+        parts.append(f"{setting}:\n\n{_table(['pair', *(metric.upper() for metric in _METRICS)], rows)}")
+    note = "Bold: the interval excludes 0; ▲ the first of the pair is better, ▼ the second.\n\n"
+    return note + "\n\n".join(parts) if parts else ""
+
+
+def _curves(entries: Mapping[str, Any], figures: Sequence[str]) -> str:
+    numbers = sorted({int(number) for entry in entries.values() for number in entry["mixes"]})
+    rows = [
+        [
+            f"mix-{entry['sources']}",
+            method_name(entry["method"]),
+            entry["mask"],
+            *(_estimate(mapping(entry["mixes"].get(str(number))).get("nsdr")) for number in numbers),
+        ]
+        for entry in sorted(entries.values(), key=lambda entry: entry["sources"])
+    ]
+    pictures = "".join(f"![{name}]({name})\n\n" for name in figures)
+    heads = ["trained on", "method", "mask", *(f"NSDR of {number}" for number in numbers)]
+    return pictures + _table(heads, rows) if len(numbers) > 1 else ""
+
+
+def _counting(entries: Mapping[str, Any]) -> str:
+    rows = [
+        [entry["mask"], f"mix-{entry['sources']}", mode, *(_estimate(found[part]) for part in ("as_trained", "all"))]
+        for entry in entries.values()
+        for mode, found in entry.get("counting", {}).items()
+    ]
+    return _table(
+        ["MP-Net's mask", "trained on", "candidates", "right, 1 to as many as in training", "right, any"], rows
+    )
+
+
+def _localisation(entries: Mapping[str, Any]) -> str:
+    rows = []
+    for entry in entries.values():
+        for seed, scenes in entry.get("localisation", {}).items():
+            for scene in scenes:
+                for guess, found in scene["guesses"].items():
+                    cells = [_estimate(found.get(measure)) for measure in ("pointing", "iou", "auc", "player")]
+                    rows.append([entry["mask"], f"mix-{entry['sources']}", str(seed), scene["scene"], guess, *cells])
+    heads = ["MP-Net's mask", "trained on", "seed", "scene", "guess", "pointing", "IoU", "AUC", "right player"]
+    note = "Intervals of each seed are over videos.\n\n" if rows else ""
+    return note + _table(heads, rows)
+
+
+def _rates(rates: Mapping[str, Mapping[str, float | None]]) -> str:
+    tried = sorted({rate for scores in rates.values() for rate in scores}, key=float)
+    rows = []
+    for method, scores in rates.items():
+        best = max((score for score in scores.values() if score is not None), default=None)
+        cells = ["failed" if score is None else f"{score:.2f}" for score in map(scores.get, tried)]
+        cells = [f"**{cell}**" if best is not None and cell == f"{best:.2f}" else cell for cell in cells]
+        rows.append([method_name(method), *cells])
+    table = _table(["validation SI-SDR improvement, dB", *tried], rows)
+    return f"The best one is taken for all cells of the method.\n\n{table}" if rows else ""
+
+
+def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
+    if not ablations:
+        return ""
+    names = list(dict.fromkeys(name for row in ablations for name in row["lists"]))
+    metrics = ("nsdr", "sir", "sar")
+    rows, changes = [], []
+    for row in ablations:
+        what = " ".join(f"{field}={value}" for field, value in row["overrides"].items()) or "nothing"
+        cells = [_estimate(mapping(row["lists"].get(name)).get(metric)) for name in names for metric in metrics]
+        rows.append([row["change"], f"`{what}`", *cells])
+        if "differences" in row:
+            found = row["differences"]
+            cells = [_marked(metric, mapping(found.get(name)).get(metric)) for name in names for metric in metrics]
+            changes.append([f"{row['change']} \N{MINUS SIGN} default", *cells])
+    heads = [f"{name} {metric.upper()}" for name in names for metric in metrics]
+    first = ablations[0]
+    return (
+        f"{method_name(first['method'])}, {first['setting']}, seed {first['seed']}; intervals are over videos.\n\n"
+        f"{_table(['change', 'fields', *heads], rows)}\n\n{_table(['paired difference', *heads], changes)}"
+    )
+
+
+def _published() -> str:
+    rows = [
+        [method_name(method), mask, *(f"{value:.2f}" for number in found for value in number)]
+        for (method, mask), found in published.MUSIC.items()
+    ]
+    heads = [f"mix-{number} {metric.upper()}" for number in (2, 3) for metric in _METRICS]
+    return f"{published.SOURCE}; no intervals were given.\n\n{_table(['method', 'mask', *heads], rows)}"
+
+
+def _estimate(value: Any) -> str:
+    """A mean with its interval; nothing without one."""
+    mean, interval = mapping(value).get("mean"), interval_of(value)
+    if not is_number(mean):
+        return ""
+    return f"{mean:.2f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
+
+
+def _marked(metric: str, value: Any) -> str:
+    said = verdict(metric, value)
+    return _estimate(value) if said in ("", "open") else f"**{_estimate(value)}** {'▲' if said == 'better' else '▼'}"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

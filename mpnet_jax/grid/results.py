@@ -1,0 +1,131 @@
+"""All that a comparison's finished cells say, as one JSON-ready dict."""
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mpnet_jax.grid.cell_files import read
+from mpnet_jax.grid.cells import DEFAULT, Cell, Plan
+from mpnet_jax.grid.entries import Entry, differences, estimates, gather, mean
+from mpnet_jax.grid.observations import observations
+from mpnet_jax.report.counting import MODES
+from mpnet_jax.run_facts import run_facts
+
+DEFINITIONS = {
+    "intervals": "95 %, from drawing seeds and videos: the same draws for all methods; of n seeds n - 1 with "
+    "replacement, so that the variance is that of a mean over n. With one seed, over videos alone.",
+    "differences": "Seed by seed and mixture by mixture; what either method leaves out is left out.",
+    "holds": "The interval of the difference lies above zero; does not hold: below; undecided: zero is in it.",
+    "learning rate": "The one with the best validation score in trials, for each method.",
+    "M-Net": "Trained alone, for as many steps as MP-Net's rounds one and three.",
+    "M-Net after round one": "Of MP-Net's run, before the P-Net: fewer steps.",
+}
+
+
+def results(workdir: Path, plan: Plan) -> dict[str, Any]:
+    """Reads the cells and compares them.
+
+    Returns:
+        JSON-ready dict: `made`, `done` ({kind: [finished, planned]}), `definitions`, `entries` ({key: `method`, `mask`,
+        `sources`, `seeds`, `rate`, `minutes`, `test`, `far`, `mixes`, `counting`, `localisation`}), `differences` and
+        `far_differences` ({"ratio-mix2": {"mpnet - mnet": {metric: estimate}}}), `observations`, `rates`, `ablations`.
+    """
+    entries = gather(workdir, plan.cells)
+    return {
+        "made": run_facts(),
+        "done": {
+            kind: [sum(read(workdir, cell) is not None for cell in cells), len(cells)]
+            for kind, cells in vars(plan).items()
+        },
+        "definitions": DEFINITIONS,
+        "entries": {key: _entry(entry) for key, entry in entries.items()},
+        "differences": _by_setting(entries, far=False),
+        "far_differences": _by_setting(entries, far=True),
+        "observations": observations(entries),
+        "rates": _rates(workdir, plan),
+        "ablations": _ablations(workdir, plan),
+    }
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    first = next(iter(entry.results.values()))
+    numbers = sorted(int(name[3:]) for name in first["lists"] if name.startswith("mix"))
+    minutes = [result["minutes"]["training"] for result in entry.results.values()]
+    out = {
+        "method": entry.method,
+        "mask": entry.mask,
+        "sources": entry.sources,
+        "seeds": list(entry.results),
+        "rate": sorted({result["learning_rate"]["rate"] for result in entry.results.values()}),
+        "minutes": None if None in minutes else round(sum(minutes) / len(minutes), 1),
+        "commits": sorted({result["made"]["commit"] for result in entry.results.values()}),
+        "test": estimates(entry, entry.own),
+        "far": estimates(entry, f"far_{entry.own}"),
+        "mixes": {str(number): estimates(entry, f"mix{number}") for number in numbers},
+    }
+    counting = {}
+    for mode in MODES:
+        right = {
+            part: mean(entry.counted_right(mode, as_trained=part == "as_trained")) for part in ("as_trained", "all")
+        }
+        if right["all"] is not None:
+            counting[mode] = {part: drawn and drawn.estimate(low=0.0, high=1.0) for part, drawn in right.items()}
+    localisation = {seed: result["localisation"] for seed, result in entry.results.items() if "localisation" in result}
+    if entry.method == "mpnet":
+        out |= {"counting": counting, "localisation": localisation}
+    return out
+
+
+def _by_setting(entries: Mapping[str, Entry], *, far: bool) -> dict[str, Any]:
+    """Differences between every two methods of one setting; MIML, without a mask, stands in each."""
+    out: dict[str, Any] = {}
+    settings = dict.fromkeys((entry.mask, entry.sources) for entry in entries.values() if entry.mask != "none")
+    for mask, sources in settings:
+        there = [entry for entry in entries.values() if entry.sources == sources and entry.mask in (mask, "none")]
+        name = f"far_mix{sources}" if far else f"mix{sources}"
+        pairs = {
+            f"{second.method} - {first.method}": differences(second, first, name)
+            for first, second in itertools.combinations(there, 2)
+        }
+        out[f"{mask}-mix{sources}"] = {pair: values for pair, values in pairs.items() if values}
+    return {setting: pairs for setting, pairs in out.items() if pairs}
+
+
+def _rates(workdir: Path, plan: Plan) -> dict[str, Any]:
+    """{method: {rate: validation score}} of the finished trials."""
+    out: dict[str, Any] = {}
+    for trial in plan.trials:
+        result = read(workdir, trial)
+        if result is not None:
+            out.setdefault(trial.method, {})[f"{trial.rate:g}"] = result["score"]
+    return out
+
+
+def _ablations(workdir: Path, plan: Plan) -> list[dict[str, Any]]:
+    """What each change does on the validation split: numbers, and differences to no change."""
+    found = {cell: result for cell in plan.ablations if (result := read(workdir, cell)) is not None}
+    default = next((_as_entry(cell, result) for cell, result in found.items() if cell.change == DEFAULT), None)
+    out = []
+    for cell, result in found.items():
+        entry = _as_entry(cell, result)
+        names = [name for name in result["lists"] if name.startswith("mix")]
+        row = {
+            "change": cell.change,
+            "overrides": dict(cell.overrides),
+            "method": cell.method,
+            "setting": cell.setting,
+            "seed": cell.seed,
+            "rate": result["learning_rate"]["rate"],
+            "lists": {name: estimates(entry, name) for name in names},
+        }
+        if default is not None and cell.change != DEFAULT:
+            row["differences"] = {name: differences(entry, default, name) for name in names}
+        out.append(row)
+    return out
+
+
+def _as_entry(cell: Cell, result: Mapping[str, Any]) -> Entry:
+    """An ablation's result as a row; where MP-Net was cut down to the M-Net, of the M-Net."""
+    last = list(result["lists"][f"mix{cell.sources}"]["methods"])[-1]
+    return Entry(last, cell.mask, cell.sources, {cell.seed: result})

@@ -1,0 +1,183 @@
+"""What is made of finished cells: estimates, observations, tables, pictures, the page."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_pipeline.command import InputError
+from mpnet_jax.compare import compare
+from mpnet_jax.grid import cell_files, cells, published
+from mpnet_jax.grid.cells import Cell, Plan
+from mpnet_jax.grid.entries import ROUND_ONE, gather
+from mpnet_jax.grid.markdown import markdown
+from mpnet_jax.grid.observations import verdict
+from mpnet_jax.grid.outputs import write_outputs
+from mpnet_jax.grid.results import results
+from tests.grid import stand_ins
+from tests.report.structure import Structure
+
+CHOICE = {"rate": 1e-3, "reason": "best validation score", "scores": {"0.001": 5.0, "0.003": 4.0}}
+
+
+def grid_of(workdir: Path):
+    config = stand_ins.grid_config(workdir)
+    config.compare.methods = ("miml", "pixelplayer", "mnet", "mpnet")
+    config.compare.settings = ("binary-mix2", "ratio-mix2", "ratio-mix3")
+    config.compare.seeds = (0, 1, 2)
+    config.compare.mixes = (2, 3, 4)
+    return config, cells.plan(config)
+
+
+def finish(workdir: Path, config, cell: Cell) -> None:
+    """Writes a cell's result as the stand-ins would have scored it."""
+    if cell.kind == "trials":
+        cell_files.write(workdir, cell, {"score": 5.0, "minutes": {"training": 1.0}})
+        return
+    values = {f"config.{field}": str(value) for field, value in cells.changes(cell, config, 1e-3).items()}
+    values["mix"] = "2,3,4"
+    values |= {"split": "validation"} if cell.kind == "ablations" else {"far": ""}
+    values |= {"counting": ""} if (cell.kind, cell.method) == ("cells", "mpnet") else {}
+    # The stand-ins take an M-Net for what MP-Net's config gives without a P-Net.
+    run = workdir / "runs" / cell.name
+    run.mkdir(parents=True)
+    stand_ins.evaluate(values, run)
+    folder = run / "validation" if cell.kind == "ablations" else run
+    metrics = json.loads((folder / "metrics.json").read_text())
+    cell_files.write(workdir, cell, cell_files.result(cell, metrics, choice=CHOICE, commands=["a", "b"], minutes=2.0))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan, dict]:
+    """The folder of a whole comparison, its plan, and what is made of it."""
+    workdir = tmp_path_factory.mktemp("made") / "comparison"
+    config, plan = grid_of(workdir)
+    for cell in plan:
+        finish(workdir, config, cell)
+    return workdir, plan, results(workdir, plan)
+
+
+def test_every_row_has_its_seeds_and_numbers(made) -> None:
+    _, _, found = made
+    rows = found["entries"]
+    assert len(rows) == 2 + 4 * 3  # MIML without a mask; the others and the M-Net of round one with three settings
+    entry = rows["mpnet-ratio-mix2"]
+    assert entry["seeds"] == [0, 1, 2] and entry["rate"] == [0.001]
+    assert entry["test"]["nsdr"]["mean"] == pytest.approx(3.5, abs=0.1)
+    assert entry["test"]["nsdr"]["seeds"] == 3 and entry["test"]["nsdr"]["count"] == 3 * stand_ins.MIXTURES
+    assert list(entry["mixes"]) == ["2", "3", "4"]
+    assert entry["far"]["sir"]["mean"] == pytest.approx(2.5, abs=0.1)
+    assert entry["counting"]["clips"]["as_trained"]["mean"] == 1.0
+    assert rows[f"{ROUND_ONE}-ratio-mix2"]["test"]["nsdr"]["mean"] == pytest.approx(2.5, abs=0.1)
+    assert found["done"] == {"trials": [8, 8], "cells": [33, 33], "ablations": [2, 2]}
+
+
+def test_what_is_so_holds_and_what_is_not_does_not(made) -> None:
+    _, _, found = made
+    lines = found["observations"]
+    claims = {line["claim"] for line in lines}
+    for part in ("MP-Net separates better than M-Net", "M-Net separates better than Pix", "PixelPlayer separates bet"):
+        assert any(part in claim for claim in claims)
+    assert all(line["verdict"] == "holds" for line in lines if "in SIR" in line["claim"])
+    assert {line["verdict"] for line in lines} == {"holds"}
+    assert sum("harder" in line["claim"] for line in lines) == 5  # every method's, the M-Net's of round one too
+    assert sum("loses less" in line["claim"] for line in lines) == 2 * 3
+    assert sum("over 90 %" in line["claim"] for line in lines) == 2 * 3
+    assert sum("separates better" in line["claim"] for line in lines) == 3 * 3
+
+
+def test_verdicts() -> None:
+    assert [verdict(interval) for interval in ([0.1, 2.0], [-2.0, -0.1], [-0.1, 0.1], [0.0, 1.0])] == [
+        "holds",
+        "does not hold",
+        "undecided",
+        "undecided",
+    ]
+
+
+def test_a_difference_is_of_one_seed_and_mixture(made) -> None:
+    workdir, plan, found = made
+    rows = gather(workdir, plan.cells)
+    first, second = rows["mpnet-ratio-mix3"], rows["pixelplayer-ratio-mix3"]
+    values = [
+        np.mean(first.samples("mix3", "nsdr")[seed].values - second.samples("mix3", "nsdr")[seed].values)
+        for seed in (0, 1, 2)
+    ]
+    pair = found["differences"]["ratio-mix3"]["mpnet - pixelplayer"]
+    assert pair["nsdr"]["mean"] == pytest.approx(np.mean(values), abs=1e-12)
+    assert "pixelplayer - miml" in found["differences"]["ratio-mix3"]
+
+
+def test_ablations_are_set_against_no_change(made) -> None:
+    _, _, found = made
+    default, changed = found["ablations"]
+    assert (default["change"], changed["change"]) == ("default", "original")
+    assert "differences" not in default
+    assert changed["overrides"] == {"recursion.mask_on": "original"}
+    assert changed["differences"]["mix3"]["nsdr"]["mean"] == pytest.approx(0.0, abs=0.2)
+
+
+def test_markdown_keeps_published_numbers_apart(made) -> None:
+    _, _, found = made
+    page = markdown(found, ["figures/trained_on_2.png"])
+    ours, _, rest = page.partition("## Published")
+    assert "not comparable" in rest.splitlines()[0]
+    assert "| MP-Net | ratio | 7.00 | 10.39 | 15.31 | 13.36 | 5.75 |" in rest and "15.31" not in ours
+    heads = (
+        "| method | mask | mix-2 seeds | mix-2 NSDR | mix-2 SIR | mix-2 SAR | mix-2 AMID | mix-3 seeds | mix-3 NSDR |"
+    )
+    assert heads in ours
+    assert "![figures/trained_on_2.png](figures/trained_on_2.png)" in ours
+    for part in ("far set", "What the paper observed", "Ablations", "Learning rates", "Count of the sounds"):
+        assert f"{part}" in ours
+    for line in page.splitlines():
+        if line.startswith("|"):
+            assert "nan" not in line.lower() and "None" not in line
+
+
+def test_writes_numbers_pictures_and_a_whole_page(made) -> None:
+    workdir, plan, _ = made
+    assert write_outputs(workdir, plan) == workdir / "results.md"
+    assert {path.name for path in (workdir / "figures").iterdir()} == {"trained_on_2.png", "trained_on_3.png"}
+    assert json.loads((workdir / "results.json").read_text())["observations"]
+    page = Structure((workdir / "page" / "index.html").read_text())
+    words = " ".join(page.words)
+    for part in ("What the paper observed", "Paired differences", "Trained on mixtures of 3", "Counting", "Ablations"):
+        assert part in words
+    assert not any(attributes.get("src", "").startswith("http") for _, attributes in page.tags)
+
+
+@pytest.mark.parametrize("pattern", ["trials/*", "pixelplayer-binary-mix2-seed1", "ablations/*"])
+def test_says_what_little_there_is(tmp_path: Path, pattern: str) -> None:
+    workdir = tmp_path / "comparison"
+    config, plan = grid_of(workdir)
+    for cell in plan.matching(pattern):
+        finish(workdir, config, cell)
+    assert compare(config, workdir, given=[], report_only=True, only="mpnet-ratio-mix2-seed0") == 0
+    found = json.loads((workdir / "results.json").read_text())
+    assert found["observations"] == [] and found["differences"] == {}
+    assert "## Published" in (workdir / "results.md").read_text()
+
+
+def test_nothing_to_report_is_one_sentence(tmp_path: Path) -> None:
+    workdir = tmp_path / "comparison"
+    config, _ = grid_of(workdir)
+    with pytest.raises(InputError, match="has no finished cell of this config's grid; make some first"):
+        compare(config, workdir, given=[], report_only=True, only="mpnet-*")
+    assert not workdir.exists()
+
+
+def test_a_spoiled_cell_is_named(tmp_path: Path) -> None:
+    workdir = tmp_path / "comparison"
+    _, plan = grid_of(workdir)
+    path = workdir / f"{plan.cells[0].path}.json"
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    with pytest.raises(InputError, match=r"miml-none-mix2-seed0\.json cannot be read as JSON .*; delete it"):
+        results(workdir, plan)
+
+
+def test_the_published_numbers_are_whole() -> None:
+    assert len(published.MUSIC) == 7
+    assert all(len(numbers) == 4 for found in published.MUSIC.values() for numbers in found)
