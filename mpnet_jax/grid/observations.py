@@ -39,6 +39,7 @@ def observations(entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
         JSON-ready dicts: `claim`, `where`, `unit`, `difference` (estimate), `verdict`: "holds" where the interval lies
         above zero, "does not hold" where it lies below, "undecided" where zero is in it.
     """
+    entries = {key: entry for key, entry in entries.items() if entry.method in _ORDER}
     lines = itertools.chain(
         _better_methods(entries), _better_masks(entries), _harder(entries), _slower_decay(entries), _counts(entries)
     )
