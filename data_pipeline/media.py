@@ -7,7 +7,7 @@ shown or heard at a time; frame counters lie in videos of variable frame rate.
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -148,49 +148,67 @@ def stream_audio(path: Path, rate_hz: int, trace: Trace | None = None) -> Iterat
         MediaError: no sound, not a video, or less than 90 % of the stated length can be decoded.
     """
     trace = Trace() if trace is None else trace
+    resampler = None
     with _opened(path) as container:
-        stream = _audio_stream(container)
-        if stream is None:
-            raise MediaError("no sound", f"{path} has no sound; give a video with a sound stream")
-        stream.codec_context.thread_count = 1
-        samples, full, resampler = 0, 0, None
-        for rate, block in _aligned_blocks(container, stream, trace):
+        stream = _require_audio(path, container)
+        for mono in _steady_blocks(path, container, stream, trace, _mono):
             if resampler is None:
-                trace.rate_hz = rate
-                resampler = soxr.ResampleStream(rate, rate_hz, 1, dtype="float32", quality="HQ")
-            elif rate != trace.rate_hz:
-                raise MediaError(
-                    "unsteady sample rate",
-                    f"{path} changes its sample rate from {trace.rate_hz} to {rate} Hz at "
-                    f"{samples / trace.rate_hz:.1f} s; re-encode it at one rate",
-                )
-            yield resampler.resample_chunk(block)
-            samples += len(block)
-            full += int(np.count_nonzero(np.abs(block) >= _FULL))
-        if resampler is None:
-            raise MediaError("cannot be decoded", f"{path} has a sound stream that cannot be decoded; re-encode it")
-        trace.end_s, trace.clipped = samples / trace.rate_hz, full / max(samples, 1)
+                resampler = soxr.ResampleStream(trace.rate_hz, rate_hz, 1, dtype="float32", quality="HQ")
+            yield resampler.resample_chunk(mono)
+        assert resampler is not None
         _require_complete(path, container, stream, trace)
         yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
+def stream_channels(path: Path, trace: Trace | None = None) -> Iterator[tuple[int, np.ndarray]]:
+    """Decodes the sound of a video as it was recorded, block by block, in memory that does not grow with its length.
+
+    A sound that was cut short is no error here: `trace` says what was stated and what could be decoded.
+
+    Args:
+        path: any container and codec that FFmpeg reads.
+        trace: takes down what decoding met.
+
+    Yields:
+        (rate_hz, float32 (channels, samples)), full scale 1.0; see `stream_audio` for where it begins.
+
+    Raises:
+        MediaError: no sound, not a video, or a sound that changes its rate or its channels.
+    """
+    trace = Trace() if trace is None else trace
+    with _opened(path) as container:
+        stream = _require_audio(path, container)
+        channels = 0
+        for block in _steady_blocks(path, container, stream, trace, _channels):
+            channels = channels or len(block)
+            if len(block) != channels:
+                raise MediaError(
+                    "unsteady channels",
+                    f"{path} changes from {channels} to {len(block)} channels of sound; re-encode it with one layout",
+                )
+            yield trace.rate_hz, block
+        trace.stated_end_s = _stated_end_s(container, stream)
+
+
 def read_frames(
     path: Path,
-    times_s: Sequence[float] | np.ndarray,
+    times_s: Iterable[float],
     short_side_px: int,
     *,
     threads: int = 1,
     trace: Trace | None = None,
+    whole: bool = True,
 ) -> Iterator[np.ndarray]:
     """Decodes the pictures shown at given times, one after another.
 
     Args:
         path: any container and codec that FFmpeg reads.
-        times_s: seconds from the container's start, in ascending order.
+        times_s: seconds from the container's start, in ascending order; there may be no end to them.
         short_side_px: shorter side of the pictures returned; the shape that a player shows is kept
             (rotation, mirroring and pixels that are not square are honoured).
         threads: of the decoder; more than 1 pays where fewer videos than cores are decoded at a time.
         trace: takes down what decoding met.
+        whole: refuse pictures that were cut short; otherwise the last one that can be decoded stays.
 
     Yields:
         uint8 (height, width, 3) RGB for each time: the picture with the latest timestamp at or before it; the
@@ -200,9 +218,8 @@ def read_frames(
         MediaError: no pictures, not a video, or less than 90 % of the stated length can be decoded.
         ValueError: times that go back.
     """
-    times = np.asarray(times_s, np.float64)
-    if np.any(np.diff(times) < 0):
-        raise ValueError(f"times_s goes back at index {int(np.argmax(np.diff(times) < 0)) + 1}; sort it")
+    times = _ascending(times_s)
+    wanted = next(times, None)
     with _opened(path) as container:
         stream = _video_stream(container)
         if stream is None:
@@ -211,21 +228,32 @@ def read_frames(
         if threads > 1:
             stream.codec_context.thread_type = "FRAME"
         trace = Trace() if trace is None else trace
-        scaler, shown, picture, position = Scaler(short_side_px, stream), None, None, 0
+        scaler, shown, picture = Scaler(short_side_px, stream), None, None
         for start_s, frame in _timed_frames(container, stream, trace):
-            while shown is not None and position < len(times) and times[position] < start_s - _SAME_TIME_SECONDS:
+            while shown is not None and wanted is not None and wanted < start_s - _SAME_TIME_SECONDS:
                 picture = scaler(shown) if picture is None else picture
                 yield picture
-                position += 1
-            if position == len(times):
+                wanted = next(times, None)
+            if wanted is None:
                 return
             shown, picture = frame, None
         if shown is None:
             raise MediaError("cannot be decoded", f"{path} has pictures that cannot be decoded; re-encode it")
-        _require_complete(path, container, stream, trace)
+        if whole:
+            _require_complete(path, container, stream, trace)
         picture = scaler(shown) if picture is None else picture
-        for _ in range(position, len(times)):
+        while wanted is not None:
             yield picture
+            wanted = next(times, None)
+
+
+def _ascending(times_s: Iterable[float]) -> Iterator[float]:
+    before = -math.inf
+    for index, time in enumerate(times_s):
+        if time < before:
+            raise ValueError(f"times_s goes back at index {index}; sort it")
+        before = float(time)
+        yield before
 
 
 @contextlib.contextmanager
@@ -260,6 +288,13 @@ def _audio_stream(container: InputContainer) -> AudioStream | None:
     return next(iter(container.streams.audio), None)
 
 
+def _require_audio(path: Path, container: InputContainer) -> AudioStream:
+    stream = _audio_stream(container)
+    if stream is None:
+        raise MediaError("no sound", f"{path} has no sound; give a video with a sound stream")
+    return stream
+
+
 def _decoded(container: InputContainer, stream: AudioStream | VideoStream, trace: Trace) -> Iterator[Any]:
     """Every frame that can be decoded; broken packets are passed over, a broken container ends the stream."""
     packets = container.demux(stream)
@@ -278,38 +313,81 @@ def _origin_s(container: InputContainer) -> float:
     return 0.0 if container.start_time is None else container.start_time / av.time_base
 
 
-def _aligned_blocks(container: InputContainer, stream: AudioStream, trace: Trace) -> Iterator[tuple[int, np.ndarray]]:
-    """(rate_hz, float32 (samples,)) blocks without holes: gaps between timestamps are zeros, overlaps cut."""
+def _steady_blocks(
+    path: Path,
+    container: InputContainer,
+    stream: AudioStream,
+    trace: Trace,
+    samples_of: Callable[[AudioFrame], np.ndarray],
+) -> Iterator[np.ndarray]:
+    """float32 (..., samples) blocks without holes and of one rate, which the trace holds."""
+    stream.codec_context.thread_count = 1
+    samples, full, values = 0, 0, 0
+    for rate, block in _aligned_blocks(container, stream, trace, samples_of):
+        trace.rate_hz = trace.rate_hz or rate
+        if rate != trace.rate_hz:
+            raise MediaError(
+                "unsteady sample rate",
+                f"{path} changes its sample rate from {trace.rate_hz} to {rate} Hz at "
+                f"{samples / trace.rate_hz:.1f} s; re-encode it at one rate",
+            )
+        yield block
+        samples += block.shape[-1]
+        values += block.size
+        full += int(np.count_nonzero(np.abs(block) >= _FULL))
+    if not trace.rate_hz:
+        raise MediaError("cannot be decoded", f"{path} has a sound stream that cannot be decoded; re-encode it")
+    trace.end_s, trace.clipped = samples / trace.rate_hz, full / max(values, 1)
+
+
+def _aligned_blocks(
+    container: InputContainer, stream: AudioStream, trace: Trace, samples_of: Callable[[AudioFrame], np.ndarray]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(rate_hz, float32 (..., samples)) blocks without holes: gaps between timestamps are zeros, overlaps cut."""
     origin, position = _origin_s(container), 0
     limit_s = math.inf if container.duration is None else container.duration / av.time_base + 1.0
     for frame in _decoded(container, stream, trace):
-        block, rate = _mono(frame), frame.sample_rate
+        block, rate = samples_of(frame), frame.sample_rate
         if frame.time is not None and frame.time - origin < limit_s:
             first = math.isnan(trace.start_s)
             trace.start_s = frame.time - origin if first else trace.start_s
             gap = round((frame.time - origin) * rate) - position
             if abs(gap) >= _GAP_SECONDS * rate or position == 0:
                 for begin in range(0, gap, piece := round(_FILL_SECONDS * rate)):
-                    yield rate, np.zeros(min(piece, gap - begin), np.float32)
+                    yield rate, np.zeros((*block.shape[:-1], min(piece, gap - begin)), np.float32)
                 position += max(gap, 0)
-                block = block[max(-gap, 0) :]
+                block = block[..., max(-gap, 0) :]
                 if not first:
                     trace.filled_s += max(gap, 0) / rate
                     trace.cut_s += max(-gap, 0) / rate
-        if len(block):
+        if block.size:
             yield rate, block
-            position += len(block)
+            position += block.shape[-1]
 
 
 def _mono(frame: AudioFrame) -> np.ndarray:
     """Mean of the channels, float32 (samples,), full scale 1.0, whatever the sample format."""
+    samples, offset, full_scale = _raw_channels(frame)
+    return _finite((samples.mean(axis=0, dtype=np.float64) - offset) / full_scale)
+
+
+def _channels(frame: AudioFrame) -> np.ndarray:
+    """Every channel, float32 (channels, samples), full scale 1.0, whatever the sample format."""
+    samples, offset, full_scale = _raw_channels(frame)
+    return _finite((samples.astype(np.float64) - offset) / full_scale)
+
+
+def _raw_channels(frame: AudioFrame) -> tuple[np.ndarray, float, float]:
+    """(channels, samples) in the stream's own numbers, their zero and their full scale."""
     samples = frame.to_ndarray()
     kind = samples.dtype.str[1:]
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
-    offset = 128.0 if kind == "u1" else 0.0
-    mono = (samples.mean(axis=0, dtype=np.float64) - offset) / _FULL_SCALE[kind]
-    return np.nan_to_num(mono, posinf=1.0, neginf=-1.0).astype(np.float32)
+    return samples, 128.0 if kind == "u1" else 0.0, _FULL_SCALE[kind]
+
+
+def _finite(samples: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(samples, posinf=1.0, neginf=-1.0).astype(np.float32)
 
 
 def _timed_frames(container: InputContainer, stream: VideoStream, trace: Trace) -> Iterator[tuple[float, VideoFrame]]:
