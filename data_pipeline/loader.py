@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from data_pipeline.mixing import ClipTable, MixingSpec, SourcePlan, draw_mixture, frame_indices
+from data_pipeline.mixing import LARGEST_LIFT, ClipTable, MixingSpec, SourcePlan, draw_mixture, frame_indices
 from data_pipeline.picture_cache import Picture
 from data_pipeline.pictures import cut, cut_box, decode
 from data_pipeline.records import RecordStore
@@ -24,7 +24,6 @@ from data_pipeline.tf_cpu import tf
 Batch = dict[str, np.ndarray]
 
 PREFETCH_BATCHES = 2  # made ahead of the one that is asked for
-LARGEST_LIFT = 100.0  # of a quiet window towards its video's level: 40 dB, so that silence stays silence
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,6 +17,8 @@ from data_pipeline.spec import AudioSpec, FrameSpec
 if TYPE_CHECKING:  # reading records needs TensorFlow, planning does not
     from data_pipeline.records import Clip
 
+LARGEST_LIFT = 100.0  # of a quiet window towards its video's level: 40 dB, so that silence stays silence
+
 
 @dataclasses.dataclass(frozen=True)
 class MixingSpec:
@@ -175,12 +177,8 @@ def frame_indices(plan: SourcePlan, clip: "Clip", *, audio: AudioSpec, frames: F
         fps: stored pictures a second.
 
     Returns:
-        int64 (count,): the pictures shown at the middles of `count` equal parts of the window; or, with a stride, at
-        its middle, one stride before and after it, and so on.
+        int64 (count,): the pictures shown at `FrameSpec.seconds`.
     """
-    steps = np.arange(frames.count) + 0.5
-    seconds = steps / frames.count * audio.clip_seconds
-    if frames.stride_seconds:
-        seconds = audio.clip_seconds / 2 + (steps - frames.count / 2) * frames.stride_seconds
+    seconds = frames.seconds(audio.clip_seconds)
     indices = np.floor((plan.start / audio.rate_hz + seconds) * fps).astype(np.int64)
     return np.clip(indices, 0, clip.frames - 1)

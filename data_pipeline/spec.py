@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 
 @dataclasses.dataclass(frozen=True)
 class AudioSpec:
@@ -82,6 +84,16 @@ class FrameSpec:
             raise ValueError(f"frames: stride_seconds={self.stride_seconds} must not be negative")
         if self.count < 1 or self.crop_px < 1:
             raise ValueError(f"frames: count={self.count} and crop_px={self.crop_px} must be at least 1")
+
+    def seconds(self, clip_seconds: float) -> np.ndarray:
+        """When the pictures of a window are taken, float64 (count,) seconds from its start: the middles of equal parts.
+
+        With a stride: its middle, one stride before and after it, and so on.
+        """
+        steps = np.arange(self.count) + 0.5
+        if self.stride_seconds:
+            return clip_seconds / 2 + (steps - self.count / 2) * self.stride_seconds
+        return steps / self.count * clip_seconds
 
 
 @dataclasses.dataclass(frozen=True)

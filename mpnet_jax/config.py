@@ -263,6 +263,34 @@ def read_recorded(workdir: Path) -> dict[str, Any] | None:
         raise InputError(f"{path} is not readable ({error}); restore it or choose another --workdir") from None
 
 
+def restored(recorded: dict[str, Any], where: Path) -> Config:
+    """The config that a flat one was made of; fields that are missing there have the values of `configs/base.py`.
+
+    Args:
+        recorded: of `read_recorded` or a model file.
+        where: the file, for the message.
+
+    Raises:
+        InputError: a field that this version does not know, or one that cannot be.
+    """
+    from configs import base
+
+    config = base.get_config()
+    unknown = sorted(recorded.keys() - flatten(config).keys())
+    if unknown:
+        raise InputError(f"{where} has the field {unknown[0]}, which this version does not know; use the one it is of")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in recorded.items()}
+    try:
+        config.update_from_flattened_dict(values)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where} holds no config: {' '.join(str(error).split())}") from None
+    try:
+        check(config)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    return config
+
+
 def refuse_other(recorded: dict[str, Any], config: Config, workdir: Path) -> None:
     """Raises InputError where a recorded config and this one would compute different things."""
     wanted = flatten(config)

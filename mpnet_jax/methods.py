@@ -48,7 +48,7 @@ class TrainedMethods:
             last = from_config.round_of(from_config.rounds(config), step)
             method = last.method if kind == "latest" else kind.removeprefix("best_")
             self._variables[method] = parallel.replicate(variables)
-            self._prints[method] = _fingerprint(variables)
+            self._prints[method] = fingerprint_of(variables)
             self.steps[method] = step
 
     @property
@@ -81,7 +81,8 @@ class TrainedMethods:
         return {method: self.separator(method, from_config.separate_step) for method in self.steps}
 
 
-def _fingerprint(variables: Any) -> str:
+def fingerprint_of(variables: Any) -> str:
+    """A hash of parameters and statistics."""
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
         digest.update(jax.tree_util.keystr(path).encode())

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int
 
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.localise import places, row_and_column
@@ -52,12 +52,13 @@ def make_place_step(
         search: how many sounds, and how far apart.
 
     Returns:
-        `(variables, batch) -> dict`. Of the batch: `mixture_magnitude` and `mixture_phase` (batch, freq_linear, time),
-        `frames` (batch, frame, height, width, 3) uint8. Given back, an inactive step being silent: `active`
-        (batch, step); `place` (batch, step, 2), row and column in the map of places, -1 where inactive; `energy`
-        (batch, step, height, width), the map that the place was chosen by; `magnitude` (batch, step, freq_linear, time)
-        and `waveform` (batch, step, samples), what is written out; `mask` and `before` (what the mask acted on)
-        (batch, step, rows, time); `remaining` (batch, rows, time), what is left. Source: Sec. 3.2.
+        `(variables, batch) -> dict`. Of the batch: `mixture_magnitude` and, where waveforms are wanted,
+        `mixture_phase` (batch, freq_linear, time), `frames` (batch, frame, height, width, 3) uint8. Given back, an
+        inactive step being silent: `active` (batch, step); `place` (batch, step, 2), row and column in the map of
+        places, -1 where inactive; `vector` (batch, step, k), of that place; `energy` (batch, step, height, width), the
+        map that it was chosen by; `share` (batch, step, freq_linear, time), of the mixture, in [0, 1], `magnitude`, the
+        same times the mixture, and `waveform` (batch, step, samples), what is written out; `mask` and `before` (what
+        the mask acted on) (batch, step, rows, time); `remaining` (batch, rows, time), what is left. Source: Sec. 3.2.
     """
     assert not model.train
 
@@ -81,13 +82,25 @@ def make_place_step(
         by_step = {
             "active": separation.active,
             "place": row_and_column(separation.chosen, width),
+            "vector": _vectors_at(vectors, separation.chosen),
             "energy": separation.energies.reshape(search.steps, -1, height, width),
+            "share": shares,
             "magnitude": shares * linear,
             "mask": separation.masks,
             "before": rules.reference(separation.before, mixture),
         }
         out = {name: jnp.swapaxes(value, 0, 1) for name, value in by_step.items()}
-        waveform = waveforms(out["magnitude"], batch["mixture_phase"], audio)
-        return out | {"waveform": waveform, "remaining": separation.remaining}
+        if "mixture_phase" in batch:
+            out["waveform"] = waveforms(out["magnitude"], batch["mixture_phase"], audio)
+        return out | {"remaining": separation.remaining}
 
     return run
+
+
+def _vectors_at(
+    vectors: Float[Array, "batch height width k"], chosen: Int[Array, "step batch"]
+) -> Float[Array, "step batch k"]:
+    """The vector of the place that each step took; zero where it took none."""
+    flat = vectors.reshape(vectors.shape[0], -1, vectors.shape[-1])
+    taken = jnp.take_along_axis(flat, jnp.maximum(chosen, 0).T[..., None], axis=1).swapaxes(0, 1)
+    return jnp.where(chosen[..., None] < 0, 0.0, taken)

@@ -1,0 +1,31 @@
+"""Writes a run's networks into one small file: `python -m mpnet_jax.export --workdir=RUN --out=FILE.safetensors`.
+
+The file and its config beside it (see `model_file`) are all that `separate` needs; `mpnet_jax/pretrained/` ships one.
+"""
+
+from pathlib import Path
+
+from absl import flags, logging
+
+from data_pipeline import command
+from data_pipeline.command import InputError
+
+
+def main() -> None:
+    """The command."""
+    workdir, out = flags.FLAGS.workdir, flags.FLAGS.out
+    if not workdir or not out:
+        raise InputError("name a run and a file: --workdir=RUN --out=FILE.safetensors")
+    from mpnet_jax.model_file import write_model
+    from mpnet_jax.separation.model import read_run
+
+    model = read_run(Path(workdir))
+    write_model(Path(out), model)
+    size = Path(out).stat().st_size / 2**20
+    logging.info("%s of step %d: %s, %.1f MiB", model.facts["method"], model.facts["step"], out, size)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("workdir", None, "Folder of the run.")
+    flags.DEFINE_string("out", None, "File to write; its name ends in .safetensors.")
+    command.run(main)

@@ -1,0 +1,134 @@
+"""A film for each sound, with its heat over the picture and only its sound, and one with all of them in colours."""
+
+import concurrent.futures
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import soxr
+from jaxtyping import Float
+
+from data_pipeline import media
+from data_pipeline.film_writer import AAC_RATES_HZ, FilmWriter, planes
+from mpnet_jax.separation import overlay
+from mpnet_jax.separation.crossfade import rising
+from mpnet_jax.separation.stems import RESIDUAL, Stems
+
+FPS = 10
+SHORT_SIDE_PX = 360  # at most
+_PICTURES_A_MAP = 4  # heat is drawn anew this seldom
+_RATE_HZ = 48_000  # where AAC lacks the recording's
+
+Maps = Float[np.ndarray, "window number rows columns"]
+
+
+def write_films(
+    video: Path,
+    files: Mapping[int, Path],
+    *,
+    stems: Stems,
+    rate_hz: int,
+    maps: Maps,
+    hop_s: float,
+    picture_px: tuple[int, int],
+    progress: Callable[[float], None],
+) -> None:
+    """Writes all films side by side, in one pass over the video's pictures.
+
+    Args:
+        video: the recording.
+        files: to write, by the number of the sound, the loudest first; that with all of them under `RESIDUAL`.
+        stems: closed.
+        rate_hz: of the stems.
+        maps: of `Journal.maps`.
+        hop_s: seconds from one window to the next.
+        picture_px: (height, width) of the video's pictures.
+        progress: told the seconds that are done, as they are.
+    """
+    numbers = [number for number in files if number != RESIDUAL]
+    times = (number / FPS for number in itertools.count())
+    side = min(SHORT_SIDE_PX, *picture_px)
+    pictures = media.read_frames(video, times, max(side, 2), threads=2, whole=False)
+    sounds = _sounds(stems, (*numbers, RESIDUAL), rate_hz)
+    rate = rate_hz if rate_hz in AAC_RATES_HZ else _RATE_HZ
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(files)))
+        first = next(sounds)
+        writers = {
+            number: stack.enter_context(FilmWriter(path, fps=FPS, rate_hz=rate, channels=len(first[RESIDUAL])))
+            for number, path in files.items()
+        }
+        drawn: dict[int, overlay.Overlay | None] = {}
+
+        def add(number: int, picture: np.ndarray, sound: np.ndarray) -> None:
+            heat = drawn[number]
+            writers[number].show(picture if heat is None else heat.over(picture))
+            writers[number].play(sound)
+
+        for index, chunk in enumerate(itertools.chain([first], sounds)):
+            picture = next(pictures)
+            height, width = (side // 2 * 2 for side in picture.shape[:2])
+            base = planes(np.ascontiguousarray(picture[:height, :width]))
+            if index % _PICTURES_A_MAP == 0:
+                drawn = _draw(maps_at(maps, index / FPS, hop_s), numbers, height, width)
+            done = [pool.submit(add, number, base, chunk[number]) for number in files]
+            for task in done:
+                task.result()
+            progress(1 / FPS)
+
+
+def maps_at(maps: Maps, time_s: float, hop_s: float) -> Float[np.ndarray, "number rows columns"]:
+    """The maps at a time: those of the two windows that it lies in, faded like their sounds."""
+    half, part = divmod(time_s / hop_s, 1.0)
+    last = len(maps) - 1
+    later, earlier = min(int(half), last), min(max(int(half) - 1, 0), last)
+    weight = float(rising(1000)[int(part * 1000)])
+    return weight * maps[later].astype(np.float32) + (1 - weight) * maps[earlier].astype(np.float32)
+
+
+def _draw(maps: np.ndarray, numbers: Sequence[int], height: int, width: int) -> dict[int, overlay.Overlay | None]:
+    shown = {number: maps[number - 1] for number in numbers}
+    drawn = {
+        number: overlay.heat(levels, height=height, width=width) if levels.any() else None
+        for number, levels in shown.items()
+    }
+    some = any(levels.any() for levels in shown.values())
+    drawn[RESIDUAL] = overlay.colours(list(shown.values()), height=height, width=width) if some else None
+    return drawn
+
+
+def _sounds(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
+    """The sound of one picture after another: of each number; under 0 the whole recording."""
+    rate = rate_hz if rate_hz in AAC_RATES_HZ else _RATE_HZ
+    resamplers: dict[int, soxr.ResampleStream] = {}
+    rest = {number: np.zeros((0, 0), np.float32) for number in numbers}
+    position = 0
+    for blocks in itertools.chain(stems.blocks(numbers), [None]):
+        for place, number in enumerate(numbers):
+            sound = (
+                None
+                if blocks is None
+                else _at_most_two(np.sum(blocks, axis=0) if number == RESIDUAL else blocks[place])
+            )
+            if rate != rate_hz:
+                if sound is not None and number not in resamplers:
+                    resamplers[number] = soxr.ResampleStream(rate_hz, rate, sound.shape[1], dtype="float32")
+                channels = rest[number].shape[0]
+                given = np.zeros((0, channels), np.float32) if sound is None else np.ascontiguousarray(sound)
+                sound = resamplers[number].resample_chunk(given, last=blocks is None).reshape(-1, given.shape[1])
+            if sound is not None:
+                rest[number] = np.concatenate([rest[number].reshape(sound.shape[1], -1), sound.T], axis=1)
+        while rest[RESIDUAL].shape[1]:
+            index = position
+            size = round((index + 1) * rate / FPS) - round(index * rate / FPS)
+            if rest[RESIDUAL].shape[1] < size and blocks is not None:
+                break
+            yield {number: sound[:, :size] for number, sound in rest.items()}
+            rest = {number: sound[:, size:] for number, sound in rest.items()}
+            position += 1
+
+
+def _at_most_two(sound: Float[np.ndarray, "samples channels"]) -> Float[np.ndarray, "samples channels"]:
+    return sound if sound.shape[1] <= 2 else sound.mean(axis=1, keepdims=True)

@@ -1,0 +1,83 @@
+"""What was found in each window, kept on disk while a video is taken apart: memory does not grow with its length."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from mpnet_jax.separation.network import Heard
+
+
+class Journal:
+    """Lines of JSON, and the energy maps as one array of float16 (window, number, rows, columns).
+
+    Args:
+        folder: to write two files into; they are temporary.
+        most: numbers that there may be.
+    """
+
+    def __init__(self, folder: Path, most: int) -> None:
+        self._lines, self._maps = folder / "windows.jsonl", folder / "maps.f16"
+        self._most, self._shape, self._count = most, (0, 0), 0
+        self._lines_file, self._maps_file = self._lines.open("w"), self._maps.open("wb")
+
+    def add(self, heard: Heard, numbers: Mapping[int, int], *, start_s: float, end_s: float) -> dict[str, Any]:
+        """Takes down the next window.
+
+        Returns:
+            JSON-ready: `start_s`, `end_s` and `sounds`, each with `number`, `place` (from the top and from the left, in
+            shares of the picture) and `energy` (its part of the mixture's mean magnitude).
+        """
+        self._shape = heard.energy.shape[1:]
+        maps = np.zeros((self._most, *self._shape), np.float16)
+        sounds = []
+        for number, step in sorted(numbers.items()):
+            energy = heard.energy[step]
+            peak = float(energy.max())
+            maps[number - 1] = energy / peak if peak > 0 else energy
+            down, right = heard.place[step].tolist()
+            magnitude = float((heard.share[step] * heard.magnitude).mean() / max(float(heard.magnitude.mean()), 1e-12))
+            sounds.append(
+                {
+                    "number": number,
+                    "place": [round(down, 4), round(right, 4)],
+                    "energy": round(magnitude, 5),
+                }
+            )
+        line = {"start_s": round(start_s, 3), "end_s": round(end_s, 3), "sounds": sounds}
+        self._lines_file.write(json.dumps(line) + "\n")
+        self._maps_file.write(maps.tobytes())
+        self._count += 1
+        return line
+
+    def close(self) -> None:
+        """Ends writing."""
+        self._lines_file.close()
+        self._maps_file.close()
+
+    def windows(self, numbers: Mapping[int, int]) -> Iterator[dict[str, Any]]:
+        """Every window, with the numbers that are kept under their new names.
+
+        Args:
+            numbers: {old: new}.
+        """
+        with self._lines.open() as lines:
+            for text in lines:
+                line = json.loads(text)
+                line["sounds"] = sorted(
+                    (
+                        sound | {"number": numbers[sound["number"]]}
+                        for sound in line["sounds"]
+                        if sound["number"] in numbers
+                    ),
+                    key=lambda sound: sound["number"],
+                )
+                yield line
+
+    def maps(self) -> Float[np.ndarray, "window number rows columns"]:
+        """Energies of the places, of each window's and number's greatest; zero where it was not heard."""
+        shape = (self._count, self._most, *self._shape)
+        return np.memmap(self._maps, np.float16, mode="r", shape=shape) if all(shape) else np.zeros(shape, np.float16)

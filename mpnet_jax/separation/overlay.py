@@ -1,0 +1,79 @@
+"""Heat over a picture, in the planes that films are encoded from: cheap enough to draw for every picture."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Float, UInt8, UInt16
+from PIL import Image
+
+from mpnet_jax.report.pictures import HEAT_COLORS
+
+# One a sound, told apart by eyes of all kinds (Okabe and Ito).
+COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0), (0, 114, 178))
+_OPAQUE = 0.6  # the picture stays visible below the hottest place
+_COARSE = 4  # heat is smooth: it is drawn at this part of the picture's size
+_LEVELS = 64
+
+
+class Overlay(NamedTuple):
+    """What becomes of a picture's planes: (planes * keep + add) / 256."""
+
+    keep: UInt16[np.ndarray, "rows width"]
+    add: UInt16[np.ndarray, "rows width"]
+
+    def over(self, planes: UInt8[np.ndarray, "rows width"]) -> UInt8[np.ndarray, "rows width"]:
+        """Draws the heat over a picture in YUV 4:2:0."""
+        return ((planes * self.keep + self.add) >> 8).astype(np.uint8)
+
+
+def heat(levels: Float[np.ndarray, "rows columns"], *, height: int, width: int) -> Overlay:
+    """One sound's map, 0 to 1, from dark to bright."""
+    rgb = _palette()
+    fine = _grown(levels, height, width)
+    index = np.round((_LEVELS - 1) * fine).astype(np.intp)
+    return _overlay(rgb[index], _OPAQUE * fine, height, width)
+
+
+def colours(maps: Sequence[Float[np.ndarray, "rows columns"]], *, height: int, width: int) -> Overlay:
+    """Several sounds' maps, 0 to 1, each in its own of `COLORS`, in turn."""
+    fine = np.stack([_grown(levels, height, width) for levels in maps])
+    total = np.maximum(fine.sum(axis=0), 1e-6)
+    rgb = np.array([COLORS[index % len(COLORS)] for index in range(len(maps))], np.float32)
+    return _overlay(np.einsum("nhw,nc->hwc", fine / total, rgb), _OPAQUE * fine.max(axis=0), height, width)
+
+
+def _palette() -> np.ndarray:
+    return 255.0 * mpl.colormaps[HEAT_COLORS](np.linspace(0.0, 1.0, _LEVELS))[:, :3].astype(np.float32)
+
+
+def _grown(levels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A map on a coarse grid over the picture; steep, so that the hottest places stand out."""
+    size = (max(2, width // _COARSE), max(2, height // _COARSE))
+    image = Image.fromarray(levels.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
+    return np.asarray(image).clip(0.0, 1.0) ** 2
+
+
+def _overlay(rgb: np.ndarray, alpha: np.ndarray, height: int, width: int) -> Overlay:
+    """Colours and their opacity on the coarse grid, as planes."""
+    red, green, blue = np.moveaxis(rgb.astype(np.float32), -1, 0)
+    # BT.601, studio range.
+    luma = 16.0 + 0.257 * red + 0.504 * green + 0.098 * blue
+    chroma = (
+        128.0 - 0.148 * red - 0.291 * green + 0.439 * blue,
+        128.0 + 0.439 * red - 0.368 * green - 0.071 * blue,
+    )
+    full, half = (width, height), (width // 2, height // 2)
+    opacity, opacity_half = _resized(256.0 * alpha, full), _resized(256.0 * alpha, half)
+    add = [_resized(256.0 * alpha * luma, full), *(_resized(256.0 * alpha * plane, half) for plane in chroma)]
+
+    def stacked(parts: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate([part.ravel() for part in parts]).reshape(-1, width).astype(np.uint16)
+
+    return Overlay(256 - stacked([opacity, opacity_half, opacity_half]), stacked(add))
+
+
+def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    image = Image.fromarray(values.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    return np.floor(np.asarray(image))

@@ -1,0 +1,53 @@
+"""`separation.json`: what was found, sound by sound and window by window; written line by line, whatever its length."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class Tally:
+    """What is summed up of each sound while its windows pass."""
+
+    def __init__(self) -> None:
+        self.windows = 0
+        self._sums: dict[int, dict[str, Any]] = {}
+
+    @property
+    def numbers(self) -> set[int]:
+        """Of the sounds that were heard."""
+        return set(self._sums)
+
+    def add(self, window: Mapping[str, Any]) -> None:
+        """Counts a window, as `Journal.add` gives it."""
+        self.windows += 1
+        for sound in window["sounds"]:
+            start = {"windows": 0, "first_s": window["start_s"], "place": [0.0, 0.0], "energy": 0.0}
+            known = self._sums.setdefault(sound["number"], start)
+            known["windows"] += 1
+            known["last_s"] = window["end_s"]
+            known["energy"] += sound["energy"]
+            known["place"] = [known["place"][axis] + sound["energy"] * sound["place"][axis] for axis in (0, 1)]
+
+    def of(self, number: int) -> dict[str, Any]:
+        """JSON-ready: `windows`, `first_s`, `last_s`, `place` (mean, the louder the heavier)."""
+        known = self._sums[number]
+        energy = known["energy"] or 1.0
+        place = [round(axis / energy, 4) for axis in known["place"]]
+        return {name: known[name] for name in ("windows", "first_s", "last_s")} | {"place": place}
+
+
+def write_results(path: Path, summary: Mapping[str, Any], windows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes a summary with `windows` as its last entry.
+
+    Args:
+        path: file to write.
+        summary: JSON-ready.
+        windows: one line each.
+    """
+    head = json.dumps(summary, indent=1, allow_nan=False)
+    with path.open("w") as file:
+        file.write(head.removesuffix("\n}") + ',\n "windows": [')
+        for index, window in enumerate(windows):
+            file.write(("," if index else "") + "\n  " + json.dumps(window, allow_nan=False))
+        file.write("\n ]\n}\n")

@@ -1,0 +1,147 @@
+"""The sounds and what is left, written as sound files while they come."""
+
+import contextlib
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from jaxtyping import Float
+
+from data_pipeline.command import InputError
+from mpnet_jax.separation.synthesis import Piece
+
+FORMATS = {"wav": "FLOAT", "flac": "PCM_24"}
+_BLOCK = 1 << 16
+# Longer ones do not fit the 32-bit sizes of a WAV file; RF64 is the same with wider ones.
+_MOST_WAV_BYTES = 4 * 10**9
+RESIDUAL = 0  # its number
+
+
+class Stems:
+    """One file of 32-bit floats for each sound, whatever the final format, and one for the residual.
+
+    The residual is the recorded sound minus the sounds, sample by sample: all files together are the recording. A sound
+    that appears late starts with silence.
+
+    Args:
+        folder: to write into.
+        rate_hz: of the recording.
+        channels: of it.
+        seconds: about how long it is; None where unknown.
+
+    Attributes:
+        samples: written so far.
+        energy: sum of squares by number.
+    """
+
+    def __init__(self, folder: Path, *, rate_hz: int, channels: int, seconds: float | None) -> None:
+        self._folder, self._rate_hz, self._channels = folder, rate_hz, channels
+        size = 4 * channels * rate_hz * seconds if seconds else _MOST_WAV_BYTES
+        self._container = "WAV" if size < _MOST_WAV_BYTES else "RF64"
+        self._files: dict[int, soundfile.SoundFile] = {}
+        self.samples = 0
+        self.energy: dict[int, float] = {}
+
+    def path(self, number: int) -> Path:
+        """The file of a number."""
+        return self._folder / f"{number}.wav"
+
+    def write(self, piece: Piece) -> None:
+        """Adds a stretch."""
+        rest = piece.recorded.copy()
+        for sound in piece.sounds.values():
+            rest -= sound
+        with written(self._folder):
+            for number in self._files.keys() | piece.sounds.keys() | {RESIDUAL}:
+                file = self._file(number)
+                sound = rest if number == RESIDUAL else piece.sounds.get(number)
+                self._put(file, number, np.zeros_like(rest) if sound is None else sound)
+        self.samples += rest.shape[1]
+
+    def close(self) -> None:
+        """Ends writing."""
+        with written(self._folder):
+            for file in self._files.values():
+                file.close()
+
+    def into_residual(self, numbers: Collection[int]) -> None:
+        """Gives sounds back to the residual, after `close`: the sum stays what it is."""
+        if not numbers:
+            return
+        target = self._folder / "residual.wav"
+        with written(self._folder), self._new(target) as out:
+            self.energy[RESIDUAL] = 0.0
+            for blocks in self.blocks([RESIDUAL, *numbers]):
+                self._put(out, RESIDUAL, sum(blocks[1:], blocks[0]).T)
+        target.replace(self.path(RESIDUAL))
+        for number in numbers:
+            self.path(number).unlink()
+            del self.energy[number]
+
+    def blocks(
+        self, numbers: Collection[int], size: int = _BLOCK
+    ) -> Iterator[list[Float[np.ndarray, "samples channels"]]]:
+        """Reads several files side by side, after `close`."""
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(soundfile.SoundFile(self.path(number))) for number in numbers]
+            while len((blocks := [file.read(size, dtype="float32", always_2d=True) for file in files])[0]):
+                yield blocks
+
+    def finish(self, names: Mapping[int, str], target: Path, *, kind: str) -> dict[str, Any]:
+        """Moves the files to their final names, in their final format.
+
+        Args:
+            names: of the files by number, without suffix.
+            target: folder.
+            kind: of `FORMATS`.
+
+        Returns:
+            JSON-ready: `format`, `subtype` and `gain`: that of all files against the recording, below 1 where one of
+            them would not fit into whole numbers.
+        """
+        if kind == "wav":
+            for number, name in names.items():
+                self.path(number).replace(target / f"{name}.wav")
+            return {"format": self._container, "subtype": FORMATS[kind], "gain": 1.0}
+        peak = max(float(np.abs(block).max()) for number in names for (block,) in self.blocks([number]))
+        gain = min(1.0, (1.0 - 2.0**-20) / max(peak, 1e-9))
+        for number, name in names.items():
+            with written(target), self._new(target / f"{name}.flac", "FLAC", FORMATS[kind]) as out:
+                for (block,) in self.blocks([number]):
+                    out.write(np.float32(gain) * block)
+            self.path(number).unlink()
+        return {"format": "FLAC", "subtype": FORMATS[kind], "gain": gain}
+
+    def _file(self, number: int) -> soundfile.SoundFile:
+        if number not in self._files:
+            file = self._files[number] = self._new(self.path(number))
+            self.energy[number] = 0.0
+            for begin in range(0, self.samples, _BLOCK):
+                file.write(np.zeros((min(_BLOCK, self.samples - begin), self._channels), np.float32))
+        return self._files[number]
+
+    def _put(self, file: soundfile.SoundFile, number: int, sound: Float[np.ndarray, "channels samples"]) -> None:
+        file.write(sound.T)
+        self.energy[number] += float(np.sum(np.square(sound), dtype=np.float64))
+
+    def _new(self, path: Path, kind: str | None = None, subtype: str = "FLOAT") -> soundfile.SoundFile:
+        return soundfile.SoundFile(
+            path, "w", self._rate_hz, self._channels, subtype=subtype, format=kind or self._container
+        )
+
+
+@contextlib.contextmanager
+def written(folder: Path) -> Iterator[None]:
+    """Turns the sound library's errors into one sentence.
+
+    Raises:
+        InputError: the disk is full, or the file's format cannot hold this sound.
+    """
+    try:
+        yield
+    except soundfile.LibsndfileError as error:
+        raise InputError(
+            f"cannot write sound into {folder}: {error.error_string} Free space or choose another folder or --format"
+        ) from None

@@ -1,0 +1,154 @@
+"""Masks of the network's transform applied to the sound as it was recorded: every channel, at the video's rate.
+
+The transform here has the columns of the network's: its windows stand at the same times (to half a sample) and last as
+many seconds. Its bins are finer or coarser, and read the mask between those of the network. What lies above the
+network's band has no mask; there, each sound has the share that it has of the mixture's magnitude in the band's highest
+octave, column by column.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import scipy.fft
+from jaxtyping import Float
+
+from data_pipeline.spec import AudioSpec
+
+
+class Piece(NamedTuple):
+    """A stretch of the video's sound that is done.
+
+    Attributes:
+        recorded: as it was read.
+        sounds: by number, as many samples; a sound that is silent may be missing.
+    """
+
+    recorded: Float[np.ndarray, "channels samples"]
+    sounds: dict[int, Float[np.ndarray, "channels samples"]]
+
+
+class Synthesis:
+    """Takes recorded sound and mask columns in, gives the sounds out, in memory that does not grow.
+
+    Args:
+        rate_hz: of the recorded sound.
+        channels: of it.
+        audio: the network's.
+    """
+
+    def __init__(self, rate_hz: int, channels: int, audio: AudioSpec) -> None:
+        self._audio, self._channels = audio, channels
+        self._hop_samples = audio.hop_samples / audio.rate_hz * rate_hz
+        half = max(1, round(audio.fft_samples / audio.rate_hz * rate_hz / 2))
+        self._half, self._fft = half, int(scipy.fft.next_fast_len(2 * half, real=True) or 2 * half)
+        self._window = (0.5 - 0.5 * np.cos(np.pi * np.arange(2 * half) / half)).astype(np.float32)
+        bins_hz = np.arange(self._fft // 2 + 1) * rate_hz / self._fft
+        self._masks = _Bins(bins_hz, audio)
+        self._column = 0  # the next one
+        self._start = -half  # sample that the buffers below begin with
+        self._recorded = np.zeros((channels, half), np.float32)
+        self._weight = np.zeros(0, np.float32)
+        self._sounds: dict[int, np.ndarray] = {}
+
+    def listen(self, recorded: Float[np.ndarray, "channels samples"]) -> None:
+        """Adds recorded sound; `apply` needs all that its columns reach."""
+        self._recorded = np.concatenate([self._recorded, recorded], axis=1)
+
+    def apply(self, shares: Mapping[int, Float[np.ndarray, "freq time"]], columns: int, *, last: bool) -> Piece:
+        """Separates the next columns.
+
+        Args:
+            shares: of the mixture, by number, on the network's bins.
+            columns: how many.
+            last: whether no columns follow; then all that is left is given out.
+
+        Returns:
+            What no later column reaches.
+        """
+        half, positions = self._half, self._positions(columns)
+        end = positions[-1] + half - self._start
+        available = self._recorded.shape[1]
+        padded = np.pad(self._recorded, ((0, 0), (0, max(0, end - available)))) if end > available else self._recorded
+        spectra = self._spectra(padded, positions)
+        self._weight = np.pad(self._weight, (0, max(0, end - len(self._weight))))
+        for position in positions:
+            self._weight[position - half - self._start : position + half - self._start] += np.square(self._window)
+        loudness = np.abs(spectra).mean(axis=0) if shares else None
+        for number, share in shares.items():
+            masked = spectra * self._masks.read(share, loudness)
+            self._add(number, np.asarray(scipy.fft.irfft(masked, n=self._fft)), positions, end)
+        self._column += columns
+        return self._finished(last=last)
+
+    def _positions(self, columns: int) -> list[int]:
+        """The samples that the next columns stand at."""
+        return [round((self._column + j) * self._hop_samples) for j in range(columns)]
+
+    def _spectra(self, recorded: np.ndarray, positions: list[int]) -> np.ndarray:
+        """complex64 (channels, time, bins)."""
+        first = np.array(positions) - self._half - self._start
+        windows = recorded[:, first[:, None] + np.arange(2 * self._half)]
+        return np.asarray(scipy.fft.rfft(windows * self._window, n=self._fft))
+
+    def _add(self, number: int, columns: np.ndarray, positions: list[int], end: int) -> None:
+        """Overlap-adds the columns of one sound."""
+        total = self._sounds.get(number, np.zeros((self._channels, 0), np.float32))
+        total = np.pad(total, ((0, 0), (0, end - total.shape[1])))
+        size = 2 * self._half
+        for j, position in enumerate(positions):
+            first = position - self._half - self._start
+            total[:, first : first + size] += columns[:, j, :size] * self._window
+        self._sounds[number] = total
+
+    def _finished(self, *, last: bool) -> Piece:
+        next_first = round(self._column * self._hop_samples) - self._half - self._start
+        count = self._recorded.shape[1] if last else min(next_first, self._recorded.shape[1])
+        weight = np.maximum(np.pad(self._weight[:count], (0, max(0, count - len(self._weight)))), 1e-10)
+        skipped = max(0, -self._start)  # before the first sample there is nothing
+        sounds = {}
+        for number, total in self._sounds.items():
+            done = np.pad(total[:, :count], ((0, 0), (0, max(0, count - total.shape[1]))))
+            sounds[number] = (done / weight)[:, skipped:]
+        piece = Piece(self._recorded[:, skipped:count], sounds)
+        self._sounds = {number: left for number, total in self._sounds.items() if (left := total[:, count:]).any()}
+        self._recorded, self._weight = self._recorded[:, count:], self._weight[count:]
+        self._start += count
+        return piece
+
+
+class _Bins:
+    """Reads masks of the network's bins at the bins of another transform.
+
+    Args:
+        hz: of those bins.
+        audio: the network's.
+    """
+
+    def __init__(self, hz: np.ndarray, audio: AudioSpec) -> None:
+        spacing, top = audio.rate_hz / audio.fft_samples, audio.freq_bins - 1
+        places = np.minimum(hz / spacing, top)
+        self._low = np.minimum(places.astype(np.int64), top - 1)
+        self._fraction = (places - self._low).astype(np.float32)
+        self._inside = int(np.searchsorted(hz, audio.rate_hz / 2, side="right"))
+        self._octave = slice(int(np.searchsorted(hz, audio.rate_hz / 4)), self._inside)
+
+    def read(
+        self, share: Float[np.ndarray, "freq time"], loudness: Float[np.ndarray, "time bins"] | None
+    ) -> np.ndarray:
+        """(time, bins).
+
+        Args:
+            share: on the network's bins.
+            loudness: magnitude of the mixture on the bins here.
+        """
+        columns = share.T
+        low = columns[:, self._low]
+        mask = low + self._fraction * (columns[:, self._low + 1] - low)
+        if self._inside < mask.shape[1]:
+            assert loudness is not None
+            heard = loudness[:, self._octave]
+            whole = heard.sum(axis=1, keepdims=True)
+            part = (mask[:, self._octave] * heard).sum(axis=1, keepdims=True)
+            mask[:, self._inside :] = np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), 0.0)
+        return mask

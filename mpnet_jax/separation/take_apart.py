@@ -1,0 +1,289 @@
+"""One video from its file to a folder of sounds, films and numbers; every part of it is a module beside this one."""
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import tqdm
+
+from data_pipeline import media
+from data_pipeline.media import MediaInfo, Trace
+from mpnet_jax import config as config_module
+from mpnet_jax.evaluation import SLICE
+from mpnet_jax.report.folder import replacing
+from mpnet_jax.run_facts import run_facts
+from mpnet_jax.separation.ahead import read_ahead
+from mpnet_jax.separation.crossfade import CrossFade
+from mpnet_jax.separation.films import write_films
+from mpnet_jax.separation.journal import Journal
+from mpnet_jax.separation.model import Model
+from mpnet_jax.separation.network import heard_windows, make_separator
+from mpnet_jax.separation.page import Curves, write_page
+from mpnet_jax.separation.picture_windows import picture_windows, short_side_px
+from mpnet_jax.separation.results import Tally, write_results
+from mpnet_jax.separation.sound_windows import hop_columns, sound_windows, start_seconds
+from mpnet_jax.separation.stems import RESIDUAL, Stems
+from mpnet_jax.separation.synthesis import Synthesis
+from mpnet_jax.separation.tracking import Tracker
+
+# A sound with less than this part of the loudest one's energy, or of one window alone where there are more, was no
+# sound: it goes back to the residual.
+_LEAST_ENERGY = 0.01
+_LEAST_WINDOWS = 2
+
+Progress = Callable[[float], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What may be asked.
+
+    Attributes:
+        sounds: how many there are; None finds out.
+        most: greatest number that may be found then.
+        format: of `stems.FORMATS`.
+        videos: write films too.
+        picture_px: shorter side of the pictures that the network sees; None takes that of the training data.
+    """
+
+    sounds: int | None = None
+    most: int = 4
+    format: str = "wav"
+    videos: bool = True
+    picture_px: int | None = None
+
+    @property
+    def numbers(self) -> int:
+        """Greatest number of sounds."""
+        return self.most if self.sounds is None else self.sounds
+
+
+@dataclasses.dataclass(frozen=True)
+class Listened:
+    """A video whose sound was taken apart.
+
+    Attributes:
+        stems: closed.
+        journal: closed.
+        tally: of all windows, by the numbers of the tracker.
+        rate_hz: of the sound.
+        channels: of it.
+        sound: what decoding it met.
+        pictures: what decoding the pictures met.
+    """
+
+    stems: Stems
+    journal: Journal
+    tally: Tally
+    rate_hz: int
+    channels: int
+    sound: Trace
+    pictures: Trace
+
+    @property
+    def seconds(self) -> float:
+        """Length of the sound."""
+        return self.stems.samples / self.rate_hz
+
+
+def take_apart(video: Path, out: Path, model: Model, settings: Settings) -> dict[str, Any]:
+    """Separates the sounds of a video; `out` appears when all of it is written.
+
+    Args:
+        video: any file with pictures and sound that FFmpeg reads.
+        out: a folder that is not there, or empty.
+        model: trained networks.
+        settings: what is asked.
+
+    Returns:
+        `separation.json` without its windows.
+
+    Raises:
+        InputError: the video cannot be used, or the folder cannot be written.
+    """
+    header = media.probe(video)
+    with replacing(out, ()) as folder, _temporary(folder / ".work") as work:
+        with _progress(header.duration_s, "listening") as progress:
+            listened = listen(video, work, model, settings, header=header, progress=progress)
+        kept = kept_sounds(listened, keep_all=settings.sounds is not None)
+        listened.stems.into_residual(listened.tally.numbers - set(kept))
+        films: dict[int, str] = {}
+        if settings.videos:
+            with _progress(listened.seconds, "drawing") as progress:
+                films = _films(video, folder, listened, kept, model, header=header, progress=progress)
+        numbers = {old: new for new, old in enumerate(kept, start=1)}
+        names = {old: f"sound{new}" for old, new in numbers.items()} | {RESIDUAL: "residual"}
+        energy = dict(listened.stems.energy)
+        files = listened.stems.finish(names, folder, kind=settings.format)
+        whole = max(sum(energy.values()), 1e-12)
+
+        def entry(old: int) -> dict[str, Any]:
+            return {"file": f"{names[old]}.{settings.format}", "energy_share": round(energy.get(old, 0.0) / whole, 5)}
+
+        summary = {
+            "video": {
+                "file": str(video),
+                "seconds": listened.seconds,
+                "rate_hz": listened.rate_hz,
+                "channels": listened.channels,
+                "picture_px": header.picture_px,
+            },
+            "sounds": [
+                {"number": new} | entry(old) | {"video": films.get(old)} | listened.tally.of(old)
+                for old, new in numbers.items()
+            ],
+            "residual": entry(RESIDUAL),
+            "overview": films.get(RESIDUAL),
+            "files": files,
+            "remarks": remarks(listened, kept),
+            "model": model.about,
+            "settings": dataclasses.asdict(settings),
+            "run": run_facts(),
+            "windows_heard": listened.tally.windows,
+        }
+        curves = Curves()
+        for window in listened.journal.windows(numbers):
+            curves.add(window)
+        write_results(folder / "separation.json", summary, listened.journal.windows(numbers))
+        write_page(folder / "index.html", summary, curves)
+    return summary
+
+
+def listen(
+    video: Path, work: Path, model: Model, settings: Settings, *, header: MediaInfo, progress: Progress
+) -> Listened:
+    """Takes the sound apart, window by window; the numbers are the tracker's.
+
+    Args:
+        video: the file.
+        work: folder for files of the stems and the journal.
+        model: trained networks.
+        settings: what is asked.
+        header: of the video.
+        progress: told the seconds that are done, as they are.
+    """
+    config, audio = model.config, config_module.audio_spec(model.config)
+    separator = make_separator(
+        model,
+        sounds=settings.sounds,
+        most=settings.most,
+        silence_dbfs=config.evaluation.counting.silence_dbfs,
+    )
+    sound, seen = Trace(), Trace()
+    assert header.picture_px is not None
+    pictures = picture_windows(
+        video,
+        audio,
+        config_module.frame_spec(config),
+        fps=config.data.fps,
+        side_px=short_side_px(header.picture_px, settings.picture_px or config.data.frame_px),
+        trace=seen,
+    )
+    batch = SLICE * jax.local_device_count()
+    tracker, fade, tally = Tracker(settings.numbers), CrossFade(hop_columns(audio)), Tally()
+    stems = synthesis = None
+    rate_hz = channels = 0
+    with (
+        contextlib.closing(Journal(work, settings.numbers)) as journal,
+        contextlib.ExitStack() as stack,
+        read_ahead(sound_windows(media.stream_channels(video, sound), audio), batch) as windows,
+        read_ahead(pictures, batch) as frames,
+    ):
+        for window, heard in heard_windows(separator, windows, frames, config=config, batch=batch):
+            if stems is None or synthesis is None:
+                rate_hz, channels = window.rate_hz, len(window.recorded)
+                stems = Stems(work, rate_hz=rate_hz, channels=channels, seconds=header.duration_s)
+                stack.callback(stems.close)
+                synthesis = Synthesis(rate_hz, channels, audio)
+            numbers = tracker.number(heard)
+            start_s = start_seconds(window.place, audio)
+            tally.add(journal.add(heard, numbers, start_s=start_s, end_s=start_s + audio.clip_seconds))
+            shares = fade.join({number: heard.share[step] for number, step in numbers.items()}, last=window.last)
+            synthesis.listen(window.recorded)
+            columns = hop_columns(audio) * (2 if window.last else 1)
+            piece = synthesis.apply(shares, columns, last=window.last)
+            stems.write(piece)
+            progress(piece.recorded.shape[1] / rate_hz)
+    assert stems is not None
+    return Listened(stems, journal, tally, rate_hz, channels, sound, seen)
+
+
+def kept_sounds(listened: Listened, *, keep_all: bool) -> list[int]:
+    """The numbers of what really is a sound, the loudest first; see `_LEAST_ENERGY`."""
+    energy = {number: listened.stems.energy.get(number, 0.0) for number in listened.tally.numbers}
+    loudest = max(energy.values(), default=0.0)
+    least = min(_LEAST_WINDOWS, listened.tally.windows)
+    kept = [
+        number
+        for number in energy
+        if keep_all or (energy[number] > _LEAST_ENERGY * loudest and listened.tally.of(number)["windows"] >= least)
+    ]
+    return sorted(kept, key=lambda number: -energy[number])
+
+
+def remarks(listened: Listened, kept: list[int]) -> list[str]:
+    """What a user should know about the video, one sentence each."""
+    sound, pictures, told = listened.sound, listened.pictures, []
+    if not kept:
+        told.append("No sound was found: the recording is silent, or the network hears nothing that it sees.")
+    for name, trace in (("sound", sound), ("picture", pictures)):
+        if trace.broken_packets:
+            told.append(f"{trace.broken_packets} packets of the {name} cannot be decoded and were passed over.")
+    if sound.filled_s:
+        told.append(f"Gaps in the sound of {sound.filled_s:.2f} s were filled with silence.")
+    if sound.stated_end_s is not None and sound.end_s < 0.9 * sound.stated_end_s:
+        told.append(f"The sound is cut off: {sound.end_s:.1f} s of {sound.stated_end_s:.1f} s can be decoded.")
+    if pictures.end_s < 0.9 * listened.seconds:
+        told.append(f"The pictures end at {pictures.end_s:.1f} s; the last one stays.")
+    if listened.tally.windows == 1:
+        told.append("The recording is no longer than one window of the network; silence was added behind it.")
+    return told
+
+
+def _films(
+    video: Path,
+    folder: Path,
+    listened: Listened,
+    kept: list[int],
+    model: Model,
+    *,
+    header: MediaInfo,
+    progress: Progress,
+) -> dict[int, str]:
+    """Names of the films by the tracker's number, that of all sounds under that of the residual."""
+    assert header.picture_px is not None
+    names = {old: f"sound{new}.mp4" for new, old in enumerate(kept, start=1)} | {RESIDUAL: "overview.mp4"}
+    write_films(
+        video,
+        {old: folder / name for old, name in names.items()},
+        stems=listened.stems,
+        rate_hz=listened.rate_hz,
+        maps=listened.journal.maps(),
+        hop_s=start_seconds(1, config_module.audio_spec(model.config)),
+        picture_px=header.picture_px,
+        progress=progress,
+    )
+    return names
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path) -> Iterator[Path]:
+    """A folder that is empty and gone at the end, but for what an error leaves to its parent's end."""
+    folder.mkdir()
+    yield folder
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+
+
+@contextlib.contextmanager
+def _progress(seconds: float | None, title: str) -> Iterator[Progress]:
+    interval = 1 if sys.stderr.isatty() else 15
+    total = None if seconds is None else round(seconds, 1)
+    form = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}, {rate_fmt}]"
+    with tqdm.tqdm(total=total, unit="s", desc=title, mininterval=interval, bar_format=form if total else None) as bar:
+        yield bar.update
