@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 Shares = Float[np.ndarray, "freq time"]
+Done = Float[np.ndarray, "freq done"]
 
 
 def rising(columns: int) -> Float[np.ndarray, " columns"]:
@@ -27,7 +28,7 @@ class CrossFade:
         self._columns, self._rising = columns, rising(columns)
         self._before: dict[int, Shares] | None = None  # the second halves of the window before
 
-    def join(self, shares: Mapping[int, Shares], *, last: bool) -> dict[int, Shares]:
+    def join(self, shares: Mapping[int, Shares], *, last: bool) -> dict[int, Done]:
         """Adds a window.
 
         Args:

@@ -55,8 +55,8 @@ class Journal:
 
     def close(self) -> None:
         """Ends writing."""
-        self._lines_file.close()
-        self._maps_file.close()
+        with self._maps_file, self._lines_file:
+            pass
 
     def windows(self, numbers: Mapping[int, int]) -> Iterator[dict[str, Any]]:
         """Every window, with the numbers that are kept under their new names.

@@ -13,13 +13,15 @@ from data_pipeline.spectrogram import stft
 from mpnet_jax import config as config_module
 from mpnet_jax import counting, from_config
 from mpnet_jax.config import Config
-from mpnet_jax.evaluation import Separator
+from mpnet_jax.evaluation import HostBatch, Separator
 from mpnet_jax.separation.model import Model
 from mpnet_jax.separation.sound_windows import SoundWindow
 
 Pictures = UInt8[np.ndarray, "frame height width 3"]
 # A window that is quieter than the loudest so far by more than this is taken for a pause and lifted by no more.
 _PAUSE = 10.0
+# Takes a batch, gives what waits for its results.
+Start = Callable[[HostBatch], Callable[[], dict[str, np.ndarray]]]
 _WANTED = ("active", "place", "vector", "energy", "share")
 
 
@@ -91,7 +93,7 @@ class Leveller:
 
 
 def heard_windows(
-    separator: Separator,
+    start: Start,
     windows: Iterable[SoundWindow],
     pictures: Iterable[Pictures],
     *,
@@ -101,7 +103,7 @@ def heard_windows(
     """Runs windows through the networks; the next batch is under way while one is used.
 
     Args:
-        separator: of `make_separator`.
+        start: sends a batch on its way, as `Separator.start` does.
         windows: in their order.
         pictures: of each.
         config: of the run.
@@ -114,7 +116,7 @@ def heard_windows(
         levelled = np.stack([window.mono * np.float32(leveller.gain(window.mono)) for window in listened])
         magnitude = np.abs(stft(levelled, audio))
         frames = np.stack([seen for _, seen in group])
-        started = separator.start({"mixture_magnitude": magnitude, "frames": frames})
+        started = start({"mixture_magnitude": magnitude, "frames": frames})
         yield from pending
         pending = _results(listened, magnitude, started)
     yield from pending

@@ -54,8 +54,8 @@ def sound_windows(blocks: Iterable[tuple[int, np.ndarray]], audio: AudioSpec) ->
 
     def window(*, last: bool) -> SoundWindow:
         filled = np.pad(mono[:size], (0, max(0, size - len(mono))))
-        read = np.concatenate(recorded, axis=1) if recorded else np.zeros((0, 0), np.float32)
-        recorded.clear()
+        read = np.concatenate(recorded, axis=1)
+        recorded[:] = [read[:, :0]]
         return SoundWindow(index, filled, read, rate_hz, last)
 
     for rate_hz, block in blocks:

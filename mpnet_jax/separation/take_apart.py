@@ -193,20 +193,21 @@ def listen(
         read_ahead(sound_windows(media.stream_channels(video, sound), audio), batch) as windows,
         read_ahead(pictures, batch) as frames,
     ):
-        for window, heard in heard_windows(separator, windows, frames, config=config, batch=batch):
+        for window, heard in heard_windows(separator.start, windows, frames, config=config, batch=batch):
             if stems is None or synthesis is None:
                 rate_hz, channels = window.rate_hz, len(window.recorded)
                 stems = Stems(work, rate_hz=rate_hz, channels=channels, seconds=header.duration_s)
                 stack.callback(stems.close)
                 synthesis = Synthesis(rate_hz, channels, audio)
             numbers = tracker.number(heard)
-            start_s = start_seconds(window.place, audio)
-            tally.add(journal.add(heard, numbers, start_s=start_s, end_s=start_s + audio.clip_seconds))
             shares = fade.join({number: heard.share[step] for number, step in numbers.items()}, last=window.last)
             synthesis.listen(window.recorded)
             columns = hop_columns(audio) * (2 if window.last else 1)
             piece = synthesis.apply(shares, columns, last=window.last)
             stems.write(piece)
+            start_s = start_seconds(window.place, audio)
+            end_s = stems.samples / rate_hz if window.last else start_s + audio.clip_seconds
+            tally.add(journal.add(heard, numbers, start_s=start_s, end_s=end_s))
             progress(piece.recorded.shape[1] / rate_hz)
     assert stems is not None
     return Listened(stems, journal, tally, rate_hz, channels, sound, seen)
@@ -284,6 +285,7 @@ def _temporary(folder: Path) -> Iterator[Path]:
 def _progress(seconds: float | None, title: str) -> Iterator[Progress]:
     interval = 1 if sys.stderr.isatty() else 15
     total = None if seconds is None else round(seconds, 1)
-    form = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}, {rate_fmt}]"
+    form = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of the video [{elapsed}<{remaining}]"
     with tqdm.tqdm(total=total, unit="s", desc=title, mininterval=interval, bar_format=form if total else None) as bar:
-        yield bar.update
+        # What a header says is about right.
+        yield lambda done: bar.update(done if total is None else max(0.0, min(done, total - bar.n)))

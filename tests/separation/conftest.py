@@ -1,0 +1,42 @@
+"""A model without networks, and the oracle in their place."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mpnet_jax import config as config_module
+from mpnet_jax.separation import take_apart as module
+from mpnet_jax.separation.model import Model
+from tests.separation.oracle import Oracle
+from tests.tiny_run import tiny_config
+
+
+@pytest.fixture
+def model() -> Model:
+    about = {"source": "oracle", "method": "mnet", "step": 0, "networks": "", "epsilon_relative": 0.1}
+    return Model(tiny_config(Path("data")), {}, about)
+
+
+@pytest.fixture
+def oracle(model, monkeypatch):
+    """The oracle that takes the network's place; its behaviour may be chosen anew by calling it."""
+
+    def use(**how) -> Oracle:
+        made = Oracle(config_module.audio_spec(model.config), **how)
+        monkeypatch.setattr(module, "make_separator", lambda *_, **__: made)
+        return made
+
+    use()
+    return use
+
+
+def duet(rate_hz: int, seconds: float, channels: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Two players, (channels, samples) each, under and over the oracle's border; they begin and end gently."""
+    time = np.arange(round(seconds * rate_hz)) / rate_hz
+    fade = np.clip(2 * np.minimum(time, time[::-1]), 0, 1)
+    fade = fade**2 * (3 - 2 * fade)
+    low = fade * 0.2 * (1 + 0.5 * np.sin(2 * np.pi * 0.5 * time)) * np.sin(2 * np.pi * 250 * time)
+    high = fade * 0.2 * (1 + 0.5 * np.cos(2 * np.pi * 0.3 * time)) * np.sin(2 * np.pi * 2500 * time)
+    gains = np.linspace(1.0, 0.5, channels)[:, None]
+    return gains * low, gains[::-1] * high

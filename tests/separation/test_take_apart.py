@@ -1,0 +1,217 @@
+"""The whole way from a file to a folder, with an oracle in the network's place."""
+
+import json
+import os
+import re
+import subprocess
+
+import numpy as np
+import pytest
+import soundfile
+
+from data_pipeline import media
+from data_pipeline.command import guarded
+from mpnet_jax.separation.take_apart import Settings, take_apart
+from tests.data_pipeline.test_hostile_folder import cut_off
+from tests.separation.conftest import duet
+from tests.tiny_videos import write_video
+
+QUICK = Settings(sounds=2, videos=False)
+
+
+def stems(out, names=("sound1.wav", "sound2.wav", "residual.wav")):
+    return {name.partition(".")[0]: soundfile.read(out / name, always_2d=True)[0].T for name in names}
+
+
+@pytest.mark.parametrize(("rate_hz", "channels"), [(8000, 1), (44_100, 2), (48_000, 6)])
+def test_stems_equal_the_truth(tmp_path, model, oracle, rate_hz, channels):
+    low, high = duet(rate_hz, 3.0, channels)
+    video = write_video(tmp_path / "a.mov", seconds=3.0, rate_hz=rate_hz, sound=low + high)
+    oracle(swaps=True)
+    summary = take_apart(video, tmp_path / "out", model, QUICK)
+    found = stems(tmp_path / "out")
+    names = ("sound1", "sound2") if np.sum(low**2) > np.sum(high**2) else ("sound2", "sound1")
+    for name, truth in zip(names, (low, high), strict=True):
+        np.testing.assert_allclose(found[name], truth, atol=1e-4)
+    recorded = np.concatenate([block for _, block in media.stream_channels(video)], axis=1)
+    np.testing.assert_allclose(sum(found.values()), recorded, atol=1e-6)
+    assert summary["video"]["rate_hz"] == rate_hz and summary["video"]["channels"] == channels
+    assert summary["files"] == {"format": "WAV", "subtype": "FLOAT", "gain": 1.0}
+
+
+def test_what_the_folder_holds(tmp_path, model, oracle):
+    low, high = duet(44_100, 3.0)
+    video = write_video(tmp_path / "a.mov", seconds=3.0, sound=low + 0.9 * high)
+    summary = take_apart(video, tmp_path / "out", model, Settings(sounds=2))
+    names = {"sound1.wav", "sound2.wav", "residual.wav", "sound1.mp4", "sound2.mp4", "overview.mp4"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names | {"separation.json", "index.html"}
+    written = json.loads((tmp_path / "out" / "separation.json").read_text())
+    windows = written.pop("windows")
+    assert written == json.loads(json.dumps(summary))
+    assert [[sound["number"] for sound in window["sounds"]] for window in windows] == [[1, 2]] * len(windows)
+    assert {(tuple(sound["place"]), sound["number"]) for window in windows for sound in window["sounds"]} == {
+        ((round(3.5 / 6, 4), round(1.5 / 8, 4)), 1),
+        ((round(3.5 / 6, 4), round(6.5 / 8, 4)), 2),
+    }
+    assert windows[-1]["end_s"] == pytest.approx(3.0, abs=0.01)
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert all(name in page for name in names)
+    for name in ("sound1.mp4", "overview.mp4"):
+        header = media.probe(tmp_path / "out" / name)
+        assert header.duration_s == pytest.approx(3.0, abs=0.15) and header.has_audio
+    # A film has its own sound alone.
+    alone = media.read_audio(tmp_path / "out" / "sound1.mp4", 44_100)
+    expected = media.read_audio(write_video(tmp_path / "low.mov", seconds=3.0, sound=low), 44_100)
+    count = min(len(alone), len(expected))
+    assert np.corrcoef(alone[:count], expected[:count])[0, 1] > 0.99
+
+
+def test_heat_lies_where_the_player_stands(tmp_path, model, oracle):
+    low, high = duet(44_100, 3.0)
+    grey = [np.full((96, 128, 3), 60, np.uint8)] * 30
+    video = write_video(tmp_path / "a.mov", seconds=3.0, sound=low + 0.9 * high, pictures=grey)
+    take_apart(video, tmp_path / "out", model, Settings(sounds=2))
+    for name, column in (("sound1", 1.5 / 8), ("sound2", 6.5 / 8)):
+        picture = next(media.read_frames(tmp_path / "out" / f"{name}.mp4", [1.5], 96)).astype(float).sum(2)
+        assert (picture.sum(0).argmax() + 0.5) / 128 == pytest.approx(column, abs=0.06)
+        far = slice(0, 24) if column > 0.5 else slice(-24, None)
+        np.testing.assert_allclose(picture[:, far], 180, atol=12)
+
+
+def test_a_sound_that_pauses_keeps_its_number_and_is_silent(tmp_path, model, oracle):
+    low, high = duet(8000, 4.0, 1)
+    video = write_video(tmp_path / "a.mov", seconds=4.0, rate_hz=8000, sound=low + 0.9 * high)
+    oracle(heard=lambda window, player: player == 0 or not 8 <= window < 16)
+    take_apart(video, tmp_path / "out", model, Settings(videos=False))
+    windows = json.loads((tmp_path / "out" / "separation.json").read_text())["windows"]
+    numbers = [[sound["number"] for sound in window["sounds"]] for window in windows]
+    assert numbers == [[1, 2] if not 8 <= place < 16 else [1] for place in range(len(windows))]
+    found = stems(tmp_path / "out")
+    step = 16 * 64
+    paused = slice(9 * step + 127, 16 * step - 127)  # half a window of the transform
+    assert not found["sound2"][:, paused].any()
+    np.testing.assert_allclose(found["residual"][:, paused], 0.9 * high[:, paused], atol=1e-3)
+
+
+def test_a_blip_is_no_sound_and_goes_to_the_residual(tmp_path, model, oracle):
+    low, high = duet(8000, 4.0, 1)
+    video = write_video(tmp_path / "a.mov", seconds=4.0, rate_hz=8000, sound=low + high)
+    oracle(heard=lambda window, player: player == 0 or window == 9)
+    summary = take_apart(video, tmp_path / "out", model, Settings(videos=False))
+    assert [sound["number"] for sound in summary["sounds"]] == [1]
+    found = stems(tmp_path / "out", ("sound1.wav", "residual.wav"))
+    np.testing.assert_allclose(found["residual"], high, atol=1e-4)
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "sound1.wav", "residual.wav", "separation.json", "index.html"
+    }  # fmt: skip
+
+
+def test_flac_never_clips(tmp_path, model, oracle):
+    low, high = duet(44_100, 2.0)
+    loud = 4.5 * low / np.abs(low).max()
+    sound = np.clip(loud + high, -1.0, 1.0)
+    video = write_video(tmp_path / "a.mov", seconds=2.0, sound=sound)
+    summary = take_apart(video, tmp_path / "out", model, Settings(sounds=2, format="flac", videos=False))
+    found = stems(tmp_path / "out", ("sound1.flac", "sound2.flac", "residual.flac"))
+    gain = summary["files"]["gain"]
+    assert 0.5 < gain < 1.0 and summary["files"]["subtype"] == "PCM_24"
+    assert max(np.abs(stem).max() for stem in found.values()) < 1.0
+    np.testing.assert_allclose(sum(found.values()) / gain, sound, atol=1e-4)
+
+
+def test_silence_has_no_sounds(tmp_path, model, oracle):
+    video = write_video(tmp_path / "a.mov", seconds=2.0, level=0.0)
+    summary = take_apart(video, tmp_path / "out", model, Settings())
+    assert summary["sounds"] == [] and "No sound was found" in summary["remarks"][0]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "residual.wav", "overview.mp4", "separation.json", "index.html"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.35])
+def test_a_short_video_is_filled_up_and_says_so(tmp_path, model, oracle, seconds):
+    video = write_video(tmp_path / "a.mov", seconds=seconds)
+    model.config.audio.clip_samples = 127 * 64
+    summary = take_apart(video, tmp_path / "out", model, Settings(sounds=2))
+    assert summary["video"]["seconds"] == pytest.approx(seconds, abs=0.01)
+    assert any("silence was added" in remark for remark in summary["remarks"])
+    assert len(soundfile.read(tmp_path / "out" / "residual.wav")[0]) == pytest.approx(seconds * 44_100, abs=2)
+
+
+def test_a_broken_middle_is_passed_over_and_told(tmp_path, model, oracle):
+    video = write_video(tmp_path / "a.mp4", seconds=4.0, header_first=True)
+    content = bytearray(video.read_bytes())
+    middle = slice(len(content) // 2, len(content) // 2 + 6000)
+    content[middle] = np.random.default_rng(0).bytes(6000)
+    video.write_bytes(content)
+    summary = take_apart(video, tmp_path / "out", model, QUICK)
+    assert summary["remarks"], "nothing was said of the broken packets"
+    assert summary["video"]["seconds"] == pytest.approx(4.0, abs=0.2)
+
+
+def test_a_video_that_was_cut_off_is_used_as_far_as_it_goes(tmp_path, model, oracle):
+    video = write_video(tmp_path / "a.mp4", seconds=6.0, header_first=True)
+    cut_off(video, 0.5)
+    summary = take_apart(video, tmp_path / "out", model, QUICK)
+    assert any("cut off" in remark for remark in summary["remarks"])
+    assert summary["video"]["seconds"] < 5.0
+
+
+def test_pictures_reach_the_network_upright_and_of_its_size(tmp_path, model, oracle):
+    seen = oracle()
+    video = write_video(tmp_path / "a.mp4", seconds=2.0, rotation=90)
+    take_apart(video, tmp_path / "out", model, QUICK)
+    assert {shape[2:4] for shape in seen.frames} == {(53, 40)}  # stored 64 x 48
+    wide = [np.zeros((32, 640, 3), np.uint8)] * 20
+    take_apart(write_video(tmp_path / "b.mp4", seconds=2.0, pictures=wide), tmp_path / "wide", model, QUICK)
+    assert {shape[2:4] for shape in seen.frames} == {(53, 40), (16, 320)}
+
+
+def test_a_huge_picture_is_made_small_while_it_is_read(tmp_path, model, oracle):
+    seen = oracle()
+    huge = [np.zeros((4320, 7680, 3), np.uint8)] * 2
+    video = write_video(tmp_path / "a.mp4", seconds=1.0, pictures=huge, times_ms=[0, 100])
+    summary = take_apart(video, tmp_path / "out", model, Settings(sounds=2))
+    assert {shape[2:4] for shape in seen.frames} == {(40, 71)}
+    assert any("pictures end at" in remark for remark in summary["remarks"])
+    assert media.probe(tmp_path / "out" / "overview.mp4").picture_px == (360, 640)
+
+
+@pytest.mark.parametrize("rate_hz", [22_050, 192_000])
+def test_films_of_any_rate(tmp_path, model, oracle, rate_hz):
+    low, high = duet(rate_hz, 1.0)
+    video = write_video(tmp_path / "a.mov", seconds=1.0, rate_hz=rate_hz, sound=low + high)
+    take_apart(video, tmp_path / "out", model, Settings(sounds=2))
+    header = media.probe(tmp_path / "out" / "overview.mp4")
+    assert header.audio_rate_hz == min(rate_hz, 48_000) and header.duration_s == pytest.approx(1.0, abs=0.15)
+
+
+def test_after_an_error_nothing_is_there(tmp_path, model, oracle, monkeypatch):
+    video = write_video(tmp_path / "a.mp4", seconds=2.0)
+    (tmp_path / "results").mkdir()
+    monkeypatch.setattr("mpnet_jax.separation.take_apart.write_films", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        take_apart(video, tmp_path / "results" / "out", model, Settings(sounds=2))
+    assert list((tmp_path / "results").iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+@pytest.mark.parametrize("videos", [False, True])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, model, oracle, capsys, videos):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    low, high = duet(44_100, 4.0)
+    video = write_video(tmp_path / "a.mov", seconds=4.0, sound=low + high)
+    # Three stems of 1.4 MB; with films the disk is full when these are written.
+    size = 4_200 if videos else 2_000
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        with pytest.raises(SystemExit) as failed:
+            guarded(lambda: take_apart(video, disk / "out", model, Settings(sounds=2, videos=videos)))
+        assert failed.value.code == 2
+        assert re.search(r"error: cannot write .*[Nn]o space left", capsys.readouterr().err)
+        assert list(disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)  # noqa: S607
