@@ -89,11 +89,29 @@ def test_what_is_taken_is_gone(run):
     assert out["waveform"].shape == (BATCH, STEPS, AUDIO.clip_samples)
 
 
+def test_shares_are_of_the_mixture_and_vectors_of_the_places(run, variables):
+    batch = random_batch()
+    out = run(batch)
+    assert np.all((out["share"] >= 0) & (out["share"] <= 1))
+    np.testing.assert_allclose(out["share"] * batch["mixture_magnitude"][:, None], out["magnitude"], atol=1e-6)
+    vectors = np.asarray(MODEL.apply(variables, jnp.asarray(batch["frames"]), method="look_at_places"))
+    for sample, step in np.argwhere(out["active"]):
+        row, column = out["place"][sample, step]
+        np.testing.assert_allclose(out["vector"][sample, step], vectors[sample, row, column], rtol=1e-4, atol=1e-6)
+
+
+def test_without_a_phase_there_are_no_waveforms(run):
+    batch = random_batch()
+    out, both = run({name: batch[name] for name in ("mixture_magnitude", "frames")}), run(batch)
+    assert both.keys() - out.keys() == {"waveform"}
+    np.testing.assert_array_equal(out["share"], both["share"])
+
+
 def test_silence_gives_no_sound_and_disturbs_no_other_sample(run):
     out, both = run(random_batch((0.0, 1.0))), run(random_batch())
     assert not np.any(out["active"][0])
     assert np.all(out["place"][0] == -1)
-    for name in ("magnitude", "waveform", "mask", "energy", "remaining"):
+    for name in ("magnitude", "share", "waveform", "mask", "vector", "energy", "remaining"):
         assert np.all(out[name][0] == 0), name
     for name, value in both.items():
         np.testing.assert_allclose(out[name][1], value[1], rtol=1e-4, atol=1e-5, err_msg=name)

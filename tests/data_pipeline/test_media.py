@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -173,3 +175,31 @@ def test_garbage_is_refused(tmp_path, content):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(MediaError, match=r"gone\.mp4 is not there"):
         media.probe(tmp_path / "gone.mp4")
+
+
+def test_channels_come_as_they_were_recorded(tmp_path, write_video):
+    sound = np.random.default_rng(0).normal(0, 0.1, (6, 2 * 44_100)).clip(-1, 1)
+    path = write_video(tmp_path / "a.mov", seconds=2.0, sound=sound)
+    trace = media.Trace()
+    rates, blocks = zip(*media.stream_channels(path, trace), strict=True)
+    assert set(rates) == {44_100} and trace.rate_hz == 44_100
+    np.testing.assert_allclose(np.concatenate(blocks, axis=1), sound, atol=2**-15)
+    assert trace.end_s == trace.stated_end_s == 2.0
+    with pytest.raises(media.MediaError, match="has no sound"):
+        list(media.stream_channels(write_video(tmp_path / "b.mp4", seconds=1.0, with_sound=False)))
+
+
+def test_what_was_cut_off_is_told_where_it_need_not_be_whole(tmp_path, write_video):
+    path = write_video(tmp_path / "a.mp4", seconds=8.0, header_first=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    trace = media.Trace()
+    blocks = [block for _, block in media.stream_channels(path, trace)]
+    assert sum(block.shape[1] for block in blocks) / 44_100 == trace.end_s < 0.9 * trace.stated_end_s
+    shown = list(media.read_frames(path, np.arange(0, 8, 0.5), 24, whole=False))
+    assert len(shown) == 16 and np.array_equal(shown[-1], shown[-2])
+
+
+def test_times_may_have_no_end(tmp_path, write_video):
+    path = write_video(tmp_path / "a.mp4", seconds=1.0)
+    endless = media.read_frames(path, (number / 5 for number in itertools.count()), 24)
+    assert len([next(endless) for _ in range(20)]) == 20

@@ -1,0 +1,99 @@
+"""The command `separate` as a user gives it."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_pipeline.command import InputError
+from mpnet_jax import config as config_module
+from mpnet_jax import from_config, separate
+from mpnet_jax.checkpoint import Checkpoints
+from mpnet_jax.model_file import read_model
+from tests.tiny_run import run, tiny_config
+
+
+@pytest.fixture
+def video(tmp_path, write_video) -> Path:
+    return write_video(tmp_path / "a.mp4", seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"with_pictures": False}, "where there is nothing to see there is nothing to separate by"),
+        ({"with_sound": False}, "has no sound; give a video with a sound stream"),
+    ],
+)
+def test_what_lacks_sight_or_sound_is_refused(tmp_path, write_video, options, sentence):
+    path = write_video(tmp_path / "b.mp4", seconds=1.0, **options)
+    with pytest.raises(InputError, match=sentence):
+        separate.check(str(path), str(tmp_path / "out"), audio_only=False)
+
+
+def test_flags_that_cannot_be_are_refused(tmp_path, video):
+    refused = [
+        (("x", "y", True), "where there is nothing to see there is nothing to separate by"),
+        ((None, str(tmp_path / "out"), False), "name a video and a folder"),
+        ((str(video), None, False), "name a video and a folder"),
+        ((str(tmp_path / "no.mp4"), str(tmp_path / "out"), False), "is not there; check the path"),
+        ((str(video), str(video), False), "is a file; name a folder"),
+        ((str(video), str(tmp_path), False), "is not empty; name a new or an empty folder"),
+    ]
+    (tmp_path / "text.mp4").write_text("no video")
+    refused.append(((str(tmp_path / "text.mp4"), str(tmp_path / "out"), False), "is not a video"))
+    for (path, out, audio_only), sentence in refused:
+        with pytest.raises(InputError, match=sentence):
+            separate.check(path, out, audio_only=audio_only)
+    assert separate.check(str(video), str(tmp_path / "out"), audio_only=False) == (video, tmp_path / "out")
+
+
+def test_the_flags_reach_the_check(tmp_path):
+    status, output = run("mpnet_jax.separate", "--audio_only", f"--out={tmp_path / 'out'}")
+    assert status == 2 and output.count("\n") == 1 and "nothing to separate by" in output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
+def test_a_video_is_taken_apart_by_a_run_and_by_its_exported_networks(tmp_path, video):
+    config = tiny_config(tmp_path)
+    workdir = tmp_path / "run"
+    config_module.claim_workdir(workdir, config)
+    checkpoints = Checkpoints(workdir)
+    checkpoints.save_best(from_config.state_at(config, 0), 1.0, method="mnet")
+    checkpoints.close()
+    out = tmp_path / "out"
+    status, output = run("mpnet_jax.separate", f"--video={video}", f"--out={out}", f"--workdir={workdir}", "--sounds=2")
+    assert status == 0, output
+    assert "page:" in output and len(json.loads((out / "separation.json").read_text())["sounds"]) == 2
+    assert {"sound1.wav", "sound1.mp4", "overview.mp4", "index.html"} <= {path.name for path in out.iterdir()}
+    status, output = run("mpnet_jax.export", f"--workdir={workdir}", f"--out={tmp_path / 'm.safetensors'}")
+    assert status == 0, output
+    assert read_model(tmp_path / "m.safetensors").facts["method"] == "mnet"
+
+
+@pytest.mark.e2e
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path, video):
+    # The interpreter may lie where others cannot enter: it loads everything as root and then becomes nobody.
+    for folder in (tmp_path, *tmp_path.parents[:-2]):
+        folder.chmod(0o755 | stat.S_IXOTH)
+    script = f"""
+import os
+from pathlib import Path
+from data_pipeline.command import guarded
+from mpnet_jax.separation.take_apart import Settings, take_apart
+from mpnet_jax.separation.model import Model
+from tests.tiny_run import tiny_config
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+model = Model(tiny_config(Path("data")), {{}}, {{}})
+guarded(lambda: take_apart(Path({str(video)!r}), Path({str(tmp_path / "out")!r}), model, Settings()))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "error: cannot write" in done.stderr and "Permission denied" in done.stderr
