@@ -273,8 +273,6 @@ def restored(recorded: dict[str, Any], where: Path) -> Config:
     Raises:
         InputError: a field that this version does not know, or one that cannot be.
     """
-    from configs import base
-
     config = base.get_config()
     unknown = sorted(recorded.keys() - flatten(config).keys())
     if unknown:

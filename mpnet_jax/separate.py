@@ -30,7 +30,12 @@ def main() -> None:
     compilation_cache.enable()
     model = load(Path(values.workdir) if values.workdir else None)
     settings = Settings(values.sounds, values.most_sounds, values.format, values.videos, values.picture_px)
-    sys.stdout.write(told(take_apart(video, out, model, settings), out))
+    try:
+        summary = take_apart(video, out, model, settings)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; nothing was written\n")
+        sys.exit(130)
+    sys.stdout.write(told(summary, out))
 
 
 def check(video: str | None, out: str | None, *, audio_only: bool) -> tuple[Path, Path]:

@@ -35,9 +35,8 @@ class Journal:
         maps = np.zeros((self._most, *self._shape), np.float16)
         sounds = []
         for number, step in sorted(numbers.items()):
-            energy = heard.energy[step]
-            peak = float(energy.max())
-            maps[number - 1] = energy / peak if peak > 0 else energy
+            energy = heard.energy[step] - heard.energy[step].min()
+            maps[number - 1] = energy / max(float(energy.max()), 1e-12)
             down, right = heard.place[step].tolist()
             magnitude = float((heard.share[step] * heard.magnitude).mean() / max(float(heard.magnitude.mean()), 1e-12))
             sounds.append(
@@ -78,6 +77,6 @@ class Journal:
                 yield line
 
     def maps(self) -> Float[np.ndarray, "window number rows columns"]:
-        """Energies of the places, of each window's and number's greatest; zero where it was not heard."""
+        """Energies of the places, 0 the least and 1 the greatest of each map; zero where the sound was not heard."""
         shape = (self._count, self._most, *self._shape)
         return np.memmap(self._maps, np.float16, mode="r", shape=shape) if all(shape) else np.zeros(shape, np.float16)

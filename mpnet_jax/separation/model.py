@@ -22,7 +22,7 @@ SHIPPED = Path(__file__).resolve().parent.parent / "pretrained" / "small.safeten
 EPSILON_RELATIVE = 0.2
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Model:
     """Trained networks with all that it takes to run them.
 

@@ -1,5 +1,6 @@
 """Windows through the networks, a batch of one size at a time."""
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -45,6 +46,7 @@ class Heard(NamedTuple):
     magnitude: Float[np.ndarray, "freq time"]
 
 
+@functools.lru_cache(maxsize=4)  # several videos one after another compile once
 def make_separator(model: Model, *, sounds: int | None, most: int, silence_dbfs: float) -> Separator:
     """The pass that windows go through.
 

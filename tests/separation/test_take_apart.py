@@ -1,9 +1,11 @@
 """The whole way from a file to a folder, with an oracle in the network's place."""
 
+import errno
 import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -193,6 +195,22 @@ def test_after_an_error_nothing_is_there(tmp_path, model, oracle, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         take_apart(video, tmp_path / "results" / "out", model, Settings(sounds=2))
     assert list((tmp_path / "results").iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path, model, oracle, monkeypatch, capsys):
+    video, real = write_video(tmp_path / "a.mp4", seconds=1.0), Path.mkdir
+
+    def mkdir(path, *arguments, **options):
+        if path.parent == tmp_path / "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        real(path, *arguments, **options)
+
+    (tmp_path / "locked").mkdir()
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(SystemExit) as failed:
+        guarded(lambda: take_apart(video, tmp_path / "locked" / "out", model, QUICK))
+    assert failed.value.code == 2
+    assert re.search(r"error: cannot write .*Permission denied", capsys.readouterr().err)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")

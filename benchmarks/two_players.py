@@ -1,0 +1,204 @@
+"""How well `separate` takes two players apart: `python -m benchmarks.two_players --json=FILE [--workdir=RUN]`.
+
+Two rendered solos of the test split, of two classes, side by side in one `.mp4` file, the sum of their sounds at one
+level; the command's own functions on it, once with `--sounds=2` and once without. Four questions, each with an interval
+over videos:
+
+* NSDR: of the stem that was seen on the left against the left player's true solo, and the other way round; and in the
+  better of the two orders, whatever was seen.
+* Right player: is a stem's sound mostly that of the player at its place?
+* Keeps its number: in how many windows, of those in which both play, is a stem mostly the player that it is in most?
+* Counted: without a number given, how many sounds were found?
+
+Solos and their split are those of a prepared set of rendered solos (`make data`).
+"""
+
+import dataclasses
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import tqdm
+from absl import flags
+from jaxtyping import Float
+
+from benchmarks import record
+from data_pipeline import command, media
+from data_pipeline.command import InputError
+from data_pipeline.rendered.film import FPS, FRAME_PX
+from data_pipeline.rendered.video_writer import write_video
+from mpnet_jax.metrics.aggregate import summarise
+from mpnet_jax.metrics.bss_eval import bss_eval
+
+RATE_HZ = 44_100
+LEVEL = 0.1  # root mean square of each solo
+# A window counts where each player is at most this much quieter than the other.
+_BOTH_PLAY_DB = 20.0
+
+Waves = Float[np.ndarray, "player samples"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+    """Two solos side by side.
+
+    Attributes:
+        names: of the left and the right one.
+        files: of them.
+    """
+
+    names: tuple[str, str]
+    files: tuple[Path, Path]
+
+    def truth(self, seconds: float) -> Waves:
+        """Both sounds at one level."""
+        waves = [media.read_audio(file, RATE_HZ)[: round(seconds * RATE_HZ)] for file in self.files]
+        samples = min(map(len, waves))
+        both = np.stack([wave[:samples] for wave in waves])
+        return both * (LEVEL / np.sqrt(np.mean(np.square(both), axis=1, keepdims=True)))
+
+    def write(self, path: Path, truth: Waves) -> None:
+        """The video."""
+        times = np.arange(0, truth.shape[1] / RATE_HZ, 1 / FPS)
+        left, right = (media.read_frames(file, times, FRAME_PX) for file in self.files)
+        pictures = (np.concatenate(pair, axis=1) for pair in zip(left, right, strict=True))
+        write_video(path, pictures, truth.sum(axis=0), fps=FPS, rate_hz=RATE_HZ)
+
+
+def draw_scenes(videos: Path, manifest: Path, *, split: str, count: int, seed: int) -> list[Scene]:
+    """Scenes of two classes; every solo comes before any comes again.
+
+    Args:
+        videos: folder of the rendered solos.
+        manifest: of the set that was prepared of them, which holds their splits.
+        split: to draw from.
+        count: of scenes.
+        seed: of the draw.
+
+    Raises:
+        InputError: no such set, or fewer than two classes in the split.
+    """
+    if not manifest.is_file():
+        raise InputError(f"{manifest} is not there; prepare the rendered solos (make data) or give --data_dir, --name")
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    solos = sorted((row["name"], row["class"], row["file"]) for row in rows if row["split"] == split)
+    if len({label for _, label, _ in solos}) < 2:
+        raise InputError(f"{manifest} has fewer than two classes in its {split} split; prepare more solos")
+    rng = np.random.default_rng(seed)
+    scenes: list[Scene] = []
+    waiting: list[tuple[str, str, str]] = []
+    while len(scenes) < count:
+        if len({label for _, label, _ in waiting}) < 2:
+            waiting += [solos[index] for index in rng.permutation(len(solos))]
+        first = waiting.pop(0)
+        other = next(index for index, solo in enumerate(waiting) if solo[1] != first[1])
+        pair = (first, waiting.pop(other))
+        scenes.append(Scene((pair[0][0], pair[1][0]), (videos / pair[0][2], videos / pair[1][2])))
+    return scenes
+
+
+def scores(stems: Waves, truth: Waves, places: Sequence[float], windows: Sequence[tuple[float, float]]) -> dict:
+    """What one scene says.
+
+    Args:
+        stems: in the order of their numbers.
+        truth: the left and the right player.
+        places: of the stems, from the left, in shares of the picture.
+        windows: their starts and ends in seconds.
+
+    Returns:
+        `nsdr` (player,), by place; `nsdr_best_order`; `sdr`; `right_player` (stem,) and `keeps_number`, both shares.
+    """
+    by_place = stems[np.argsort(places, kind="stable")]
+    mixture = np.broadcast_to(truth.sum(axis=0), truth.shape)
+    found = bss_eval(truth, np.stack([by_place, by_place[::-1], mixture]))
+    nsdr = found.sdr[:2] - found.sdr[2]
+    mostly = _likest(stems, truth)
+    kept = []
+    for start_s, end_s in windows:
+        part = slice(round(start_s * RATE_HZ), round(end_s * RATE_HZ))
+        levels = np.sum(np.square(truth[:, part]), axis=1)
+        if levels.min() > 0 and levels.max() / levels.min() < 10 ** (_BOTH_PLAY_DB / 10):
+            kept.append(_likest(stems[:, part], truth[:, part]))
+    usual = np.array([np.bincount(column, minlength=2).argmax() for column in np.array(kept).T])
+    return {
+        "nsdr": nsdr[0].tolist(),
+        "nsdr_best_order": nsdr[int(np.argmax(nsdr.mean(axis=1)))].tolist(),
+        "sdr": found.sdr[0].tolist(),
+        "right_player": np.mean([player == int(place >= 0.5) for player, place in zip(mostly, places, strict=True)]),
+        "keeps_number": float(np.mean(np.array(kept) == usual)) if kept else float("nan"),
+    }
+
+
+def _likest(stems: Waves, truth: Waves) -> np.ndarray:
+    """Which player each stem is mostly: the one of greater projection."""
+    inner = stems.astype(np.float64) @ truth.astype(np.float64).T
+    return np.argmax(np.square(inner) / np.maximum(np.sum(np.square(truth), axis=1, dtype=np.float64), 1e-12), axis=1)
+
+
+def take_scenes(scenes: Sequence[Scene], workdir: Path | None, *, seconds: float) -> Iterator[dict[str, Any]]:
+    """Separates and scores scene after scene."""
+    from mpnet_jax import compilation_cache
+    from mpnet_jax.separation.model import load
+    from mpnet_jax.separation.take_apart import Settings, take_apart
+
+    compilation_cache.enable()
+    model = load(workdir)
+    for scene in scenes:
+        with tempfile.TemporaryDirectory() as name:
+            folder, truth = Path(name), scene.truth(seconds)
+            scene.write(folder / "scene.mp4", truth)
+            given = take_apart(folder / "scene.mp4", folder / "two", model, Settings(sounds=2, videos=False))
+            found = take_apart(folder / "scene.mp4", folder / "any", model, Settings(videos=False))
+            windows = json.loads((folder / "two" / "separation.json").read_text())["windows"]
+            stems = np.zeros_like(truth)
+            for place, sound in enumerate(given["sounds"]):
+                stem = soundfile.read(folder / "two" / sound["file"], frames=truth.shape[1], dtype="float32")[0]
+                stems[place, : len(stem)] = stem
+            places = [sound["place"][1] for sound in given["sounds"]]
+            yield {
+                "videos": scene.names,
+                "counted": len(found["sounds"]),
+                **scores(stems, truth, places, [(window["start_s"], window["end_s"]) for window in windows]),
+            }
+
+
+def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Means with intervals over videos."""
+    names = ("nsdr", "nsdr_best_order", "sdr", "right_player", "keeps_number")
+    values = {name: np.array([np.mean(row[name]) for row in rows]) for name in names}
+    values["counted_two"] = np.array([row["counted"] == 2 for row in rows], float)
+    return {name: summarise(value, [row["videos"] for row in rows]) for name, value in values.items()}
+
+
+def main() -> None:
+    """The command."""
+    values = flags.FLAGS
+    path = record.check_file(values.json)
+    manifest = Path(values.data_dir) / values.name / "1.0.0" / "manifest.jsonl"
+    scenes = draw_scenes(Path(values.videos), manifest, split=values.split, count=values.scenes, seed=values.seed)
+    workdir = Path(values.workdir) if values.workdir else None
+    rows = list(tqdm.tqdm(take_scenes(scenes, workdir, seconds=values.seconds), total=len(scenes), unit="scene"))
+    results = {"split": values.split, "summary": summary(rows), "scenes": rows}
+    record.write(path, results)
+    for name, estimate in results["summary"].items():
+        low, high = estimate["ci95"] or (float("nan"),) * 2
+        sys.stdout.write(f"{name:<16} {estimate['mean']:6.2f} [{low:6.2f}, {high:6.2f}]\n")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("json", None, "File to write.")
+    flags.DEFINE_string("workdir", None, "Folder of the run; the model that ships by default.")
+    flags.DEFINE_string("videos", "data/videos/rendered_solos", "Folder of rendered solos.")
+    flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
+    flags.DEFINE_string("name", "rendered_solos", "The set that was prepared of them, which holds their splits.")
+    flags.DEFINE_enum("split", "test", ("validation", "test"), "Split of the solos.")
+    flags.DEFINE_integer("scenes", 40, "How many.", lower_bound=1)
+    flags.DEFINE_float("seconds", 24.0, "Of each solo, at most.", lower_bound=1.0)
+    flags.DEFINE_integer("seed", 0, "Of the draw.")
+    command.run(main)
