@@ -1,13 +1,15 @@
-"""Two CPU devices, one compilation cache, and a small data set made by the real commands' code."""
+"""Two CPU devices (or what XLA_FLAGS says), one compilation cache, and a small data set made by the commands' code."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
-# Before JAX is imported anywhere: every test runs with two devices.
+# Before JAX is imported anywhere: every test runs with two devices, unless the environment chooses their number.
 # Little is computed and much compiled here, so the compiler is told not to try hard.
 XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}"
-os.environ["XLA_FLAGS"] = XLA_FLAGS.format(devices=2)
+chosen = re.search(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
+os.environ["XLA_FLAGS"] = XLA_FLAGS.format(devices=chosen[1] if chosen else 2)
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("MPNET_JAX_CACHE", str(Path(tempfile.gettempdir()) / "mpnet_jax_test_cache"))
 
