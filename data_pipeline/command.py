@@ -51,15 +51,25 @@ def guarded(main: Callable[[], None]) -> None:
     """Calls `main`, turning bad input, a full disk and Ctrl-C into one sentence and an exit status."""
     try:
         main()
-    except InputError as error:
-        fail(str(error))
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+    except (Exception, KeyboardInterrupt) as error:
+        explained = explain(error)
+        if explained is None:
             raise
-        fail(f"cannot write {error.filename or 'a file'}: {error.strerror}; free space or choose another folder")
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command goes on where this one stopped\n")
-        sys.exit(130)
+        sentence, status = explained
+        sys.stderr.write(sentence)
+        sys.exit(status)
+
+
+def explain(error: BaseException) -> tuple[str, int] | None:
+    """What a command says of an error, and its exit status; None for a bug, which keeps its traceback."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; the same command goes on where this one stopped\n", 130
+    if isinstance(error, InputError):
+        return f"error: {error}\n", EXIT_BAD_INPUT
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        told = f"cannot write {error.filename or 'a file'}: {error.strerror}; free space or choose another folder"
+        return f"error: {told}\n", EXIT_BAD_INPUT
+    return None
 
 
 def _parse_flags(argv: list[str]) -> list[str]:

@@ -1,17 +1,151 @@
-"""The only file that knows `pmap`: the same code runs on one device and on many."""
+"""The only file that knows `pmap` and `jax.distributed`: the same code runs on one device, on many, on many hosts."""
 
-from collections.abc import Callable
+import contextlib
+import time
+import traceback
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import flax.jax_utils
 import jax
 import numpy as np
+from absl import logging
+from jax.experimental import multihost_utils
 
+from data_pipeline import command
 from data_pipeline.command import InputError
+from mpnet_jax import lifeline
+from mpnet_jax.processes import Membership
 
 DEVICE_AXIS = "device"
+# A failure here may be the first sign that another process is gone; so long it waits for the line to tell.
+_TELLING_SECONDS = 5.0
+_HEARTBEAT_SECONDS = 600  # JAX's own watch, behind the lifeline's, must not be quicker where a machine is overloaded
+_SHUTDOWN_SECONDS = 1800  # the first process may still be writing a checkpoint
 
 Tree = TypeVar("Tree")
+
+
+@contextlib.contextmanager
+def joined(member: Membership) -> Iterator[None]:
+    """Makes this process one of several for as long as the block runs; JAX must not have been used before.
+
+    A loss of any of them ends all others at once (see `lifeline`), and so does an error in this one: it leaves without
+    waiting for the others, whose collectives would wait for it.
+
+    Args:
+        member: this process; one that is alone changes nothing.
+    """
+    if member.count == 1:
+        yield
+        return
+    try:
+        ends = _join(member)
+        _require_equal_hosts()
+        if jax.process_index():
+            logging.set_verbosity(logging.WARNING)  # only one tells how it goes
+        yield
+        jax.distributed.shutdown()
+        for end in ends:
+            end.close()
+    except lifeline.UnmetError as error:
+        lifeline.leave(f"error: {error}\n", lifeline.EXIT_LOST)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - Python's own way out would wait for the others
+        explained = command.explain(error)
+        if explained is None:
+            time.sleep(_TELLING_SECONDS)
+            explained = (traceback.format_exc(), 1)
+        lifeline.leave(*explained)
+
+
+def _join(member: Membership) -> "list[lifeline.Gate | lifeline.Member]":
+    """Meets the others; returns this process's end of the lines between them."""
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    if not member.coordinator:
+        try:
+            jax.distributed.initialize(initialization_timeout=round(member.meeting_seconds))
+        except ValueError as error:
+            raise InputError(
+                f"--distributed: JAX finds no cluster here ({error}); give --coordinator=HOST:PORT, --process_index "
+                "and --process_count"
+            ) from None
+        return []
+    own: dict[str, Any]
+    if member.index == 0:
+        port = lifeline.free_port()
+        end = lifeline.Gate(member, port_behind=port)
+        end.wait_for_all(member.meeting_seconds)
+        own = {"coordinator_address": f"127.0.0.1:{port}", "coordinator_bind_address": f"127.0.0.1:{port}"}
+    else:
+        end = lifeline.Member(member, seconds=member.meeting_seconds)
+        own = {"coordinator_address": f"127.0.0.1:{end.relay_port}"}
+    jax.distributed.initialize(
+        num_processes=member.count,
+        process_id=member.index,
+        cluster_detection_method="deactivate",
+        heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
+        shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
+        **own,
+    )
+    return [end]
+
+
+def _require_equal_hosts() -> None:
+    """Refuses processes with unlike numbers of devices: the mean over devices would weigh their mixtures unequally."""
+    devices = all_processes(np.array([jax.local_device_count()])).tolist()
+    if len(set(devices)) > 1:
+        raise InputError(
+            f"the processes have {', '.join(map(str, devices))} devices; give each as many (CUDA_VISIBLE_DEVICES)"
+        )
+
+
+def is_first() -> bool:
+    """Whether this process is the one that writes."""
+    return jax.process_index() == 0
+
+
+def process_place() -> tuple[int, int]:
+    """Index of this process, and their number."""
+    return jax.process_index(), jax.process_count()
+
+
+def wait_for_first() -> None:
+    """Returns when all processes have come here: what the first did before is done."""
+    multihost_utils.sync_global_devices("first")
+
+
+def of_first(tree: Tree) -> Tree:
+    """The first process's arrays, in every process; all must call it with trees of the same shapes."""
+    return tree if jax.process_count() == 1 else multihost_utils.broadcast_one_to_all(tree)
+
+
+def same_as_first(text: str) -> bool:
+    """Whether a text, of one length everywhere, is the first process's."""
+    own = np.frombuffer(text.encode(), np.uint8)
+    return bool(np.array_equal(own, of_first(own)))
+
+
+def all_processes(array: np.ndarray) -> np.ndarray:
+    """The arrays of all processes, one after the other; all must be of one shape."""
+    return np.asarray(multihost_utils.process_allgather(array, tiled=True))
+
+
+class LargestOfAll:
+    """The largest of a number over all processes, told one call late: no device waits for the host meanwhile.
+
+    All processes must call it equally often.
+    """
+
+    def __init__(self) -> None:
+        self._pending: jax.Array | None = None
+        self._largest = jax.pmap(lambda x: jax.lax.pmax(x, DEVICE_AXIS), axis_name=DEVICE_AXIS)
+
+    def __call__(self, number: int) -> int:
+        """Takes this process's number of now, and returns the largest of those of the call before."""
+        if jax.process_count() == 1:
+            return number
+        before, self._pending = self._pending, self._largest(np.full(jax.local_device_count(), number, np.int32))
+        return 0 if before is None else int(unreplicate(before))
 
 
 def check_batch(batch_size: int, *, field: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import ml_collections
 
 from configs import base
+from mpnet_jax.lifeline import free_port
 from tests.conftest import TINY, XLA_FLAGS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,6 +77,12 @@ def start(module: str, *arguments: str, devices: int = 2) -> subprocess.Popen[st
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def start_several(module: str, *arguments: str, count: int = 2) -> list[subprocess.Popen[str]]:
+    """Starts a command as several processes of one device each, the first one first."""
+    meeting = ("--distributed", f"--coordinator=127.0.0.1:{free_port()}", f"--process_count={count}")
+    return [start(module, *arguments, *meeting, f"--process_index={index}", devices=1) for index in range(count)]
 
 
 def run(module: str, *arguments: str, devices: int = 2) -> tuple[int, str]:

@@ -1,0 +1,140 @@
+"""Several processes that train as one: which of them is this, and where do they meet?
+
+Told by flags, or by what starts the processes: SLURM and Kubernetes (an indexed Job) number them in the environment.
+Nothing here imports JAX, so that a wrong number is refused at once.
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+
+from absl import flags
+
+from data_pipeline.command import InputError
+
+# The first of these variables that is set counts where the flag is not given.
+_COORDINATOR_IN = ("JAX_COORDINATOR_ADDRESS",)
+_INDEX_IN = ("SLURM_PROCID", "JOB_COMPLETION_INDEX")
+_COUNT_IN = ("SLURM_NTASKS",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Membership:
+    """The place of this process among those that train as one.
+
+    Attributes:
+        coordinator: "host:port" of the first process; empty where JAX finds all three by itself (Cloud TPU, Open MPI).
+        index: this process, from 0.
+        count: processes.
+        meeting_seconds: to wait for the others at the start.
+    """
+
+    coordinator: str
+    index: int
+    count: int
+    meeting_seconds: float = 300.0
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the coordinator."""
+        host, _, port = self.coordinator.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+ALONE = Membership("", 0, 1)
+FOUND_BY_JAX = Membership("", 0, 0)  # how many, JAX finds too
+
+
+def define_flags() -> None:
+    """The flags of a command that may run as several processes."""
+    flags.DEFINE_bool(
+        "distributed",
+        False,
+        "One of several processes that train as one; without the three flags below, the environment of SLURM, "
+        "Kubernetes (indexed Job), Cloud TPU or Open MPI tells which.",
+    )
+    flags.DEFINE_string("coordinator", None, "With --distributed: host:port where the first process can be reached.")
+    flags.DEFINE_integer("process_index", None, "With --distributed: this process, from 0.")
+    flags.DEFINE_integer("process_count", None, "With --distributed: number of processes.")
+    flags.DEFINE_float("meeting_seconds", 300.0, "With --distributed: how long to wait for the others at the start.")
+
+
+def from_flags() -> Membership:
+    """What the flags and the environment say.
+
+    Raises:
+        InputError: half of it is missing, or a number is out of range.
+    """
+    values = flags.FLAGS
+    given = {name: getattr(values, name) for name in ("coordinator", "process_index", "process_count")}
+    if values.distributed:
+        return dataclasses.replace(membership(**given), meeting_seconds=values.meeting_seconds)
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(f"--{name}={value} needs --distributed; add it, or leave --{name} out")
+    return ALONE
+
+
+def membership(
+    *,
+    coordinator: str | None,
+    process_index: int | None,
+    process_count: int | None,
+    environment: Mapping[str, str] = os.environ,
+) -> Membership:
+    """Completes what was given by what the environment says.
+
+    Args:
+        coordinator: "host:port" of the first process.
+        process_index: this process, from 0.
+        process_count: processes.
+        environment: variables.
+
+    Raises:
+        InputError: half of it is missing, or a number is out of range.
+    """
+    coordinator = coordinator or _first(environment, _COORDINATOR_IN)
+    if coordinator is None:
+        if process_index is None and process_count is None:
+            return FOUND_BY_JAX
+        raise InputError("--process_index and --process_count need --coordinator=HOST:PORT, the first process's")
+    index = _number(process_index, environment, _INDEX_IN, "--process_index")
+    count = _number(process_count, environment, _COUNT_IN, "--process_count")
+    host, _, port = coordinator.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise InputError(f"--coordinator={coordinator} must be HOST:PORT, such as 10.0.0.1:8476")
+    if count < 1 or not 0 <= index < count:
+        raise InputError(
+            f"--process_index={index} of --process_count={count} must lie between 0 and the count less one"
+        )
+    return Membership(coordinator, index, count)
+
+
+def refuse_several(command: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Refuses to run a command that knows one process alone as one of several.
+
+    Raises:
+        InputError: SLURM or Kubernetes started more than one.
+    """
+    count = _first(environment, _COUNT_IN) or "1"
+    index = _first(environment, _INDEX_IN) or "0"
+    started_as_step = "SLURM_STEP_ID" in environment or "JOB_COMPLETION_INDEX" in environment
+    if started_as_step and (count != "1" or index != "0"):
+        raise InputError(
+            f"{command} runs as one process, which uses all devices of its machine, and this is process {index} of "
+            "several; start one alone (srun --ntasks=1)"
+        )
+
+
+def _first(environment: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+    return next((environment[name] for name in names if environment.get(name)), None)
+
+
+def _number(given: int | None, environment: Mapping[str, str], names: tuple[str, ...], flag: str) -> int:
+    found = _first(environment, names) if given is None else given
+    if found is None:
+        raise InputError(f"--coordinator needs {flag}, which neither a flag nor {' nor '.join(names)} says")
+    try:
+        return int(found)
+    except ValueError:
+        raise InputError(f"{flag}={found} must be a number") from None
