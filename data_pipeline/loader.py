@@ -49,6 +49,10 @@ class Sharding:
         share = batch_size // self.process_count
         return range(self.process_index * share, (self.process_index + 1) * share)
 
+    def rounded_up(self, batch_size: int) -> int:
+        """The next size that divides by the processes."""
+        return -(-batch_size // self.process_count) * self.process_count
+
 
 def training_batches(
     store: RecordStore,

@@ -20,7 +20,8 @@ class Checkpoints:
     """The checkpoints of one workdir: `latest` to go on from, `best_<method>` to evaluate.
 
     A checkpoint is written under a temporary name and renamed when it is whole, so a kill at any moment leaves the one
-    before. Two latest ones are kept.
+    before. Two latest ones are kept. Every process holds the whole state, so of several processes one alone, the first,
+    opens this and writes; orbax then waits for no other.
 
     Args:
         workdir: of the run.
@@ -29,24 +30,14 @@ class Checkpoints:
 
     def __init__(self, workdir: Path, *, read_only: bool = False) -> None:
         folder = workdir.resolve() / "checkpoints"
-        self._managers = {
-            "latest": ocp.CheckpointManager(
-                folder / "latest",
-                item_handlers=ocp.StandardCheckpointHandler(),
-                options=ocp.CheckpointManagerOptions(max_to_keep=2, create=not read_only, read_only=read_only),
-            )
-        }
+        self._managers = {"latest": _manager(folder / "latest", read_only=read_only, max_to_keep=2)}
         for method in METHODS:
-            self._managers[f"best_{method}"] = ocp.CheckpointManager(
+            self._managers[f"best_{method}"] = _manager(
                 folder / f"best_{method}",
-                item_handlers=ocp.StandardCheckpointHandler(),
-                options=ocp.CheckpointManagerOptions(
-                    max_to_keep=1,
-                    create=not read_only,
-                    read_only=read_only,
-                    best_fn=lambda metrics: metrics["score"],
-                    best_mode="max",
-                ),
+                read_only=read_only,
+                max_to_keep=1,
+                best_fn=lambda metrics: metrics["score"],
+                best_mode="max",
             )
 
     def save(self, state: TrainState) -> None:
@@ -167,6 +158,24 @@ class Checkpoints:
                 f"cannot write a checkpoint to {folder}: no space is left on the disk; free some and give the same "
                 f"command again, it goes on from {'the start' if kept is None else f'step {kept}'}"
             ) from None
+
+
+def _manager(folder: Path, *, read_only: bool, **options: Any) -> ocp.CheckpointManager:
+    """A manager of one folder, which waits for no other process."""
+    if not read_only:
+        folder.mkdir(parents=True, exist_ok=True)
+    this_process = ocp.options.MultiprocessingOptions(
+        primary_host=jax.process_index(),
+        active_processes={jax.process_index()},
+        barrier_sync_key_prefix=folder.name,
+    )
+    return ocp.CheckpointManager(
+        folder,
+        item_handlers=ocp.StandardCheckpointHandler(multiprocessing_options=this_process),
+        options=ocp.CheckpointManagerOptions(
+            create=False, read_only=read_only, multiprocessing_options=this_process, **options
+        ),
+    )
 
 
 def _as_dict(state: TrainState) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ml_collections import config_flags
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
+from mpnet_jax import processes
 from mpnet_jax.asked import Asked, open_stores, sounds_asked
 from mpnet_jax.config import Config
 from mpnet_jax.metrics.localisation import DEFINITION as LOCALISATION
@@ -30,6 +31,7 @@ _KEPT = ("mixes", "counting", "localisation", "far")
 
 def main() -> None:
     """The command."""
+    processes.refuse_several("evaluate")
     config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
     recorded = config_module.read_recorded(workdir)

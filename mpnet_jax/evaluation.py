@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from mpnet_jax.metrics.si_sdr import si_sdr
-from mpnet_jax.parallel import gather, shard
+from mpnet_jax.parallel import all_processes, gather, shard
 
 HostBatch = dict[str, np.ndarray]
 
@@ -151,18 +151,22 @@ def validation_score(separator: Separator, batches: Iterable[HostBatch]) -> floa
 
     Args:
         separator: the method.
-        batches: fixed evaluation batches.
+        batches: fixed evaluation batches; of several processes, this one's share.
 
     Returns:
-        Mean over sources and mixtures. Each source counts within +-30 dB, and a silent estimate as -30 dB, so that one
-        source cannot hide all others.
+        Mean over sources and mixtures of all processes, the same in each. Each source counts within +-30 dB, and a
+        silent estimate as -30 dB, so that one source cannot hide all others.
     """
-    gains = []
+    gains, places = [], []
     for batch in batches:
         out = separator({name: batch[name] for name in DEVICE_INPUTS})
-        separated = out["waveform"][batch["valid"]].astype(np.float64)
-        truth = batch["source_waveform"][batch["valid"]].astype(np.float64)
+        truth = batch["source_waveform"].astype(np.float64)
         mixture = np.broadcast_to(truth.sum(1, keepdims=True), truth.shape)
-        gains.append(si_sdr(truth, separated) - si_sdr(truth, mixture))
-    values = np.concatenate(gains).ravel()
-    return float(np.mean(np.clip(np.nan_to_num(values, nan=-SCORE_BOUND_DB), -SCORE_BOUND_DB, SCORE_BOUND_DB)))
+        gain = si_sdr(truth, out["waveform"].astype(np.float64)) - si_sdr(truth, mixture)
+        gains.append(gain.astype(np.float32))  # as it travels from process to process
+        places.append(np.where(batch["valid"], batch["index"], -1).astype(np.int32))
+    # In the order of the list, so that the sum is rounded alike for any number of processes.
+    place, gain = (all_processes(np.concatenate(parts)) for parts in (places, gains))
+    values = gain[np.argsort(place, kind="stable")][np.count_nonzero(place < 0) :]
+    bounded = np.clip(np.nan_to_num(values, nan=-SCORE_BOUND_DB), -SCORE_BOUND_DB, SCORE_BOUND_DB)
+    return float(np.mean(bounded, dtype=np.float64))

@@ -54,6 +54,54 @@ def picture_cache(config: Config) -> PictureCache:
     return PictureCache(int(gib * 2**30), Path(folder) if folder else None)
 
 
+def refuse_too_few_clips(config: Config, stores: dict[str, Any]) -> None:
+    """Raises InputError where a split cannot make a mixture of the run's number of sounds."""
+    from data_pipeline.mixing import ClipTable
+
+    audio, mixing = config_module.audio_spec(config), config.mixing
+    for store in stores.values():
+        ClipTable(store.clips, audio, sources=mixing.sources, same_class=mixing.same_class)
+
+
+def validation_share(config: Config, stores: dict[str, Any], workdir: Path) -> list[Any]:
+    """The batches of the fixed validation mixtures, read once for a whole run; of several processes, this one's share.
+
+    Raises:
+        InputError: a process finds other data than the first.
+    """
+    from data_pipeline.loader import Sharding, evaluation_batches
+    from mpnet_jax import parallel
+
+    sharding = Sharding(*parallel.process_place())
+    if parallel.is_first():
+        mixture_list(config, workdir, stores["validation"], "validation")  # drawn and saved
+    parallel.wait_for_first()
+    mixtures = mixture_list(config, workdir, stores["validation"], "validation")
+    _refuse_other_data(config, stores, mixtures)
+    return list(
+        evaluation_batches(
+            stores["validation"],
+            mixtures,
+            audio=config_module.audio_spec(config),
+            frames=config_module.frame_spec(config),
+            batch_size=sharding.rounded_up(config.evaluation.batch_size),
+            sharding=sharding,
+        )
+    )
+
+
+def _refuse_other_data(config: Config, stores: dict[str, Any], mixtures: list[Any]) -> None:
+    """Refuses a process that would make its share of the mixtures from other records than the first process."""
+    from data_pipeline.mixture_list import fingerprint
+    from mpnet_jax import parallel
+
+    if not parallel.same_as_first(_records_hash(stores) + fingerprint(stores["validation"], mixtures)):
+        raise InputError(
+            f"process {parallel.process_place()[0]} finds other data in config.data.directory={config.data.directory} "
+            "than the first process; let all read one shared folder, or copies of one"
+        )
+
+
 def mixture_list(config: Config, workdir: Path, store: Any, split: str, sources: int | None = None) -> list[Any]:
     """The workdir's fixed list of mixtures of a split, drawn at its first use; of `sources` sounds, or the run's."""
     spec = config_module.mixture_list_spec(config, split, sources)
@@ -69,8 +117,11 @@ def named_list(config: Config, workdir: Path, store: Any, spec: MixtureListSpec,
 
 def data_fingerprint(config: Config) -> str:
     """A hash of which records the run was trained and validated on; the same on all machines, see `outline`."""
+    return _records_hash(open_splits(config, _TRAINING_SPLITS))
+
+
+def _records_hash(stores: dict[str, Any]) -> str:
     from data_pipeline.mixture_list import record_outlines
 
-    stores = open_splits(config, _TRAINING_SPLITS)
     facts = {split: record_outlines(store, range(len(store))) for split, store in stores.items()}
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

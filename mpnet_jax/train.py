@@ -1,10 +1,12 @@
 """Trains a model: `python -m mpnet_jax.train --config=configs/quickstart.py [--workdir=runs/quickstart]`.
 
 The workdir is never emptied: a run in it goes on where its last checkpoint stands, and one of another config is
-refused. Ctrl-C and SIGTERM save first.
+refused. Ctrl-C, SIGTERM and SIGUSR1 save first. Several processes train as one with `--distributed`: every one of them
+computes its share of each step, and the first alone writes.
 """
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -17,14 +19,15 @@ from ml_collections import config_flags
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
+from mpnet_jax import processes
 from mpnet_jax.config import Config
 from mpnet_jax.meter import Meter
 from mpnet_jax.rounds import Round
-from mpnet_jax.run_data import mixture_list, open_splits
-from mpnet_jax.run_log import RunLog
+from mpnet_jax.run_data import open_splits, refuse_too_few_clips, validation_share
 from mpnet_jax.stop_request import StopRequest
 
 if TYPE_CHECKING:
+    from mpnet_jax.run_keeper import RunKeeper
     from mpnet_jax.train_state import TrainState
 
 EXAMPLE_MIXTURES = 2  # shown in TensorBoard
@@ -36,7 +39,11 @@ def main() -> None:
     """The command."""
     config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
-    status = train(config, workdir)
+    member = processes.from_flags()
+    from mpnet_jax import parallel
+
+    with parallel.joined(member):
+        status = train(config, workdir)
     if status:
         sys.exit(status)
 
@@ -59,50 +66,63 @@ def train(config: Config, workdir: Path) -> int:
     if recorded is not None:
         config_module.refuse_other(recorded, config, workdir)
     stores = open_splits(config, ("train", "validation"), keep_pictures=True)
-    from mpnet_jax import compilation_cache, from_config, parallel
+    from mpnet_jax import compilation_cache, parallel
 
     compilation_cache.enable()
     parallel.check_batch(config.batch_size, field="batch_size")
-    validation = prepare_validation(config, stores, workdir)
+    refuse_too_few_clips(config, stores)
 
-    # 2. The state: new, or the last checkpoint's.
-    from mpnet_jax.checkpoint import Checkpoints
+    # 2. The first of all processes looks after the workdir.
+    if parallel.is_first():
+        config_module.claim_workdir(workdir, config)
+    validation = validation_share(config, stores, workdir)
+    from mpnet_jax.run_keeper import RunKeeper
 
-    checkpoints = Checkpoints(workdir)
-    step = checkpoints.step("latest")
-    state = from_config.state_at(config, step or 0)
+    keeper = RunKeeper(workdir, rate_hz=config.audio.rate_hz) if parallel.is_first() else None
+    try:
+        # 3. The state: new, or the last checkpoint's.
+        state = first_state(config, workdir, keeper)
+        # 4. The logs are cut back to that state.
+        if keeper is not None:
+            keeper.begin(int(state.step))
+        # 5. The loop.
+        with StopRequest() as stop:
+            loop = _Loop(config, stores["train"], validation, keeper, stop)
+            loop.run(state)
+    finally:
+        if keeper is not None:
+            keeper.close()
+    again = " ".join(sys.argv[1:])
+    if loop.stopped_by:
+        name = signal.Signals(loop.stopped_by).name
+        logging.info("%s: saved step %d; go on with: python -m mpnet_jax.train %s", name, loop.step, again)
+        return 128 + loop.stopped_by  # the shell's convention
+    logging.info("trained %d steps; evaluate with: python -m mpnet_jax.evaluate %s", loop.step, again)
+    return 0
+
+
+def first_state(config: Config, workdir: Path, keeper: "RunKeeper | None") -> "TrainState":
+    """The state to go on from, on the host: the first process's, in every process."""
+    import numpy as np
+
+    from mpnet_jax import from_config, parallel
+
+    saved = None if keeper is None else keeper.step()
+    step = int(parallel.of_first(np.int32(-1 if saved is None else saved)))
+    state = from_config.state_at(config, max(step, 0))
     describe(state)
-    if step is None and config.start_from:
-        state = started_from(config, state)
-    elif step is None:
+    if step >= 0:
+        if keeper is not None:
+            state = keeper.restore(state)
+        logging.info("going on from step %d in %s", step, workdir)
+    elif config.start_from:
+        if keeper is not None:
+            state = started_from(config, state)
+    else:
         logging.info(
             "all networks start from random weights, the frame network too; for ImageNet's: python -m mpnet_jax.convert"
         )
-    else:
-        state = checkpoints.restore(state, kind="latest")
-        logging.info("going on from step %d in %s", step, workdir)
-
-    # 3. The logs are cut back to that state, so that every step stands in them once.
-    log = RunLog(workdir)
-    log.cut_to(step or 0)
-
-    # 4. The loop.
-    try:
-        with StopRequest() as stop:
-            loop = _Loop(config, workdir, stores["train"], validation, checkpoints, log, stop)
-            loop.run(state)
-    finally:
-        checkpoints.close()
-    if stop.signal_name is not None:
-        logging.info(
-            "%s: saved step %d; go on with: python -m mpnet_jax.train %s",
-            stop.signal_name,
-            loop.step,
-            " ".join(sys.argv[1:]),
-        )
-        return stop.exit_status
-    logging.info("trained %d steps; evaluate with: python -m mpnet_jax.evaluate %s", loop.step, " ".join(sys.argv[1:]))
-    return 0
+    return parallel.of_first(state)
 
 
 def started_from(config: Config, state: "TrainState") -> "TrainState":
@@ -120,68 +140,46 @@ def started_from(config: Config, state: "TrainState") -> "TrainState":
     return state.replace(**variables)
 
 
-def prepare_validation(config: Config, stores: dict[str, Any], workdir: Path) -> list[Any]:
-    """Claims the workdir and reads the fixed validation mixtures, once for the whole run."""
-    from data_pipeline.loader import evaluation_batches
-    from data_pipeline.mixing import ClipTable
-
-    audio = config_module.audio_spec(config)
-    for store in stores.values():  # too few clips are refused before the workdir is made
-        ClipTable(store.clips, audio, sources=config.mixing.sources, same_class=config.mixing.same_class)
-    config_module.claim_workdir(workdir, config)
-    mixtures = mixture_list(config, workdir, stores["validation"], "validation")
-    return list(
-        evaluation_batches(
-            stores["validation"],
-            mixtures,
-            audio=audio,
-            frames=config_module.frame_spec(config),
-            batch_size=config.evaluation.batch_size,
-        )
-    )
-
-
 def describe(state: "TrainState") -> None:
     """Logs what is about to be trained."""
     import jax
 
     sizes = {name: sum(x.size for x in jax.tree.leaves(tree)) for name, tree in state.params.items()}
     logging.info(
-        "%s; %d %s device(s)",
+        "%s; %d %s device(s) of %d process(es)",
         ", ".join(f"{name}: {size:,} parameters" for name, size in sizes.items()),
         jax.device_count(),
         jax.default_backend(),
+        jax.process_count(),
     )
 
 
 class _Loop:
-    """The training loop: takes a batch, runs a step, and now and then logs, validates and saves."""
+    """The training loop: takes a batch, runs a step, and now and then logs, validates and saves.
+
+    Attributes:
+        step: steps done.
+        stopped_by: the signal that ended it, in whichever process it came; 0 when none did.
+    """
 
     def __init__(
-        self,
-        config: Config,
-        workdir: Path,
-        store: Any,
-        validation: list[Any],
-        checkpoints: Any,
-        log: RunLog,
-        stop: StopRequest,
+        self, config: Config, store: Any, validation: list[Any], keeper: "RunKeeper | None", stop: StopRequest
     ) -> None:
-        from mpnet_jax.summaries import Summaries
+        from mpnet_jax.parallel import LargestOfAll
 
         self._config = config
         self._store = store
         self._validation = validation
-        self._checkpoints = checkpoints
-        self._log = log
+        self._keeper = keeper
         self._stop = stop
-        self._summaries = Summaries(workdir, rate_hz=config.audio.rate_hz)
+        self._signal_of_any = LargestOfAll()
         self.step = 0
+        self.stopped_by = 0
 
     def run(self, state: "TrainState") -> None:
         """Runs the rounds that are left of a (host) state, or until asked to stop."""
-        from data_pipeline.loader import training_batches
-        from mpnet_jax import from_config
+        from data_pipeline.loader import Sharding, training_batches
+        from mpnet_jax import from_config, parallel
 
         config = self._config
         self.step = first_step = int(state.step)
@@ -194,20 +192,19 @@ class _Loop:
             batch_size=config.batch_size,
             seed=config.seed,
             first_step=first_step,
+            sharding=Sharding(*parallel.process_place()),
         )
         meter = Meter(
             steps=rounds[-1].last_step,
             batch_size=config.batch_size,
             first_step=first_step,
-            seconds_before=self._log.seconds(),
+            seconds_before=0.0 if self._keeper is None else self._keeper.seconds(),
         )
         for each in rounds:
-            if self.step < each.last_step and self._stop.signal_name is None:
+            if self.step < each.last_step and not self.stopped_by:
                 if self.step == each.first_step:
                     state = from_config.state_in(config, state, each)
                 state = self._run_round(each, state, batches, meter)
-        self._checkpoints.wait()
-        self._summaries.close()
 
     def _run_round(self, each: Round, state: "TrainState", batches: Iterator[Any], meter: Meter) -> "TrainState":
         """Runs one round to its end, or until asked to stop, from a state on the host to one on the host."""
@@ -218,7 +215,7 @@ class _Loop:
         separate = parallel.parallel_map(from_config.separate_step(self._config, with_plus=each.with_plus))
         on_devices = parallel.replicate(state)
         pending: list[Any] = []
-        while self.step < each.last_step and self._stop.signal_name is None:
+        while self.step < each.last_step and not self._asked_to_stop():
             waiting_since = time.monotonic()
             batch = parallel.shard(next(batches))
             meter.waited += time.monotonic() - waiting_since
@@ -237,6 +234,11 @@ class _Loop:
         self._flush(pending, meter)
         self._save(on_devices, meter)
         return parallel.unreplicate(on_devices)
+
+    def _asked_to_stop(self) -> bool:
+        """Whether a signal came, to any process: all learn of it before the same step."""
+        self.stopped_by = self._signal_of_any(self._stop.number)
+        return self.stopped_by > 0
 
     def _due(self, each: Round) -> set[str]:
         every = {
@@ -260,44 +262,37 @@ class _Loop:
         pending.clear()
         for line in lines:
             if not all(abs(value) < float("inf") for value in line.values()):
-                kept = self._checkpoints.step("latest")
                 raise InputError(
-                    f"the loss is not finite at step {line['step']} ({line}); the checkpoint of step {kept} is kept; "
+                    f"the loss is not finite at step {line['step']} ({line}); the last checkpoint is kept; "
                     "lower config.optimiser.learning_rate or look at the data"
                 )
-        self._log.losses(lines)
-        self._summaries.scalars(self.step, {name: value for name, value in lines[-1].items() if name != "step"})
+        if self._keeper is not None:
+            self._keeper.losses(lines)
         meter.report(self.step, lines[-1]["loss"])
 
     def _validate(self, separate: Any, state: Any, each: Round) -> None:
         from mpnet_jax.evaluation import Separator, validation_score
-        from mpnet_jax.parallel import unreplicate
 
         score = validation_score(Separator(separate, state.variables), self._validation)
-        self._log.validation({"step": self.step, "si_sdr_improvement": score})
-        self._summaries.scalars(self.step, {"validation_si_sdr_improvement": score})
-        best = self._checkpoints.best_score(each.method)
-        logging.info("step %d: validation SI-SDR improvement %.2f dB (best so far %.2f)", self.step, score, best)
-        if score > best:
-            self._checkpoints.save_best(unreplicate(state), score, method=each.method)
+        if self._keeper is not None:
+            self._keeper.validation(self.step, score, state, method=each.method)
 
     def _show(self, separate: Any, state: Any) -> None:
         from mpnet_jax.evaluation import Separator, separate_mixtures
 
-        shown = separate_mixtures(Separator(separate, state.variables), self._validation[:1])
-        for _, mixture in zip(range(EXAMPLE_MIXTURES), shown, strict=False):
-            self._summaries.mixture(self.step, mixture)
-        self._summaries.flush()
+        separated = separate_mixtures(Separator(separate, state.variables), self._validation[:1])
+        shown = [mixture for _, mixture in zip(range(EXAMPLE_MIXTURES), separated, strict=False)]
+        if self._keeper is not None:
+            self._keeper.mixtures(self.step, shown)
 
     def _save(self, state: Any, meter: Meter) -> None:
-        from mpnet_jax.parallel import unreplicate
-
-        self._checkpoints.save(unreplicate(state))
-        self._log.write_seconds(self.step, meter.total_seconds())
+        if self._keeper is not None:
+            self._keeper.checkpoint(self.step, state, meter.total_seconds())
 
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     config_flags.DEFINE_config_file("config", "configs/quickstart.py", "Config file; fields by --config.field=value.")
     flags.DEFINE_string("workdir", None, "Folder of the run; runs/<config.name> by default.")
+    processes.define_flags()
     command.run(main)
