@@ -83,7 +83,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/vulture
-	$(BIN)/shellcheck .ci/run
+	$(BIN)/shellcheck --external-sources .ci/run launch/*.sh launch/slurm.sbatch
 
 types: $(READY)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python

@@ -1,0 +1,83 @@
+"""Runs the launchers as a user would, with programs on the PATH that only note how they were called."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LAUNCH = ROOT / "launch"
+
+_NOTES = """#!{python}
+import json, os, sys
+from pathlib import Path
+name = Path(sys.argv[0]).name
+given = None if sys.stdin.isatty() or name != "kubectl" else sys.stdin.read()
+with open({notes!r}, "a") as notes:
+    notes.write(json.dumps({{"call": [name, *sys.argv[1:]], "stdin": given}}) + "\\n")
+for path in sorted(Path({answers!r}).iterdir(), reverse=True):
+    words, output, statuses = json.loads(path.read_text())
+    if words in " ".join([name, *sys.argv[1:]]):
+        sys.stdout.write(output)
+        status, *rest = statuses
+        path.write_text(json.dumps([words, output, rest or [status]]))
+        sys.exit(status)
+"""
+
+
+class NotingPrograms:
+    """Programs that note their calls instead of doing anything.
+
+    Args:
+        folder: of theirs; comes first on the PATH.
+        names: of the programs.
+    """
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        self._notes, self._answers = folder / "notes.jsonl", folder / "answers"
+        self._path = f"{folder}:{os.environ['PATH']}"
+        self._answers.mkdir()
+        for name in names:
+            program = folder / name
+            text = _NOTES.format(python=sys.executable, notes=str(self._notes), answers=str(self._answers))
+            program.write_text(text)
+            program.chmod(0o755)
+
+    def answer(self, words: str, output: str = "", statuses: tuple[int, ...] = (0,)) -> None:
+        """What a call with these words in it writes, and its status from call to call; the last one stays.
+
+        Of two answers that fit a call the later one counts.
+        """
+        number = len(list(self._answers.iterdir()))
+        (self._answers / f"{number:03d}").write_text(json.dumps([words, output, statuses]))
+
+    def run(self, script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Runs a launcher with these programs on its PATH."""
+        return run(script, *arguments, **{"PATH": self._path} | variables)
+
+    def calls(self) -> list[list[str]]:
+        """All calls so far: name and arguments."""
+        return [note["call"] for note in self._lines()]
+
+    def inputs(self) -> list[str | None]:
+        """What came on standard input of each call."""
+        return [note["stdin"] for note in self._lines()]
+
+    def _lines(self) -> list[dict]:
+        return [json.loads(line) for line in self._notes.read_text().splitlines()] if self._notes.is_file() else []
+
+
+def run(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs a launcher."""
+    # The caller's own SLURM variables, GPUS and the like must not count.
+    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(
+        ["bash", str(LAUNCH / script), *arguments],  # noqa: S607
+        env=environment | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )

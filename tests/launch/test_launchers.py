@@ -1,0 +1,258 @@
+"""Every launcher's dry run, what it refuses, and the calls it makes of programs that are not here."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.launch.scripts import LAUNCH, ROOT, NotingPrograms, run
+
+SCRIPTS = sorted(
+    path.name for path in LAUNCH.iterdir() if path.suffix in (".sh", ".sbatch") and path.name != "say_or_do.sh"
+)
+SHELLCHECK = Path(sys.executable).parent / "shellcheck"
+FLAGS = ("--config=my configs/a.py", "--workdir=/share/my \"runs\"/$(HOME) & 'a'")
+TPU = {"NAME": "mpnet", "ZONE": "us-central1-a"}
+KUBERNETES = {"IMAGE": "registry/mpnet_jax:1", "CLAIM": "share"}
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> NotingPrograms:
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    return NotingPrograms(folder, "gcloud", "kubectl", "srun", "scontrol", "nvidia-smi", "python")
+
+
+def calls_shown(shown: subprocess.CompletedProcess[str]) -> list[list[str]]:
+    """The calls of a dry run as a shell would read them."""
+    assert shown.returncode == 0, shown.stderr
+    return [shlex.split(line) for line in shown.stdout.splitlines() if not line.startswith("#")]
+
+
+def after(words: list[str], word: str) -> list[str]:
+    return words[words.index(word) + 1 :]
+
+
+def manifests(text: str) -> tuple[dict, dict]:
+    service, job = yaml.safe_load_all(text)
+    return service, job
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, "say_or_do.sh"])
+def test_has_no_flaw_that_shellcheck_finds(script: str) -> None:
+    if not SHELLCHECK.is_file():
+        pytest.skip("no shellcheck beside this Python; pip install -e '.[dev]' brings it")
+    checked = subprocess.run(
+        [SHELLCHECK, "--external-sources", LAUNCH / script], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_stops_at_the_first_error_and_says_what_it_is(script: str) -> None:
+    text = (LAUNCH / script).read_text()
+    assert "\nset -euo pipefail\n" in text
+    head = text[: text.index("set -euo pipefail")]
+    assert "--dry_run" in head and head.count("\n#") > 8  # how to call it, and every variable
+
+
+def test_local_shows_a_process_each() -> None:
+    calls = calls_shown(run("local.sh", "--dry_run", *FLAGS, PROCESSES="3", DEVICES="4", PORT="9000"))
+    assert len(calls) == 3
+    for index, call in enumerate(calls):
+        assert "XLA_FLAGS=--xla_force_host_platform_device_count=4" in call
+        assert after(call, "mpnet_jax.train") == [
+            *FLAGS,
+            "--distributed",
+            "--coordinator=127.0.0.1:9000",
+            f"--process_index={index}",
+            "--process_count=3",
+        ]
+
+
+def test_local_starts_all_again_after_a_loss_and_no_more_often_than_told(tmp_path: Path, programs) -> None:
+    programs.answer("--process_index=0", statuses=(75, 75, 0))
+    programs.answer("--process_index=1", statuses=(137, 75, 0))
+    done = programs.run("local.sh", *FLAGS, PYTHON="python", RESTARTS="2")
+    assert done.returncode == 0, done.stderr
+    assert "a process was lost; all start again (2 of 2)" in done.stderr
+    assert len(programs.calls()) == 6
+    programs.answer("--distributed", statuses=(75,))
+    assert programs.run("local.sh", PYTHON="python", RESTARTS="1").returncode == 75
+
+
+def test_local_does_not_start_again_after_bad_input(programs) -> None:
+    programs.answer("--process_index=0", statuses=(75,))
+    programs.answer("--process_index=1", statuses=(2,))
+    assert programs.run("local.sh", PYTHON="python").returncode == 2
+    assert len(programs.calls()) == 2
+
+
+def test_gpu_shows_one_process_that_may_not_fall_back_to_the_cpu() -> None:
+    (call,) = calls_shown(run("gpu.sh", "--dry_run", *FLAGS, GPUS="0,3"))
+    assert {"JAX_PLATFORMS=cuda", "CUDA_VISIBLE_DEVICES=0,3"} < set(call)
+    assert after(call, "mpnet_jax.train") == list(FLAGS)
+
+
+def test_gpu_runs_where_there_is_one(programs) -> None:
+    assert programs.run("gpu.sh", *FLAGS, PYTHON="python").returncode == 0
+    assert programs.calls() == [["nvidia-smi", "--list-gpus"], ["python", "-m", "mpnet_jax.train", *FLAGS]]
+
+
+def test_gpu_refuses_a_machine_without_one(programs) -> None:
+    programs.answer("nvidia-smi", statuses=(9,))
+    refused = programs.run("gpu.sh", PYTHON="python")
+    assert refused.returncode == 2
+    assert "nvidia-smi finds no GPU on this machine; launch/local.sh trains on the CPU" in refused.stderr
+
+
+def test_slurm_shows_its_calls() -> None:
+    step, requeue = calls_shown(run("slurm.sbatch", "--dry_run", *FLAGS, SLURM_JOB_ID="123"))
+    assert step[0] == "srun"
+    assert after(step, "mpnet_jax.train") == [*FLAGS, "--distributed", "--coordinator=FIRST_HOST:20123"]
+    assert requeue == ["scontrol", "requeue", "123"]
+
+
+JOB = {"SLURM_JOB_ID": "123", "SLURM_JOB_NODELIST": "node[3-4]", "SLURM_SUBMIT_DIR": str(ROOT), "PYTHON": "python"}
+
+
+@pytest.mark.parametrize(("status", "queued_again"), [(0, False), (2, False), (75, True), (138, True), (143, False)])
+def test_slurm_queues_itself_again_after_a_loss_or_its_time(status: int, queued_again: bool, programs) -> None:
+    programs.answer("scontrol show", "node3\nnode4\n")
+    programs.answer("srun", statuses=(status,))
+    assert programs.run("slurm.sbatch", *FLAGS, **JOB).returncode == status
+    hosts, step, *rest = programs.calls()
+    assert hosts == ["scontrol", "show", "hostnames", "node[3-4]"]
+    assert after(step, "mpnet_jax.train") == [*FLAGS, "--distributed", "--coordinator=node3:20123"]
+    assert rest == ([["scontrol", "requeue", "123"]] if queued_again else [])
+
+
+def test_slurm_gives_up_after_many_restarts(programs) -> None:
+    programs.answer("scontrol show", "node3\n")
+    programs.answer("srun", statuses=(75,))
+    given_up = programs.run("slurm.sbatch", **JOB, SLURM_RESTART_COUNT="3", MAX_RESTARTS="3")
+    assert given_up.returncode == 75 and "started again 3 times already" in given_up.stderr
+    assert ["scontrol", "requeue", "123"] not in programs.calls()
+
+
+def test_slurm_refuses_to_run_outside_a_job() -> None:
+    refused = run("slurm.sbatch", *FLAGS)
+    assert refused.returncode == 2 and "no SLURM job here; submit it with sbatch" in refused.stderr
+
+
+def test_tpu_shows_everything_it_would_do() -> None:
+    calls = calls_shown(run("tpu_vm.sh", "--dry_run", "all", *FLAGS, **TPU, SPOT="1", SHARE="10.0.0.2:/share"))
+    assert calls[0][4:7] == ["create", "mpnet", "--accelerator-type=v5litepod-16"] and "--spot" in calls[0]
+    assert calls[-1] == ["gcloud", "compute", "tpus", "tpu-vm", "delete", "mpnet", "--quiet", "--zone=us-central1-a"]
+    (training,) = [word for call in calls for word in call if "mpnet_jax.train" in word]
+    remote = shlex.split(training.removeprefix("--command="))
+    assert after(remote, "mpnet_jax.train")[:2] == list(FLAGS)
+    assert {"--distributed", "--coordinator=FIRST_WORKER:8476", "--process_count=COUNT"} < set(remote)
+
+
+def test_tpu_waits_in_the_queue_where_asked() -> None:
+    (call,) = calls_shown(run("tpu_vm.sh", "--dry_run", "create", **TPU, QUEUED="1"))
+    assert call[:6] == ["gcloud", "compute", "tpus", "queued-resources", "create", "mpnet"]
+
+
+def test_tpu_tells_the_workers_where_the_first_is(programs) -> None:
+    programs.answer("networkEndpoints", "10.1.0.5;10.1.0.6;10.1.0.7\n")
+    done = programs.run("tpu_vm.sh", "run", *FLAGS, **TPU)
+    assert done.returncode == 0, done.stderr
+    _, training = programs.calls()
+    assert "--worker=all" in training
+    remote = next(word for word in training if word.startswith("--command="))
+    assert "--coordinator=10.1.0.5:8476 --process_count=3 --process_index=" in remote
+
+
+def test_tpu_is_made_anew_when_it_was_preempted(programs) -> None:
+    programs.answer("networkEndpoints", "10.1.0.5\n")
+    programs.answer("format=value(state)", "PREEMPTED\n")
+    programs.answer("mpnet_jax.train", statuses=(1, 0))
+    done = programs.run("tpu_vm.sh", "run", *FLAGS, **TPU, SPOT="1")
+    assert done.returncode == 0, done.stderr
+    steps = [call[4] for call in programs.calls()]
+    assert steps == ["describe", "ssh", "describe", "delete", "create", "scp", "ssh", "describe", "ssh"]
+
+
+def test_tpu_does_not_try_again_what_failed_on_a_tpu_that_is_there(programs) -> None:
+    programs.answer("networkEndpoints", "10.1.0.5\n")
+    programs.answer("format=value(state)", "READY\n")
+    programs.answer("mpnet_jax.train", statuses=(2,))
+    assert programs.run("tpu_vm.sh", "run", *FLAGS, **TPU).returncode == 2
+    assert len(programs.calls()) == 3
+
+
+def test_kubernetes_template_is_yaml() -> None:
+    service, job = manifests((LAUNCH / "kubernetes.yaml").read_text())
+    assert (service["kind"], job["kind"]) == ("Service", "Job")
+
+
+def test_kubernetes_shows_a_job_of_one_pod_a_host() -> None:
+    shown = run("kubernetes.sh", "--dry_run", "apply", *FLAGS, **KUBERNETES, HOSTS="4", GPUS="2", NAME="my-run")
+    assert shown.returncode == 0, shown.stderr
+    service, job = manifests(shown.stdout)
+    assert service["spec"]["clusterIP"] == "None" and service["spec"]["publishNotReadyAddresses"]
+    spec, pod = job["spec"], job["spec"]["template"]["spec"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 4, 4)
+    assert service["spec"]["selector"].items() <= spec["template"]["metadata"]["labels"].items()
+    assert (pod["subdomain"], pod["restartPolicy"]) == ("my-run", "Never")
+    (container,) = pod["containers"]
+    assert container["args"] == [
+        *(flag.replace("$(", "$$(") for flag in FLAGS),  # Kubernetes would put a variable in its place
+        "--distributed",
+        "--coordinator=my-run-0.my-run:8476",
+        "--process_count=4",
+        "--meeting_seconds=1800",
+    ]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 2
+    assert "${" not in shown.stdout
+
+
+def test_kubernetes_tells_preemption_from_failure() -> None:
+    _, job = manifests(run("kubernetes.sh", "--dry_run", "apply", **KUBERNETES).stdout)
+    rules = job["spec"]["podFailurePolicy"]["rules"]
+    by_status = {v: rule["action"] for rule in rules if "onExitCodes" in rule for v in rule["onExitCodes"]["values"]}
+    assert by_status == {2: "FailJob", 75: "Ignore", 143: "Ignore"}
+    (disruption,) = [rule for rule in rules if "onPodConditions" in rule]
+    assert disruption == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+    assert job["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= 60
+
+
+def test_kubernetes_hands_the_same_to_kubectl(programs) -> None:
+    shown = run("kubernetes.sh", "--dry_run", "apply", *FLAGS, **KUBERNETES)
+    assert programs.run("kubernetes.sh", "apply", *FLAGS, **KUBERNETES).returncode == 0
+    assert programs.run("kubernetes.sh", "delete", NAME="my-run").returncode == 0
+    assert programs.calls() == [
+        ["kubectl", "apply", "--filename=-"],
+        ["kubectl", "delete", "job/my-run", "service/my-run"],
+    ]
+    assert manifests(programs.inputs()[0] or "") == manifests(shown.stdout)
+
+
+@pytest.mark.parametrize(
+    ("script", "variables", "step", "sentence"),
+    [
+        ("local.sh", {"PROCESSES": "two"}, (), "PROCESSES=two must be a whole number of at least 1"),
+        ("local.sh", {"PROCESSES": "0"}, (), "PROCESSES=0 must be a whole number of at least 1"),
+        ("gpu.sh", {"GPUS": "0;1"}, (), "GPUS=0;1 must be numbers such as 0,1"),
+        ("gpu.sh", {"MEMORY_FRACTION": "90"}, (), "MEMORY_FRACTION=90 must lie between 0 and 1"),
+        ("tpu_vm.sh", {}, ("run",), "NAME is missing; name the TPU"),
+        ("tpu_vm.sh", {"NAME": "mpnet"}, ("run",), "ZONE is missing; say where"),
+        ("tpu_vm.sh", TPU, ("start",), "step 'start' is unknown; use create, install"),
+        ("tpu_vm.sh", TPU, (), "step '' is unknown; use create, install"),
+        ("kubernetes.sh", {"CLAIM": "share"}, ("apply",), "IMAGE= must name a container image"),
+        ("kubernetes.sh", KUBERNETES | {"NAME": "My run"}, ("apply",), "NAME=My run must be small letters"),
+        ("kubernetes.sh", KUBERNETES | {"HOSTS": "1.5"}, ("apply",), "HOSTS=1.5 must be a whole number"),
+        ("kubernetes.sh", KUBERNETES, ("start",), "step 'start' is unknown; use apply, logs or delete"),
+        ("kubernetes.sh", KUBERNETES, ("apply", "--a=1\n2"), "a flag holds a control character"),
+    ],
+)
+def test_wrong_words_are_one_sentence(script: str, variables: dict, step: tuple, sentence: str) -> None:
+    refused = run(script, "--dry_run", *step, **variables)
+    assert refused.returncode == 2, refused.stdout
+    assert refused.stderr.startswith("error: ") and sentence in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
