@@ -21,7 +21,9 @@ for path in sorted(Path({answers!r}).iterdir(), reverse=True):
     if words in " ".join([name, *sys.argv[1:]]):
         sys.stdout.write(output)
         status, *rest = statuses
-        path.write_text(json.dumps([words, output, rest or [status]]))
+        changed = Path(f"{{path.parent}}-{{os.getpid()}}")
+        changed.write_text(json.dumps([words, output, rest or [status]]))
+        changed.replace(path)  # whole, because another program may read it now
         sys.exit(status)
 """
 
@@ -54,7 +56,7 @@ class NotingPrograms:
 
     def run(self, script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Runs a launcher with these programs on its PATH."""
-        return run(script, *arguments, **{"PATH": self._path} | variables)
+        return run(script, *arguments, **({"PATH": self._path} | variables))
 
     def calls(self) -> list[list[str]]:
         """All calls so far: name and arguments."""
@@ -68,7 +70,7 @@ class NotingPrograms:
         return [json.loads(line) for line in self._notes.read_text().splitlines()] if self._notes.is_file() else []
 
 
-def run(script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def run(script: str, *arguments: str, seconds: float = 60, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs a launcher."""
     # The caller's own SLURM variables, GPUS and the like must not count.
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -77,7 +79,7 @@ def run(script: str, *arguments: str, **variables: str) -> subprocess.CompletedP
         env=environment | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=seconds,
         check=False,
         stdin=subprocess.DEVNULL,
     )
