@@ -102,6 +102,7 @@ class Trace:
         start_s: first timestamp, in seconds from the container's start; NaN before there was one.
         end_s: where the last sample or picture ends.
         stated_end_s: where the container says that the stream ends; None where nothing reliable says.
+        unread_end_s: the same of pictures that go on after the last one that was asked for.
         broken_packets: packets that could not be decoded.
         rate_hz: sample rate that was decoded.
         filled_s: gaps in the sound that were filled with silence.
@@ -116,6 +117,7 @@ class Trace:
     start_s: float = math.nan
     end_s: float = 0.0
     stated_end_s: float | None = None
+    unread_end_s: float | None = None
     broken_packets: int = 0
     rate_hz: int = 0
     filled_s: float = 0.0
@@ -235,6 +237,7 @@ def read_frames(
                 yield picture
                 wanted = next(times, None)
             if wanted is None:
+                trace.unread_end_s = _stated_end_s(container, stream)
                 return
             shown, picture = frame, None
         if shown is None:

@@ -110,6 +110,7 @@ def remarks(
     top_hz = sound.highest_hz(rate_hz)
     broken = heard.broken_packets + seen.broken_packets
     moving = max(pictures.pictures - 1, 1)
+    seen_end_s = max(seen.end_s, seen.unread_end_s or 0.0)
     shown_fps = (seen.pictures - 1) / max(seen.end_s - seen.start_s, 1e-9)
     found = {
         "clipped": heard.clipped > 1e-3 and f"{heard.clipped:.1%} of the samples are at full scale",
@@ -123,8 +124,8 @@ def remarks(
         and f"{heard.filled_s:.1f} s of the sound were missing and became silence, {heard.cut_s:.1f} s overlapped",
         "late start": abs(heard.start_s - seen.start_s) > 0.1
         and f"the sound starts at {heard.start_s:.2f} s, the picture at {seen.start_s:.2f} s",
-        "uneven ends": abs(heard.end_s - seen.end_s) > 1.0
-        and f"the sound ends at {heard.end_s:.1f} s, the picture at {seen.end_s:.1f} s",
+        "uneven ends": abs(heard.end_s - seen_end_s) > 1.0
+        and f"the sound ends at {heard.end_s:.1f} s, the picture at {seen_end_s:.1f} s",
         "ends early": _short_of(heard) + _short_of(seen) > 0.5
         and f"{max(_short_of(heard), _short_of(seen)):.1f} s less than the file says",
         "corrupt packets": broken > 0 and f"{broken} packets could not be decoded",

@@ -79,6 +79,7 @@ def test_a_plain_video_gives_no_remark(tmp_path, write_video):
             {"times_ms": [0, 40, 80, 300, 600, 1500, 2000, 2500]},
         ),
         ("uneven ends", "the sound ends at 3.0 s, the picture at 1.5 s", {"times_ms": list(range(0, 1500, 100))}),
+        ("uneven ends", "the sound ends at 3.0 s, the picture at 6.0 s", {"times_ms": list(range(0, 6000, 100))}),
     ],
 )
 def test_what_is_unusual_is_remarked(tmp_path, write_video, kind, sentence, video):
