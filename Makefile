@@ -21,13 +21,13 @@ BENCHMARKS := runs/benchmarks
 # Where pip finds PyTorch without a GPU's libraries.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup quickstart quickstart-report data small-data compare-data bench test test-all lint types format clean
+.PHONY: help setup quickstart quickstart-report data small-data compare-data bench test test-all test-devices lint types format clean
 
 help:
 	@echo 'make quickstart  render, prepare, train, evaluate, report: $(RUN)/report/index.html'
 	@echo 'make quickstart-report  after it: mixtures of 2 to 5 sounds, counting, localisation'
 	@echo 'make compare-data  the data sets of configs/compare_rendered.py'
-	@echo 'make test        fast tests;  make test-all  all of them'
+	@echo 'make test        fast tests;  make test-all  all of them;  make test-devices  parallel ones on 8 devices'
 	@echo 'make bench       step time and loader beside PyTorch peers, and memory: $(BENCHMARKS)/*.json'
 	@echo 'make lint types  style and types;  make format  mend the style'
 	@echo 'make setup       only the virtual environment ($(VENV))'
@@ -77,6 +77,11 @@ test: $(READY)
 
 test-all: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Whatever runs on all devices, on eight of them.
+test-devices: $(READY)
+	XLA_FLAGS=--xla_force_host_platform_device_count=8 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' \
+		tests/test_parallel.py tests/test_train_step.py tests/test_evaluation.py tests/models/test_batch_norm.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
