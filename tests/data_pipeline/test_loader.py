@@ -193,6 +193,10 @@ def test_a_batch_that_processes_cannot_share_is_refused():
         Sharding(0, 4).slots(10)
 
 
+def test_a_batch_may_be_rounded_up_to_divide():
+    assert [Sharding(1, 4).rounded_up(size) for size in (1, 4, 5)] == [4, 4, 8]
+
+
 def samples_seen(store, monkeypatch, count, **options):
     """(video, chunk, start, crop, flip) of every source of every slot of the steps of a run that gave `count` batches.
 
