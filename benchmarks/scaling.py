@@ -6,8 +6,10 @@ many bytes they touch and how much memory it plans. From two sizes of batch foll
 accelerators is arithmetic with their makers' figures (`benchmarks/devices.py`): nothing here has run on one.
 """
 
+import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -57,6 +59,9 @@ class Counted(NamedTuple):
 def main() -> None:
     """The command."""
     path = record.check_file(flags.FLAGS.json)
+    if flags.FLAGS.counted:
+        _compute_again(Path(flags.FLAGS.counted), path)
+        return
     batches = [int(word) for word in flags.FLAGS.batches]
     if len(batches) != 2 or not 0 < batches[0] < batches[1]:
         raise InputError(f"--batches={','.join(flags.FLAGS.batches)} must be two rising sizes of batch, such as 1,4")
@@ -65,12 +70,25 @@ def main() -> None:
             "the step is compiled for two devices of a CPU, so that its all-reduces are there; start with "
             "JAX_PLATFORMS=cpu XLA_FLAGS=--xla_force_host_platform_device_count=2"
         )
-    results: dict[str, Any] = {"what": WHAT, "rounds": {}}
+    results: dict[str, Any] = {"what": WHAT, "loader_rate": flags.FLAGS.loader_rate, "rounds": {}}
     for name in flags.FLAGS.rounds:
         counted = [count(round_config(name, batch)) for batch in batches]
         results["rounds"][name] = of_round(counted, loader_rate=flags.FLAGS.loader_rate)
         record.write(path, results)
         logging.info("round %s: a mixture adds %s", name, results["rounds"][name]["per_mixture"])
+    logging.info("numbers: %s", path)
+
+
+def _compute_again(earlier: Path, path: Path) -> None:
+    """Does the arithmetic on what an earlier run has counted."""
+    try:
+        before = json.loads(earlier.read_text())
+        counted = {name: [Counted(**each) for each in found["counted"]] for name, found in before["rounds"].items()}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"--counted={earlier} is no result of this command ({error}); leave it out to count") from None
+    rate = flags.FLAGS.loader_rate
+    rounds = {name: of_round(each, loader_rate=rate) for name, each in counted.items()}
+    record.write(path, {"what": WHAT, "counted_by": before["facts"], "loader_rate": rate, "rounds": rounds})
     logging.info("numbers: %s", path)
 
 
@@ -181,6 +199,7 @@ def on_device(step: Step, device: devices.Device, *, loader_rate: float) -> dict
 if __name__ == "__main__":
     flags.DEFINE_string("json", None, "File of the results.")
     flags.DEFINE_list("rounds", ["minus", "both"], "Rounds of training.")
-    flags.DEFINE_float("loader_rate", 90.0, "Mixtures a second that a core makes; see docs/BENCHMARKS.md.")
+    flags.DEFINE_float("loader_rate", 83.0, "Mixtures a second that a core makes, here of docs/BENCHMARKS.md.")
+    flags.DEFINE_string("counted", None, "An earlier result, whose counts are used instead of compiling again.")
     flags.DEFINE_list("batches", ["1", "4"], "Two sizes of batch a device.")
     command.run(main)

@@ -82,7 +82,11 @@ def test_counts_a_step():
 
 @pytest.mark.parametrize(
     ("flag", "sentence"),
-    [("--batches=4", "--batches=4 must be two rising sizes"), ("--rounds=second", "'second' is unknown")],
+    [
+        ("--batches=4", "--batches=4 must be two rising sizes"),
+        ("--rounds=second", "'second' is unknown"),
+        ("--counted=/nowhere.json", "--counted=/nowhere.json is no result of this command"),
+    ],
 )
 @pytest.mark.slow
 def test_refuses_wrong_flags(flag, sentence, tmp_path):
