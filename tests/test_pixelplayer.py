@@ -8,20 +8,24 @@ import pytest
 
 from mpnet_jax import from_config, torch_weights
 from mpnet_jax.asked import Asked
+from mpnet_jax.candidates import Candidates
 from mpnet_jax.checkpoint import Checkpoints
 from mpnet_jax.convert import convert
 from mpnet_jax.evaluate import evaluate
+from mpnet_jax.minus_plus import Rules
+from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.models.pixelplayer import PixelPlayer, Synthesizer
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.pixelplayer_step import make_pixelplayer_separate_step, make_pixelplayer_train_step
 from mpnet_jax.rounds import PIXELPLAYER_NETS, plan_rounds
+from mpnet_jax.separate_step import separate
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.train import train
 from mpnet_jax.train_state import TrainState
 from tests.random_variables import random_variables
 from tests.short_frame_net import ShortFrameNet
 from tests.test_convert import state_dict, write_torch
-from tests.test_train_step import AUDIO, ROWS, random_batch
+from tests.test_train_step import AUDIO, ROWS, SOURCES, random_batch
 from tests.tiny_run import tiny_config
 
 MODEL = PixelPlayer(visual_channels=4, unet_depth=2, unet_features=2, resnet_features=2, resnet_dilated=True)
@@ -84,6 +88,30 @@ def test_masks_act_on_the_whole_mixture(problem, mask):
     share = np.einsum("fr,bsrt->bsft", AXIS.back, masks)
     written = (share > 0.5) if mask == "binary" else share
     np.testing.assert_allclose(out["magnitude"], written * batch["mixture_magnitude"][:, None], rtol=1e-3, atol=1e-4)
+
+
+def test_without_scale_and_bias_its_masks_are_the_m_nets_first(problem, monkeypatch):
+    variables, batch, mixture = problem
+    monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
+    synthesizer = {"scale": jnp.ones(4), "bias": jnp.zeros(1)}
+    plain = variables | {"params": variables["params"] | {"synthesizer": synthesizer}}
+    masks = np.asarray(jax.nn.sigmoid(MODEL.apply(plain, jnp.asarray(batch["frames"]), mixture)))
+    m_net = MPNet(visual_channels=4, unet_depth=2, unet_features=2, resnet_features=2, resnet_dilated=True)
+    shared = {part: {"frame_net": of["frame_net"], "minus_net": of["sound_net"]} for part, of in variables.items()}
+    candidates = Candidates(m_net.apply(shared, jnp.asarray(batch["frames"]), method="look"))
+    # Running statistics have an axis of steps there.
+    shared["batch_stats"]["minus_net"] = jax.tree.map(lambda x: x[None], shared["batch_stats"]["minus_net"])
+    assert masks.shape[1] == SOURCES
+    for candidate in range(SOURCES):
+        order = jnp.full((len(masks), 1), candidate)
+        models = {"minus_net": m_net, "plus_net": m_net}
+        first = separate(models, shared, mixture, candidates, steps=1, rules=Rules(), with_plus=False, order=order)
+        np.testing.assert_allclose(first.masks[0], masks[:, candidate], atol=1e-6)
+    # And so are the energies by which it would choose.
+    chosen = separate(models, shared, mixture, candidates, steps=1, rules=Rules(), with_plus=False)
+    energies = (masks * np.asarray(mixture)[:, None]).mean((2, 3))
+    np.testing.assert_allclose(chosen.energies[0], energies, rtol=1e-5)
+    np.testing.assert_array_equal(chosen.chosen[0], energies.argmax(1))
 
 
 def test_a_run_trains_and_evaluates(tmp_path, tiny_set, monkeypatch):
