@@ -70,7 +70,7 @@ def compare(
     for cell in wanted:
         config_module.check(cells.changed(config, cell, cell.rate or config.compare.rates.tried[0]))
     if report_only:
-        if write_outputs(workdir, plan) is None:
+        if not _report(workdir, plan):
             raise InputError(f"--workdir={workdir} has no finished cell of this config's grid; make some first")
         return 0
     _require_data(config)
@@ -81,9 +81,18 @@ def compare(
     if stop.signal_name is not None:
         logging.info("%s: stopped; the same command goes on where this one stopped", stop.signal_name)
         return stop.exit_status
+    _report(workdir, plan)
     for path in runner.failed:
         logging.error("failed: %s, see %s; the same command tries again", path, workdir / "logs" / f"{path}.log")
     return 1 if runner.failed else 0
+
+
+def _report(workdir: Path, plan: cells.Plan) -> bool:
+    """Writes tables, figures and page anew and says where they are; False where no cell is finished."""
+    page = write_outputs(workdir, plan)
+    if page is not None:
+        sys.stdout.write(f"numbers: {workdir / 'results.json'}\ntables:  {workdir / 'results.md'}\nreport:  {page}\n")
+    return page is not None
 
 
 def _require_data(config: Config) -> None:

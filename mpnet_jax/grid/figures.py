@@ -1,7 +1,7 @@
 """Curves over the number of sounds as pictures. Source: Figs. 4 and 5."""
 
+import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from mpnet_jax.report.names import method_name
@@ -20,19 +20,18 @@ _DASHES = {"ratio": "-", "binary": "--", "none": ":"}
 _APART = 0.04
 
 
-def draw(entries: Mapping[str, Any], folder: Path) -> list[str]:
-    """A picture for each number of sounds in training; replaces earlier ones.
+def draw(entries: Mapping[str, Any]) -> dict[str, bytes]:
+    """A picture for each number of sounds in training.
 
     Args:
         entries: of `results.results`.
-        folder: made when missing.
 
     Returns:
-        The files' names.
+        {name of a file: PNG}.
     """
     from matplotlib.figure import Figure  # slow to load, and needed only here
 
-    names = []
+    pictures = {}
     for sources in sorted({entry["sources"] for entry in entries.values()}):
         shown = [entry for entry in entries.values() if entry["sources"] == sources and len(entry["mixes"]) > 1]
         if not shown:
@@ -49,11 +48,11 @@ def draw(entries: Mapping[str, Any], folder: Path) -> list[str]:
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
         figure.suptitle(f"Trained on mixtures of {sources}; bars: 95 % over seeds and videos", fontsize=11)
-        folder.mkdir(parents=True, exist_ok=True)
-        names.append(f"trained_on_{sources}.png")
-        # Without the date and the versions that would make every picture another file.
-        figure.savefig(folder / names[-1], dpi=110, metadata={"Software": None})
-    return names
+        content = io.BytesIO()
+        # Without the version, which would make every picture another file.
+        figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
+        pictures[f"trained_on_{sources}.png"] = content.getvalue()
+    return pictures
 
 
 def _curve(axes: Any, entry: Mapping[str, Any], metric: str, *, shift: float) -> None:

@@ -9,33 +9,38 @@ from mpnet_jax.grid import figures
 from mpnet_jax.grid.cells import Plan
 from mpnet_jax.grid.markdown import markdown
 from mpnet_jax.grid.results import results
-from mpnet_jax.report.folder import replacing
 from mpnet_jax.report.grid_page import grid_page
+
+FIGURES = "figures"
 
 
 def write_outputs(workdir: Path, plan: Plan) -> Path | None:
-    """Writes results.json, results.md, figures/ and page/index.html, each replacing an earlier one when it is whole.
+    """Writes results.json, results.md, results.html and figures/.
+
+    Each file takes the place of an earlier one when it is whole: several processes may do so at once.
 
     Args:
         workdir: of the comparison.
         plan: all of its cells; those that are not finished are left out.
 
     Returns:
-        Path of results.md; None where no cell is finished.
+        Path of the page; None where no cell is finished.
     """
     found = results(workdir, plan)
-    if not (found["entries"] or found["ablations"] or found["rates"]):
+    if not any(finished for finished, _ in found["done"].values()):
         return None
-    _write(workdir / "results.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
-    names = figures.draw(found["entries"], workdir / "figures")
-    _write(workdir / "results.md", markdown(found, [f"figures/{name}" for name in names]))
-    if found["entries"]:
-        with replacing(workdir / "page", ("index.html",)) as folder:
-            (folder / "index.html").write_text(grid_page(found), encoding="utf-8")
-    return workdir / "results.md"
+    _write(workdir / "results.json", f"{json.dumps(found, indent=1, allow_nan=False)}\n".encode())
+    pictures = {f"{FIGURES}/{name}": content for name, content in figures.draw(found["entries"]).items()}
+    for name, content in pictures.items():
+        _write(workdir / name, content)
+    _write(workdir / "results.md", markdown(found, list(pictures)).encode())
+    page = workdir / "results.html"
+    _write(page, grid_page(found).encode())
+    return page
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content)
     os.replace(temporary, path)

@@ -49,8 +49,8 @@ def results(workdir: Path, plan: Plan) -> dict[str, Any]:
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
-    first = next(iter(entry.results.values()))
-    numbers = sorted(int(name[3:]) for name in first["lists"] if name.startswith("mix"))
+    lists = {name for result in entry.results.values() for name in result["lists"]}
+    numbers = sorted(int(name.removeprefix("mix")) for name in lists if name.startswith("mix"))
     minutes = [result["minutes"]["training"] for result in entry.results.values()]
     out = {
         "method": entry.method,

@@ -24,7 +24,7 @@ DIVERGED = "the loss is not finite"  # how training says so
 
 _WAIT_SECONDS = 5.0
 # Of a run's folder, what is large and can be made again.
-_LARGE = ("checkpoints", "report", "tensorboard", "scores", "validation/report")
+_LARGE = ("checkpoints", "bases", "report", "tensorboard", "scores", "validation/report")
 
 
 class Runner:
@@ -73,7 +73,7 @@ class Runner:
         while self._stop.signal_name is None:
             ready = self._ready(wanted)
             if not ready:
-                return
+                break
             made = next((cell for cell, choice in ready if self._make(cell, choice)), None)
             if made is not None:
                 logging.info("%s", progress.line(made, workers=max(1, len(self._claims.held()))))
@@ -82,6 +82,8 @@ class Runner:
                 finished()
             else:
                 self._pause()
+        # Another process may have had more luck.
+        self.failed = [path for path in self.failed if not (self._workdir / f"{path}.json").is_file()]
 
     def _ready(self, wanted: Plan) -> list[tuple[Cell, Choice]]:
         """The cells that are missing and did not fail here, of those whose learning rate is known."""

@@ -24,7 +24,8 @@ def grid_page(results: Mapping[str, Any]) -> str:
         HTML that needs nothing beside itself.
     """
     entries = results["entries"]
-    first = [entry for entry in entries.values() if entry["sources"] == min(e["sources"] for e in entries.values())]
+    fewest = min((entry["sources"] for entry in entries.values()), default=0)
+    first = [entry for entry in entries.values() if entry["sources"] == fewest]
     shown = [entry for entry in first if entry["mask"] in ("ratio", "none")] or first
     sections = [
         Section("observations", "What the paper observed", _observations(results["observations"])),

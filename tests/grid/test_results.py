@@ -139,10 +139,10 @@ def test_markdown_keeps_published_numbers_apart(made) -> None:
 
 def test_writes_numbers_pictures_and_a_whole_page(made) -> None:
     workdir, plan, _ = made
-    assert write_outputs(workdir, plan) == workdir / "results.md"
+    assert write_outputs(workdir, plan) == workdir / "results.html"
     assert {path.name for path in (workdir / "figures").iterdir()} == {"trained_on_2.png", "trained_on_3.png"}
     assert json.loads((workdir / "results.json").read_text())["observations"]
-    page = Structure((workdir / "page" / "index.html").read_text())
+    page = Structure((workdir / "results.html").read_text())
     words = " ".join(page.words)
     for part in ("What the paper observed", "Paired differences", "Trained on mixtures of 3", "Counting", "Ablations"):
         assert part in words

@@ -73,7 +73,8 @@ def test_every_cell_is_made_once(workdir: Path) -> None:
     assert trained.count("mpnet-ratio-mix2-seed0-rate0.001") == 3
     assert len(set(trained)) == 2 * 2 + 2 + 1
     before = results(workdir)
-    assert run(workdir) == (0, "")
+    status, output = run(workdir)
+    assert (status, output.splitlines()[0]) == (0, f"numbers: {workdir / 'results.json'}")
     assert results(workdir) == before and journal(workdir, "ends train") == trained
 
 
