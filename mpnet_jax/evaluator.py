@@ -193,6 +193,7 @@ class Evaluator:
                     f"{store.folder} has no boxes; its videos need them in a .json beside each, see docs/DATA.md"
                 )
             out.append(localisation.localisation_results(name, found, _video_ids(store, mixtures)))
+            out[-1]["by_mixture"]["outline_sha256"] = outline(store, mixtures, spec)
             examples += place_examples(found, _classes(store, mixtures), most=_PLACES_SHOWN)
         return out, examples
 

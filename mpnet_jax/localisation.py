@@ -124,14 +124,20 @@ def localisation_results(name: str, found: Sequence[Scene], video_ids: Sequence[
         video_ids: of each scene's clips.
 
     Returns:
-        JSON-ready dict: `scene`, `scenes` (how many), `box_share` (mean and max share of the picture), `guesses`.
+        JSON-ready dict: `scene`, `scenes` (how many), `box_share` (mean and max share of the picture), `guesses`, and
+        `by_mixture` (the energy map's values of each scene, None where undefined).
     """
     shares = np.array([(s.box[2] - s.box[0]) * (s.box[3] - s.box[1]) for s in found])
     guesses: dict[str, Any] = {}
+    by_mixture: dict[str, Any] = {}
     for guess, make in GUESSES.items():
         rows = [scores_of(scene, make(scene)) for scene in found]
-        summaries = {key: summarise(np.array([row[key] for row in rows]), video_ids) for key in rows[0]}
+        values = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+        summaries = {key: summarise(of_scenes, video_ids) for key, of_scenes in values.items()}
         guesses[guess] = {key: summary for key, summary in summaries.items() if summary["count"]}
+        if guess == OURS:
+            listed = {key: [value if np.isfinite(value) else None for value in values[key].tolist()] for key in values}
+            by_mixture = {"video_ids": [list(ids) for ids in video_ids], "methods": {OURS: listed}}
     known = shares[np.isfinite(shares)]
     share = {"mean": float(known.mean()), "max": float(known.max())} if len(known) else {"mean": None, "max": None}
-    return {"scene": name, "scenes": len(found), "box_share": share, "guesses": guesses}
+    return {"scene": name, "scenes": len(found), "box_share": share, "guesses": guesses, "by_mixture": by_mixture}

@@ -123,6 +123,9 @@ def test_points_in_scenes_of_one_and_of_two(whole: dict) -> None:
     assert one["box_share"]["max"] == pytest.approx(0.15, abs=0.01)
     assert two["box_share"]["max"] == pytest.approx(0.075, abs=0.01)
     assert one["guesses"]["centre"]["pointing"]["mean"] == 0.0
+    for scene in (one, two):
+        values = [value for value in scene["by_mixture"]["methods"]["energy map"]["auc"] if value is not None]
+        assert np.mean(values) == pytest.approx(scene["guesses"]["energy map"]["auc"]["mean"])
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from data_pipeline.command import InputError
 from mpnet_jax.grid.cells import Cell
 
 FACTS = ("commit", "machine", "python", "packages", "date")
-_KEPT = ("mixes", "counting", "localisation", "far", "left_out", "differences")
+_KEPT = ("mixes", "far", "left_out", "differences")
 
 
 def read(workdir: Path, cell: Cell) -> dict[str, Any] | None:
@@ -62,6 +62,8 @@ def result(
     counting = dict(metrics.get("counting", {}))
     if counting:
         lists["counting"] = counting.pop("by_mixture")
+    scenes = [dict(scene) for scene in metrics.get("localisation", ())]
+    lists |= {f"places, {scene['scene']}": scene.pop("by_mixture") for scene in scenes}
     videos = sorted({video for of in lists.values() for row in of["video_ids"] for video in row})
     places = {video: place for place, video in enumerate(videos)}
     return {
@@ -74,6 +76,7 @@ def result(
         "methods": metrics["methods"] | {name: metrics[name] for name in ("mixture", "oracle", "swapped")},
         **{key: metrics[key] for key in _KEPT if key in metrics},
         **({"counting": counting} if counting else {}),
+        **({"localisation": scenes} if scenes else {}),
         "videos": videos,
         "lists": {name: _compact(of, places) for name, of in lists.items()},
     }

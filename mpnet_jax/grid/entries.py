@@ -45,12 +45,13 @@ class Entry:
         """The list of mixtures of as many sounds as in training."""
         return f"mix{self.sources}"
 
-    def samples(self, name: str, metric: str) -> dict[int, Sample]:
-        """A metric on a list of mixtures, of the seeds that have it."""
+    def samples(self, name: str, metric: str, *, of_what: str | None = None) -> dict[int, Sample]:
+        """A metric on a list of mixtures, of the seeds that have it; of the method, or what else the list has."""
         found = {}
+        key = of_what or _WITHIN.get(self.method, self.method)
         for seed, result in self.results.items():
             of = result["lists"].get(name, {})
-            values = of.get("methods", {}).get(_WITHIN.get(self.method, self.method), {}).get(metric)
+            values = of.get("methods", {}).get(key, {}).get(metric)
             if values is not None:
                 array = np.array([np.nan if value is None else value for value in values], np.float64)
                 found[seed] = Sample(array, _video_ids(result, of))

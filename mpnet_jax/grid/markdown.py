@@ -128,14 +128,12 @@ def _counting(entries: Mapping[str, Any]) -> str:
 def _localisation(entries: Mapping[str, Any]) -> str:
     rows = []
     for entry in entries.values():
-        for seed, scenes in entry.get("localisation", {}).items():
-            for scene in scenes:
-                for guess, found in scene["guesses"].items():
-                    cells = [_estimate(found.get(measure)) for measure in ("pointing", "iou", "auc", "player")]
-                    rows.append([entry["mask"], f"mix-{entry['sources']}", str(seed), scene["scene"], guess, *cells])
-    heads = ["MP-Net's mask", "trained on", "seed", "scene", "guess", "pointing", "IoU", "AUC", "right player"]
-    note = "Intervals of each seed are over videos.\n\n" if rows else ""
-    return note + _table(heads, rows)
+        for scene in entry.get("localisation", ()):
+            for guess, found in scene["guesses"].items():
+                cells = [_estimate(found.get(measure)) for measure in ("pointing", "iou", "auc", "player")]
+                rows.append([entry["mask"], f"mix-{entry['sources']}", scene["scene"], guess, *cells])
+    heads = ["MP-Net's mask", "trained on", "scene", "guess", "pointing", "IoU", "AUC", "right player"]
+    return _table(heads, rows)
 
 
 def _rates(rates: Mapping[str, Mapping[str, float | None]]) -> str:

@@ -12,6 +12,9 @@ from mpnet_jax.grid.observations import observations
 from mpnet_jax.report.counting import MODES
 from mpnet_jax.run_facts import run_facts
 
+_COUNTED = ("as_trained", "all")
+_ENERGY_MAP = "energy map"  # as `localisation` names it, which loads JAX
+
 DEFINITIONS = {
     "intervals": "95 %, from drawing seeds and videos: the same draws for all methods; of n seeds n - 1 with "
     "replacement, so that the variance is that of a mean over n. With one seed, over videos alone.",
@@ -66,14 +69,23 @@ def _entry(entry: Entry) -> dict[str, Any]:
     }
     counting = {}
     for mode in MODES:
-        right = {
-            part: mean(entry.counted_right(mode, as_trained=part == "as_trained")) for part in ("as_trained", "all")
-        }
+        right = {part: mean(entry.counted_right(mode, as_trained=part == "as_trained")) for part in _COUNTED}
         if right["all"] is not None:
             counting[mode] = {part: drawn and drawn.estimate(low=0.0, high=1.0) for part, drawn in right.items()}
-    localisation = {seed: result["localisation"] for seed, result in entry.results.items() if "localisation" in result}
     if entry.method == "mpnet":
-        out |= {"counting": counting, "localisation": localisation}
+        out |= {"counting": counting, "localisation": _localisation(entry)}
+    return out
+
+
+def _localisation(entry: Entry) -> list[dict[str, Any]]:
+    """The scenes of a results file, the energy map's guesses over all seeds; the others do not depend on the seed."""
+    first = next((result["localisation"] for result in entry.results.values() if "localisation" in result), [])
+    out = []
+    for scene in first:
+        name = f"places, {scene['scene']}"
+        drawn = {key: mean(entry.samples(name, key, of_what=_ENERGY_MAP)) for key in scene["guesses"][_ENERGY_MAP]}
+        ours = {key: found.estimate(low=0.0, high=1.0) for key, found in drawn.items() if found is not None}
+        out.append(scene | {"guesses": scene["guesses"] | {_ENERGY_MAP: ours}})
     return out
 
 

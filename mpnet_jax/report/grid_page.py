@@ -142,12 +142,7 @@ def _counting(entries: Mapping[str, Any]) -> str:
 
 
 def _scenes(entries: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    return [
-        (f"{_name(entry)}, seed {seed}", scene)
-        for entry in entries.values()
-        for seed, scenes in mapping(entry.get("localisation")).items()
-        for scene in scenes
-    ]
+    return [(_name(entry), scene) for entry in entries.values() for scene in entry.get("localisation", ())]
 
 
 def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:

@@ -120,6 +120,21 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
             "by_mixture": {"outline_sha256": "c", "video_ids": [["v1", "v2"]] * MIXTURES, "sounding": sounding},
             **{mode: {"counted": sounding, "as_trained": {"most": own}} for mode in ("clips", "pixels")},
         }
+    if "localisation" in values:
+        guess = {"pointing": {"mean": 0.5, "ci95": None, "count": 2}}
+        out["localisation"] = [
+            {
+                "scene": "one player",
+                "scenes": 3,
+                "box_share": {"mean": 0.1, "max": 0.2},
+                "guesses": {"energy map": guess, "centre": guess},
+                "by_mixture": {
+                    "outline_sha256": "p",
+                    "video_ids": [["v1"], ["v2"], ["v3"]],
+                    "methods": {"energy map": {"pointing": [1.0, 0.0, None]}},
+                },
+            }
+        ]
     folder = workdir if split == "test" else workdir / split
     folder.mkdir(exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(out))

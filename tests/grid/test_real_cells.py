@@ -42,13 +42,13 @@ def get_config():
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=280)
+    output, _ = process.communicate(timeout=900)
     return output
 
 
 @pytest.mark.slow
 @pytest.mark.e2e
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_a_stopped_comparison_goes_on_within_its_cell(tiny_set: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

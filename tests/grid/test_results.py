@@ -38,7 +38,7 @@ def finish(workdir: Path, config, cell: Cell) -> None:
     values = {f"config.{field}": str(value) for field, value in cells.changes(cell, config, 1e-3).items()}
     values["mix"] = "2,3,4"
     values |= {"split": "validation"} if cell.kind == "ablations" else {"far": ""}
-    values |= {"counting": ""} if (cell.kind, cell.method) == ("cells", "mpnet") else {}
+    values |= {"counting": "", "localisation": ""} if (cell.kind, cell.method) == ("cells", "mpnet") else {}
     # The stand-ins take an M-Net for what MP-Net's config gives without a P-Net.
     run = workdir / "runs" / cell.name
     run.mkdir(parents=True)
@@ -69,6 +69,10 @@ def test_every_row_has_its_seeds_and_numbers(made) -> None:
     assert list(entry["mixes"]) == ["2", "3", "4"]
     assert entry["far"]["sir"]["mean"] == pytest.approx(2.5, abs=0.1)
     assert entry["counting"]["clips"]["as_trained"]["mean"] == 1.0
+    (scene,) = entry["localisation"]
+    assert scene["guesses"]["energy map"]["pointing"]["seeds"] == 3
+    assert scene["guesses"]["energy map"]["pointing"]["count"] == 3 * 2
+    assert scene["guesses"]["centre"]["pointing"]["mean"] == 0.5
     assert rows[f"{ROUND_ONE}-ratio-mix2"]["test"]["nsdr"]["mean"] == pytest.approx(2.5, abs=0.1)
     assert found["done"] == {"trials": [8, 8], "cells": [33, 33], "ablations": [2, 2]}
 
@@ -144,7 +148,14 @@ def test_writes_numbers_pictures_and_a_whole_page(made) -> None:
     assert json.loads((workdir / "results.json").read_text())["observations"]
     page = Structure((workdir / "results.html").read_text())
     words = " ".join(page.words)
-    for part in ("What the paper observed", "Paired differences", "Trained on mixtures of 3", "Counting", "Ablations"):
+    for part in (
+        "What the paper observed",
+        "Paired differences",
+        "Trained on mixtures of 3",
+        "Counting",
+        "Localisation",
+        "Ablations",
+    ):
         assert part in words
     assert not any(attributes.get("src", "").startswith("http") for _, attributes in page.tags)
 
