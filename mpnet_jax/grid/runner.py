@@ -110,6 +110,8 @@ class Runner:
 
     def _make(self, cell: Cell, choice: Choice) -> bool:
         """Makes a cell, if nobody else does; whether its file is there now by this process."""
+        if self._stop.signal_name is not None:
+            return False
         claim = self._claims.take(cell.run_name(choice.rate))
         if claim is None:
             return False

@@ -126,6 +126,7 @@ def test_a_request_to_stop_is_passed_on(workdir: Path) -> None:
     assert process.returncode == 128 + signal.SIGTERM
     assert "SIGTERM: stopped; the same command goes on where this one stopped" in output
     assert len(journal(workdir, "stopped train")) == 1
+    assert len(list((workdir / "logs" / "trials").iterdir())) == 1  # no other cell is begun
     assert results(workdir) == {}
     assert run(workdir, "trials/*")[0] == 0
 
