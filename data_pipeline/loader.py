@@ -58,7 +58,7 @@ def training_batches(
     store: RecordStore,
     *,
     audio: AudioSpec,
-    frames: FrameSpec,
+    frames: FrameSpec | None,
     mixing: MixingSpec,
     batch_size: int,
     seed: int,
@@ -70,7 +70,7 @@ def training_batches(
     Args:
         store: the training split.
         audio: window and transform.
-        frames: pictures a source.
+        frames: pictures a source; None reads and makes none.
         mixing: the rules of a mixture.
         batch_size: size of the global batch.
         seed: the pipeline's seed.
@@ -79,8 +79,8 @@ def training_batches(
 
     Yields:
         `mixture_magnitude` (batch, freq_linear, time) float32, `source_magnitude` (batch, source, freq_linear, time)
-        float32, `frames` (batch, source, frame, height, width, 3) uint8, `valid` (batch,) bool; batch is this
-        process's share.
+        float32, `source_label` (batch, source) int32, `frames` (batch, source, frame, height, width, 3) uint8, `valid`
+        (batch,) bool; batch is this process's share.
     """
     table = ClipTable(store.clips, audio, sources=mixing.sources, same_class=mixing.same_class)
     slots = sharding.slots(batch_size)
@@ -144,7 +144,7 @@ class MixtureMaker:
     Args:
         store: the records.
         audio: window and transform.
-        frames: pictures a source.
+        frames: pictures a source; None makes none.
         sources: sounds of a mixture.
         for_rebuilding: make what evaluation needs for waveforms and boxes, too.
 
@@ -156,7 +156,7 @@ class MixtureMaker:
         self,
         store: RecordStore,
         audio: AudioSpec,
-        frames: FrameSpec,
+        frames: FrameSpec | None,
         *,
         sources: int,
         for_rebuilding: bool = False,
@@ -169,19 +169,24 @@ class MixtureMaker:
         self.shapes: dict[str, tuple[tuple[int, ...], type[np.generic]]] = {
             "mixture_magnitude": (spectrum, np.float32),
             "source_magnitude": ((sources, *spectrum), np.float32),
-            "frames": ((sources, frames.count, frames.crop_px, frames.crop_px, 3), np.uint8),
+            "source_label": ((sources,), np.int32),
         }
         if for_rebuilding:
             self.shapes |= {
                 "mixture_phase": (spectrum, np.float32),
                 "source_waveform": ((sources, audio.clip_samples), np.float32),
-                "boxes": ((sources, frames.count, 4), np.float32),
             }
+        if frames is not None:
+            self.shapes["frames"] = (sources, frames.count, frames.crop_px, frames.crop_px, 3), np.uint8
+            if for_rebuilding:
+                self.shapes["boxes"] = (sources, frames.count, 4), np.float32
 
     def make(self, plans: Sequence[SourcePlan]) -> Batch:
         """The arrays of one mixture."""
         example = {name: np.empty(shape, kind) for name, (shape, kind) in self.shapes.items()}
-        self.look(plans, example)
+        example["source_label"][...] = [self._store.clips[plan.clip].label for plan in plans]
+        if self._frames is not None:
+            self.look(plans, example)
         self.listen(plans, example)
         return example
 
@@ -204,6 +209,7 @@ class MixtureMaker:
     def look(self, plans: Sequence[SourcePlan], example: Batch) -> None:
         """Writes the pictures of a mixture into its arrays, and the boxes where those are among them."""
         store, frames = self._store, self._frames
+        assert frames is not None
         for source, plan in enumerate(plans):
             clip = store.clips[plan.clip]
             numbers = frame_indices(plan, clip, audio=self._audio, frames=frames, fps=store.spec.fps).tolist()

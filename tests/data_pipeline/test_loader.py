@@ -19,7 +19,7 @@ from data_pipeline.tf_cpu import tf
 AUDIO = AudioSpec(rate_hz=8000, clip_samples=4032, fft_samples=254, hop_samples=64)
 FRAMES = FrameSpec(count=2, crop_px=32)
 MIXING = MixingSpec(sources=2)
-TRAINING_KEYS = {"mixture_magnitude", "source_magnitude", "frames", "valid"}
+TRAINING_KEYS = {"mixture_magnitude", "source_magnitude", "source_label", "frames", "valid"}
 
 
 @pytest.fixture(scope="module")
@@ -92,12 +92,23 @@ def test_a_batch_keeps_the_contract(first_three):
     expected = {
         "mixture_magnitude": ((4, 128, 64), np.float32),
         "source_magnitude": ((4, 2, 128, 64), np.float32),
+        "source_label": ((4, 2), np.int32),
         "frames": ((4, 2, 2, 32, 32, 3), np.uint8),
         "valid": ((4,), np.bool_),
     }
     for batch in first_three:
         assert {name: (x.shape, x.dtype.type) for name, x in batch.items()} == expected
         assert batch["valid"].all()
+
+
+def test_labels_are_those_of_the_clips(store, first_three):
+    labels = [[store.clips[plan.clip].label for plan in plans_of(store, step=1, slot=slot)] for slot in range(4)]
+    np.testing.assert_array_equal(first_three[1]["source_label"], labels)
+
+
+def test_sounds_without_pictures_are_the_same(store, first_three):
+    for alone, whole in zip(batches(store, 2, frames=None), first_three, strict=False):
+        assert_same(alone, {name: x for name, x in whole.items() if name != "frames"})
 
 
 def test_a_mixture_is_the_sum_of_its_sources(store, first_three):
