@@ -11,19 +11,28 @@ FRAME_HEAD = "conv_out"
 
 
 def learning_rate(
-    name: str, *, peak: float, steps: int, warmup_steps: int, boundaries: Sequence[int]
+    name: str,
+    *,
+    peak: float,
+    steps: int,
+    warmup_steps: int,
+    boundaries: Sequence[int],
+    decay: float = 1.0,
+    decay_steps: int = 1,
 ) -> optax.Schedule:
     """The learning rate as a function of the step.
 
     Args:
-        name: "steps" (times 0.1 at each boundary), "cosine" (to zero at the end) or "constant".
+        name: "steps" (times 0.1 at each boundary), "cosine" (to zero at the end), "exponential" or "constant".
         peak: highest rate.
         steps: length of the run.
         warmup_steps: steps over which the rate rises linearly from zero.
         boundaries: for "steps" only.
+        decay: for "exponential" only: what the rate is multiplied by ...
+        decay_steps: ... each time that so many steps have passed.
 
     Returns:
-        An optax schedule. Source: Sec. 4.2 for "steps".
+        An optax schedule. Source: Sec. 4.2 for "steps", MIML's for "exponential".
 
     Raises:
         ValueError: an unknown name.
@@ -33,6 +42,7 @@ def learning_rate(
             peak, {boundary - warmup_steps: 0.1 for boundary in boundaries}
         ),
         "cosine": lambda: optax.cosine_decay_schedule(peak, max(steps - warmup_steps, 1)),
+        "exponential": lambda: optax.exponential_decay(peak, decay_steps, decay, staircase=True),
         "constant": lambda: optax.constant_schedule(peak),
     }
     if name not in after_warmup:
@@ -47,11 +57,11 @@ def optimiser(
     """An optimiser by name.
 
     Args:
-        name: "sgd" (momentum, weight decay added to the gradient, the paper's), "adam" (no weight decay) or "adamw"
-            (decoupled weight decay).
+        name: "sgd" (momentum, weight decay added to the gradient, the paper's), "adam" (no weight decay), "adam_l2"
+            (weight decay added to the gradient, as PyTorch's Adam has it) or "adamw" (decoupled weight decay).
         schedule: learning rate.
         momentum: of sgd.
-        weight_decay: of sgd and adamw.
+        weight_decay: of all but adam.
 
     Returns:
         An optax transformation. Source: Sec. 4.2.
@@ -62,6 +72,7 @@ def optimiser(
     by_name = {
         "sgd": lambda: optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(schedule, momentum)),
         "adam": lambda: optax.adam(schedule),
+        "adam_l2": lambda: optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(schedule)),
         "adamw": lambda: optax.adamw(schedule, weight_decay=weight_decay),
     }
     if name not in by_name:
@@ -78,7 +89,7 @@ def by_part(
         name: see `optimiser`.
         schedule: learning rate.
         scales: what it is multiplied by for "frame_trunk", "frame_head", "plus_net" and "minus_net", by which
-            PixelPlayer's sound network and synthesizer go too.
+            PixelPlayer's sound network and synthesizer and MIML's network go too.
         momentum: see `optimiser`.
         weight_decay: see `optimiser`.
 

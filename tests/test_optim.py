@@ -35,6 +35,11 @@ def test_constant():
     np.testing.assert_allclose(rates("constant", [0, 2, 4, 50], warmup_steps=4), [0.0, 0.05, 0.1, 0.1], rtol=1e-6)
 
 
+def test_exponential_falls_by_a_share_every_so_many_steps():
+    values = rates("exponential", [0, 19, 20, 39, 40], decay=0.94, decay_steps=20)
+    np.testing.assert_allclose(values, [0.1, 0.1, 0.094, 0.094, 0.08836], rtol=1e-5)
+
+
 def two_updates(name, momentum=0.9, weight_decay=0.1):
     """Parameter after each of two steps with gradient 1, from 2, at a rate of 0.5."""
     transformation = optimiser(name, optax.constant_schedule(0.5), momentum=momentum, weight_decay=weight_decay)
@@ -58,10 +63,17 @@ def test_adam_has_no_decay_and_adamw_a_decoupled_one():
     np.testing.assert_allclose(two_updates("adamw"), [2 - 0.5 * 1.2, 1.4 - 0.5 * 1.14], rtol=1e-4)
 
 
+def test_adam_l2_adds_the_decay_to_the_gradient():
+    # g = 1.2 gives a unit step. Then g = 1.15: m = 0.223 / 0.19, v = (0.999 * 1.44 + 1.3225) / 1.999; m / sqrt(v).
+    np.testing.assert_allclose(two_updates("adam_l2"), [1.5, 1.5 - 0.5 * 0.998665], rtol=1e-4)
+
+
 def test_unknown_names_are_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match="schedule='linear' is unknown; use one of steps, cosine, constant"):
+    with pytest.raises(
+        ValueError, match="schedule='linear' is unknown; use one of steps, cosine, exponential, constant"
+    ):
         rates("linear", [0])
-    with pytest.raises(ValueError, match="optimiser='lion' is unknown; use one of sgd, adam, adamw"):
+    with pytest.raises(ValueError, match="optimiser='lion' is unknown; use one of sgd, adam, adam_l2, adamw"):
         two_updates("lion")
 
 
