@@ -12,7 +12,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.name = "base"  # names the default workdir, runs/<name>
     config.seed = 0  # of the parameters and of the mixtures
     config.batch_size = 80  # mixtures a step, over all devices
-    config.method = "mpnet"  # mpnet | pixelplayer
+    config.method = "mpnet"  # mpnet | pixelplayer | miml
     config.mask = "binary"  # binary | ratio: what the networks learn
 
     config.start_from = ""  # workdir of a run, or of converted weights, whose networks training starts with
@@ -87,21 +87,37 @@ def get_config() -> ml_collections.ConfigDict:
     loss.remaining = "after"  # after | before (released code, without a gradient): the last step
     loss.remaining_weight = 0.1  # of what is left then
 
+    config.miml = miml = ml_collections.ConfigDict()  # only for config.method = "miml"; its paper's values
+    miml.classes = 11  # of the data set
+    miml.learns_from = "solos"  # solos | mixtures: the clips whose bases and classes it learns from
+    miml.mixtures = 1024  # training mixtures of these; each is factorised once, before the first step
+    miml.bases = 25  # of a clip (M)
+    miml.divergence = "kullback_leibler"  # kullback_leibler | itakura_saito | euclidean
+    miml.iterations = 100  # of a clip's factorisation
+    miml.features = 1024  # of the network's first layer
+    miml.concepts = 4  # ways in which a class may sound (K)
+    miml.threshold = 0.99  # least relation of a basis that is kept for its class, in equal shares of all classes
+    miml.bases_of_class = 200  # at most, in separation
+    miml.separation_iterations = 30  # of the gains
+
     config.optimiser = optimiser = ml_collections.ConfigDict()
-    optimiser.name = "sgd"  # sgd | adam | adamw
+    optimiser.name = "sgd"  # sgd | adam | adam_l2 | adamw
     optimiser.learning_rate = 1e-3
     optimiser.round_scale = round_scale = ml_collections.ConfigDict()  # of the learning rate, by round
     round_scale.minus = round_scale.plus = round_scale.both = 1.0
     optimiser.scale = scale = ml_collections.ConfigDict()  # of the learning rate, by part
     scale.frame_trunk = 0.1  # trained on ImageNet before
     scale.frame_head = 1.0
-    scale.minus_net = 1.0  # PixelPlayer's sound network and synthesizer too
+    scale.minus_net = 1.0  # PixelPlayer's sound network and synthesizer, and MIML's network, too
     scale.plus_net = 1.0
-    optimiser.schedule = "steps"  # steps (x0.1 at the boundaries) | cosine (to zero) | constant; anew in each round
+    # steps (x0.1 at the boundaries) | cosine (to zero) | exponential | constant; anew in each round
+    optimiser.schedule = "steps"
     optimiser.boundaries = (0.4, 0.8)  # shares of a round after which the rate falls
+    optimiser.decay = 0.94  # exponential: what the rate is multiplied by (MIML's paper) ...
+    optimiser.decay_steps = 20  # ... after so many steps, and again
     optimiser.warmup_steps = 0
     optimiser.momentum = 0.9  # sgd only
-    optimiser.weight_decay = 1e-4  # sgd: coupled; adamw: decoupled
+    optimiser.weight_decay = 1e-4  # sgd, adam_l2: coupled; adamw: decoupled
 
     config.log_every = 20  # steps between progress lines; every step's losses are written all the same
     config.summary_every = 500  # steps between pictures and sounds for TensorBoard

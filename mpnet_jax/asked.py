@@ -86,7 +86,7 @@ def open_stores(config: Config, asked: Asked) -> dict[str, RecordStore]:
     if asked.localisation:
         stores["places"] = _open_places(config)
     if asked.far:
-        stores["far"] = _open_far(config)
+        stores["far"] = _open_far(config, stores[asked.split].classes)
     return stores
 
 
@@ -114,7 +114,7 @@ def _open_places(config: Config) -> RecordStore:
     return store
 
 
-def _open_far(config: Config) -> RecordStore:
+def _open_far(config: Config, classes: tuple[str, ...]) -> RecordStore:
     """The data set far from what was trained on."""
     folder = Path(config.data.directory) / config.evaluation.far.name
     if not folder.is_dir():
@@ -124,5 +124,10 @@ def _open_far(config: Config) -> RecordStore:
         )
     store = RecordStore.open(folder.parent, folder.name, "test")
     store.require(data_set_spec(config))
+    if config.method == "miml" and store.classes != classes:
+        raise InputError(
+            f"--far in {folder} has the classes {', '.join(store.classes)}; MIML is told classes and knows "
+            f"{', '.join(classes)} alone: prepare a set of these, or leave --far out"
+        )
     _require_sounds(config, store, config.mixing.sources, f"--far in {folder}")
     return store

@@ -10,9 +10,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from data_pipeline.command import InputError
+from mpnet_jax.rounds import RESULTS as METHODS
 from mpnet_jax.train_state import TrainState
 
-METHODS = ("mnet", "mpnet", "pixelplayer")
 UNSCORED = -1e3  # dB; the score of weights that no validation has seen, below any other
 
 
@@ -23,12 +23,16 @@ class Checkpoints:
     before. Two latest ones are kept. Every process holds the whole state, so of several processes one alone, the first,
     opens this and writes; orbax then waits for no other.
 
+    Attributes:
+        workdir: of the run.
+
     Args:
         workdir: of the run.
         read_only: make no folder.
     """
 
     def __init__(self, workdir: Path, *, read_only: bool = False) -> None:
+        self.workdir = workdir
         folder = workdir.resolve() / "checkpoints"
         self._managers = {"latest": _manager(folder / "latest", read_only=read_only, max_to_keep=2)}
         for method in METHODS:

@@ -17,13 +17,13 @@ from data_pipeline.mixing import MixingSpec
 from data_pipeline.mixture_list import MixtureListSpec
 from data_pipeline.spec import AudioSpec, DataSetSpec, FrameSpec
 from mpnet_jax.grid import cells
-from mpnet_jax.rounds import plan_rounds
+from mpnet_jax.rounds import METHODS, plan_rounds
 
 # ml_collections types every field as a union of all kinds of values, which no operation takes.
 Config: TypeAlias = Any
 
 CHOICES = {
-    "method": ("mpnet", "pixelplayer"),
+    "method": METHODS,
     "audio.pad_mode": ("reflect", "constant"),
     "mixing.level_of": ("video", "window"),
     "mixing.gain_scale": ("linear", "decibels"),
@@ -40,8 +40,10 @@ CHOICES = {
     "loss.remaining": ("after", "before"),
     "recursion.training_order": ("ground_truth", "predicted"),
     "recursion.unroll": ("auto", "yes", "no"),
-    "optimiser.name": ("sgd", "adam", "adamw"),
-    "optimiser.schedule": ("steps", "cosine", "constant"),
+    "miml.learns_from": ("solos", "mixtures"),
+    "miml.divergence": ("kullback_leibler", "itakura_saito", "euclidean"),
+    "optimiser.name": ("sgd", "adam", "adam_l2", "adamw"),
+    "optimiser.schedule": ("steps", "cosine", "exponential", "constant"),
     "evaluation.bss": ("fft", "mir_eval"),
 }
 
@@ -74,6 +76,15 @@ _AT_LEAST_ONE = (
     "model.unet_features",
     "model.plus_features",
     "model.resnet_features",
+    "miml.classes",
+    "miml.mixtures",
+    "miml.bases",
+    "miml.iterations",
+    "miml.features",
+    "miml.concepts",
+    "miml.bases_of_class",
+    "miml.separation_iterations",
+    "optimiser.decay_steps",
     "evaluation.mixtures",
     "evaluation.other_mixtures",
     "evaluation.validation_mixtures",
@@ -91,6 +102,7 @@ _UNIT_INTERVAL = (
     "recursion.neighbourhood",
     "compare.rates.share",
     "compare.ablations.share",
+    "optimiser.decay",
 )
 
 _NOT_NEGATIVE = (
@@ -111,6 +123,7 @@ _NOT_NEGATIVE = (
     "optimiser.scale.minus_net",
     "optimiser.scale.plus_net",
     "optimiser.warmup_steps",
+    "miml.threshold",
     "frames.stride_seconds",
     "optimiser.momentum",
     "optimiser.weight_decay",
@@ -167,6 +180,11 @@ def check(config: Config) -> None:
         plan_rounds(config.rounds.to_dict(), trained_before=bool(config.start_from), method=config.method)
     except ValueError as error:
         raise InputError(f"config.{error}") from None
+    if config.method == "miml" and config.mixing.same_class:
+        raise InputError(
+            "config.mixing.same_class=True and config.method=miml do not go together: MIML tells sounds apart by their "
+            "classes alone; set same_class to False, or take another method"
+        )
     if config.method == "mpnet" and config.mixing.sources == 1 and (config.rounds.plus or config.rounds.both):
         raise InputError(
             "config.mixing.sources=1 leaves the P-Net nothing to give back; set config.rounds.plus and .both to 0, or "

@@ -101,7 +101,9 @@ class SeparatedMixture:
     others: Mapping[str, Sounds]
 
 
-DEVICE_INPUTS = ("mixture_magnitude", "mixture_phase", "source_magnitude", "frames")
+# What is seen: pictures, and for a method that is told them, the classes of what is in these.
+SEEN = ("frames", "source_label")
+DEVICE_INPUTS = ("mixture_magnitude", "mixture_phase", "source_magnitude", *SEEN)
 
 
 def separate_mixtures(
@@ -121,7 +123,7 @@ def separate_mixtures(
         inputs = {name: batch[name] for name in DEVICE_INPUTS}
         # All passes are under way on the devices before any is waited for.
         right_pending = main.start(inputs)
-        swapped_pending = main.start(inputs | {"frames": np.roll(batch["frames"], 1, axis=1)})
+        swapped_pending = main.start(inputs | {name: np.roll(batch[name], 1, axis=1) for name in SEEN})
         others_pending = {name: other.start(inputs) for name, other in others.items()}
         right, swapped = right_pending(), swapped_pending()
         beside = {name: pending() for name, pending in others_pending.items()}

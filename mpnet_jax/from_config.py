@@ -8,12 +8,19 @@ import jax.numpy as jnp
 import optax
 
 from data_pipeline.command import InputError
-from mpnet_jax import optim
+from mpnet_jax import nmf, optim
 from mpnet_jax.candidates import ENERGIES
 from mpnet_jax.config import Config, audio_spec
 from mpnet_jax.count_step import make_count_step
 from mpnet_jax.losses import Objective
+from mpnet_jax.miml_step import (
+    make_factorise_step,
+    make_miml_separate_step,
+    make_miml_train_step,
+    make_relate_step,
+)
 from mpnet_jax.minus_plus import Rules
+from mpnet_jax.models.miml import MIML
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.models.pixelplayer import PixelPlayer
 from mpnet_jax.parallel import DEVICE_AXIS
@@ -31,9 +38,12 @@ def rounds(config: Config) -> tuple[Round, ...]:
     return plan_rounds(config.rounds.to_dict(), trained_before=bool(config.start_from), method=config.method)
 
 
-def model(config: Config) -> MPNet | PixelPlayer:
+def model(config: Config) -> MPNet | PixelPlayer | MIML:
     """The networks, in evaluation form; MP-Net's with a P-Net where a round trains one."""
     fields = config.model
+    if config.method == "miml":
+        own = config.miml
+        return MIML(own.classes, own.concepts, own.features, statistics_decay=fields.statistics_decay)
     shared = {
         "visual_channels": fields.visual_channels,
         "unet_depth": fields.unet_depth,
@@ -84,6 +94,8 @@ def optimiser(config: Config, of: Round) -> optax.GradientTransformation:
         steps=of.steps,
         warmup_steps=fields.warmup_steps,
         boundaries=[round(share * of.steps) for share in fields.boundaries],
+        decay=fields.decay,
+        decay_steps=fields.decay_steps,
     )
     return optim.by_part(
         fields.name,
@@ -96,13 +108,17 @@ def optimiser(config: Config, of: Round) -> optax.GradientTransformation:
 
 def initial_state(config: Config) -> TrainState:
     """The state at step 0, a pure function of the config; `state_in` adds an optimiser's."""
-    side = config.frames.crop_px
+    audio, side, networks = audio_spec(config), config.frames.crop_px, model(config)
+    if isinstance(networks, MIML):
+        inputs = (jax.ShapeDtypeStruct((1, config.miml.bases, audio.freq_bins), jnp.float32),)
+    else:
+        frames = jax.ShapeDtypeStruct((1, 1, 1, side, side, 3), jnp.uint8)
+        inputs = (frames, jax.ShapeDtypeStruct((1, config.audio.frequency_rows, audio.time_frames), jnp.float32))
     return create_train_state(
         # XLA's own generator: JAX's default one, unrolled for every parameter, takes far longer to compile.
         jax.random.key(config.seed, impl="rbg"),
-        model(config),
-        frames_shape=(1, 1, 1, side, side, 3),
-        spectrogram_shape=(1, config.audio.frequency_rows, audio_spec(config).time_frames),
+        networks,
+        inputs=inputs,
         statistics_sets=config.mixing.sources if config.model.statistics_per_step else 1,
     )
 
@@ -129,6 +145,8 @@ def train_step(config: Config, of: Round) -> Callable[..., Any]:
             floor=config.recursion.floor,
             mask=config.mask,
         )
+    if isinstance(networks, MIML):
+        return make_miml_train_step(networks, optimiser(config, of), axis_name=DEVICE_AXIS)
     unroll = {"auto": jax.default_backend() == "cpu", "yes": True, "no": False}[config.recursion.unroll]
     return make_train_step(
         networks,
@@ -150,20 +168,36 @@ def train_step(config: Config, of: Round) -> Callable[..., Any]:
 
 
 def separate_step(config: Config, *, with_plus: bool) -> Callable[..., Any]:
-    """The evaluation pass of one device: MP-Net, the M-Net alone, or PixelPlayer."""
+    """The evaluation pass of one device: MP-Net, the M-Net alone, PixelPlayer or MIML."""
     networks = model(config)
+    shared = {"axis": axis(config), "audio": audio_spec(config), "mask": config.mask}
     if isinstance(networks, PixelPlayer):
-        return make_pixelplayer_separate_step(
-            networks, axis=axis(config), audio=audio_spec(config), floor=config.recursion.floor, mask=config.mask
+        return make_pixelplayer_separate_step(networks, floor=config.recursion.floor, **shared)
+    if isinstance(networks, MIML):
+        return make_miml_separate_step(
+            floor=config.recursion.floor,
+            beta=nmf.BETAS[config.miml.divergence],
+            iterations=config.miml.separation_iterations,
+            **shared,
         )
-    return make_separate_step(
-        networks,
-        axis=axis(config),
-        audio=audio_spec(config),
-        rules=rules(config),
-        mask=config.mask,
-        with_plus=with_plus,
+    return make_separate_step(networks, rules=rules(config), with_plus=with_plus, **shared)
+
+
+def factorise_step(config: Config) -> Callable[..., Any]:
+    """MIML's pass of one device from clips to their bases."""
+    return make_factorise_step(
+        bases=config.miml.bases,
+        beta=nmf.BETAS[config.miml.divergence],
+        iterations=config.miml.iterations,
+        seed=config.seed,
     )
+
+
+def relate_step(config: Config) -> Callable[..., Any]:
+    """MIML's pass of one device from bases to their relations to the classes."""
+    networks = model(config)
+    assert isinstance(networks, MIML)
+    return make_relate_step(networks)
 
 
 def place_step(
@@ -213,6 +247,6 @@ def count_step(config: Config, *, with_plus: bool, mode: str) -> Callable[..., A
 
 def _recursive(config: Config) -> MPNet:
     networks = model(config)
-    if isinstance(networks, PixelPlayer):
-        raise InputError("config.method=pixelplayer has no recursion; take a run of config.method=mpnet")
+    if not isinstance(networks, MPNet):
+        raise InputError(f"config.method={config.method} has no recursion; take a run of config.method=mpnet")
     return networks

@@ -127,3 +127,20 @@ def separation_loss(
         )
         loss += parts["loss_plus"]
     return loss, parts
+
+
+def multi_label_margin(
+    scores: Float[Array, "*batch class"], present: Float[Array, "*batch class"]
+) -> Float[Array, "*batch"]:
+    """How far the classes that are there fall short of leading all others by 1.
+
+    Args:
+        scores: of each class.
+        present: 1 for the classes that are there, else 0; where none is, or none is missing, there is no loss.
+
+    Returns:
+        The sum over all pairs of one that is there and one that is not, divided by the number of classes.
+    """
+    short = jax.nn.relu(1.0 - (scores[..., :, None] - scores[..., None, :]))
+    pairs = present[..., :, None] * (1.0 - present[..., None, :])
+    return jnp.sum(short * pairs, (-2, -1)) / scores.shape[-1]

@@ -2,17 +2,20 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from data_pipeline.command import InputError
-from mpnet_jax import from_config, parallel
+from mpnet_jax import basis_bank, from_config, parallel
 from mpnet_jax.checkpoint import METHODS, Checkpoints
 from mpnet_jax.config import Config
 from mpnet_jax.evaluation import Separator
 from mpnet_jax.report.names import METHODS as NAMES
+
+_CLIPS = 64  # whose bases a device relates to the classes at a time
 
 
 class TrainedMethods:
@@ -41,14 +44,15 @@ class TrainedMethods:
         trained = [kind for kind in kinds if checkpoints.step(kind) is not None]
         if not trained and checkpoint == "best" and checkpoints.step("latest") is not None:
             raise InputError("no checkpoint of this run was validated yet; give --checkpoint=latest, or train on")
+        complete = for_separation(config, checkpoints.workdir)
         template = jax.eval_shape(lambda: from_config.initial_state(config).variables)
         for kind in trained or kinds[:1]:  # where there is none, restoring says so
             step = checkpoints.step(kind) or 0
             variables = checkpoints.restore_variables(template, kind=kind)
             last = from_config.round_of(from_config.rounds(config), step)
             method = last.method if kind == "latest" else kind.removeprefix("best_")
-            self._variables[method] = parallel.replicate(variables)
-            self._prints[method] = fingerprint_of(variables)
+            self._variables[method] = complete(parallel.replicate(variables))
+            self._prints[method] = fingerprint_of(parallel.unreplicate(self._variables[method]))
             self.steps[method] = step
 
     @property
@@ -79,6 +83,33 @@ class TrainedMethods:
     def separators(self) -> dict[str, Separator]:
         """The evaluation pass of every method, the main one last."""
         return {method: self.separator(method, from_config.separate_step) for method in self.steps}
+
+
+def for_separation(config: Config, workdir: Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Makes what a separation needs of a run's variables: MIML's need a dictionary beside.
+
+    Args:
+        config: the run's.
+        workdir: the run's, where MIML keeps the bases of its training clips.
+
+    Returns:
+        A function from variables on the devices to the same with what is missing.
+
+    Raises:
+        InputError: bases are gone or cannot be read.
+    """
+    if config.method != "miml":
+        return lambda variables: variables
+    fields = config.miml
+    bank = basis_bank.load(workdir / basis_bank.FOLDER, mixtures=fields.mixtures)
+    relate = parallel.parallel_map(from_config.relate_step(config))
+
+    def with_dictionary(variables: dict[str, Any]) -> dict[str, Any]:
+        relations = Separator(relate, variables, size=_CLIPS)({"bases": bank.bases})["relations"]
+        found = basis_bank.dictionary(bank, relations, threshold=fields.threshold, most=fields.bases_of_class)
+        return variables | {"dictionary": parallel.replicate(found)}
+
+    return with_dictionary
 
 
 def fingerprint_of(variables: Any) -> str:

@@ -11,7 +11,7 @@ from jaxtyping import Array
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.losses import TARGETS, binary_cross_entropy, magnitude_weight
 from mpnet_jax.models.pixelplayer import PixelPlayer
-from mpnet_jax.rounds import PIXELPLAYER_NETS
+from mpnet_jax.rounds import NETS
 from mpnet_jax.separate_step import Batch, Written, evaluation_step
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.train_state import TrainState
@@ -54,7 +54,7 @@ def make_pixelplayer_train_step(
         loss = jnp.mean(magnitude_weight(mixture)[:, None] * of_bins)
         return loss, (updated["batch_stats"], {"loss": loss})
 
-    return gradient_step(loss_fn, optimiser, PIXELPLAYER_NETS)
+    return gradient_step(loss_fn, optimiser, NETS["pixelplayer"])
 
 
 def make_pixelplayer_separate_step(

@@ -1,6 +1,6 @@
 """The three rounds of training: the M-Net, then a P-Net on top of it, then both. Source: Sec. 3.4.
 
-PixelPlayer has one round, "both", in which all its networks learn.
+PixelPlayer and MIML have one round, "both", in which all their networks learn.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,14 @@ TRAINED = {
     "plus": ("plus_net",),
     "both": ("frame_net", "minus_net", "plus_net"),
 }
-PIXELPLAYER_NETS = ("frame_net", "sound_net", "synthesizer")
-METHODS = ("mpnet", "pixelplayer")
+# Networks of the methods that have one round.
+NETS = {
+    "pixelplayer": ("frame_net", "sound_net", "synthesizer"),
+    "miml": ("relation_net",),
+}
+METHODS = ("mpnet", *NETS)
+# What the rounds of all methods train, as the results name it; of one run, the main one comes last.
+RESULTS = ("mnet", *METHODS)
 
 
 class Round(NamedTuple):
@@ -23,7 +29,7 @@ class Round(NamedTuple):
         name: "minus", "plus" or "both".
         first_step: optimiser steps done before it.
         steps: its length.
-        of: the method: "mpnet" or "pixelplayer".
+        of: the method, one of `METHODS`.
     """
 
     name: str
@@ -39,7 +45,7 @@ class Round(NamedTuple):
     @property
     def trained(self) -> tuple[str, ...]:
         """Names of the networks that learn."""
-        return PIXELPLAYER_NETS if self.of == "pixelplayer" else TRAINED[self.name]
+        return NETS.get(self.of, TRAINED[self.name])
 
     @property
     def with_plus(self) -> bool:
@@ -48,10 +54,8 @@ class Round(NamedTuple):
 
     @property
     def method(self) -> str:
-        """What it trains, as the results name it: "mnet", "mpnet" or "pixelplayer"."""
-        if self.of == "pixelplayer":
-            return self.of
-        return "mpnet" if self.with_plus else "mnet"
+        """What it trains, one of `RESULTS`: MP-Net without its P-Net is the M-Net."""
+        return "mnet" if self.of == "mpnet" and not self.with_plus else self.of
 
 
 def plan_rounds(steps: Mapping[str, int], *, trained_before: bool = False, method: str = "mpnet") -> tuple[Round, ...]:

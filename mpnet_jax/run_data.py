@@ -1,8 +1,10 @@
 """The data of a run: the splits of its set, and the fixed mixtures that it is judged by."""
 
+import functools
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from mpnet_jax.config import Config
 # Of every data set that a run is trained on.
 _TRAINING_SPLITS = ("train", "validation")
 
-# TensorFlow is imported inside functions: a wrong flag is refused before seconds go into it.
+# TensorFlow and JAX are imported inside functions: a wrong flag is refused before seconds go into them.
 
 
 def open_splits(config: Config, splits: tuple[str, ...], *, keep_pictures: bool = False) -> dict[str, Any]:
@@ -34,6 +36,11 @@ def open_splits(config: Config, splits: tuple[str, ...], *, keep_pictures: bool 
         kept = cache if split == "train" else None
         store = RecordStore.open(Path(config.data.directory), config.data.name, split, cache=kept)
         store.require(config_module.data_set_spec(config))
+        if config.method == "miml" and len(store.classes) != config.miml.classes:
+            raise InputError(
+                f"config.miml.classes={config.miml.classes} must be the data set's number of classes; {store.folder} "
+                f"has {len(store.classes)}"
+            )
         stores[split] = store
     return stores
 
@@ -88,6 +95,61 @@ def validation_share(config: Config, stores: dict[str, Any], workdir: Path) -> l
             sharding=sharding,
         )
     )
+
+
+def training_batches(config: Config, workdir: Path, store: Any) -> Callable[..., Iterator[Any]]:
+    """What the training steps of a run are given; of several processes, this one's share.
+
+    Args:
+        config: the run's.
+        workdir: the run's, where MIML keeps the bases of its training clips; those that are missing are made first.
+        store: the training split.
+
+    Returns:
+        A function of `first_step` to endless batches from that step on; each is a pure function of config, data and
+        its number.
+
+    Raises:
+        InputError: MIML's bases cannot be read.
+    """
+    from data_pipeline import loader
+    from mpnet_jax import parallel
+
+    of_sounds = functools.partial(
+        loader.training_batches,
+        store,
+        audio=config_module.audio_spec(config),
+        mixing=config_module.mixing_spec(config),
+        seed=config.seed,
+    )
+    if config.method != "miml":
+        return functools.partial(
+            of_sounds,
+            frames=config_module.frame_spec(config),
+            batch_size=config.batch_size,
+            sharding=loader.Sharding(*parallel.process_place()),
+        )
+    from mpnet_jax import basis_bank, from_config
+    from mpnet_jax.evaluation import Separator
+
+    bank = basis_bank.load_or_make(
+        workdir / basis_bank.FOLDER,
+        functools.partial(of_sounds, frames=None, batch_size=basis_bank.PIECE),
+        Separator(parallel.parallel_map(from_config.factorise_step(config)), ()),
+        mixtures=config.miml.mixtures,
+        solos=config.miml.learns_from == "solos",
+        classes=config.miml.classes,
+    )
+    return functools.partial(basis_bank.training_batches, bank, batch_size=config.batch_size, seed=config.seed)
+
+
+def refuse_processes(config: Config) -> None:
+    """Refuses several processes for a method that cannot share its work among them."""
+    from mpnet_jax import parallel
+
+    count = parallel.process_place()[1]
+    if config.method == "miml" and count > 1:
+        raise InputError(f"config.method=miml trains in one process, not in {count}: its steps are small; start one")
 
 
 def _refuse_other_data(config: Config, stores: dict[str, Any], mixtures: list[Any]) -> None:

@@ -27,6 +27,13 @@ DEFINITIONS = {
     "differences": "Of two methods on the same mixtures, mixture by mixture; what either left out is left out.",
 }
 
+# What must be known of a method beside the definitions, by its name in the results.
+NOTES = {
+    "miml": "MIML is told the class of each visible clip by its label, in training and in the test, where its paper "
+    "takes what an image classifier says of the frames: an upper bound of what such a classifier could tell. The other "
+    "methods see pictures alone. Swapped pictures are swapped classes.",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class MixtureScores:
@@ -149,6 +156,7 @@ def results(
     }
     out["left_out"] = left_out["separated"]
     out["definitions"] = DEFINITIONS | {"BSS Eval": bss_metric.DEFINITION, "AMID": amid_metric.DEFINITION}
+    out["definitions"] |= {METHODS[name]: NOTES[name] for name in out["methods"] if name in NOTES}
     out["mixtures"] = [
         {
             "index": index,

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,13 @@ from mpnet_jax import processes
 from mpnet_jax.config import Config
 from mpnet_jax.meter import Meter
 from mpnet_jax.rounds import Round
-from mpnet_jax.run_data import open_splits, refuse_too_few_clips, validation_share
+from mpnet_jax.run_data import (
+    open_splits,
+    refuse_processes,
+    refuse_too_few_clips,
+    training_batches,
+    validation_share,
+)
 from mpnet_jax.stop_request import StopRequest
 
 if TYPE_CHECKING:
@@ -31,6 +37,7 @@ if TYPE_CHECKING:
     from mpnet_jax.train_state import TrainState
 
 EXAMPLE_MIXTURES = 2  # shown in TensorBoard
+PRETRAINED = ", the frame network too; for ImageNet's: python -m mpnet_jax.convert"
 
 # JAX and TensorFlow are imported inside functions: a wrong flag is refused before seconds go into them.
 
@@ -70,12 +77,15 @@ def train(config: Config, workdir: Path) -> int:
 
     compilation_cache.enable()
     parallel.check_batch(config.batch_size, field="batch_size")
+    refuse_processes(config)
     refuse_too_few_clips(config, stores)
 
     # 2. The first of all processes looks after the workdir.
     if parallel.is_first():
         config_module.claim_workdir(workdir, config)
     validation = validation_share(config, stores, workdir)
+    batches_from = training_batches(config, workdir, stores["train"])
+    from mpnet_jax.methods import for_separation
     from mpnet_jax.run_keeper import RunKeeper
 
     keeper = RunKeeper(workdir, rate_hz=config.audio.rate_hz) if parallel.is_first() else None
@@ -87,7 +97,7 @@ def train(config: Config, workdir: Path) -> int:
             keeper.begin(int(state.step))
         # 5. The loop.
         with StopRequest() as stop:
-            loop = _Loop(config, stores["train"], validation, keeper, stop)
+            loop = _Loop(config, batches_from, for_separation(config, workdir), validation, keeper, stop)
             loop.run(state)
     finally:
         if keeper is not None:
@@ -119,9 +129,7 @@ def first_state(config: Config, workdir: Path, keeper: "RunKeeper | None") -> "T
         if keeper is not None:
             state = started_from(config, state)
     else:
-        logging.info(
-            "all networks start from random weights, the frame network too; for ImageNet's: python -m mpnet_jax.convert"
-        )
+        logging.info("all networks start from random weights%s", "" if config.method == "miml" else PRETRAINED)
     return parallel.of_first(state)
 
 
@@ -132,7 +140,7 @@ def started_from(config: Config, state: "TrainState") -> "TrainState":
     if not (Path(config.start_from) / "checkpoints").is_dir():
         raise InputError(f"config.start_from={config.start_from} is no workdir of a run (no folder checkpoints in it)")
     checkpoints = Checkpoints(Path(config.start_from), read_only=True)
-    best = ("best_pixelplayer",) if config.method == "pixelplayer" else ("best_mpnet", "best_mnet")
+    best = ("best_mpnet", "best_mnet") if config.method == "mpnet" else (f"best_{config.method}",)
     kind = next((kind for kind in best if checkpoints.step(kind) is not None), "latest")
     variables = checkpoints.restore_variables(state.variables, kind=kind, without=("plus_net",))
     logging.info("starting from %s of step %s in %s", kind, checkpoints.step(kind), config.start_from)
@@ -163,12 +171,19 @@ class _Loop:
     """
 
     def __init__(
-        self, config: Config, store: Any, validation: list[Any], keeper: "RunKeeper | None", stop: StopRequest
+        self,
+        config: Config,
+        batches_from: Callable[..., Iterator[Any]],
+        for_separation: Callable[[Any], Any],
+        validation: list[Any],
+        keeper: "RunKeeper | None",
+        stop: StopRequest,
     ) -> None:
         from mpnet_jax.parallel import LargestOfAll
 
         self._config = config
-        self._store = store
+        self._batches_from = batches_from
+        self._for_separation = for_separation
         self._validation = validation
         self._keeper = keeper
         self._stop = stop
@@ -178,22 +193,12 @@ class _Loop:
 
     def run(self, state: "TrainState") -> None:
         """Runs the rounds that are left of a (host) state, or until asked to stop."""
-        from data_pipeline.loader import Sharding, training_batches
-        from mpnet_jax import from_config, parallel
+        from mpnet_jax import from_config
 
         config = self._config
         self.step = first_step = int(state.step)
         rounds = from_config.rounds(config)
-        batches = training_batches(
-            self._store,
-            audio=config_module.audio_spec(config),
-            frames=config_module.frame_spec(config),
-            mixing=config_module.mixing_spec(config),
-            batch_size=config.batch_size,
-            seed=config.seed,
-            first_step=first_step,
-            sharding=Sharding(*parallel.process_place()),
-        )
+        batches = self._batches_from(first_step=first_step)
         meter = Meter(
             steps=rounds[-1].last_step,
             batch_size=config.batch_size,
@@ -273,14 +278,14 @@ class _Loop:
     def _validate(self, separate: Any, state: Any, each: Round) -> None:
         from mpnet_jax.evaluation import Separator, validation_score
 
-        score = validation_score(Separator(separate, state.variables), self._validation)
+        score = validation_score(Separator(separate, self._for_separation(state.variables)), self._validation)
         if self._keeper is not None:
             self._keeper.validation(self.step, score, state, method=each.method)
 
     def _show(self, separate: Any, state: Any) -> None:
         from mpnet_jax.evaluation import Separator, separate_mixtures
 
-        separated = separate_mixtures(Separator(separate, state.variables), self._validation[:1])
+        separated = separate_mixtures(Separator(separate, self._for_separation(state.variables)), self._validation[:1])
         shown = [mixture for _, mixture in zip(range(EXAMPLE_MIXTURES), separated, strict=False)]
         if self._keeper is not None:
             self._keeper.mixtures(self.step, shown)

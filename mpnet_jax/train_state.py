@@ -41,17 +41,15 @@ def create_train_state(
     key: jax.Array,
     model: nn.Module,
     *,
-    frames_shape: tuple[int, ...],
-    spectrogram_shape: tuple[int, ...],
+    inputs: Sequence[jax.ShapeDtypeStruct],
     statistics_sets: int,
 ) -> TrainState:
     """Initialises a state at step 0.
 
     Args:
         key: random key; parameters depend on it alone.
-        model: in evaluation form; called with frames and a spectrogram.
-        frames_shape: (batch, source, frame, height, width, 3).
-        spectrogram_shape: (batch, freq, time).
+        model: in evaluation form.
+        inputs: what it is called with.
         statistics_sets: sets of running statistics of the M-Net: one, or one a step of the recursion; the P-Net, which
             the first step does without, has one fewer, and at least one.
 
@@ -60,7 +58,7 @@ def create_train_state(
     """
 
     def initialise(key: jax.Array) -> TrainState:
-        variables = model.init(key, jnp.zeros(frames_shape, jnp.uint8), jnp.ones(spectrogram_shape))
+        variables = model.init(key, *(jnp.zeros(x.shape, x.dtype) for x in inputs))
         statistics = dict(variables["batch_stats"])
         sets_of = {"minus_net": statistics_sets, "plus_net": max(statistics_sets - 1, 1)}
         for net in statistics.keys() & sets_of.keys():

@@ -26,6 +26,7 @@ REDUCED = {
     "model.resnet_features": 4,
     # Without a slow start, which leaves the first step nothing to change.
     "optimiser.warmup_steps": 0,
+    "miml.features": 8,
 }
 SHIPPED = sorted(path.stem for path in (Path(__file__).parent.parent / "configs").glob("[a-z]*.py"))
 
@@ -35,6 +36,14 @@ def test_every_shipped_config_is_valid_and_adds_no_field(name: str) -> None:
     config = importlib.import_module(f"configs.{name}").get_config()
     config_module.check(config)
     assert config_module.flatten(config).keys() == config_module.flatten(base.get_config()).keys()
+
+
+def test_miml_takes_the_data_of_another_config() -> None:
+    config = importlib.import_module("configs.miml").get_config("quickstart")
+    config_module.check(config)
+    assert (config.name, config.method, config.audio.rate_hz) == ("miml_quickstart", "miml", 11_025)
+    with pytest.raises(ValueError, match=r"miml\.py:toy is unknown; use one of music_mix2, .* behind the colon"):
+        importlib.import_module("configs.miml").get_config("toy")
 
 
 def test_paper_sizes() -> None:
@@ -74,6 +83,12 @@ def test_paper_sizes() -> None:
         ("recursion.neighbourhood", 2.0, "config.recursion.neighbourhood=2.0 must lie between 0 and 1"),
         ("recursion.training_order", "random", "use one of ground_truth, predicted"),
         ("mixing.gain_scale", "phon", "config.mixing.gain_scale='phon' is unknown; use one of linear, decibels"),
+        (
+            "miml.divergence",
+            "euclid",
+            "config.miml.divergence='euclid' is unknown; use one of kullback_leibler, itakur",
+        ),
+        ("miml.bases", 0, "config.miml.bases=0 must be at least 1"),
         ("evaluation.bss", "museval", "config.evaluation.bss='museval' is unknown; use one of fft, mir_eval"),
     ],
 )
@@ -133,8 +148,8 @@ def test_a_workdir_that_is_a_file_or_damaged_is_refused(tmp_path: Path) -> None:
         config_module.claim_workdir(tmp_path, base.get_config())
 
 
-# These two have the most that is their own; the others take seconds more each.
-FAST = ("released", "pixelplayer")
+# These have the most that is their own; the others take seconds more each.
+FAST = ("released", "pixelplayer", "miml")
 STEPS = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in SHIPPED]
 
 
@@ -157,6 +172,9 @@ def test_every_shipped_config_takes_a_step(name: str, monkeypatch: pytest.Monkey
         "mixture_magnitude": magnitude.sum(1),
         "frames": rng.integers(0, 255, (4, sources, count, 32, 32, 3), np.uint8),
         "valid": np.ones(4, bool),
+        # What MIML's step takes.
+        "bases": rng.random((4, config.miml.bases, audio.freq_bins)).astype(np.float32),
+        "present": np.eye(config.miml.classes, dtype=np.float32)[:4],
     }
     last = from_config.rounds(config)[-1]
     state = from_config.state_in(config, from_config.initial_state(config), last)

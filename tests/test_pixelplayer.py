@@ -17,7 +17,7 @@ from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.models.pixelplayer import PixelPlayer, Synthesizer
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.pixelplayer_step import make_pixelplayer_separate_step, make_pixelplayer_train_step
-from mpnet_jax.rounds import PIXELPLAYER_NETS, plan_rounds
+from mpnet_jax.rounds import NETS, plan_rounds
 from mpnet_jax.separate_step import separate
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.train import train
@@ -40,7 +40,7 @@ def test_synthesizer_by_hand():
 
 def test_every_source_of_a_round_is_learnt():
     (one,) = plan_rounds({"minus": 0, "plus": 0, "both": 3}, method="pixelplayer")
-    assert (one.trained, one.method, one.with_plus) == (PIXELPLAYER_NETS, "pixelplayer", False)
+    assert (one.trained, one.method, one.with_plus) == (NETS["pixelplayer"], "pixelplayer", False)
     with pytest.raises(ValueError, match="rounds: pixelplayer has one; give "):
         plan_rounds({"minus": 2, "plus": 0, "both": 3}, method="pixelplayer")
 
@@ -62,7 +62,7 @@ def test_loss_is_the_weighted_mean_over_sources(problem, mask):
     state = TrainState(jnp.zeros((), jnp.int32), variables["params"], variables["batch_stats"], ())
     # One device of one, as `parallel` runs it.
     step = jax.jit(jax.vmap(step, in_axes=(None, 0), axis_name=DEVICE_AXIS))
-    new, metrics = step(state.with_optimiser(optimiser, PIXELPLAYER_NETS), jax.tree.map(lambda x: x[None], batch))
+    new, metrics = step(state.with_optimiser(optimiser, NETS["pixelplayer"]), jax.tree.map(lambda x: x[None], batch))
     new, metrics = jax.tree.map(lambda x: x[0], (new, metrics))
     learning = MODEL.clone(train=True)
     logits, _ = learning.apply(variables, jnp.asarray(batch["frames"]), mixture, mutable=["batch_stats"])
@@ -73,7 +73,7 @@ def test_loss_is_the_weighted_mean_over_sources(problem, mask):
     error = -np.log(np.where(target, masks, 1 - masks)) if mask == "binary" else np.abs(masks - target)
     expected = np.mean(np.clip(np.log1p(mixture), 1e-3, 10) * error)
     np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-4)
-    for net in PIXELPLAYER_NETS:
+    for net in NETS["pixelplayer"]:
         moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), variables["params"][net], new.params[net])
         assert any(jax.tree.leaves(moved)), net
 

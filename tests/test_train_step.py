@@ -200,8 +200,10 @@ def test_initial_state_has_a_set_of_statistics_a_step():
     create = functools.partial(
         create_train_state,
         model=MPNet(**SIZES, plus_features=2),
-        frames_shape=FRAMES_SHAPE,
-        spectrogram_shape=(BATCH, ROWS, AUDIO.time_frames),
+        inputs=(
+            jax.ShapeDtypeStruct(FRAMES_SHAPE, jnp.uint8),
+            jax.ShapeDtypeStruct((BATCH, ROWS, AUDIO.time_frames), jnp.float32),
+        ),
         statistics_sets=3,
     )
     state = jax.eval_shape(create, jax.random.key(0))

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from configs import miml
 from data_pipeline.command import InputError
 
 # What a cell trains, by its name: the value of config.method.
@@ -143,8 +144,9 @@ def plan(config: Any) -> Plan:
 def changes(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
     """What a cell's run changes in the config: {field: value}.
 
-    The M-Net and the methods of one round get the passes over the data that MP-Net's rounds one and three have
-    together; a round that trains everything from the start has the first round's learning rate.
+    The M-Net and PixelPlayer get the passes over the data that MP-Net's rounds one and three have together; a round
+    that trains everything from the start has the first round's learning rate. A step of MIML is another thing: it has
+    settings of its own.
     """
     minus, plus, both = (round(config.rounds[name] * cell.share) for name in ("minus", "plus", "both"))
     fields: dict[str, Any] = {"method": METHODS[cell.method]}
@@ -155,6 +157,9 @@ def changes(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
         fields |= {"rounds.minus": minus, "rounds.plus": plus, "rounds.both": both}
     elif cell.method == "mnet":
         fields |= {"rounds.minus": minus + both, "rounds.plus": 0, "rounds.both": 0}
+    elif cell.method == "miml":
+        steps = round(miml.FIELDS["rounds.both"] * cell.share)
+        fields |= miml.FIELDS | {"rounds.both": steps, "optimiser.learning_rate": rate}
     else:
         fields |= {"rounds.minus": 0, "rounds.plus": 0, "rounds.both": minus + both}
         fields["optimiser.round_scale.both"] = config.optimiser.round_scale.minus

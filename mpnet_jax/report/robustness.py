@@ -83,7 +83,7 @@ def table(rows: Sequence[tuple[str, int, Mapping[str, Any]]], *, head: str = "Me
 
 def _ordered(methods: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Trained methods, the main one (by what is known of the names) first, then what they are compared with."""
-    first = ("mpnet", "mnet", "pixelplayer")
+    first = ("mpnet", "mnet", "pixelplayer", "miml")
 
     def place(key: str) -> tuple[int, int]:
         if key in BASELINES:
