@@ -79,6 +79,7 @@ def get_config() -> ml_collections.ConfigDict:
     # How far around a taken place of a picture none is taken again, as a share of the map's longer side. 0.15 closes
     # 5 x 5 of 14 x 14 places, so that six sounds always find an open one.
     recursion.neighbourhood = 0.15
+    recursion.place_side = 1  # side of the square of places that is one candidate, to count and to separate by
     recursion.unroll = "auto"  # auto | yes | no; auto unrolls on a CPU
 
     config.loss = loss = ml_collections.ConfigDict()

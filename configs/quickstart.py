@@ -39,6 +39,8 @@ def get_config() -> ml_collections.ConfigDict:
     # trains every place of the picture, not one.
     config.model.visual_pooling = "mean"
     config.model.visual_activation = "none"
+    # As many places as a picture has in training. On the validation split, scenes of two players gain 2 dB by it.
+    config.recursion.place_side = 7
     config.loss.remaining_weight = 0.0  # better on the validation split than the paper's 0.1 (one seed)
     config.model.unet_depth = 5
     config.model.unet_features = 16

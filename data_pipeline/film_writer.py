@@ -6,6 +6,7 @@ from types import TracebackType
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 # The sample rates that AAC has.
 AAC_RATES_HZ = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
@@ -20,13 +21,14 @@ class FilmWriter:
         fps: pictures a second.
         rate_hz: samples a second, one of `AAC_RATES_HZ`.
         channels: 1 or 2.
+        preset: of the encoder: the faster, the larger the file.
     """
 
-    def __init__(self, path: pathlib.Path, *, fps: int, rate_hz: int, channels: int) -> None:
+    def __init__(self, path: pathlib.Path, *, fps: int, rate_hz: int, channels: int, preset: str = "veryfast") -> None:
         self._fps, self._rate_hz, self._layout = fps, rate_hz, _LAYOUTS[channels]
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         # A key picture every second keeps seeking by timestamp cheap; one thread keeps the file reproducible.
-        options = {"crf": "23", "preset": "veryfast", "g": str(fps), "bf": "0"}
+        options = {"crf": "23", "preset": preset, "g": str(fps), "bf": "0"}
         self._video = self._container.add_stream("libx264", rate=fps, options=options)
         self._video.pix_fmt = "yuv420p"
         self._video.codec_context.thread_count = 1
@@ -71,6 +73,13 @@ class FilmWriter:
         self._container.close()
 
 
-def planes(picture: np.ndarray) -> np.ndarray:
-    """An RGB picture (height, width, 3) of even sides as the planes of YUV 4:2:0, uint8 (3 / 2 * height, width)."""
-    return av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p").to_ndarray()
+class Planes:
+    """Turns RGB pictures into the planes of YUV 4:2:0; keeps the conversion tables."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """Of uint8 (height, width, 3) with even sides: uint8 (3 / 2 * height, width)."""
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        return self._reformatter.reformat(frame, format="yuv420p").to_ndarray()

@@ -59,6 +59,7 @@ FREE_FIELDS = (
     "validate_every",
     "checkpoint_every",
     "recursion.neighbourhood",
+    "recursion.place_side",
     "recursion.unroll",
 )
 
@@ -71,6 +72,7 @@ _AT_LEAST_ONE = (
     "frames.count",
     "frames.crop_px",
     "mixing.sources",
+    "recursion.place_side",
     "model.visual_channels",
     "model.unet_depth",
     "model.unet_features",

@@ -205,6 +205,7 @@ def place_step(
     *,
     with_plus: bool,
     steps: int,
+    place_side: int = 1,
     epsilon_relative: float | None = None,
     epsilon_absolute: float = 0.0,
 ) -> Callable[..., Any]:
@@ -214,11 +215,12 @@ def place_step(
         config: the run's.
         with_plus: run the P-Net.
         steps: greatest number of sounds.
+        place_side: see `visual.place_vectors`.
         epsilon_relative: see `Rules`; None takes out that many sounds.
         epsilon_absolute: see `Rules`.
     """
     return make_place_step(
-        _recursive(config),
+        _recursive(config, place_side),
         axis=axis(config),
         audio=audio_spec(config),
         rules=rules(config, epsilon_relative=epsilon_relative, epsilon_absolute=epsilon_absolute),
@@ -237,7 +239,7 @@ def count_step(config: Config, *, with_plus: bool, mode: str) -> Callable[..., A
         mode: one of `count_step.MODES`.
     """
     return make_count_step(
-        _recursive(config),
+        _recursive(config, config.recursion.place_side),
         axis=axis(config),
         rules=rules(config),
         with_plus=with_plus,
@@ -245,8 +247,8 @@ def count_step(config: Config, *, with_plus: bool, mode: str) -> Callable[..., A
     )
 
 
-def _recursive(config: Config) -> MPNet:
+def _recursive(config: Config, place_side: int) -> MPNet:
     networks = model(config)
     if not isinstance(networks, MPNet):
         raise InputError(f"config.method={config.method} has no recursion; take a run of config.method=mpnet")
-    return networks
+    return networks.clone(place_side=place_side)

@@ -29,6 +29,7 @@ class MPNet(nn.Module):
         stop_gradient_input: no gradient through the log-magnitudes that enter the M-Net and the P-Net.
         visual_pooling: "max" or "mean" of a clip's map over frames and places.
         visual_activation: of a pooled visual vector: "sigmoid" or "none".
+        place_side: see `visual.place_vectors`.
     """
 
     visual_channels: int
@@ -45,6 +46,7 @@ class MPNet(nn.Module):
     stop_gradient_input: bool = True
     visual_pooling: str = "max"
     visual_activation: str = "sigmoid"
+    place_side: int = 1
 
     def setup(self) -> None:
         """Builds the networks."""
@@ -65,7 +67,13 @@ class MPNet(nn.Module):
 
     def look_at_places(self, frames: Array) -> Float[Array, "batch height width k"]:
         """Visual vectors of the places of a clip's picture; see `visual.place_vectors`."""
-        return place_vectors(self.frame_net, frames, pooling=self.visual_pooling, activation=self.visual_activation)
+        return place_vectors(
+            self.frame_net,
+            frames,
+            pooling=self.visual_pooling,
+            activation=self.visual_activation,
+            side=self.place_side,
+        )
 
     def listen(self, remaining: Float[Array, "batch freq time"]) -> Float[Array, "batch freq time k"]:
         """Feature maps of a remaining mixture (linear magnitudes on the network's axis)."""

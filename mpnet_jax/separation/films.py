@@ -11,14 +11,15 @@ import soxr
 from jaxtyping import Float
 
 from data_pipeline import media
-from data_pipeline.film_writer import AAC_RATES_HZ, FilmWriter, planes
+from data_pipeline.film_writer import AAC_RATES_HZ, FilmWriter, Planes
 from mpnet_jax.separation import overlay
 from mpnet_jax.separation.crossfade import rising
 from mpnet_jax.separation.stems import RESIDUAL, Stems
 
 FPS = 10
 SHORT_SIDE_PX = 360  # at most
-_PICTURES_A_MAP = 4  # heat is drawn anew this seldom
+_PICTURES_A_MAP = 5  # heat is drawn anew this seldom
+_PRESET = "ultrafast"
 _RATE_HZ = 48_000  # where AAC lacks the recording's
 
 Maps = Float[np.ndarray, "window number rows columns"]
@@ -57,9 +58,12 @@ def write_films(
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(files)))
         first = next(sounds)
         writers = {
-            number: stack.enter_context(FilmWriter(path, fps=FPS, rate_hz=rate, channels=len(first[RESIDUAL])))
+            number: stack.enter_context(
+                FilmWriter(path, fps=FPS, rate_hz=rate, channels=len(first[RESIDUAL]), preset=_PRESET)
+            )
             for number, path in files.items()
         }
+        planes = Planes()
         drawn: dict[int, overlay.Overlay | None] = {}
 
         def add(number: int, picture: np.ndarray, sound: np.ndarray) -> None:

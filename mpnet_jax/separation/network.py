@@ -67,7 +67,7 @@ def make_separator(model: Model, *, sounds: int | None, most: int, silence_dbfs:
 
 def _place_step(config: Config, **options: Any) -> Callable[..., Any]:
     """Gives back what is wanted here alone: the rest is not computed."""
-    step = from_config.place_step(config, **options)
+    step = from_config.place_step(config, place_side=config.recursion.place_side, **options)
 
     def run(variables: Any, batch: Any) -> Any:
         out = step(variables, batch)

@@ -121,3 +121,19 @@ def test_a_place_is_pooled_over_frames(variables):
         model.apply(variables, jnp.asarray(f), method="look_at_places") for f in (frames, frames[:, :1], frames[:, 1:])
     )
     np.testing.assert_allclose(both, np.maximum(first, second), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("pooling", "activation"), [("max", "sigmoid"), ("mean", "none")])
+def test_a_place_may_be_a_square_of_places(variables, pooling, activation):
+    frames = jnp.asarray(np.random.default_rng(0).integers(0, 256, (1, 2, 64, 80, 3), dtype=np.uint8))
+    options = {"visual_pooling": pooling, "visual_activation": activation}
+    single, square, all_of_it = (
+        MPNet(**SIZES, **options, place_side=side).apply(variables, frames, method="look_at_places")
+        for side in (1, 3, 11)
+    )
+    pool = {"max": np.max, "mean": np.mean}[pooling]
+    assert square.shape == single.shape == (1, 4, 5, 3)
+    np.testing.assert_allclose(square[0, 2, 2], pool(single[0, 1:4, 1:4], (0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(square[0, 0, 0], pool(single[0, :2, :2], (0, 1)), rtol=1e-5)  # nothing beyond the border
+    whole = MPNet(**SIZES, **options).apply(variables, frames[:, None], method="look")
+    np.testing.assert_allclose(all_of_it[0], np.broadcast_to(whole[0, 0], (4, 5, 3)), rtol=1e-5)

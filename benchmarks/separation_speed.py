@@ -1,0 +1,102 @@
+"""How fast `separate` is, and whether memory stays flat: `python -m benchmarks.separation_speed --json=FILE`.
+
+A scene of two rendered players of one minute and of ten, each through the command in a process of its own, films
+included. `times_real_time` is of the nine minutes between the two: loading and compiling, which both do, cancel out.
+`cpu_times_real_time` says the same of the processor's seconds of all cores together, which other load on the machine
+does not change: with two free cores, at most twice that can be reached. `memory_ratio` is of the greatest memory.
+`greatest_difference` is between the recording and the sum of all stems.
+"""
+
+import resource
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from absl import flags, logging
+
+from benchmarks import record
+from benchmarks.prepare import measured
+from benchmarks.two_players import RATE_HZ, draw_scenes
+from data_pipeline import command, media
+from data_pipeline.rendered.film import FPS, FRAME_PX
+from data_pipeline.rendered.video_writer import write_video
+
+
+def write_scene(path: Path, files: tuple[Path, Path], seconds: float) -> None:
+    """Two solos side by side, again and again."""
+    waves = [media.read_audio(file, RATE_HZ) for file in files]
+    samples = min(map(len, waves)) // RATE_HZ * RATE_HZ
+    count = samples * FPS // RATE_HZ
+    left, right = (media.read_frames(file, np.arange(count) / FPS, FRAME_PX) for file in files)
+    pictures = [np.concatenate(pair, axis=1) for pair in zip(left, right, strict=True)]
+    repeats = -(-round(seconds * FPS) // count)
+    sound = np.tile(0.5 * (waves[0][:samples] + waves[1][:samples]), repeats)
+    write_video(
+        path, (pictures * repeats)[: round(seconds * FPS)], sound[: round(seconds * RATE_HZ)], fps=FPS, rate_hz=RATE_HZ
+    )
+
+
+def taken_apart(video: Path, out: Path, options: list[str]) -> dict[str, float]:
+    """Runs the command; `seconds`, `cpu_seconds` and `peak_bytes`."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found = measured([sys.executable, "-m", "mpnet_jax.separate", f"--video={video}", f"--out={out}", *options])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return found | {"cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
+
+
+def greatest_difference(video: Path, out: Path) -> float:
+    """Between the recording and the sum of all stems, sample by sample."""
+    stems = [soundfile.SoundFile(path) for path in sorted(out.glob("*.wav"))]
+    greatest = 0.0
+    for _, block in media.stream_channels(video):
+        total = sum(stem.read(block.shape[1], dtype="float64", always_2d=True) for stem in stems)
+        greatest = max(greatest, float(np.abs(np.transpose(total) - block).max()))
+    for stem in stems:
+        stem.close()
+    return greatest
+
+
+def main() -> None:
+    """The command."""
+    values = flags.FLAGS
+    path = record.check_file(values.json)
+    manifest = Path(values.data_dir) / values.name / "1.0.0" / "manifest.jsonl"
+    (scene,) = draw_scenes(Path(values.videos), manifest, split="test", count=1, seed=0)
+    options = ["--sounds=2", *([f"--workdir={values.workdir}"] if values.workdir else [])]
+    results: dict[str, Any] = {"runs": {}}
+    with tempfile.TemporaryDirectory(dir=values.folder) as name:
+        folder = Path(name)
+        lengths = (60.0, 60.0 * values.minutes)
+        for seconds in (lengths[0], *lengths):  # the first compiles
+            video, out = folder / f"{seconds:.0f}.mp4", folder / f"{seconds:.0f}"
+            write_scene(video, scene.files, seconds)
+            results["runs"][f"{seconds:.0f}"] = taken_apart(video, out, options)
+            logging.info("%.0f s: %s", seconds, results["runs"][f"{seconds:.0f}"])
+            if seconds == lengths[1]:
+                results["greatest_difference"] = greatest_difference(video, out)
+            shutil.rmtree(out)
+    short, long = (results["runs"][f"{seconds:.0f}"] for seconds in lengths)
+    between = lengths[1] - lengths[0]
+    results |= {
+        "times_real_time": between / (long["seconds"] - short["seconds"]),
+        "cpu_times_real_time": between / (long["cpu_seconds"] - short["cpu_seconds"]),
+        "memory_ratio": long["peak_bytes"] / short["peak_bytes"],
+    }
+    record.write(path, results)
+    for key in ("times_real_time", "cpu_times_real_time", "memory_ratio", "greatest_difference"):
+        sys.stdout.write(f"{key:<20} {results[key]:.4g}\n")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("json", None, "File to write.")
+    flags.DEFINE_string("workdir", None, "Folder of the run; the model that ships by default.")
+    flags.DEFINE_string("videos", "data/videos/rendered_solos", "Folder of rendered solos.")
+    flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
+    flags.DEFINE_string("name", "rendered_solos", "The set that was prepared of them, which holds their splits.")
+    flags.DEFINE_string("folder", None, "Where the videos and their stems are put for a while; needs a gigabyte.")
+    flags.DEFINE_float("minutes", 10.0, "Of the longer video.", lower_bound=2.0)
+    command.run(main)
