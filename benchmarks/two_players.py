@@ -4,8 +4,8 @@ Two rendered solos of the test split, of two classes, side by side in one `.mp4`
 level; the command's own functions on it, once with `--sounds=2` and once without. Four questions, each with an interval
 over videos:
 
-* NSDR: of the stem that was seen on the left against the left player's true solo, and the other way round; and in the
-  better of the two orders, whatever was seen.
+* NSDR, at the network's rate as in the README's tables: of the stem that was seen on the left against the left player's
+  true solo, and the other way round; and in the better of the two orders, whatever was seen.
 * Right player: is a stem's sound mostly that of the player at its place?
 * Keeps its number: in how many windows, of those in which both play, is a stem mostly the player that it is in most?
 * Counted: without a number given, how many sounds were found?
@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+import soxr
 import tqdm
 from absl import flags
 from jaxtyping import Float
@@ -102,12 +103,15 @@ def draw_scenes(videos: Path, manifest: Path, *, split: str, count: int, seed: i
     return scenes
 
 
-def scores(stems: Waves, truth: Waves, places: Sequence[float], windows: Sequence[tuple[float, float]]) -> dict:
+def scores(
+    stems: Waves, truth: Waves, *, rate_hz: int, places: Sequence[float], windows: Sequence[tuple[float, float]]
+) -> dict[str, Any]:
     """What one scene says.
 
     Args:
         stems: in the order of their numbers.
         truth: the left and the right player.
+        rate_hz: of both.
         places: of the stems, from the left, in shares of the picture.
         windows: their starts and ends in seconds.
 
@@ -121,7 +125,7 @@ def scores(stems: Waves, truth: Waves, places: Sequence[float], windows: Sequenc
     mostly = _likest(stems, truth)
     kept = []
     for start_s, end_s in windows:
-        part = slice(round(start_s * RATE_HZ), round(end_s * RATE_HZ))
+        part = slice(round(start_s * rate_hz), round(end_s * rate_hz))
         levels = np.sum(np.square(truth[:, part]), axis=1)
         if levels.min() > 0 and levels.max() / levels.min() < 10 ** (_BOTH_PLAY_DB / 10):
             kept.append(_likest(stems[:, part], truth[:, part]))
@@ -160,11 +164,17 @@ def take_scenes(scenes: Sequence[Scene], workdir: Path | None, *, seconds: float
             for place, sound in enumerate(given["sounds"]):
                 stem = soundfile.read(folder / "two" / sound["file"], frames=truth.shape[1], dtype="float32")[0]
                 stems[place, : len(stem)] = stem
-            places = [sound["place"][1] for sound in given["sounds"]]
+            rate_hz = model.config.audio.rate_hz
             yield {
                 "videos": scene.names,
                 "counted": len(found["sounds"]),
-                **scores(stems, truth, places, [(window["start_s"], window["end_s"]) for window in windows]),
+                **scores(
+                    soxr.resample(stems.T, RATE_HZ, rate_hz).T,
+                    soxr.resample(truth.T, RATE_HZ, rate_hz).T,
+                    rate_hz=rate_hz,
+                    places=[sound["place"][1] for sound in given["sounds"]],
+                    windows=[(window["start_s"], window["end_s"]) for window in windows],
+                ),
             }
 
 

@@ -206,6 +206,7 @@ def place_step(
     with_plus: bool,
     steps: int,
     place_side: int = 1,
+    mask: str | None = None,
     epsilon_relative: float | None = None,
     epsilon_absolute: float = 0.0,
 ) -> Callable[..., Any]:
@@ -216,6 +217,7 @@ def place_step(
         with_plus: run the P-Net.
         steps: greatest number of sounds.
         place_side: see `visual.place_vectors`.
+        mask: what is written out, "binary" or "ratio"; None takes what the networks learnt.
         epsilon_relative: see `Rules`; None takes out that many sounds.
         epsilon_absolute: see `Rules`.
     """
@@ -224,7 +226,7 @@ def place_step(
         axis=axis(config),
         audio=audio_spec(config),
         rules=rules(config, epsilon_relative=epsilon_relative, epsilon_absolute=epsilon_absolute),
-        mask=config.mask,
+        mask=mask or config.mask,
         with_plus=with_plus,
         search=Search(steps, config.recursion.neighbourhood),
     )

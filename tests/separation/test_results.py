@@ -1,0 +1,44 @@
+import json
+
+import numpy as np
+import pytest
+
+from mpnet_jax.separation.page import Curves
+from mpnet_jax.separation.results import Tally, write_results
+
+
+def window(place: int, **energies: float):
+    sounds = [
+        {"number": int(name[1:]), "place": [0.5, 0.1 * int(name[1:])], "energy": energy}
+        for name, energy in energies.items()
+    ]
+    return {"start_s": float(place), "end_s": place + 2.0, "sounds": sounds}
+
+
+def test_a_tally_sums_up_each_sound():
+    tally = Tally()
+    for place in range(4):
+        tally.add(window(place, s1=0.5, **({"s3": 0.1} if place in (1, 2) else {})))
+    assert tally.windows == 4 and tally.numbers == {1, 3}
+    assert tally.of(1) == {"windows": 4, "first_s": 0.0, "last_s": 5.0, "place": [0.5, 0.1]}
+    assert tally.of(3) == {"windows": 2, "first_s": 1.0, "last_s": 4.0, "place": [0.5, 0.3]}
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_results_are_json_whatever_their_length(tmp_path, count):
+    windows = [window(place, s1=0.5) for place in range(count)]
+    write_results(tmp_path / "a.json", {"video": {"file": 'a "b"\n{}'}, "remarks": []}, iter(windows))
+    assert json.loads((tmp_path / "a.json").read_text()) == {
+        "video": {"file": 'a "b"\n{}'}, "remarks": [], "windows": windows
+    }  # fmt: skip
+
+
+def test_curves_of_any_length_have_few_points():
+    curves = Curves()
+    for place in range(10_000):
+        curves.add(window(place, s1=0.5, **({"s2": 0.25} if place >= 5000 else {})))
+    points = np.array(curves.of(2))
+    assert 300 <= len(points) <= 600
+    np.testing.assert_array_equal(points[:, 1], np.where(points[:, 0] >= 5001, 0.25, 0.0))
+    assert np.all(np.diff(points[:, 0]) > 0)
+    assert all(share == 0 for _, share in curves.of(7))
