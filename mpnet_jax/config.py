@@ -96,6 +96,7 @@ _AT_LEAST_ONE = (
     "evaluation.places.frame_px",
     "evaluation.far.mixtures",
     "evaluation.batch_size",
+    "compare.takeover_minutes",
 )
 
 _UNIT_INTERVAL = (
@@ -131,7 +132,6 @@ _NOT_NEGATIVE = (
     "optimiser.weight_decay",
     "evaluation.level_difference_db",
     "evaluation.examples",
-    "compare.takeover_minutes",
     "compare.ablations.hours",
 )
 

@@ -19,6 +19,7 @@ METHODS = {"miml": "miml", "pixelplayer": "pixelplayer", "mnet": "mpnet", "mpnet
 WITHOUT_MASK = frozenset({"miml"})
 NO_MASK = "none"
 KINDS = ("trials", "cells", "ablations")
+MOST_SOUNDS = 8  # of `evaluate --mix`
 DEFAULT = "default"  # the ablation that changes nothing
 
 _SETTING = re.compile(r"(binary|ratio)-mix([2-8])")
@@ -129,6 +130,8 @@ def plan(config: Any) -> Plan:
         for method in fields.methods
         for mask, sources in _settings_of(method, settings)
     ]
+    _check_sounds("mixes", fields.mixes)
+    _check_sounds("ablations.mixes", fields.ablations.mixes)
     ablations = _ablations(fields.ablations)
     rates = _distinct("rates.tried", fields.rates.tried)
     mask, sources = _setting("rates.setting", fields.rates.setting)
@@ -219,6 +222,11 @@ def _distinct(field: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
     if not values or len(set(values)) < len(values):
         raise InputError(f"config.compare.{field}={values} must name at least one, and none twice")
     return values
+
+
+def _check_sounds(field: str, numbers: tuple[int, ...]) -> None:
+    if not all(2 <= number <= MOST_SOUNDS for number in numbers):
+        raise InputError(f"config.compare.{field}={numbers} must be numbers of sounds from 2 to {MOST_SOUNDS}")
 
 
 def _value(text: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 from absl import logging
 
+from data_pipeline.command import InputError
 from mpnet_jax.grid import cell_files, cells, programs, rates
 from mpnet_jax.grid.cells import Cell, Plan
 from mpnet_jax.grid.claims import Claim, Claims
@@ -124,6 +125,7 @@ class Runner:
             claim.release()
 
     def _run(self, cell: Cell, choice: Choice, claim: Claim) -> bool:
+        self._refuse_another_rate(cell, choice)
         run = self._workdir / "runs" / cell.run_name(choice.rate)
         changes = cells.changes(cell, self._config, choice.rate)
         shared = [*self._given, f"--workdir={run}", *(f"--config.{field}={value}" for field, value in changes.items())]
@@ -149,6 +151,17 @@ class Runner:
             result = self._evaluated(cell, choice, run, lines, (time.monotonic() - began) / 60)
         cell_files.write(self._workdir, cell, result)
         return True
+
+    def _refuse_another_rate(self, cell: Cell, choice: Choice) -> None:
+        """All cells of a method have one learning rate; other trials than those of finished cells would mix two."""
+        for other in self._plan.cells if cell.kind == "cells" else ():
+            made = cell_files.read(self._workdir, other) if other.method == cell.method else None
+            if made is not None and made["learning_rate"]["rate"] != choice.rate:
+                raise InputError(
+                    f"{other.path} was made at learning rate {made['learning_rate']['rate']:g}, and "
+                    f"config.compare.rates now give {cell.method} {choice.rate:g}; set them as they were, or compare "
+                    "in another --workdir"
+                )
 
     def _asked(self, cell: Cell) -> list[str]:
         """Flags of a cell's evaluation."""

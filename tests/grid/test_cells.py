@@ -101,7 +101,9 @@ def test_a_pattern_takes_the_trials_along():
         ({"settings": ("soft-mix2",)}, "config.compare.settings holds 'soft-mix2'; give binary-mixN or ratio-mixN"),
         ({"rates__setting": "ratio"}, "config.compare.rates.setting holds 'ratio'"),
         ({"rates__share": 1.5}, "config.compare.rates.share=1.5 must lie between 0 and 1"),
-        ({"takeover_minutes": -1.0}, "config.compare.takeover_minutes=-1.0 must not be negative"),
+        ({"takeover_minutes": 0.5}, "config.compare.takeover_minutes=0.5 must be at least 1"),
+        ({"mixes": (1, 2)}, "config.compare.mixes=(1, 2) must be numbers of sounds from 2 to 8"),
+        ({"ablations__mixes": (2, 9)}, "config.compare.ablations.mixes=(2, 9) must be numbers of sounds from 2 to 8"),
         ({"ablations__changes": ("mask_on=original",)}, "config.compare.ablations.changes holds 'mask_on=original'"),
         ({"ablations__changes": ("default: mask=ratio",)}, "give each a name of its own (not default)"),
         (

@@ -171,6 +171,15 @@ def test_other_mixtures_are_refused(workdir: Path) -> None:
     assert "pixelplayer-ratio-mix2-seed1" not in " ".join(results(workdir))
 
 
+def test_two_learning_rates_of_one_method_are_refused(workdir: Path) -> None:
+    assert run(workdir, "mpnet-ratio-mix2-seed1")[0] == 0
+    trial = workdir / "trials/mpnet-ratio-mix2-seed0-rate0.003.json"
+    trial.write_text(json.dumps(json.loads(trial.read_text()) | {"score": 100.0}))
+    status, output = run(workdir, "mpnet-ratio-mix2-seed0")
+    assert status == 2
+    assert "cells/mpnet-ratio-mix2-seed1 was made at learning rate 0.001, and config.compare.rates now give" in output
+
+
 def test_another_comparison_is_refused(workdir: Path) -> None:
     assert run(workdir, "trials/*")[0] == 0
     config = grid_config(workdir)
