@@ -55,12 +55,12 @@ def test_a_hole_in_the_sound_is_silence_and_not_a_shift(tmp_path, write_video, m
     sound = np.zeros((2, 3 * 44100))
     sound[:, 2 * 44100 : 2 * 44100 + 60] = 0.9
     path = write_video(tmp_path / "a.mov", sound=sound, seconds=3)
-    decoded = media._decoded
+    decoded = media.decoded
 
     def with_hole(container, stream, trace):
         yield from (frame for frame in decoded(container, stream, trace) if not 0.5 < frame.time < 1.0)
 
-    monkeypatch.setattr(media, "_decoded", with_hole)
+    monkeypatch.setattr(media, "decoded", with_hole)
     heard = np.abs(media.read_audio(path, 11025))
     assert np.argmax(heard) / 11025 == pytest.approx(2.0, abs=0.003)
 
