@@ -31,7 +31,7 @@ _KEPT = ("mixes", "counting", "localisation", "far")
 
 def main() -> None:
     """The command."""
-    processes.refuse_several("evaluate")
+    processes.refuse_several("evaluate", way_out="start one alone (srun --ntasks=1)")
     config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
     recorded = config_module.read_recorded(workdir)

@@ -17,14 +17,13 @@ from typing import NoReturn
 
 from data_pipeline.command import InputError
 from mpnet_jax.processes import Membership
+from mpnet_jax.sockets import ANSWER_SECONDS, connect, first_line, in_background, listen_on, relay
 
 EXIT_LOST = 75  # "temporary failure": the same command, given again, goes on
-ANSWER_SECONDS = 30.0  # for a connection to be made or answered
+OnEnd = Callable[[int, int, int], None]  # takes index, number of processes, exit status
 # A machine that answers none of so many probes of the kernel, so far apart, is gone: after 40 s.
 _PROBES = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 _GOODBYE_SECONDS = 10.0
-_CHUNK_BYTES = 1 << 16
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HELLO = "mpnet_jax"
 
 
@@ -41,13 +40,16 @@ def leave(sentence: str, status: int) -> NoReturn:
     os._exit(status)
 
 
-def end_for_loss(index: int, count: int) -> NoReturn:
-    """Ends this process because another is gone."""
-    leave(
-        f"error: process {index} of {count} is gone (killed, failed or cut off), so the others stop; give all of them "
-        "the same command again, and they go on from the last checkpoint\n",
-        EXIT_LOST,
-    )
+def end_with(index: int, count: int, status: int) -> NoReturn:
+    """Ends this process because another has ended, with that one's status; `EXIT_LOST` where it could not tell."""
+    if status == EXIT_LOST:
+        sentence = (
+            f"process {index} of {count} is gone (killed, failed or cut off), so the others stop; give all of them "
+            "the same command again, and they go on from the last checkpoint"
+        )
+    else:
+        sentence = f"process {index} of {count} ended with status {status} and says why, so the others stop"
+    leave(f"error: {sentence}\n", status)
 
 
 class Line:
@@ -55,7 +57,8 @@ class Line:
 
     Args:
         connection: open; the other end is a `Line` too.
-        on_end: called once with what the other end said last: "" when it said nothing, "bye", or "lost <index>".
+        on_end: called once with what the other end said last: "" when it said nothing, "bye", or "ended", the index of
+            a process and its exit status.
     """
 
     def __init__(self, connection: socket.socket, on_end: Callable[[str], None]) -> None:
@@ -71,7 +74,7 @@ class Line:
 
     def start(self) -> None:
         """Begins to listen."""
-        _thread(self._listen)
+        in_background(self._listen)
 
     def say(self, word: str) -> None:
         """Sends a word; one that cannot be sent is no error: the listening thread finds out."""
@@ -85,7 +88,7 @@ class Line:
     def _listen(self) -> None:
         last = ""
         with contextlib.suppress(OSError):  # a machine that answers no more is one, too
-            last = _first_line(self._connection)
+            last = first_line(self._connection)
         self._ended.set()
         self._on_end(last)
 
@@ -96,29 +99,27 @@ class Gate:
     Args:
         member: this process, the first.
         port_behind: where JAX's coordination service listens, on this machine alone.
-        on_loss: called with the index and the number of processes when one is gone.
+        on_end: called when another process has ended too early.
 
     Raises:
         InputError: the port is taken.
     """
 
-    def __init__(
-        self, member: Membership, *, port_behind: int, on_loss: Callable[[int, int], None] = end_for_loss
-    ) -> None:
+    def __init__(self, member: Membership, *, port_behind: int, on_end: OnEnd = end_with) -> None:
         self._count = member.count
         self._port_behind = port_behind
-        self._on_loss = on_loss
+        self._on_end = on_end
         self._lines: dict[int, Line] = {}
         self._changed = threading.Condition()
         self._closing = False
         host, port = member.address
         try:
-            self._server = _listen_on(host, port)
+            self._server = listen_on(host, port)
         except OSError as error:
             raise InputError(
                 f"--coordinator={member.coordinator}: cannot listen on port {port} ({error.strerror}); choose another"
             ) from None
-        _thread(self._accept)
+        in_background(self._accept)
 
     def wait_for_all(self, seconds: float) -> None:
         """Returns when every other process has come.
@@ -134,6 +135,11 @@ class Gate:
                     "start all of them with the same --coordinator and --process_count"
                 )
 
+    def fail(self, status: int) -> None:
+        """Tells the others that this process is about to end."""
+        self._closing = True
+        self._tell(0, status)
+
     def close(self) -> None:
         """Says goodbye; returns when the others have said it too, or after a while."""
         self._closing = True
@@ -147,19 +153,19 @@ class Gate:
         with contextlib.suppress(OSError):  # closed
             while True:
                 connection, _ = self._server.accept()
-                _thread(self._receive, connection)
+                in_background(self._receive, connection)
 
     def _receive(self, connection: socket.socket) -> None:
         """Answers one connection: a line, a relay, or a stranger."""
         try:
             connection.settimeout(ANSWER_SECONDS)
-            hello = _first_line(connection).split()
+            hello = first_line(connection).split()
         except OSError:
             hello = []
         if hello == [_HELLO, "relay"]:
             with contextlib.suppress(OSError):
-                behind = _connect(("127.0.0.1", self._port_behind), ANSWER_SECONDS)
-                _relay(connection, behind)
+                behind = connect(("127.0.0.1", self._port_behind), ANSWER_SECONDS)
+                relay(connection, behind)
         elif len(hello) == 4 and hello[:2] == [_HELLO, "line"] and all(word.isdecimal() for word in hello[2:]):
             self._admit(connection, int(hello[2]), int(hello[3]))
         else:
@@ -184,10 +190,14 @@ class Gate:
     def _ended(self, index: int, last: str) -> None:
         if last == "bye" or self._closing:
             return
+        status = _status_of(last)
+        self._tell(index, status)
+        self._on_end(index, self._count, status)
+
+    def _tell(self, index: int, status: int) -> None:
         for other, line in list(self._lines.items()):
             if other != index:
-                line.say(f"lost {index}")
-        self._on_loss(index, self._count)
+                line.say(f"ended {index} {status}")
 
 
 class Member:
@@ -196,7 +206,7 @@ class Member:
     Args:
         member: this process, not the first.
         seconds: to wait for the first process.
-        on_loss: as of `Gate`.
+        on_end: as of `Gate`.
 
     Attributes:
         relay_port: on this machine alone.
@@ -206,22 +216,21 @@ class Member:
         InputError: it refuses this one.
     """
 
-    def __init__(
-        self,
-        member: Membership,
-        *,
-        seconds: float,
-        on_loss: Callable[[int, int], None] = end_for_loss,
-    ) -> None:
+    def __init__(self, member: Membership, *, seconds: float, on_end: OnEnd = end_with) -> None:
         self._address = member.address
-        self._count = member.count
-        self._on_loss = on_loss
+        self._index, self._count = member.index, member.count
+        self._on_end = on_end
         self._closing = False
         self._line = Line(self._admitted(member, seconds), self._ended)
         self._server = socket.create_server(("127.0.0.1", 0))
         self.relay_port: int = self._server.getsockname()[1]
-        _thread(self._accept)
+        in_background(self._accept)
         self._line.start()
+
+    def fail(self, status: int) -> None:
+        """Tells the others that this process is about to end."""
+        self._closing = True
+        self._line.say(f"ended {self._index} {status}")
 
     def close(self) -> None:
         """Says goodbye."""
@@ -235,9 +244,9 @@ class Member:
         answer = ""
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                connection = _connect(self._address, deadline - time.monotonic())
+                connection = connect(self._address, deadline - time.monotonic())
                 connection.sendall(f"{_HELLO} line {member.index} {member.count}\n".encode())
-                answer = _first_line(connection)
+                answer = first_line(connection)
                 if answer == "welcome":
                     return connection
                 connection.close()
@@ -254,72 +263,21 @@ class Member:
         with contextlib.suppress(OSError):  # closed
             while True:
                 here, _ = self._server.accept()
-                _thread(self._carry, here)
+                in_background(self._carry, here)
 
     def _carry(self, here: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            there = _connect(self._address, ANSWER_SECONDS)
+            there = connect(self._address, ANSWER_SECONDS)
             there.sendall(f"{_HELLO} relay\n".encode())
-            _relay(here, there)
+            relay(here, there)
 
     def _ended(self, last: str) -> None:
         if last == "bye" or self._closing:
             return
-        index = int(last.split()[1]) if last.startswith("lost ") else 0
-        self._on_loss(index, self._count)
+        index = int(last.split()[1]) if last.startswith("ended ") else 0
+        self._on_end(index, self._count, _status_of(last))
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-def _listen_on(host: str, port: int) -> socket.socket:
-    if host in _LOOPBACK:
-        return socket.create_server(("127.0.0.1", port))
-    if socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    return socket.create_server(("", port))
-
-
-def _connect(address: tuple[str, int], seconds: float) -> socket.socket:
-    """Connects, again and again for some seconds.
-
-    Raises:
-        OSError: nobody listens there.
-    """
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            return socket.create_connection(address, timeout=ANSWER_SECONDS)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-
-
-def _first_line(connection: socket.socket) -> str:
-    """The first line, read byte by byte, because what follows it is not for us."""
-    line = b""
-    while len(line) < 200 and (byte := connection.recv(1)) not in (b"", b"\n"):
-        line += byte
-    return line.decode(errors="replace")
-
-
-def _relay(one: socket.socket, other: socket.socket) -> None:
-    """Carries bytes both ways. Neither side hears that the other is gone: the line tells, and tells why."""
-    for source, sink in ((one, other), (other, one)):
-        source.settimeout(None)
-        source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        _thread(_pump, source, sink)
-
-
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(_CHUNK_BYTES):
-            sink.sendall(data)
-
-
-def _thread(function: Callable[..., None], *arguments: object) -> None:
-    threading.Thread(target=function, args=arguments, daemon=True, name=f"lifeline {function.__name__}").start()
+def _status_of(last: str) -> int:
+    """Exit status of a process by the last word on a line."""
+    return int(last.split()[2]) if last.startswith("ended ") else EXIT_LOST

@@ -16,6 +16,7 @@ from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import lifeline
 from mpnet_jax.processes import Membership
+from mpnet_jax.sockets import free_port
 
 DEVICE_AXIS = "device"
 # A failure here may be the first sign that another process is gone; so long it waits for the line to tell.
@@ -30,7 +31,7 @@ Tree = TypeVar("Tree")
 def joined(member: Membership) -> Iterator[None]:
     """Makes this process one of several for as long as the block runs; JAX must not have been used before.
 
-    A loss of any of them ends all others at once (see `lifeline`), and so does an error in this one: it leaves without
+    The end of any of them ends all others at once (see `lifeline`): this one, too, leaves after an error without
     waiting for the others, whose collectives would wait for it.
 
     Args:
@@ -39,8 +40,9 @@ def joined(member: Membership) -> Iterator[None]:
     if member.count == 1:
         yield
         return
+    ends: list[lifeline.Gate | lifeline.Member] = []
     try:
-        ends = _join(member)
+        ends += _join(member)
         _require_equal_hosts()
         if jax.process_index():
             logging.set_verbosity(logging.WARNING)  # only one tells how it goes
@@ -55,7 +57,10 @@ def joined(member: Membership) -> Iterator[None]:
         if explained is None:
             time.sleep(_TELLING_SECONDS)
             explained = (traceback.format_exc(), 1)
-        lifeline.leave(*explained)
+        sentence, status = explained
+        for end in ends:
+            end.fail(status)
+        lifeline.leave(sentence, status)
 
 
 def _join(member: Membership) -> "list[lifeline.Gate | lifeline.Member]":
@@ -72,7 +77,7 @@ def _join(member: Membership) -> "list[lifeline.Gate | lifeline.Member]":
         return []
     own: dict[str, Any]
     if member.index == 0:
-        port = lifeline.free_port()
+        port = free_port()
         end = lifeline.Gate(member, port_behind=port)
         end.wait_for_all(member.meeting_seconds)
         own = {"coordinator_address": f"127.0.0.1:{port}", "coordinator_bind_address": f"127.0.0.1:{port}"}

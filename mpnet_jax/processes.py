@@ -67,6 +67,8 @@ def from_flags() -> Membership:
     """
     values = flags.FLAGS
     given = {name: getattr(values, name) for name in ("coordinator", "process_index", "process_count")}
+    if not values.distributed:
+        refuse_several("without --distributed, train", way_out="add --distributed")
     if values.distributed:
         return dataclasses.replace(membership(**given), meeting_seconds=values.meeting_seconds)
     for name, value in given.items():
@@ -110,8 +112,13 @@ def membership(
     return Membership(coordinator, index, count)
 
 
-def refuse_several(command: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuses to run a command that knows one process alone as one of several.
+def refuse_several(command: str, *, way_out: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Refuses to run a command that knows one process alone as one of several, which would do the same over again.
+
+    Args:
+        command: its name, where a sentence begins.
+        way_out: what to do instead.
+        environment: variables.
 
     Raises:
         InputError: SLURM or Kubernetes started more than one.
@@ -122,7 +129,7 @@ def refuse_several(command: str, environment: Mapping[str, str] = os.environ) ->
     if started_as_step and (count != "1" or index != "0"):
         raise InputError(
             f"{command} runs as one process, which uses all devices of its machine, and this is process {index} of "
-            "several; start one alone (srun --ntasks=1)"
+            f"several; {way_out}"
         )
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from data_pipeline.command import InputError
 from mpnet_jax import lifeline
-from mpnet_jax.lifeline import Gate, Member, UnmetError, free_port
+from mpnet_jax.lifeline import EXIT_LOST, Gate, Member, UnmetError
 from mpnet_jax.processes import Membership
+from mpnet_jax.sockets import free_port
 
 
 class Meeting:
@@ -20,17 +21,17 @@ class Meeting:
         self.coordinator = f"127.0.0.1:{free_port()}"
         self.losses = queue.Queue()
         self.port_behind = free_port()
-        self.gate = Gate(self.place(0), port_behind=self.port_behind, on_loss=self.noting(0))
+        self.gate = Gate(self.place(0), port_behind=self.port_behind, on_end=self.noting(0))
         self.members = {}
 
     def place(self, index, count=None):
         return Membership(self.coordinator, index, count or self.count)
 
     def noting(self, whose):
-        return lambda index, count: self.losses.put((whose, index, count))
+        return lambda index, count, status: self.losses.put((whose, index, count, status))
 
     def join(self, index):
-        self.members[index] = Member(self.place(index), seconds=5.0, on_loss=self.noting(index))
+        self.members[index] = Member(self.place(index), seconds=5.0, on_end=self.noting(index))
 
 
 def test_a_member_that_dies_is_named_to_all_others():
@@ -41,7 +42,7 @@ def test_a_member_that_dies_is_named_to_all_others():
     meeting.members[1]._line._connection.shutdown(socket.SHUT_RDWR)  # as the kernel does for a killed process
     # It learns of its own loss too, by the line that the kernel closed at both ends.
     told = {meeting.losses.get(timeout=5) for _ in range(3)}
-    assert {(0, 1, 3), (2, 1, 3)} < told
+    assert {(0, 1, 3, EXIT_LOST), (2, 1, 3, EXIT_LOST)} < told
 
 
 def test_the_first_that_dies_is_named_to_all_others():
@@ -52,7 +53,10 @@ def test_the_first_that_dies_is_named_to_all_others():
     meeting.gate._closing = True  # it is no more
     for line in meeting.gate._lines.values():
         line._connection.shutdown(socket.SHUT_RDWR)
-    assert {meeting.losses.get(timeout=5) for _ in range(2)} == {(1, 0, 3), (2, 0, 3)}
+    assert {meeting.losses.get(timeout=5) for _ in range(2)} == {
+        (1, 0, 3, EXIT_LOST),
+        (2, 0, 3, EXIT_LOST),
+    }
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_KEEPIDLE"), reason="this system has other names for it")
@@ -67,6 +71,20 @@ def test_the_kernel_asks_within_a_minute_whether_a_silent_machine_is_there():
             option(socket.IPPROTO_TCP, kind) for kind in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
         )
         assert idle + apart * probes < 60
+
+
+def test_one_that_fails_by_itself_gives_the_others_its_status():
+    meeting = Meeting(3)
+    meeting.join(1)
+    meeting.join(2)
+    meeting.gate.wait_for_all(5.0)
+    meeting.members[2].fail(2)
+    assert {meeting.losses.get(timeout=5) for _ in range(2)} == {(0, 2, 3, 2), (1, 2, 3, 2)}
+    meeting = Meeting(2)
+    meeting.join(1)
+    meeting.gate.wait_for_all(5.0)
+    meeting.gate.fail(130)
+    assert meeting.losses.get(timeout=5) == (1, 0, 2, 130)
 
 
 def test_goodbyes_are_no_loss():

@@ -9,9 +9,10 @@ import jax
 import numpy as np
 import pytest
 
-from data_pipeline.command import InputError
+from data_pipeline.command import EXIT_BAD_INPUT, InputError
 from mpnet_jax import parallel
-from mpnet_jax.lifeline import EXIT_LOST, free_port
+from mpnet_jax.lifeline import EXIT_LOST
+from mpnet_jax.sockets import free_port
 from tests.conftest import XLA_FLAGS
 from tests.tiny_run import ROOT
 
@@ -47,11 +48,19 @@ def test_when_one_is_killed_the_other_says_so_and_ends(killed):
     killed_at = time.monotonic()
     told, _ = two[1 - killed].communicate(timeout=60)
     two[killed].communicate()
-    assert time.monotonic() - killed_at < 60
+    assert time.monotonic() - killed_at < 10
     assert two[1 - killed].returncode == EXIT_LOST
     (sentence,) = told.splitlines()
     assert sentence.startswith(f"error: process {killed} of 2 is gone (killed, failed or cut off), so the others stop;")
     assert sentence.endswith("the same command again, and they go on from the last checkpoint")
+
+
+def test_bad_input_of_one_ends_the_other_with_the_same_status():
+    first, second = start_two("fail")
+    told, told_by_second = first.communicate(timeout=200)[0], second.communicate(timeout=60)[0]
+    assert (first.returncode, second.returncode) == (EXIT_BAD_INPUT, EXIT_BAD_INPUT), told + told_by_second
+    assert told_by_second.splitlines()[-1] == "error: process 1 does not like its input"
+    assert told.splitlines()[-1] == "error: process 1 of 2 ended with status 2 and says why, so the others stop"
 
 
 def test_the_mean_runs_over_all_devices():

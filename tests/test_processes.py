@@ -48,8 +48,12 @@ def test_half_or_wrong_membership_is_refused(given, sentence):
 
 
 def test_commands_of_one_process_refuse_to_be_one_of_several():
-    refuse_several("evaluate", environment={})
-    refuse_several("evaluate", environment={"SLURM_PROCID": "0", "SLURM_NTASKS": "8"})  # a batch script, no step
-    refuse_several("evaluate", environment={"SLURM_PROCID": "0", "SLURM_NTASKS": "1", "SLURM_STEP_ID": "0"})
+    def refuse(**environment):
+        refuse_several("evaluate", way_out="start one alone", environment=environment)
+
+    refuse()
+    refuse(SLURM_PROCID="0", SLURM_NTASKS="8")  # a batch script, no step
+    refuse(SLURM_PROCID="0", SLURM_NTASKS="1", SLURM_STEP_ID="0")
+    refuse(JOB_COMPLETION_INDEX="0")
     with pytest.raises(InputError, match=r"evaluate runs as one process.* process 3 of several; start one alone"):
-        refuse_several("evaluate", environment={"SLURM_PROCID": "3", "SLURM_NTASKS": "8", "SLURM_STEP_ID": "0"})
+        refuse(SLURM_PROCID="3", SLURM_NTASKS="8", SLURM_STEP_ID="0")

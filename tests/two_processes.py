@@ -1,6 +1,6 @@
 """One of several processes that do what a training run does together, without a model: for test_parallel.py.
 
-`python -m tests.two_processes COORDINATOR INDEX COUNT [die|stop]`, with PYTHONPATH at the checkout.
+`python -m tests.two_processes COORDINATOR INDEX COUNT [die|fail]`, with PYTHONPATH at the checkout.
 """
 
 import sys
@@ -8,6 +8,7 @@ import time
 
 import numpy as np
 
+from data_pipeline.command import InputError
 from mpnet_jax import parallel
 from mpnet_jax.evaluation import DEVICE_INPUTS, validation_score
 from mpnet_jax.metrics.si_sdr import si_sdr
@@ -36,7 +37,9 @@ def main(coordinator: str, index: int, count: int, how: str) -> None:
         np.testing.assert_allclose(of_own, of_all, rtol=1e-6)
         sys.stdout.write("all agree\n")
         sys.stdout.flush()
-        while how == "die":  # until one is killed
+        if how == "fail" and index == 1:
+            raise InputError("process 1 does not like its input")
+        while how in ("die", "fail"):  # until one is killed
             largest(0)
             time.sleep(0.01)
 

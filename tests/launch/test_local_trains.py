@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mpnet_jax.lifeline import free_port
 from mpnet_jax.run_log import LOSSES, read_lines
+from mpnet_jax.sockets import free_port
 from tests.launch.scripts import run
 from tests.tiny_run import config_file
 
