@@ -184,7 +184,7 @@ def test_a_disk_that_is_really_full_loses_nothing(
         ),
         (
             "--config.optimiser.name=lion",
-            "config.optimiser.name='lion' is unknown; use one of sgd, adam, adamw",
+            "config.optimiser.name='lion' is unknown; use one of sgd, adam, adam_l2, adamw",
         ),
         (
             "--config.data.directory=nowhere",
