@@ -53,7 +53,7 @@ def write_films(
     side = min(SHORT_SIDE_PX, *picture_px)
     pictures = media.read_frames(video, times, max(side, 2), threads=2, whole=False)
     sounds = _sounds(stems, (*numbers, RESIDUAL), rate_hz)
-    rate = rate_hz if rate_hz in AAC_RATES_HZ else _RATE_HZ
+    rate = film_rate_hz(rate_hz)
     with contextlib.ExitStack() as stack:
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(files)))
         first = next(sounds)
@@ -83,6 +83,11 @@ def write_films(
             progress(1 / FPS)
 
 
+def film_rate_hz(rate_hz: int) -> int:
+    """The recording's rate where films can have it."""
+    return rate_hz if rate_hz in AAC_RATES_HZ else _RATE_HZ
+
+
 def maps_at(maps: Maps, time_s: float, hop_s: float) -> Float[np.ndarray, "number rows columns"]:
     """The maps at a time: those of the two windows that it lies in, faded like their sounds."""
     half, part = divmod(time_s / hop_s, 1.0)
@@ -104,35 +109,36 @@ def _draw(maps: np.ndarray, numbers: Sequence[int], height: int, width: int) -> 
 
 
 def _sounds(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
-    """The sound of one picture after another: of each number; under 0 the whole recording."""
-    rate = rate_hz if rate_hz in AAC_RATES_HZ else _RATE_HZ
-    resamplers: dict[int, soxr.ResampleStream] = {}
-    rest = {number: np.zeros((0, 0), np.float32) for number in numbers}
-    position = 0
-    for blocks in itertools.chain(stems.blocks(numbers), [None]):
-        for place, number in enumerate(numbers):
-            sound = (
-                None
-                if blocks is None
-                else _at_most_two(np.sum(blocks, axis=0) if number == RESIDUAL else blocks[place])
-            )
-            if rate != rate_hz:
-                if sound is not None and number not in resamplers:
-                    resamplers[number] = soxr.ResampleStream(rate_hz, rate, sound.shape[1], dtype="float32")
-                channels = rest[number].shape[0]
-                given = np.zeros((0, channels), np.float32) if sound is None else np.ascontiguousarray(sound)
-                sound = resamplers[number].resample_chunk(given, last=blocks is None).reshape(-1, given.shape[1])
-            if sound is not None:
-                rest[number] = np.concatenate([rest[number].reshape(sound.shape[1], -1), sound.T], axis=1)
-        while rest[RESIDUAL].shape[1]:
-            index = position
-            size = round((index + 1) * rate / FPS) - round(index * rate / FPS)
-            if rest[RESIDUAL].shape[1] < size and blocks is not None:
-                break
+    """The sound of one picture after another, (channels, samples) of each number; under 0 the whole recording."""
+    rest: dict[int, np.ndarray] = {}
+    index = 0
+    for block in _at_film_rate(stems, numbers, rate_hz):
+        rest = {
+            number: np.concatenate([rest.get(number, sound[:, :0]), sound], axis=1) for number, sound in block.items()
+        }
+        rate = film_rate_hz(rate_hz)
+        while (size := round((index + 1) * rate / FPS) - round(index * rate / FPS)) <= rest[RESIDUAL].shape[1]:
             yield {number: sound[:, :size] for number, sound in rest.items()}
             rest = {number: sound[:, size:] for number, sound in rest.items()}
-            position += 1
+            index += 1
+    if rest and rest[RESIDUAL].size:
+        yield rest
 
 
-def _at_most_two(sound: Float[np.ndarray, "samples channels"]) -> Float[np.ndarray, "samples channels"]:
-    return sound if sound.shape[1] <= 2 else sound.mean(axis=1, keepdims=True)
+def _at_film_rate(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
+    """The stems block by block, (channels, samples), at most two channels of them."""
+    resamplers: dict[int, soxr.ResampleStream] = {}
+    wanted_hz, channels = film_rate_hz(rate_hz), 1
+    for blocks in stems.blocks(numbers):
+        sounds = dict(zip(numbers, blocks, strict=True)) | {RESIDUAL: np.sum(blocks, axis=0)}
+        if blocks[0].shape[1] > 2:
+            sounds = {number: sound.mean(axis=1, keepdims=True) for number, sound in sounds.items()}
+        channels = sounds[RESIDUAL].shape[1]
+        if wanted_hz != rate_hz:
+            for number in sounds.keys() - resamplers.keys():
+                resamplers[number] = soxr.ResampleStream(rate_hz, wanted_hz, channels, dtype="float32")
+            sounds = {number: resamplers[number].resample_chunk(sound) for number, sound in sounds.items()}
+        yield {number: sound.T for number, sound in sounds.items()}
+    if resamplers:
+        nothing = np.zeros((0, channels), np.float32)
+        yield {number: stream.resample_chunk(nothing, last=True).T for number, stream in resamplers.items()}

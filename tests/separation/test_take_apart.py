@@ -181,9 +181,9 @@ def test_a_huge_picture_is_made_small_while_it_is_read(tmp_path, model, oracle):
     assert media.probe(tmp_path / "out" / "overview.mp4").picture_px == (360, 640)
 
 
-@pytest.mark.parametrize("rate_hz", [22_050, 192_000])
-def test_films_of_any_rate(tmp_path, model, oracle, rate_hz):
-    low, high = duet(rate_hz, 1.0)
+@pytest.mark.parametrize(("rate_hz", "channels"), [(22_050, 6), (192_000, 1), (192_000, 2)])
+def test_films_of_any_rate(tmp_path, model, oracle, rate_hz, channels):
+    low, high = duet(rate_hz, 1.0, channels)
     video = write_video(tmp_path / "a.mov", seconds=1.0, rate_hz=rate_hz, sound=low + high)
     take_apart(video, tmp_path / "out", model, Settings(sounds=2))
     header = media.probe(tmp_path / "out" / "overview.mp4")
