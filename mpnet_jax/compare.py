@@ -77,7 +77,7 @@ def compare(
     config_module.claim_workdir(workdir, config)
     with StopRequest() as stop:
         runner = Runner(config, workdir, plan=plan, given=given, stop=stop, train=train, evaluate=evaluate)
-        runner.run(wanted, finished=lambda: write_outputs(workdir, plan))
+        runner.run(wanted, finished=lambda: _write_so_far(workdir, plan))
     if stop.signal_name is not None:
         logging.info("%s: stopped; the same command goes on where this one stopped", stop.signal_name)
         return stop.exit_status
@@ -85,6 +85,14 @@ def compare(
     for path in runner.failed:
         logging.error("failed: %s, see %s; the same command tries again", path, workdir / "logs" / f"{path}.log")
     return 1 if runner.failed else 0
+
+
+def _write_so_far(workdir: Path, plan: cells.Plan) -> None:
+    """Writes what there is between two cells; what goes wrong here must not end hours of training."""
+    try:
+        write_outputs(workdir, plan)
+    except Exception:  # noqa: BLE001
+        logging.exception("the tables could not be written; the cells go on, --report_only tries again")
 
 
 def _report(workdir: Path, plan: cells.Plan) -> bool:

@@ -68,7 +68,7 @@ class Runner:
             finished: called after each cell that this process made.
 
         Raises:
-            InputError: a result that does not belong to the others, or a method that learns at no rate.
+            InputError: a result that does not belong to the others.
         """
         progress = Progress(self._workdir, wanted)
         while self._stop.signal_name is None:
@@ -77,7 +77,7 @@ class Runner:
                 break
             made = next((cell for cell, choice in ready if self._make(cell, choice)), None)
             if made is not None:
-                logging.info("%s", progress.line(made, workers=max(1, len(self._claims.held()))))
+                logging.info("%s", progress.line(made, workers=1 + len(self._claims.held())))
                 if not self._config.compare.keep_runs:
                     self._prune()
                 finished()
@@ -100,7 +100,12 @@ class Runner:
     def _choice(self, cell: Cell) -> Choice | None:
         if cell.rate is not None:
             return Choice(cell.rate, "a trial", {})
-        return rates.choose(self._workdir, self._plan.trials_of(cell), self._config.compare.rates.tried)
+        try:
+            return rates.choose(self._workdir, self._plan.trials_of(cell), self._config.compare.rates.tried)
+        except InputError as error:  # of this method alone
+            self.failed.append(cell.path)
+            logging.error("%s cannot be made: %s", cell.path, error)
+            return None
 
     def _done(self, cell: Cell) -> bool:
         return (self._workdir / f"{cell.path}.json").is_file()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from data_pipeline.command import InputError
+from mpnet_jax import config as config_module
 from mpnet_jax.compare import compare
 from mpnet_jax.grid import cells
 from tests.grid.stand_ins import ROOT, grid_config
@@ -159,6 +160,27 @@ def test_a_rate_at_which_training_fails_is_a_result(workdir: Path) -> None:
     assert trial["score"] is None
     cell = json.loads((workdir / "cells/mpnet-ratio-mix2-seed0.json").read_text())
     assert cell["learning_rate"]["rate"] == 0.003
+
+
+def test_a_method_that_learns_at_no_rate_leaves_the_others(workdir: Path) -> None:
+    assert run(workdir, "trials/*")[0] == 0
+    for path in (workdir / "trials").glob("pixelplayer-*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"score": None}))
+    status, output = run(workdir)
+    assert status == 1
+    assert "pixelplayer learns at none of config.compare.rates.tried=(0.001, 0.003); give lower ones" in output
+    assert {path for path in planned(workdir) - results(workdir).keys()} == {
+        f"cells/pixelplayer-ratio-mix2-seed{seed}" for seed in (0, 1)
+    }
+
+
+def test_tables_that_cannot_be_written_end_nothing(workdir: Path) -> None:
+    (workdir / "results.md").mkdir(parents=True)
+    (workdir / "config.json").write_text(json.dumps(config_module.flatten(grid_config(workdir))))
+    status, output = run(workdir, "mpnet-*")
+    assert "the tables could not be written; the cells go on" in output
+    assert {path for path in planned(workdir) if "/mpnet-" in path} <= results(workdir).keys()
+    assert status != 0
 
 
 def test_other_mixtures_are_refused(workdir: Path) -> None:
