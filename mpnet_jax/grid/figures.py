@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+from mpnet_jax.grid.cells import NO_MASK
 from mpnet_jax.report.names import method_name
 from mpnet_jax.report.numbers import interval_of, is_number
 
@@ -15,7 +16,7 @@ _COLOURS = {
     "mnet": "#3b6fb6",
     "mpnet": "#c2452d",
 }
-_DASHES = {"ratio": "-", "binary": "--", "none": ":"}
+_DASHES = {"ratio": "-", "binary": "--", NO_MASK: ":"}
 # Sideways, so that intervals of curves that meet can be told apart.
 _APART = 0.04
 
@@ -65,7 +66,7 @@ def _curve(axes: Any, entry: Mapping[str, Any], metric: str, *, shift: float) ->
         return
     number, mean, low, high = zip(*sorted(points), strict=True)
     spread = [[m - bound for m, bound in zip(mean, low, strict=True)], [b - m for m, b in zip(mean, high, strict=True)]]
-    mask = "" if entry["mask"] == "none" else f", {entry['mask']}"
+    mask = "" if entry["mask"] == NO_MASK else f", {entry['mask']}"
     axes.errorbar(
         [n + shift for n in number],
         mean,

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from mpnet_jax.grid.cells import NO_MASK
 from mpnet_jax.grid.entries import Entry, common, difference, draws_of, mean
 from mpnet_jax.metrics.resampling import Drawn
 from mpnet_jax.report.names import method_name
@@ -65,7 +66,7 @@ def _better_methods(entries: Mapping[str, Entry]) -> Iterator[Line]:
         claim = f"{method_name(better)} separates better than {method_name(worse)} (NSDR)"
         for entry in _of(entries, better):
             for other in _of(entries, worse):
-                if other.sources == entry.sources and other.mask in (entry.mask, "none"):
+                if other.sources == entry.sources and other.mask in (entry.mask, NO_MASK):
                     yield from _line(claim, _where(entry), "dB", difference(entry, other, entry.own, "nsdr"))
 
 
@@ -85,7 +86,7 @@ def _harder(entries: Mapping[str, Entry]) -> Iterator[Line]:
     for entry in entries.values():
         other = entries.get(f"{entry.method}-{entry.mask}-mix3")
         if entry.sources == 2 and other is not None:
-            place = f"{method_name(entry.method)}, {entry.mask}"
+            place = method_name(entry.method) + ("" if entry.mask == NO_MASK else f", {entry.mask}")
             yield from _line("Mixtures of 3 are harder than of 2 (NSDR)", place, "dB", _change(other, entry))
 
 
@@ -140,7 +141,7 @@ def _of(entries: Mapping[str, Entry], method: str) -> list[Entry]:
 
 
 def _where(entry: Entry) -> str:
-    return f"mix-{entry.sources}" if entry.mask == "none" else f"{entry.mask}, mix-{entry.sources}"
+    return f"mix-{entry.sources}" if entry.mask == NO_MASK else f"{entry.mask}, mix-{entry.sources}"
 
 
 def _line(claim: str, where: str, unit: str, drawn: Drawn | None) -> Iterator[Line]:

@@ -1,11 +1,13 @@
 """The paper's numbers, on MUSIC's videos: to be shown apart from ours, with which they cannot be compared."""
 
+from mpnet_jax.grid.cells import NO_MASK
+
 SOURCE = "Xu, Dai and Lin, ICCV 2019, Table 1: MUSIC"
 METRICS = ("nsdr", "sir", "sar", "amid")
 
 # (method, mask): of mixtures of two, of three.
 MUSIC: dict[tuple[str, str], tuple[tuple[float, ...], tuple[float, ...]]] = {
-    ("miml", "none"): ((2.82, 4.94, 9.21, 16.37), (1.76, 3.32, 4.54, 25.32)),
+    ("miml", NO_MASK): ((2.82, 4.94, 9.21, 16.37), (1.76, 3.32, 4.54, 25.32)),
     ("pixelplayer", "binary"): ((5.16, 10.96, 10.60, 15.81), (3.01, 6.38, 6.27, 24.01)),
     ("pixelplayer", "ratio"): ((6.09, 8.07, 14.93, 18.81), (4.83, 4.87, 11.19, 29.84)),
     ("mnet", "binary"): ((5.47, 12.63, 10.21, 11.83), (4.01, 7.89, 6.76, 23.76)),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mpnet_jax.grid.cell_files import read
-from mpnet_jax.grid.cells import DEFAULT, Cell, Plan
+from mpnet_jax.grid.cells import DEFAULT, NO_MASK, Cell, Plan
 from mpnet_jax.grid.entries import Entry, differences, estimates, gather, mean
 from mpnet_jax.grid.observations import observations
 from mpnet_jax.report.counting import MODES
@@ -92,9 +92,9 @@ def _localisation(entry: Entry) -> list[dict[str, Any]]:
 def _by_setting(entries: Mapping[str, Entry], *, far: bool) -> dict[str, Any]:
     """Differences between every two methods of one setting; MIML, without a mask, stands in each."""
     out: dict[str, Any] = {}
-    settings = dict.fromkeys((entry.mask, entry.sources) for entry in entries.values() if entry.mask != "none")
+    settings = dict.fromkeys((entry.mask, entry.sources) for entry in entries.values() if entry.mask != NO_MASK)
     for mask, sources in settings:
-        there = [entry for entry in entries.values() if entry.sources == sources and entry.mask in (mask, "none")]
+        there = [entry for entry in entries.values() if entry.sources == sources and entry.mask in (mask, NO_MASK)]
         name = f"far_mix{sources}" if far else f"mix{sources}"
         pairs = {
             f"{second.method} - {first.method}": differences(second, first, name)
