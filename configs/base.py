@@ -97,7 +97,7 @@ def get_config() -> ml_collections.ConfigDict:
     miml.iterations = 100  # of a clip's factorisation
     miml.features = 1024  # of the network's first layer
     miml.concepts = 4  # ways in which a class may sound (K)
-    miml.threshold = 0.99  # least relation of a basis that is kept for its class, in equal shares of all classes
+    miml.threshold = 0.5  # least relation of a basis that is kept for its class, in equal shares of all classes
     miml.bases_of_class = 200  # at most, in separation
     miml.separation_iterations = 30  # of the gains
 

@@ -107,8 +107,8 @@ def dictionary(
     Args:
         bank: of the training clips.
         relations: of their bases, as shares of all classes.
-        threshold: the least relation, in equal shares of all classes: 0 lets every basis of a clip pass, and from 1 on
-            those of another class, or of none, begin to stay out.
+        threshold: the least relation, in equal shares of all classes: 0 lets every basis of a clip pass, less than 1
+            all but those that are related to another class, more than 1 only those that are related to this one.
         most: bases of a class; where more pass, they are drawn, so that they do not all sound alike.
 
     Returns:
