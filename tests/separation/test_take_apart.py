@@ -13,6 +13,8 @@ import soundfile
 
 from data_pipeline import media
 from data_pipeline.command import guarded
+from mpnet_jax.separation.stems import RESIDUAL, Stems
+from mpnet_jax.separation.synthesis import Piece
 from mpnet_jax.separation.take_apart import Settings, take_apart
 from tests.data_pipeline.test_hostile_folder import cut_off
 from tests.report.structure import read
@@ -235,3 +237,22 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, model, oracle,
         assert list(disk.iterdir()) == []
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)  # noqa: S607
+
+
+def test_a_recording_of_unknown_or_great_length_has_wide_sizes(tmp_path):
+    for seconds in (None, 4 * 3600.0):
+        folder = tmp_path / str(seconds)
+        folder.mkdir()
+        (folder / "out").mkdir()
+        stems = Stems(folder, rate_hz=48_000, channels=8, seconds=seconds)
+        sound = np.random.default_rng(0).normal(0, 0.1, (8, 1000)).astype(np.float32)
+        stems.write(Piece(sound, {1: 0.25 * sound}))
+        stems.write(Piece(sound, {1: 0.25 * sound, 2: 0.5 * sound}))
+        stems.close()
+        assert (
+            stems.finish({1: "sound1", 2: "sound2", RESIDUAL: "residual"}, folder / "out", kind="wav")["format"]
+            == "RF64"
+        )
+        late = soundfile.read(folder / "out" / "sound2.wav", always_2d=True)[0].T
+        assert not late[:, :1000].any()
+        np.testing.assert_allclose(late[:, 1000:], 0.5 * sound)
