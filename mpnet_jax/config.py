@@ -32,6 +32,7 @@ CHOICES = {
     "model.visual_pooling": ("max", "mean"),
     "model.visual_activation": ("sigmoid", "none"),
     "mask": ("binary", "ratio"),
+    "loss.ratio": ("absolute", "cross_entropy"),
     "loss.plus": ("effective", "sum"),
     "audio.frequency_axis": ("log", "released", "mel", "linear"),
     "recursion.mask_on": ("remaining", "original"),

@@ -144,6 +144,7 @@ def train_step(config: Config, of: Round) -> Callable[..., Any]:
             axis=axis(config),
             floor=config.recursion.floor,
             mask=config.mask,
+            distance=_distance(config),
         )
     if isinstance(networks, MIML):
         return make_miml_train_step(networks, optimiser(config, of), axis_name=DEVICE_AXIS)
@@ -157,6 +158,7 @@ def train_step(config: Config, of: Round) -> Callable[..., Any]:
         rules=rules(config),
         objective=Objective(
             mask=config.mask,
+            distance=_distance(config),
             plus=config.loss.plus,
             remaining=config.loss.remaining,
             remaining_weight=config.loss.remaining_weight,
@@ -165,6 +167,11 @@ def train_step(config: Config, of: Round) -> Callable[..., Any]:
         ),
         unroll=unroll,
     )
+
+
+def _distance(config: Config) -> str:
+    """What is minimised between masks and their targets; a binary target has a probability alone."""
+    return "cross_entropy" if config.mask == "binary" else config.loss.ratio
 
 
 def separate_step(config: Config, *, with_plus: bool) -> Callable[..., Any]:

@@ -19,6 +19,7 @@ class Objective:
 
     Attributes:
         mask: what the masks are to be: "binary" or "ratio".
+        distance: of a mask from its target: "cross_entropy" or "absolute", see `mask_loss`.
         plus: of the sounds after the P-Net: "effective", the whole sound's share of S_0 against the source's (Eqs. 9
             and 10), or "sum", M + M_r against the same (the paper's words).
         remaining: what is meant by what remains: "after", what the last step leaves, whose gradient flows through all
@@ -29,6 +30,7 @@ class Objective:
     """
 
     mask: str = "binary"
+    distance: str = "cross_entropy"
     plus: str = "effective"
     remaining: str = "after"
     remaining_weight: float = 0.1
@@ -60,18 +62,36 @@ def ratio_target(source: Float[Array, "*#shape"], reference: Float[Array, "*#sha
 TARGETS = {"binary": binary_target, "ratio": ratio_target}
 
 
-def share_loss(share: Float[Array, "*shape"], targets: Float[Array, "*shape"], *, mask: str) -> Float[Array, "*shape"]:
+def mask_loss(
+    logits: Float[Array, "*shape"], targets: Float[Array, "*shape"], *, distance: str
+) -> Float[Array, "*shape"]:
+    """Loss of the mask sigmoid(logits).
+
+    Args:
+        logits: of the mask.
+        targets: in [0, 1].
+        distance: "cross_entropy", least at the targets' mean and steep where a mask is wrong, or "absolute", least at
+            their median and flat where the sigmoid is.
+    """
+    if distance == "cross_entropy":
+        return binary_cross_entropy(logits, targets)
+    return jnp.abs(jax.nn.sigmoid(logits) - targets)
+
+
+def share_loss(
+    share: Float[Array, "*shape"], targets: Float[Array, "*shape"], *, distance: str
+) -> Float[Array, "*shape"]:
     """Loss of a mask that is no sigmoid's output: it may leave [0, 1], and its gradient does not end there.
 
     Args:
         share: the mask.
         targets: in [0, 1].
-        mask: "binary" (cross entropy) or "ratio" (absolute difference).
+        distance: see `mask_loss`.
     """
-    margin = _SHARE_MARGIN if mask == "binary" else 0.0
+    margin = _SHARE_MARGIN if distance == "cross_entropy" else 0.0
     clipped = jnp.clip(share, margin, 1.0 - margin)
     share = share + jax.lax.stop_gradient(clipped - share)
-    if mask == "binary":
+    if distance == "cross_entropy":
         return -(targets * jnp.log(share) + (1.0 - targets) * jnp.log1p(-share))
     return jnp.abs(share - targets)
 
@@ -109,10 +129,7 @@ def separation_loss(
     reference = rules.reference(separation.before, mixture)
     # What a mask acts on depends on earlier steps' masks; its target is a constant all the same.
     target = jax.lax.stop_gradient(TARGETS[objective.mask](truth, reference))
-    if objective.mask == "binary":
-        minus = binary_cross_entropy(separation.mask_logits, target)
-    else:
-        minus = jnp.abs(jax.nn.sigmoid(separation.mask_logits) - target)
+    minus = mask_loss(separation.mask_logits, target, distance=objective.distance)
     left = separation.remaining
     if objective.remaining == "before":
         left = jax.nn.relu(jax.lax.stop_gradient(separation.before[-1]) - _REMAINING_FLOOR)
@@ -122,9 +139,8 @@ def separation_loss(
         whole = separation.sounds / jnp.maximum(mixture, EPSILON)
         if objective.plus == "sum":
             whole = jax.nn.sigmoid(separation.mask_logits) + jax.nn.sigmoid(separation.plus_logits)
-        parts["loss_plus"] = jnp.mean(
-            weight * share_loss(whole, TARGETS[objective.mask](truth, mixture), mask=objective.mask)
-        )
+        of_whole = share_loss(whole, TARGETS[objective.mask](truth, mixture), distance=objective.distance)
+        parts["loss_plus"] = jnp.mean(weight * of_whole)
         loss += parts["loss_plus"]
     return loss, parts
 

@@ -9,7 +9,7 @@ import optax
 from jaxtyping import Array
 
 from data_pipeline.spec import AudioSpec
-from mpnet_jax.losses import TARGETS, binary_cross_entropy, magnitude_weight
+from mpnet_jax.losses import TARGETS, magnitude_weight, mask_loss
 from mpnet_jax.models.pixelplayer import PixelPlayer
 from mpnet_jax.rounds import NETS
 from mpnet_jax.separate_step import Batch, Written, evaluation_step
@@ -26,6 +26,7 @@ def make_pixelplayer_train_step(
     axis: FrequencyAxis,
     floor: float,
     mask: str,
+    distance: str = "cross_entropy",
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
     """Builds the step that `parallel.parallel_step` runs.
 
@@ -35,8 +36,8 @@ def make_pixelplayer_train_step(
         axis_name: of the devices.
         axis: the network's.
         floor: linear magnitude added to the mixture.
-        mask: "binary" (weighted cross entropy) or "ratio" (weighted absolute difference), of every source against its
-            share of the mixture, in the mean.
+        mask: "binary" or "ratio", of every source against its share of the mixture.
+        distance: weighted, in the mean; see `losses.mask_loss`.
 
     Returns:
         `(state, batch) -> (state, metrics)`; metrics are means over all devices.
@@ -48,10 +49,7 @@ def make_pixelplayer_train_step(
         targets = TARGETS[mask](axis.warp(batch["source_magnitude"]), mixture[:, None])
         variables = {"params": params, "batch_stats": state.batch_stats}
         logits, updated = learning.apply(variables, batch["frames"], mixture, mutable=["batch_stats"])
-        of_bins = (
-            binary_cross_entropy(logits, targets) if mask == "binary" else jnp.abs(jax.nn.sigmoid(logits) - targets)
-        )
-        loss = jnp.mean(magnitude_weight(mixture)[:, None] * of_bins)
+        loss = jnp.mean(magnitude_weight(mixture)[:, None] * mask_loss(logits, targets, distance=distance))
         return loss, (updated["batch_stats"], {"loss": loss})
 
     return gradient_step(loss_fn, optimiser, NETS["pixelplayer"])

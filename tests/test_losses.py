@@ -10,6 +10,7 @@ from mpnet_jax.losses import (
     binary_cross_entropy,
     binary_target,
     magnitude_weight,
+    mask_loss,
     ratio_target,
     separation_loss,
     share_loss,
@@ -57,11 +58,11 @@ def test_ratio_target_is_the_share_between_zero_and_one():
 def test_share_loss_by_hand_and_with_a_gradient_beyond_its_ends():
     share, targets = jnp.array([0.25, 1.5, -0.5]), jnp.array([1.0, 1.0, 1.0])
     np.testing.assert_allclose(
-        share_loss(share, targets, mask="binary"), [np.log(4), 1e-6, -np.log(1e-6)], rtol=2e-2, atol=1e-7
+        share_loss(share, targets, distance="cross_entropy"), [np.log(4), 1e-6, -np.log(1e-6)], rtol=2e-2, atol=1e-7
     )
-    np.testing.assert_allclose(share_loss(share, targets, mask="ratio"), [0.75, 0.0, 1.0], rtol=1e-6)
-    for mask in ("binary", "ratio"):
-        slope = jax.grad(lambda x, m=mask: share_loss(x, jnp.zeros(()), mask=m))
+    np.testing.assert_allclose(share_loss(share, targets, distance="absolute"), [0.75, 0.0, 1.0], rtol=1e-6)
+    for distance in ("cross_entropy", "absolute"):
+        slope = jax.grad(lambda x, d=distance: share_loss(x, jnp.zeros(()), distance=d))
         assert float(slope(jnp.array(1.5))) >= 1.0
 
 
@@ -112,9 +113,25 @@ def test_loss_by_hand():
 
 def test_ratio_loss_by_hand():
     sources = jnp.array([0.5, 2.5]).reshape(1, 2, 1, 1)
-    _, parts = one_bin(jnp.array(LOGITS), sources, mask="ratio")
+    _, parts = one_bin(jnp.array(LOGITS), sources, mask="ratio", distance="absolute")
     # Source 1's share of 3 is 5/6, its mask 2/3; source 0's share of the 1 that is left is 1/2, as its mask.
     np.testing.assert_allclose(parts["loss_minus"], np.log(4.0) * (1 / 6) / 2, rtol=1e-5)
+
+
+def test_cross_entropy_of_ratios_by_hand():
+    sources = jnp.array([0.5, 2.5]).reshape(1, 2, 1, 1)
+    _, parts = one_bin(jnp.array(LOGITS), sources, mask="ratio")
+    first = -(5 / 6 * np.log(2 / 3) + 1 / 6 * np.log(1 / 3))  # shares as below; the second is 1/2 of 1/2
+    np.testing.assert_allclose(parts["loss_minus"], np.log(4.0) * (first + np.log(2)) / 2, rtol=1e-5)
+
+
+def test_a_mask_that_is_full_by_mistake_is_drawn_back_by_cross_entropy_alone():
+    full, target = jnp.array(20.0), jnp.array(0.2)
+    pulls = {
+        d: float(jax.grad(lambda x, d=d: mask_loss(x, target, distance=d))(full)) for d in ("cross_entropy", "absolute")
+    }
+    assert pulls["cross_entropy"] == pytest.approx(0.8)
+    assert pulls["absolute"] < 1e-6
 
 
 def test_sources_can_weigh_by_their_place():
@@ -135,7 +152,13 @@ def test_on_the_original_mixture_targets_are_shares_of_it():
 def test_plus_loss_by_hand(plus):
     sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
     loss, parts = one_bin(
-        jnp.array(LOGITS), sources, plus_logit=-np.log(4.0), mask="ratio", plus=plus, remaining_weight=0.0
+        jnp.array(LOGITS),
+        sources,
+        plus_logit=-np.log(4.0),
+        mask="ratio",
+        distance="absolute",
+        plus=plus,
+        remaining_weight=0.0,
     )
     # Sounds: 2, then 1/2 of 1 and 1/5 of 2: 0.9. Shares of 3: 2/3 (true 2/3) and 0.3 (true 1/3).
     # The sum of masks: 2/3, then 1/2 + 1/5 = 0.7.

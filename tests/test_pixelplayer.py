@@ -54,11 +54,13 @@ def problem(monkeypatch):
     return jax.tree.map(jnp.asarray, variables), batch, mixture
 
 
-@pytest.mark.parametrize("mask", ["binary", "ratio"])
-def test_loss_is_the_weighted_mean_over_sources(problem, mask):
+@pytest.mark.parametrize(("mask", "distance"), [("binary", "cross_entropy"), ("ratio", "absolute")])
+def test_loss_is_the_weighted_mean_over_sources(problem, mask, distance):
     variables, batch, mixture = problem
     optimiser = optax.sgd(0.1)
-    step = make_pixelplayer_train_step(MODEL, optimiser, axis_name=DEVICE_AXIS, axis=AXIS, floor=0.0, mask=mask)
+    step = make_pixelplayer_train_step(
+        MODEL, optimiser, axis_name=DEVICE_AXIS, axis=AXIS, floor=0.0, mask=mask, distance=distance
+    )
     state = TrainState(jnp.zeros((), jnp.int32), variables["params"], variables["batch_stats"], ())
     # One device of one, as `parallel` runs it.
     step = jax.jit(jax.vmap(step, in_axes=(None, 0), axis_name=DEVICE_AXIS))
