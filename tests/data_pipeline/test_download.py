@@ -248,20 +248,20 @@ def test_a_folder_in_use_or_none_is_refused(tools, out, tmp_path):
         download.download(options(tmp_path / "file"))
 
 
-def listen_to_interrupts():
-    """Undoes what a shell does to programs in the background, such as this test's."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+# Undoes what a shell does to programs in the background, such as this test's: they ignore interrupts.
+LISTENING = (
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "runpy.run_module('data_pipeline.download', run_name='__main__', alter_sys=True)"
+)
 
 
 @pytest.mark.e2e
 def test_the_command_is_stopped_and_goes_on(tools, out):
     (tools / "eHbxLcoLWYY").write_text("slow")
-    command = [sys.executable, "-m", "data_pipeline.download", f"--list={SOLO}", f"--out={out}", "--sleep_seconds=0"]
+    command = [sys.executable, "-c", LISTENING, f"--list={SOLO}", f"--out={out}", "--sleep_seconds=0"]
     run = {"cwd": REPOSITORY, "text": True}
     # A session of its own, so that the signal reaches yt-dlp too, as from a terminal.
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=listen_to_interrupts, **run
-    )
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, **run)
     deadline = time.monotonic() + 60
     while not (out / ".partial/eHbxLcoLWYY.mp4.part").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
