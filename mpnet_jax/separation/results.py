@@ -23,11 +23,19 @@ class Tally:
         self.windows += 1
         for sound in window["sounds"]:
             start = {"windows": 0, "first_s": window["start_s"], "place": [0.0, 0.0], "energy": 0.0}
+            start |= {"stretch": 0, "longest": 0, "newest": 0}
             known = self._sums.setdefault(sound["number"], start)
+            known["stretch"] = known["stretch"] + 1 if known["newest"] == self.windows - 1 else 1
+            known["longest"] = max(known["longest"], known["stretch"])
+            known["newest"] = self.windows
             known["windows"] += 1
             known["last_s"] = window["end_s"]
             known["energy"] += sound["energy"]
             known["place"] = [known["place"][axis] + sound["energy"] * sound["place"][axis] for axis in (0, 1)]
+
+    def longest(self, number: int) -> int:
+        """In how many windows in a row a sound was heard, at most."""
+        return self._sums[number]["longest"]
 
     def of(self, number: int) -> dict[str, Any]:
         """JSON-ready: `windows`, `first_s`, `last_s`, `place` (mean, the louder the heavier)."""

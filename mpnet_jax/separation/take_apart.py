@@ -30,10 +30,10 @@ from mpnet_jax.separation.stems import RESIDUAL, Stems
 from mpnet_jax.separation.synthesis import Synthesis
 from mpnet_jax.separation.tracking import Tracker
 
-# A sound with less than this part of the loudest one's energy, or of one window alone where there are more, was no
-# sound: it goes back to the residual.
+# A sound with less than this part of the loudest one's energy, or never heard in so many windows in a row (where there
+# are as many), was no sound: it goes back to the residual.
 _LEAST_ENERGY = 0.01
-_LEAST_WINDOWS = 2
+_LEAST_WINDOWS = 3
 
 Progress = Callable[[float], Any]
 
@@ -221,7 +221,7 @@ def kept_sounds(listened: Listened, *, keep_all: bool) -> list[int]:
     kept = [
         number
         for number in energy
-        if keep_all or (energy[number] > _LEAST_ENERGY * loudest and listened.tally.of(number)["windows"] >= least)
+        if keep_all or (energy[number] > _LEAST_ENERGY * loudest and listened.tally.longest(number) >= least)
     ]
     return sorted(kept, key=lambda number: -energy[number])
 

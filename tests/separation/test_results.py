@@ -21,6 +21,17 @@ def test_a_tally_sums_up_each_sound():
         tally.add(window(place, s1=0.5, **({"s3": 0.1} if place in (1, 2) else {})))
     assert tally.windows == 4 and tally.numbers == {1, 3}
     assert tally.of(1) == {"windows": 4, "first_s": 0.0, "last_s": 5.0, "place": [0.5, 0.1]}
+    assert (tally.longest(1), tally.longest(3)) == (4, 2)
+    tally.add(window(4, s3=0.1))
+    tally.add(window(5, s3=0.1))
+    tally.add(window(6, s3=0.1))
+    assert (tally.longest(1), tally.longest(3)) == (4, 3)
+
+
+def test_a_tally_knows_when_and_where():
+    tally = Tally()
+    for place in range(4):
+        tally.add(window(place, **({"s3": 0.1} if place in (1, 2) else {})))
     assert tally.of(3) == {"windows": 2, "first_s": 1.0, "last_s": 4.0, "place": [0.5, 0.3]}
 
 
