@@ -23,7 +23,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.name = "rendered_compare"
     config.mixing.gain_scale = "decibels"
     config.mixing.gain_low, config.mixing.gain_high = 10**-0.5, 10**0.5  # levels over a range of 20 dB
-    # By absolute difference every mask of the M-Net was full after a hundred steps, and stayed so (validation split).
+    # By absolute difference every mask of the M-Net was full after a hundred steps and stayed so (rate 3e-4, seed 0).
     config.loss.ratio = "cross_entropy"
 
     config.evaluation.level_difference_db = 20.0
