@@ -20,7 +20,7 @@ from absl import flags, logging
 
 from benchmarks import record
 from benchmarks.prepare import measured
-from benchmarks.two_players import RATE_HZ, draw_scenes
+from benchmarks.two_players import RATE_HZ, define_flags, scenes_by_flags
 from data_pipeline import command, media
 from data_pipeline.rendered.film import FPS, FRAME_PX
 from data_pipeline.rendered.video_writer import write_video
@@ -69,8 +69,7 @@ def main() -> None:
     """The command."""
     values = flags.FLAGS
     path = record.check_file(values.json)
-    manifest = Path(values.data_dir) / values.name / "1.0.0" / "manifest.jsonl"
-    (scene,) = draw_scenes(Path(values.videos), manifest, split="test", count=1, seed=0)
+    (scene,) = scenes_by_flags(1)
     options = ["--sounds=2", *([f"--workdir={values.workdir}"] if values.workdir else [])]
     results: dict[str, Any] = {"runs": {}}
     with tempfile.TemporaryDirectory(dir=values.folder) as name:
@@ -97,11 +96,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "File to write.")
-    flags.DEFINE_string("workdir", None, "Folder of the run; the model that ships by default.")
-    flags.DEFINE_string("videos", "data/videos/rendered_solos", "Folder of rendered solos.")
-    flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
-    flags.DEFINE_string("name", "rendered_solos", "The set that was prepared of them, which holds their splits.")
+    define_flags()
     flags.DEFINE_string("folder", None, "Where the videos and their stems are put for a while; needs a gigabyte.")
     flags.DEFINE_float("minutes", 10.0, "Of the longer video.", lower_bound=2.0)
     command.run(main)

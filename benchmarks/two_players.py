@@ -71,6 +71,17 @@ class Scene:
         write_video(path, pictures, truth.sum(axis=0), fps=FPS, rate_hz=RATE_HZ)
 
 
+def define_flags() -> None:
+    """Of the file to write, the model, and the solos of which scenes are made."""
+    flags.DEFINE_string("json", None, "File to write.")
+    flags.DEFINE_string("workdir", None, "Folder of the run; the model that ships by default.")
+    flags.DEFINE_string("videos", "data/videos/rendered_solos", "Folder of rendered solos.")
+    flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
+    flags.DEFINE_string("name", "rendered_solos", "The set that was prepared of them, which holds their splits.")
+    flags.DEFINE_enum("split", "test", ("validation", "test"), "Split of the solos.")
+    flags.DEFINE_integer("seed", 0, "Of the draw of scenes.")
+
+
 def draw_scenes(videos: Path, manifest: Path, *, split: str, count: int, seed: int) -> list[Scene]:
     """Scenes of two classes; every solo comes before any comes again.
 
@@ -101,6 +112,17 @@ def draw_scenes(videos: Path, manifest: Path, *, split: str, count: int, seed: i
         pair = (first, waiting.pop(other))
         scenes.append(Scene((pair[0][0], pair[1][0]), (videos / pair[0][2], videos / pair[1][2])))
     return scenes
+
+
+def scenes_by_flags(count: int) -> list[Scene]:
+    """Scenes as the command asks for them.
+
+    Raises:
+        InputError: as `draw_scenes`.
+    """
+    values = flags.FLAGS
+    manifest = Path(values.data_dir) / values.name / "1.0.0" / "manifest.jsonl"
+    return draw_scenes(Path(values.videos), manifest, split=values.split, count=count, seed=values.seed)
 
 
 def scores(
@@ -190,8 +212,7 @@ def main() -> None:
     """The command."""
     values = flags.FLAGS
     path = record.check_file(values.json)
-    manifest = Path(values.data_dir) / values.name / "1.0.0" / "manifest.jsonl"
-    scenes = draw_scenes(Path(values.videos), manifest, split=values.split, count=values.scenes, seed=values.seed)
+    scenes = scenes_by_flags(values.scenes)
     workdir = Path(values.workdir) if values.workdir else None
     rows = list(tqdm.tqdm(take_scenes(scenes, workdir, seconds=values.seconds), total=len(scenes), unit="scene"))
     results = {"split": values.split, "summary": summary(rows), "scenes": rows}
@@ -202,13 +223,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "File to write.")
-    flags.DEFINE_string("workdir", None, "Folder of the run; the model that ships by default.")
-    flags.DEFINE_string("videos", "data/videos/rendered_solos", "Folder of rendered solos.")
-    flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
-    flags.DEFINE_string("name", "rendered_solos", "The set that was prepared of them, which holds their splits.")
-    flags.DEFINE_enum("split", "test", ("validation", "test"), "Split of the solos.")
+    define_flags()
     flags.DEFINE_integer("scenes", 40, "How many.", lower_bound=1)
     flags.DEFINE_float("seconds", 24.0, "Of each solo, at most.", lower_bound=1.0)
-    flags.DEFINE_integer("seed", 0, "Of the draw.")
     command.run(main)
