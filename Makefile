@@ -21,7 +21,7 @@ BENCHMARKS := runs/benchmarks
 # Where pip finds PyTorch without a GPU's libraries.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup quickstart quickstart-report data small-data compare-data bench test test-all test-devices lint types format clean
+.PHONY: help setup quickstart quickstart-report data small-data compare-data bench bench-separate test test-all test-devices lint types format clean
 
 help:
 	@echo 'make quickstart  render, prepare, train, evaluate, report: $(RUN)/report/index.html'
@@ -29,6 +29,7 @@ help:
 	@echo 'make compare-data  the data sets of configs/compare_rendered.py'
 	@echo 'make test        fast tests;  make test-all  all of them;  make test-devices  parallel ones on 8 devices'
 	@echo 'make bench       step time and loader beside PyTorch peers, and memory: $(BENCHMARKS)/*.json'
+	@echo 'make bench-separate  speed, memory and quality of separate, with the model that ships'
 	@echo 'make lint types  style and types;  make format  mend the style'
 	@echo 'make setup       only the virtual environment ($(VENV))'
 
@@ -71,6 +72,10 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.bss_eval --json=$(BENCHMARKS)/bss_eval.json
 	$(BIN)/python -m benchmarks.loader --json=$(BENCHMARKS)/loader.json --workdir=$(BENCHMARKS)/loader
 	$(BIN)/python -m benchmarks.prepare --json=$(BENCHMARKS)/prepare.json --workdir=$(BENCHMARKS)/prepare
+
+bench-separate: data
+	$(BIN)/python -m benchmarks.separation_speed --json=$(BENCHMARKS)/separation_speed.json
+	$(BIN)/python -m benchmarks.two_players --json=$(BENCHMARKS)/two_players.json
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
