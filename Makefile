@@ -17,13 +17,15 @@ VIDEOS := data/videos/rendered_solos
 # Solos for localisation alone: other melodies and players, each at most 15 % of the picture.
 SMALL := data/videos/rendered_small
 RUN := runs/quickstart
+DEMO := runs/demo
 BENCHMARKS := runs/benchmarks
 # Where pip finds PyTorch without a GPU's libraries.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup quickstart quickstart-report data small-data compare-data bench bench-separate test test-all test-devices lint types format clean
+.PHONY: help setup demo quickstart quickstart-report data small-data compare-data bench bench-separate test test-all test-devices lint types format clean
 
 help:
+	@echo 'make demo        two rendered players taken apart by the model that ships: $(DEMO)/apart/index.html'
 	@echo 'make quickstart  render, prepare, train, evaluate, report: $(RUN)/report/index.html'
 	@echo 'make quickstart-report  after it: mixtures of 2 to 5 sounds, counting, localisation'
 	@echo 'make compare-data  the data sets of configs/compare_rendered.py'
@@ -41,6 +43,11 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
+
+demo: $(READY)
+	@rm -rf $(DEMO)/apart
+	$(BIN)/python -m data_pipeline.render_scene --out=$(DEMO)
+	$(BIN)/python -m mpnet_jax.separate --video=$(DEMO)/scene.mp4 --out=$(DEMO)/apart
 
 data: $(READY)
 	$(BIN)/python -m data_pipeline.render_solos --out=$(VIDEOS)

@@ -20,9 +20,10 @@ from absl import flags, logging
 
 from benchmarks import record
 from benchmarks.prepare import measured
-from benchmarks.two_players import RATE_HZ, define_flags, scenes_by_flags
+from benchmarks.two_players import define_flags, scenes_by_flags
 from data_pipeline import command, media
 from data_pipeline.rendered.film import FPS, FRAME_PX
+from data_pipeline.rendered.synthesise import RATE_HZ
 from data_pipeline.rendered.video_writer import write_video
 
 

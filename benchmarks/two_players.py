@@ -26,22 +26,17 @@ import soundfile
 import soxr
 import tqdm
 from absl import flags
-from jaxtyping import Float
 
 from benchmarks import record
-from data_pipeline import command, media
+from data_pipeline import command
 from data_pipeline.command import InputError
-from data_pipeline.rendered.film import FPS, FRAME_PX
-from data_pipeline.rendered.video_writer import write_video
+from data_pipeline.rendered.scene import Waves, true_sounds, write_scene
+from data_pipeline.rendered.synthesise import RATE_HZ
 from mpnet_jax.metrics.aggregate import summarise
 from mpnet_jax.metrics.bss_eval import bss_eval
 
-RATE_HZ = 44_100
-LEVEL = 0.1  # root mean square of each solo
 # A window counts where each player is at most this much quieter than the other.
 _BOTH_PLAY_DB = 20.0
-
-Waves = Float[np.ndarray, "player samples"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,31 +50,6 @@ class Scene:
 
     names: tuple[str, str]
     files: tuple[Path, Path]
-
-    def truth(self, seconds: float) -> Waves:
-        """Both sounds at one level."""
-        waves = [media.read_audio(file, RATE_HZ)[: round(seconds * RATE_HZ)] for file in self.files]
-        samples = min(map(len, waves))
-        both = np.stack([wave[:samples] for wave in waves])
-        return both * (LEVEL / np.sqrt(np.mean(np.square(both), axis=1, keepdims=True)))
-
-    def write(self, path: Path, truth: Waves) -> None:
-        """The video."""
-        times = np.arange(0, truth.shape[1] / RATE_HZ, 1 / FPS)
-        left, right = (media.read_frames(file, times, FRAME_PX) for file in self.files)
-        pictures = (np.concatenate(pair, axis=1) for pair in zip(left, right, strict=True))
-        write_video(path, pictures, truth.sum(axis=0), fps=FPS, rate_hz=RATE_HZ)
-
-
-def define_flags() -> None:
-    """Of the file to write, the model, and the solos of which scenes are made."""
-    flags.DEFINE_string("json", None, "File to write.")
-    flags.DEFINE_string("workdir", None, "Folder of the run; the model that ships by default.")
-    flags.DEFINE_string("videos", "data/videos/rendered_solos", "Folder of rendered solos.")
-    flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
-    flags.DEFINE_string("name", "rendered_solos", "The set that was prepared of them, which holds their splits.")
-    flags.DEFINE_enum("split", "test", ("validation", "test"), "Split of the solos.")
-    flags.DEFINE_integer("seed", 0, "Of the draw of scenes.")
 
 
 def draw_scenes(videos: Path, manifest: Path, *, split: str, count: int, seed: int) -> list[Scene]:
@@ -112,6 +82,17 @@ def draw_scenes(videos: Path, manifest: Path, *, split: str, count: int, seed: i
         pair = (first, waiting.pop(other))
         scenes.append(Scene((pair[0][0], pair[1][0]), (videos / pair[0][2], videos / pair[1][2])))
     return scenes
+
+
+def define_flags() -> None:
+    """Of the file to write, the model, and the solos of which scenes are made."""
+    flags.DEFINE_string("json", None, "File to write.")
+    flags.DEFINE_string("workdir", None, "Folder of the run; the model that ships by default.")
+    flags.DEFINE_string("videos", "data/videos/rendered_solos", "Folder of rendered solos.")
+    flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
+    flags.DEFINE_string("name", "rendered_solos", "The set that was prepared of them, which holds their splits.")
+    flags.DEFINE_enum("split", "test", ("validation", "test"), "Split of the solos.")
+    flags.DEFINE_integer("seed", 0, "Of the draw of scenes.")
 
 
 def scenes_by_flags(count: int) -> list[Scene]:
@@ -177,8 +158,8 @@ def take_scenes(scenes: Sequence[Scene], workdir: Path | None, *, seconds: float
     model = load(workdir)
     for scene in scenes:
         with tempfile.TemporaryDirectory() as name:
-            folder, truth = Path(name), scene.truth(seconds)
-            scene.write(folder / "scene.mp4", truth)
+            folder, truth = Path(name), true_sounds(scene.files, seconds=seconds)
+            write_scene(folder / "scene.mp4", scene.files, truth)
             given = take_apart(folder / "scene.mp4", folder / "two", model, Settings(sounds=2, videos=False))
             found = take_apart(folder / "scene.mp4", folder / "any", model, Settings(videos=False))
             windows = json.loads((folder / "two" / "separation.json").read_text())["windows"]

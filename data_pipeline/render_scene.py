@@ -1,0 +1,65 @@
+"""Renders players side by side in one video, to take apart: `python -m data_pipeline.render_scene --out=FOLDER`.
+
+FOLDER then holds `scene.mp4` and the true sound of each player, such as `1_violin.wav`, from left to right.
+"""
+
+import tempfile
+from pathlib import Path
+
+import soundfile
+from absl import flags, logging
+
+from data_pipeline import command
+from data_pipeline.command import InputError
+from data_pipeline.rendered import synthesise
+from data_pipeline.rendered.instruments import INSTRUMENTS
+from data_pipeline.rendered.scene import true_sounds, write_scene
+from data_pipeline.rendered.solo import finished_file, render_solo, solo_stem
+
+
+def render(out: Path, names: list[str], *, seconds: float, seed: int) -> None:
+    """Renders a scene.
+
+    Args:
+        out: folder to write into; made when missing.
+        names: instruments from left to right.
+        seconds: length.
+        seed: of melodies, sounds and pictures.
+
+    Raises:
+        InputError: an unknown instrument, or none.
+    """
+    for name in names:
+        if name not in INSTRUMENTS:
+            raise InputError(f"--instruments names {name!r}, which is unknown; use some of {', '.join(INSTRUMENTS)}")
+    if not names:
+        raise InputError(f"--instruments is empty; use some of {', '.join(INSTRUMENTS)}")
+    renderer = synthesise.choose_renderer("auto", None)
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for index, name in enumerate(names):
+            render_solo(Path(folder), name, index=index, seed=seed, seconds=seconds, renderer=renderer)
+        solos = [Path(folder) / name / f"{solo_stem(name, index)}.mp4" for index, name in enumerate(names)]
+        sounds = true_sounds(solos, seconds=seconds)
+        with finished_file(out / "scene.mp4") as draft:
+            write_scene(draft, solos, sounds)
+    for index, (name, sound) in enumerate(zip(names, sounds, strict=True), start=1):
+        with finished_file(out / f"{index}_{name}.wav") as draft:
+            soundfile.write(draft, sound, synthesise.RATE_HZ, subtype="FLOAT", format="WAV")
+
+
+def main() -> None:
+    """The command."""
+    values = flags.FLAGS
+    out = Path(values.out)
+    render(out, values.instruments, seconds=values.seconds, seed=values.seed)
+    logging.info("%s, and beside it the true sounds", out / "scene.mp4")
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("out", None, "Folder to write into; made when missing.", required=True)
+    flags.DEFINE_list("instruments", ["violin", "trumpet"], "Players from left to right.")
+    flags.DEFINE_float("seconds", 24.0, "Length.", lower_bound=1.0)
+    # Data sets are rendered with small seeds, so these players are none that a network was trained on.
+    flags.DEFINE_integer("seed", 1000, "Seed of melodies, sounds and pictures.", lower_bound=0)
+    command.run(main)

@@ -1,0 +1,47 @@
+"""Several solos in one picture, side by side, and their sounds in one: a video to take apart whose truth is known."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from data_pipeline import media
+from data_pipeline.rendered.film import FPS, FRAME_PX
+from data_pipeline.rendered.synthesise import RATE_HZ
+from data_pipeline.rendered.video_writer import write_video
+
+LEVEL = 0.1  # root mean square of each solo
+
+Waves = Float[np.ndarray, "player samples"]
+
+
+def true_sounds(solos: Sequence[Path], *, seconds: float) -> Waves:
+    """The sounds of a scene at one level, as long as the shortest of them.
+
+    Args:
+        solos: video files, from left to right.
+        seconds: length, at most.
+    """
+    waves = [media.read_audio(file, RATE_HZ)[: round(seconds * RATE_HZ)] for file in solos]
+    samples = min(map(len, waves))
+    together = np.stack([wave[:samples] for wave in waves])
+    levels = np.sqrt(np.mean(np.square(together), axis=1, keepdims=True))
+    return together * (LEVEL / np.maximum(levels, 1e-9))
+
+
+def write_scene(path: Path, solos: Sequence[Path], sounds: Waves) -> None:
+    """Writes the video.
+
+    Args:
+        path: file to write.
+        solos: video files whose pictures are shown, from left to right.
+        sounds: of them, at `RATE_HZ`.
+    """
+    write_video(path, _side_by_side(solos, sounds.shape[1] / RATE_HZ), sounds.sum(axis=0), fps=FPS, rate_hz=RATE_HZ)
+
+
+def _side_by_side(solos: Sequence[Path], seconds: float) -> Iterator[np.ndarray]:
+    times = np.arange(0, seconds, 1 / FPS)
+    films = [media.read_frames(file, times, FRAME_PX) for file in solos]
+    return (np.concatenate(pictures, axis=1) for pictures in zip(*films, strict=True))
