@@ -120,11 +120,12 @@ def _write(folder: Path, out: dict[str, Any]) -> None:
 
 
 def _keep_earlier(folder: Path, out: dict[str, Any]) -> None:
-    """Takes over what an earlier evaluation of the same networks on the same mixtures found besides."""
+    """Takes over what an earlier evaluation of the same networks on the same mixtures, by the same definitions, found."""
     try:
         before = json.loads((folder / "metrics.json").read_text())
         same = all(before["run"][fact] == out["run"][fact] for fact in ("networks", "bss", "mixtures_sha256"))
-    except (OSError, ValueError, KeyError, TypeError):
+        same = same and out["definitions"].items() <= before["definitions"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return
     if same:
         out.update({part: before[part] for part in _KEPT if part in before})

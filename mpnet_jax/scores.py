@@ -18,9 +18,11 @@ RATIOS = ("sdr", "sir", "sar")
 BESIDE = ("mixture", "oracle", "swapped")
 
 DEFINITIONS = {
-    "NSDR": "SDR of the separation minus SDR of the untouched mixture, in dB, source by source.",
+    "NSDR": "SDR of the separation minus SDR of the untouched mixture, in dB, source by source; 0 where the estimate is "
+    "silent: nothing is gained, since BSS Eval ignores gain and silence is worth as much as the untouched mixture.",
     "average": "Each mixture counts once, as the mean of its sources; a mixture with an undefined source is left out "
-    "and counted with its reason. ci95: bootstrap over videos, which mixtures share.",
+    "and counted with its reason. A silent estimate has no SDR, SIR and SAR, and is counted as such. ci95: bootstrap "
+    "over videos, which mixtures share.",
     "mixture": "The untouched mixture as the estimate of every source.",
     "oracle": "True binary masks on the network's frequency axis: the best that such masks can do.",
     "swapped": "The model with the pictures moved on by one source: what is left when the eyes are wrong.",
@@ -127,13 +129,14 @@ def results(
     by_mixture: dict[str, dict[str, np.ndarray]] = {}
     for variant in scores[0].ratios:
         reasons = np.array([s.reasons[variant] for s in scores])
+        improving = np.where(reasons == bss_metric.SILENT_ESTIMATE, "", reasons)
         values = {ratio: np.stack([s.ratios[variant][ratio] for s in scores]) for ratio in RATIOS}
         if variant != "mixture":
             # The mixture's own reasons count too: without its SDR there is no improvement.
             values["nsdr"] = np.stack([_nsdr(s, variant) for s in scores])
         means = {}
         for name, value in values.items():
-            means[name], why = mixture_means(value, reasons)
+            means[name], why = mixture_means(value, improving if name == "nsdr" else reasons)
             if name == "sdr":
                 left_out[variant] = count_left_out(why)
         if variant in scores[0].amid:
@@ -175,9 +178,15 @@ def results(
 
 
 def _nsdr(scores: MixtureScores, variant: str) -> np.ndarray:
-    """Improvement over the untouched mixture; none where a single sound is the mixture, whose SDR is rounding."""
+    """Improvement over the untouched mixture; none where a single sound is the mixture, whose SDR is rounding.
+
+    A silent estimate improves nothing, which is a value: left out, it would reward who fails on hard mixtures.
+    """
     sdr, untouched = scores.ratios[variant]["sdr"], scores.ratios["mixture"]["sdr"]
-    return sdr - untouched if len(sdr) > 1 else np.full_like(sdr, np.nan)
+    if len(sdr) < 2:
+        return np.full_like(sdr, np.nan)
+    silent = np.array(scores.reasons[variant]) == bss_metric.SILENT_ESTIMATE
+    return np.where(silent & np.isfinite(untouched), 0.0, sdr - untouched)
 
 
 def _plain(values: np.ndarray) -> list[float | None]:
@@ -198,6 +207,8 @@ def table(out: dict[str, Any]) -> str:
     for title, values in rows:
         lines.append(f"{title:<18}" + "".join(_cell(values.get(name), 26) for name in names))
     left_out = ", ".join(f"{count} {reason}" for reason, count in out["left_out"].items()) or "none"
+    if bss_metric.SILENT_ESTIMATE in out["left_out"]:
+        left_out += " (which counts in NSDR, as 0)"
     lines.append(f"{out['sdr']['count']} mixtures; left out: {left_out}. dB except AMID; 95 % intervals over videos.")
     return "\n".join(lines)
 

@@ -71,7 +71,7 @@ def test_differences_are_paired():
     both = [scores_of((4.0, 8.0), mnet=(2.0, 6.0)), scores_of((10.0, 14.0), mnet=(8.0, 12.0))]
     for s in both:
         s.amid["mnet"] = 11.0
-    spoiled = scores_of((np.nan, 1.0), reason=("silent estimate", ""), mnet=(1.0, 1.0))
+    spoiled = scores_of((np.nan, 1.0), reason=("not finite", ""), mnet=(1.0, 1.0))
     spoiled.amid["mnet"] = 11.0
     out = results([*both, spoiled], [*VIDEOS, ("e", "f")], [*CLASSES, ("x", "y")], method="mpnet")
     (difference,) = out["differences"].items()
@@ -111,10 +111,23 @@ def test_each_mixture_is_listed():
     }
 
 
-def test_a_mixture_with_a_silent_estimate_is_left_out_and_counted():
-    spoiled = scores_of((np.nan, 30.0), reason=("silent estimate", ""))
-    out = results([*SCORES, spoiled], [*VIDEOS, ("e", "f")], [*CLASSES, ("x", "y")])
+def test_a_mixture_with_a_silent_estimate_is_left_out_of_ratios_and_gains_nothing():
+    spoiled = scores_of((np.nan, 30.0), reason=("silent estimate", ""), mnet=(np.nan, 31.0))
+    spoiled.reasons["mnet"] = ("silent estimate", "")
+    both = [scores_of((4.0, 8.0), (1.0, -1.0), mnet=(4.0, 8.0)), scores_of((10.0, 14.0), (2.0, 2.0), mnet=(10.0, 14.0))]
+    for s in (*both, spoiled):
+        s.amid["mnet"] = 11.0
+    out = results([*both, spoiled], [*VIDEOS, ("e", "f")], [*CLASSES, ("x", "y")], method="mpnet")
     assert out["left_out"] == {"silent estimate": 1}
+    # Source by source: 0 of the silent one, 30 of the other.
+    assert out["mixtures"][2]["nsdr"] == [0.0, 30.0]
+    assert (out["nsdr"]["count"], out["nsdr"]["mean"]) == (3, pytest.approx((6 + 10 + 15) / 3))
+    assert out["by_mixture"]["methods"]["mnet"]["nsdr"][2] == 15.5
+    assert (
+        out["differences"]["mpnet - mnet"]["nsdr"]["count"],
+        out["differences"]["mpnet - mnet"]["sdr"]["count"],
+    ) == (3, 2)
+    assert "left out: 1 silent estimate (which counts in NSDR, as 0)." in table(out)
     assert (out["sdr"]["count"], out["sdr"]["mean"]) == (2, pytest.approx(9.0))
     assert out["mixture"]["sdr"]["count"] == 3
     assert out["mixtures"][2]["sdr"] == [None, 30.0]
@@ -123,8 +136,22 @@ def test_a_mixture_with_a_silent_estimate_is_left_out_and_counted():
 
 def test_nothing_valid_is_no_number():
     out = results([scores_of((np.nan, np.nan), reason=("silent estimate",) * 2)], VIDEOS[:1], CLASSES[:1])
-    assert (out["nsdr"]["mean"], out["nsdr"]["count"]) == (None, 0)
+    assert (out["sdr"]["mean"], out["sdr"]["count"]) == (None, 0)
+    assert (out["nsdr"]["mean"], out["nsdr"]["count"]) == (0.0, 1)
     assert "0 mixtures; left out: 1 silent estimate" in table(out)
+
+
+@pytest.mark.parametrize("reason", ["silent reference", "not finite", "dependent references"])
+def test_what_cannot_be_scored_otherwise_is_left_out_of_the_improvement_too(reason):
+    spoiled = scores_of((np.nan, np.nan), (np.nan, np.nan), reason=(reason,) * 2)
+    out = results([*SCORES, spoiled], [*VIDEOS, ("e", "f")], [*CLASSES, ("x", "y")])
+    assert (out["nsdr"]["count"], out["left_out"], out["mixtures"][2]["nsdr"]) == (2, {reason: 1}, [None, None])
+
+
+def test_a_silent_estimate_of_a_mixture_that_cannot_be_scored_is_no_gain():
+    spoiled = scores_of((np.nan, np.nan), (np.nan, np.nan), reason=("silent estimate", "dependent references"))
+    out = results([spoiled], VIDEOS[:1], CLASSES[:1])
+    assert (out["nsdr"]["count"], out["mixtures"][0]["nsdr"]) == (0, [None, None])
 
 
 def test_a_single_sound_has_no_improvement():

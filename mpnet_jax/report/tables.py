@@ -22,6 +22,7 @@ _NOTES = {
     "swapped": "asked with another source's frames",
 }
 _COLUMNS = ("nsdr", "sdr", "sir", "sar", "mixture_sdr", "amid")
+_SILENT = "silent estimate"  # as `metrics.bss_eval` says it
 _COLUMN_NAMES = {"mixture_sdr": "Mixture SDR"}
 _FACTS = ("config", "method", "steps", "seed", "commit", "machine", "date", "command")
 
@@ -135,7 +136,8 @@ def left_out(summary: Mapping[str, Any]) -> str:
     if not reasons:
         return "<p>No mixture was left out.</p>"
     entries = "".join(f"<li><b>{text(count)}</b> {text(reason)}</li>" for reason, count in reasons.items())
-    return f"<p>Left out of the means above:</p><ul class='left-out'>{entries}</ul>"
+    silent = " (of SDR, SIR and SAR alone where an estimate is silent, whose NSDR is 0)" if _SILENT in reasons else ""
+    return f"<p>Left out of the means above{silent}:</p><ul class='left-out'>{entries}</ul>"
 
 
 def _run(summary: Mapping[str, Any]) -> Mapping[str, Any]:
