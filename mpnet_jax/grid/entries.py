@@ -123,7 +123,7 @@ def draws_of(samples: Iterable[Mapping[int, Sample]]) -> Draws:
     return _draws(tuple(sorted(listed[0])), tuple(sorted(videos)))
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=16)  # a few MB each
 def _draws(seeds: tuple[int, ...], videos: tuple[str, ...]) -> Draws:
     return Draws(seeds, videos)
 

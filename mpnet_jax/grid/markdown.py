@@ -94,7 +94,7 @@ def _differences(by_setting: Mapping[str, Any]) -> str:
             for pair, values in pairs.items()
         ]
         parts.append(f"{setting}:\n\n{_table(['pair', *(metric.upper() for metric in _METRICS)], rows)}")
-    note = "Bold: the interval excludes 0; ▲ the first of the pair is better, ▼ the second.\n\n"
+    note = "Bold: the interval, over several seeds, excludes 0; ▲ the first of the pair is better, ▼ the second.\n\n"
     return note + "\n\n".join(parts) if parts else ""
 
 
@@ -165,7 +165,8 @@ def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
     heads = [f"{name} {metric.upper()}" for name in names for metric in metrics]
     first = ablations[0]
     return (
-        f"{method_name(first['method'])}, {first['setting']}, seed {first['seed']}; intervals are over videos.\n\n"
+        f"{method_name(first['method'])}, {first['setting']}, seed {first['seed']}; intervals are over videos and say "
+        "nothing of another training.\n\n"
         f"{_table(['change', 'fields', *heads], rows)}\n\n{_table(['paired difference', *heads], changes)}"
     )
 

@@ -38,7 +38,7 @@ def observations(entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
 
     Returns:
         JSON-ready dicts: `claim`, `where`, `unit`, `difference` (estimate), `verdict`: "holds" where the interval lies
-        above zero, "does not hold" where it lies below, "undecided" where zero is in it.
+        above zero, "does not hold" where it lies below, "undecided" where zero is in it or there is one seed alone.
     """
     entries = {key: entry for key, entry in entries.items() if entry.method in _ORDER}
     lines = itertools.chain(
@@ -49,16 +49,20 @@ def observations(entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
             "claim": line.claim,
             "where": line.where,
             "unit": line.unit,
-            "difference": line.drawn.estimate(),
-            "verdict": verdict(line.drawn.estimate()["ci95"]),
+            "difference": estimate,
+            "verdict": verdict(estimate),
         }
         for line in lines
+        for estimate in [line.drawn.estimate()]
     ]
 
 
-def verdict(interval: tuple[float, float] | list[float]) -> str:
-    """What an interval of a difference says."""
-    return HOLDS if interval[0] > 0 else FAILS if interval[1] < 0 else OPEN
+def verdict(difference: Mapping[str, Any]) -> str:
+    """What the estimate of a difference says; of one seed nothing, since videos tell nothing of another training."""
+    low, high = difference["ci95"]
+    if difference["seeds"] < 2:
+        return OPEN
+    return HOLDS if low > 0 else FAILS if high < 0 else OPEN
 
 
 def _better_methods(entries: Mapping[str, Entry]) -> Iterator[Line]:

@@ -16,10 +16,11 @@ _COUNTED = ("as_trained", "all")
 _ENERGY_MAP = "energy map"  # as `localisation` names it, which loads JAX
 
 DEFINITIONS = {
-    "intervals": "95 %, from drawing seeds and videos: the same draws for all methods; of n seeds n - 1 with "
-    "replacement, so that the variance is that of a mean over n. With one seed, over videos alone.",
+    "intervals": "95 %, from drawing seeds and videos, the same draws for all methods: videos with replacement, seeds "
+    "by Student's t of one degree less than there are. With one seed, over videos alone.",
     "differences": "Seed by seed and mixture by mixture; what either method leaves out is left out.",
-    "holds": "The interval of the difference lies above zero; does not hold: below; undecided: zero is in it.",
+    "holds": "The interval of the difference lies above zero; does not hold: below; undecided: zero is in it, or there "
+    "is one seed alone: videos say nothing of another training.",
     "learning rate": "The one with the best validation score in trials, for each method.",
     "M-Net": "Trained alone, for as many steps as MP-Net's rounds one and three.",
     "M-Net after round one": "Of MP-Net's run, before the P-Net: fewer steps.",

@@ -2,8 +2,9 @@
 
 A method's number is a mean over runs with several seeds, each evaluated on the same mixtures. Another draw of seeds and
 another draw of videos would both have given another number. Here both are drawn: videos as in `aggregate.summarise`,
-the same ones for every seed and every method; of n seeds n - 1 with replacement, which makes the variance of the drawn
-means the unbiased estimate of a mean's over n (n of n would make it (n - 1) / n of that: two thirds for three seeds).
+the same ones for every seed and every method; and seeds, by weights that give every contrast of n means Student's t of
+n - 1 degrees. (Seeds drawn with replacement have the right variance at best, and too short tails: of three seeds they
+cover the truth 81 times of 100, not 95.)
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,11 +64,11 @@ class Draws:
     Args:
         seeds: of the runs.
         videos: of all mixtures.
-        resamples: how many draws.
+        resamples: how many draws; t of two degrees has long tails, and its quantiles need many.
         seed: of the drawing.
     """
 
-    def __init__(self, seeds: Sequence[int], videos: Sequence[str], *, resamples: int = 2000, seed: int = 0) -> None:
+    def __init__(self, seeds: Sequence[int], videos: Sequence[str], *, resamples: int = 10_000, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
         self._seeds, self._columns = tuple(sorted(seeds)), {video: i for i, video in enumerate(sorted(videos))}
         count, videos_count = len(self._seeds), len(self._columns)
@@ -75,7 +76,11 @@ class Draws:
         self._video_changes = of_videos - 1.0
         self._seed_weights = np.ones((resamples, 1))
         if count > 1:
-            self._seed_weights = rng.multinomial(count - 1, np.full(count, 1.0 / count), size=resamples) / (count - 1)
+            # Their sum with the seeds' values is mean + spread / sqrt(n) * t: the weighted normals are a normal of the
+            # values' sum of squares, and chi square makes Student's t of it. They sum to 1.
+            normal = rng.standard_normal((resamples, count))
+            normal -= normal.mean(axis=1, keepdims=True)
+            self._seed_weights = 1.0 / count + normal / np.sqrt(count * rng.chisquare(count - 1, (resamples, 1)))
 
     def mean(self, samples: Mapping[int, Sample]) -> Drawn | None:
         """The mean of every seed's mean, each mixture counting once.

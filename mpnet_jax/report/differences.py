@@ -5,7 +5,7 @@ from typing import Any
 
 from mpnet_jax.report import sortable
 from mpnet_jax.report.names import LOWER_IS_BETTER, METRICS, method_name, unit
-from mpnet_jax.report.numbers import breakable, estimate, interval_of, is_number, number, text
+from mpnet_jax.report.numbers import breakable, estimate, interval_of, is_number, mapping, number, text
 from mpnet_jax.report.plane import round_step
 
 BETTER = "Above zero the first of a pair is better, in AMID below zero."
@@ -20,11 +20,14 @@ def pair_name(key: str) -> str:
 
 
 def verdict(metric: str, value: Any) -> str:
-    """Whether the first of a pair is "better" or "worse": "open" where the interval holds zero, "" without one."""
+    """Whether the first of a pair is "better" or "worse": "open" where the interval holds zero, "" without one.
+
+    A difference of methods over a single seed is open too: its interval, over videos, says nothing of another training.
+    """
     interval = interval_of(value)
     if not interval:
         return ""
-    if interval[0] <= 0.0 <= interval[1]:
+    if interval[0] <= 0.0 <= interval[1] or mapping(value).get("seeds") == 1:
         return "open"
     return "better" if (interval[0] > 0.0) != (metric in LOWER_IS_BETTER) else "worse"
 

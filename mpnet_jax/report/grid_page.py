@@ -158,7 +158,12 @@ def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
         for name, values in mapping(row.get("differences")).items()
     }
     table = robustness.table(cells, head="Change")
-    note = '<p class="note">Of one seed, on the validation split alone; intervals are over videos.</p>' if table else ""
+    note = (
+        '<p class="note">Of one seed, on the validation split alone; intervals are over videos and say nothing of '
+        "another training.</p>"
+        if table
+        else ""
+    )
     return note + table + differences.table(paired, caption="Paired differences to no change")
 
 

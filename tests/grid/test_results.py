@@ -93,7 +93,9 @@ def test_what_is_so_holds_and_what_is_not_does_not(made) -> None:
 
 
 def test_verdicts() -> None:
-    assert [verdict(interval) for interval in ([0.1, 2.0], [-2.0, -0.1], [-0.1, 0.1], [0.0, 1.0])] == [
+    intervals = ([0.1, 2.0], [-2.0, -0.1], [-0.1, 0.1], [0.0, 1.0])
+    assert {verdict({"ci95": interval, "seeds": 1}) for interval in intervals} == {"undecided"}
+    assert [verdict({"ci95": interval, "seeds": 2}) for interval in intervals] == [
         "holds",
         "does not hold",
         "undecided",
