@@ -120,7 +120,7 @@ def _write(folder: Path, out: dict[str, Any]) -> None:
 
 
 def _keep_earlier(folder: Path, out: dict[str, Any]) -> None:
-    """Takes over what an earlier evaluation of the same networks on the same mixtures, by the same definitions, found."""
+    """Takes over what an earlier evaluation of the same networks found on the same mixtures by the same definitions."""
     try:
         before = json.loads((folder / "metrics.json").read_text())
         same = all(before["run"][fact] == out["run"][fact] for fact in ("networks", "bss", "mixtures_sha256"))

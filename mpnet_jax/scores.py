@@ -18,8 +18,8 @@ RATIOS = ("sdr", "sir", "sar")
 BESIDE = ("mixture", "oracle", "swapped")
 
 DEFINITIONS = {
-    "NSDR": "SDR of the separation minus SDR of the untouched mixture, in dB, source by source; 0 where the estimate is "
-    "silent: nothing is gained, since BSS Eval ignores gain and silence is worth as much as the untouched mixture.",
+    "NSDR": "SDR of the separation minus SDR of the untouched mixture, in dB, source by source; 0 where the estimate "
+    "is silent: nothing is gained, since BSS Eval ignores gain and silence is worth as much as the untouched mixture.",
     "average": "Each mixture counts once, as the mean of its sources; a mixture with an undefined source is left out "
     "and counted with its reason. A silent estimate has no SDR, SIR and SAR, and is counted as such. ci95: bootstrap "
     "over videos, which mixtures share.",
@@ -44,7 +44,7 @@ class MixtureScores:
     Attributes:
         ratios: {variant: {"sdr" | "sir" | "sar": dB of each source, (source,)}}.
         reasons: {variant: why a source has no value, "" where it has, (source,)}.
-        amid: {variant: AMID of the mixture}; not for "swapped".
+        amid: {variant: AMID of the mixture}; not for "swapped", and empty where it was not asked for.
         step: when each source was taken.
     """
 
@@ -54,13 +54,16 @@ class MixtureScores:
     step: list[int]
 
 
-def score(mixtures: Iterable[SeparatedMixture], *, workers: int, bss: str) -> Iterator[MixtureScores]:
+def score(
+    mixtures: Iterable[SeparatedMixture], *, workers: int, bss: str, amid: bool = True
+) -> Iterator[MixtureScores]:
     """Scores mixtures as they come, on worker processes.
 
     Args:
         mixtures: in the order of the list.
         workers: processes.
         bss: implementation of BSS Eval, one of `metrics.bss_eval.METHODS`.
+        amid: whether AMID is wanted, which takes as long as all ratios do.
 
     Yields:
         The scores of each mixture, in their order.
@@ -70,30 +73,33 @@ def score(mixtures: Iterable[SeparatedMixture], *, workers: int, bss: str) -> It
     def jobs() -> Iterator[Job]:
         for mixture in mixtures:
             steps.append(mixture.step.tolist())
-            yield _job(mixture)
+            yield _job(mixture, amid=amid)
 
     for place, result in enumerate(score_mixtures(jobs(), workers=workers, method=bss)):
         yield MixtureScores(
             ratios={name: {ratio: getattr(s, ratio) for ratio in RATIOS} for name, s in result.items()},
             reasons={name: s.reason for name, s in result.items()},
-            amid={name: s.amid for name, s in result.items() if name != "swapped"},
+            amid={name: s.amid for name, s in result.items() if name != "swapped"} if amid else {},
             step=steps[place],
         )
 
 
-def _job(mixture: SeparatedMixture) -> Job:
+def _job(mixture: SeparatedMixture, *, amid: bool) -> Job:
     """What the metrics need of one mixture."""
     truth = mixture.true_magnitude
     others = mixture.others.items()
+    waveforms = {
+        "separated": mixture.separated,
+        "mixture": np.broadcast_to(mixture.mixture, mixture.truth.shape),
+        "oracle": mixture.oracle,
+        "swapped": mixture.swapped,
+        **{name: sounds.waveform for name, sounds in others},
+    }
+    if not amid:
+        return Job(mixture.truth, waveforms)
     return Job(
         mixture.truth,
-        {
-            "separated": mixture.separated,
-            "mixture": np.broadcast_to(mixture.mixture, mixture.truth.shape),
-            "oracle": mixture.oracle,
-            "swapped": mixture.swapped,
-            **{name: sounds.waveform for name, sounds in others},
-        },
+        waveforms,
         truth,
         {
             "separated": mixture.separated_magnitude,
@@ -122,10 +128,11 @@ def results(
     Returns:
         JSON-ready dict: the method's `nsdr`, `sdr`, `sir`, `sar`, `amid`, then `mixture`, `oracle` and `swapped` with
         the same names, `methods` (the same for each method, the main one last), `differences` between every two of
-        them, `left_out`, `definitions`, `mixtures`, and `by_mixture` (each method's means of each mixture).
+        them, `left_out`, `definitions`, `mixtures`, and `by_mixture`: each mixture's means under `methods`, the same of
+        mixture, oracle and swapped under `beside`, and {name: {index: reason}} of both under `left_out`.
     """
     summaries: dict[str, dict[str, Any]] = {}
-    left_out: dict[str, dict[str, int]] = {}
+    left_out: dict[str, tuple[str, ...]] = {}
     by_mixture: dict[str, dict[str, np.ndarray]] = {}
     for variant in scores[0].ratios:
         reasons = np.array([s.reasons[variant] for s in scores])
@@ -138,7 +145,7 @@ def results(
         for name, value in values.items():
             means[name], why = mixture_means(value, improving if name == "nsdr" else reasons)
             if name == "sdr":
-                left_out[variant] = count_left_out(why)
+                left_out[variant] = why
         if variant in scores[0].amid:
             means["amid"] = np.array([s.amid[variant] for s in scores])
         summaries[variant] = {name: summarise(value, video_ids) for name, value in means.items()}
@@ -147,17 +154,23 @@ def results(
     out |= {variant: summaries[variant] for variant in BESIDE}
     beside = {name: summary for name, summary in summaries.items() if name not in (*BESIDE, "separated")}
     out["methods"] = beside | {method: summaries["separated"]}
-    by_mixture[method] = by_mixture["separated"]
+    by_mixture[method], left_out[method] = by_mixture["separated"], left_out["separated"]
     out["differences"] = {
         f"{second} - {first}": {
             name: summarise(by_mixture[second][name] - by_mixture[first][name], video_ids) for name in by_mixture[first]
         }
         for first, second in itertools.combinations(out["methods"], 2)
     }
+    listed = {name: {key: _plain(values) for key, values in means.items()} for name, means in by_mixture.items()}
     out["by_mixture"] = {
-        "methods": {name: {key: _plain(by_mixture[name][key]) for key in by_mixture[name]} for name in out["methods"]}
+        "methods": {name: listed[name] for name in out["methods"]},
+        "beside": {name: listed[name] for name in BESIDE},
+        "left_out": {
+            name: {str(index): reason for index, reason in enumerate(left_out[name]) if reason}
+            for name in (*out["methods"], *BESIDE)
+        },
     }
-    out["left_out"] = left_out["separated"]
+    out["left_out"] = count_left_out(left_out["separated"])
     out["definitions"] = DEFINITIONS | {"BSS Eval": bss_metric.DEFINITION, "AMID": amid_metric.DEFINITION}
     out["definitions"] |= {METHODS[name]: NOTES[name] for name in out["methods"] if name in NOTES}
     out["mixtures"] = [
@@ -169,7 +182,7 @@ def results(
             "nsdr": _plain(_nsdr(s, "separated")),
             "mixture_sdr": _plain(s.ratios["mixture"]["sdr"]),
             "swapped_nsdr": _plain(_nsdr(s, "swapped")),
-            "amid": _plain(np.array([s.amid["separated"]]))[0],
+            "amid": _plain(np.array([s.amid.get("separated", np.nan)]))[0],
             "step": s.step,
         }
         for index, s in enumerate(scores)

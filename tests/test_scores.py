@@ -127,6 +127,20 @@ def test_a_mixture_with_a_silent_estimate_is_left_out_of_ratios_and_gains_nothin
         out["differences"]["mpnet - mnet"]["nsdr"]["count"],
         out["differences"]["mpnet - mnet"]["sdr"]["count"],
     ) == (3, 2)
+    assert out["by_mixture"]["left_out"] == {
+        "mnet": {"2": "silent estimate"},
+        "mpnet": {"2": "silent estimate"},
+        "mixture": {},
+        "oracle": {},
+        "swapped": {},
+    }
+    assert list(out["by_mixture"]["methods"]) == ["mnet", "mpnet"]
+    beside = out["by_mixture"]["beside"]
+    assert (beside["mixture"]["sdr"], beside["oracle"]["nsdr"], beside["swapped"]["sdr"]) == (
+        [0.0, 2.0, 0.0],
+        [20.0, 18.0, 20.0],
+        [-2.0, -2.0, -2.0],
+    )
     assert "left out: 1 silent estimate (which counts in NSDR, as 0)." in table(out)
     assert (out["sdr"]["count"], out["sdr"]["mean"]) == (2, pytest.approx(9.0))
     assert out["mixture"]["sdr"]["count"] == 3
@@ -221,3 +235,17 @@ def test_scores_of_constructed_separations():
         assert s.reasons["separated"] == ("", "")
         assert set(s.amid) == {"separated", "mixture", "oracle", "mnet"}
         assert s.amid["separated"] == s.amid["oracle"] < s.amid["mixture"]
+
+
+def test_amid_is_left_out_where_it_is_not_asked_for(monkeypatch):
+    def refused(*_):
+        raise AssertionError("AMID takes as long as all ratios")
+
+    monkeypatch.setattr("mpnet_jax.metrics.workers.amid", refused)
+    (found,) = score([separated_mixture(0)], workers=1, bss="fft", amid=False)
+    assert found.amid == {} and np.all(found.ratios["separated"]["sdr"] > 19)
+    out = results([found, found], VIDEOS, CLASSES, method="mpnet")
+    assert "amid" not in out and "amid" not in out["methods"]["mnet"] and out["mixtures"][0]["amid"] is None
+    assert all("amid" not in of for part in ("methods", "beside") for of in out["by_mixture"][part].values())
+    assert "amid" not in out["differences"]["mpnet - mnet"]
+    assert table(out).splitlines()[1].split()[-1] == "-"

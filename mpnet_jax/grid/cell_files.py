@@ -11,6 +11,8 @@ from data_pipeline.command import InputError
 from mpnet_jax.grid.cells import Cell
 
 FACTS = ("commit", "machine", "python", "packages", "date")
+# Of a list's values by mixture: what stands beside the methods is not tested against anything.
+_DIGITS = {"methods": 3, "beside": 2}
 _KEPT = ("mixes", "far", "left_out", "differences")
 
 
@@ -55,7 +57,8 @@ def result(
 
     Returns:
         JSON-ready dict. `lists` has what the evaluation's `by_mixture` has, with the videos by their places in
-        `videos` and three digits behind the point: one value a mixture, method and metric, for paired tests.
+        `videos` and three digits behind the point: one value a mixture, method and metric, for paired tests. `beside`
+        (mixture, oracle and swapped pictures) has two.
     """
     run = metrics["run"]
     lists = dict(metrics["by_mixture"])
@@ -105,14 +108,14 @@ def refuse_other_mixtures(cell: Cell, new: Mapping[str, Any], others: Iterable[t
 
 
 def _compact(of: Mapping[str, Any], places: Mapping[str, int]) -> dict[str, Any]:
-    rest = {key: value for key, value in of.items() if key not in ("video_ids", "methods")}
-    methods = {
-        method: {key: [_short(value) for value in values] for key, values in metrics.items()}
-        for method, metrics in of.get("methods", {}).items()
-    }
+    rest = {key: value for key, value in of.items() if key not in ("video_ids", *_DIGITS)}
     rows = [[places[video] for video in row] for row in of["video_ids"]]
-    return rest | {"rows": rows} | ({"methods": methods} if methods else {})
+    return rest | {"rows": rows} | {key: _short(of[key], digits) for key, digits in _DIGITS.items() if key in of}
 
 
-def _short(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+def _short(by_name: Mapping[str, Any], digits: int) -> dict[str, Any]:
+    """{name: {metric: values}} with so many digits behind the point."""
+    return {
+        name: {key: [None if value is None else round(value, digits) for value in values] for key, values in of.items()}
+        for name, of in by_name.items()
+    }
