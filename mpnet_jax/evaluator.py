@@ -25,6 +25,7 @@ from mpnet_jax.count_step import MODES
 from mpnet_jax.evaluation import SeparatedMixture, separate_mixtures
 from mpnet_jax.examples import place_examples, report_example
 from mpnet_jax.methods import TrainedMethods
+from mpnet_jax.metrics.definitions import DEFINITIONS
 from mpnet_jax.report.example import ReportExample, choose_examples
 from mpnet_jax.report.names import METHODS
 from mpnet_jax.report.places import PlaceExample
@@ -104,7 +105,7 @@ class Evaluator:
             "networks": dict(self._methods.fingerprints),
             "mixtures": fingerprint(store, mixtures),
             "bss": self._config.evaluation.bss,
-            "definitions": scores.DEFINITIONS,
+            "definitions": DEFINITIONS,
             "amid": amid,
         }
         with ScoreLog(self._workdir / "scores", name, facts) as log:

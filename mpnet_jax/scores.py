@@ -8,33 +8,14 @@ from typing import Any
 import numpy as np
 
 from mpnet_jax.evaluation import SeparatedMixture
-from mpnet_jax.metrics import amid as amid_metric
-from mpnet_jax.metrics import bss_eval as bss_metric
 from mpnet_jax.metrics.aggregate import count_left_out, mixture_means, summarise
+from mpnet_jax.metrics.bss_eval import SILENT_ESTIMATE
+from mpnet_jax.metrics.definitions import definitions
 from mpnet_jax.metrics.workers import Job, score_mixtures
 from mpnet_jax.report.names import METHODS
 
 RATIOS = ("sdr", "sir", "sar")
 BESIDE = ("mixture", "oracle", "swapped")
-
-DEFINITIONS = {
-    "NSDR": "SDR of the separation minus SDR of the untouched mixture, in dB, source by source; 0 where the estimate "
-    "is silent: nothing is gained, since BSS Eval ignores gain and silence is worth as much as the untouched mixture.",
-    "average": "Each mixture counts once, as the mean of its sources; a mixture with an undefined source is left out "
-    "and counted with its reason. A silent estimate has no SDR, SIR and SAR, and is counted as such. ci95: bootstrap "
-    "over videos, which mixtures share.",
-    "mixture": "The untouched mixture as the estimate of every source.",
-    "oracle": "True binary masks on the network's frequency axis: the best that such masks can do.",
-    "swapped": "The model with the pictures moved on by one source: what is left when the eyes are wrong.",
-    "differences": "Of two methods on the same mixtures, mixture by mixture; what either left out is left out.",
-}
-
-# What must be known of a method beside the definitions, by its name in the results.
-NOTES = {
-    "miml": "MIML is told the class of each visible clip by its label, in training and in the test, where its paper "
-    "takes what an image classifier says of the frames: an upper bound of what such a classifier could tell. The other "
-    "methods see pictures alone. Swapped pictures are swapped classes.",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +117,7 @@ def results(
     by_mixture: dict[str, dict[str, np.ndarray]] = {}
     for variant in scores[0].ratios:
         reasons = np.array([s.reasons[variant] for s in scores])
-        improving = np.where(reasons == bss_metric.SILENT_ESTIMATE, "", reasons)
+        improving = np.where(reasons == SILENT_ESTIMATE, "", reasons)
         values = {ratio: np.stack([s.ratios[variant][ratio] for s in scores]) for ratio in RATIOS}
         if variant != "mixture":
             # The mixture's own reasons count too: without its SDR there is no improvement.
@@ -171,8 +152,7 @@ def results(
         },
     }
     out["left_out"] = count_left_out(left_out["separated"])
-    out["definitions"] = DEFINITIONS | {"BSS Eval": bss_metric.DEFINITION, "AMID": amid_metric.DEFINITION}
-    out["definitions"] |= {METHODS[name]: NOTES[name] for name in out["methods"] if name in NOTES}
+    out["definitions"] = definitions(out["methods"])
     out["mixtures"] = [
         {
             "index": index,
@@ -198,7 +178,7 @@ def _nsdr(scores: MixtureScores, variant: str) -> np.ndarray:
     sdr, untouched = scores.ratios[variant]["sdr"], scores.ratios["mixture"]["sdr"]
     if len(sdr) < 2:
         return np.full_like(sdr, np.nan)
-    silent = np.array(scores.reasons[variant]) == bss_metric.SILENT_ESTIMATE
+    silent = np.array(scores.reasons[variant]) == SILENT_ESTIMATE
     return np.where(silent & np.isfinite(untouched), 0.0, sdr - untouched)
 
 
@@ -220,7 +200,7 @@ def table(out: dict[str, Any]) -> str:
     for title, values in rows:
         lines.append(f"{title:<18}" + "".join(_cell(values.get(name), 26) for name in names))
     left_out = ", ".join(f"{count} {reason}" for reason, count in out["left_out"].items()) or "none"
-    if bss_metric.SILENT_ESTIMATE in out["left_out"]:
+    if SILENT_ESTIMATE in out["left_out"]:
         left_out += " (which counts in NSDR, as 0)"
     lines.append(f"{out['sdr']['count']} mixtures; left out: {left_out}. dB except AMID; 95 % intervals over videos.")
     return "\n".join(lines)

@@ -1,0 +1,31 @@
+"""What the numbers of a separation mean, in words that go with every results file."""
+
+from collections.abc import Iterable
+
+from mpnet_jax.metrics import amid, bss_eval
+from mpnet_jax.report.names import METHODS
+
+DEFINITIONS = {
+    "NSDR": "SDR of the separation minus SDR of the untouched mixture, in dB, source by source; 0 where the estimate "
+    "is silent: nothing is gained, since BSS Eval ignores gain and silence is worth as much as the untouched mixture.",
+    "average": "Each mixture counts once, as the mean of its sources; a mixture with an undefined source is left out "
+    "and counted with its reason. A silent estimate has no SDR, SIR and SAR, and is counted as such.",
+    "intervals": "95 %, from drawing videos, which mixtures share, with replacement.",
+    "mixture": "The untouched mixture as the estimate of every source.",
+    "oracle": "True binary masks on the network's frequency axis: the best that such masks can do.",
+    "swapped": "The model with the pictures moved on by one source: what is left when the eyes are wrong.",
+    "differences": "Of two methods on the same mixtures, mixture by mixture; what either left out is left out.",
+}
+
+# What must be known of a method beside the definitions, by its name in the results.
+NOTES = {
+    "miml": "MIML is told the class of each visible clip by its label, in training and in the test, where its paper "
+    "takes what an image classifier says of the frames: an upper bound of what such a classifier could tell. The other "
+    "methods see pictures alone. Swapped pictures are swapped classes.",
+}
+
+
+def definitions(methods: Iterable[str]) -> dict[str, str]:
+    """{name: text} of the scores of some methods, named as in the results."""
+    notes = {METHODS[name]: NOTES[name] for name in methods if name in NOTES}
+    return DEFINITIONS | {"BSS Eval": bss_eval.DEFINITION, "AMID": amid.DEFINITION} | notes
