@@ -16,6 +16,7 @@ from mpnet_jax.config import Config
 
 # Of every data set that a run is trained on.
 _TRAINING_SPLITS = ("train", "validation")
+RECORDS = "data.json"  # of a run: which records it is trained on
 
 # TensorFlow and JAX are imported inside functions: a wrong flag is refused before seconds go into them.
 
@@ -180,6 +181,25 @@ def named_list(config: Config, workdir: Path, store: Any, spec: MixtureListSpec,
 def data_fingerprint(config: Config) -> str:
     """A hash of which records the run was trained and validated on; the same on all machines, see `outline`."""
     return _records_hash(open_splits(config, _TRAINING_SPLITS))
+
+
+def note_records(config: Config, workdir: Path, stores: dict[str, Any]) -> None:
+    """Writes the name and the hash of the training data into a run's folder, or holds them against what is there.
+
+    Raises:
+        InputError: the run was begun with other records.
+    """
+    path = workdir / RECORDS
+    facts = {"name": config.data.name, "sha256": _records_hash(stores)}
+    if not path.is_file():
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(json.dumps(facts) + "\n")
+        temporary.replace(path)
+    elif json.loads(path.read_text())["sha256"] != facts["sha256"]:
+        raise InputError(
+            f"--workdir={workdir} holds a run on other records of {config.data.name}; prepare the data set as it was, "
+            "or choose another --workdir"
+        )
 
 
 def _records_hash(stores: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ from mpnet_jax.config import Config
 from mpnet_jax.meter import Meter
 from mpnet_jax.rounds import Round
 from mpnet_jax.run_data import (
+    note_records,
     open_splits,
     refuse_processes,
     refuse_too_few_clips,
@@ -83,6 +84,7 @@ def train(config: Config, workdir: Path) -> int:
     # 2. The first of all processes looks after the workdir.
     if parallel.is_first():
         config_module.claim_workdir(workdir, config)
+        note_records(config, workdir, stores)
     validation = validation_share(config, stores, workdir)
     batches_from = training_batches(config, workdir, stores["train"])
     from mpnet_jax.methods import for_separation

@@ -77,6 +77,7 @@ def whole(data_dir: Path, workdir: Path) -> dict:
 def test_writes_what_it_returns(whole: dict, workdir: Path) -> None:
     assert json.loads((workdir / "metrics.json").read_text()) == whole
     assert list(whole["methods"]) == ["mnet", "mpnet"]
+    assert json.loads((workdir / "data.json").read_text())["sha256"] == whole["run"]["data_sha256"]
     assert list(whole["differences"]) == ["mpnet - mnet"]
     assert list(whole["mixes"]) == ["2", "3"]
     assert whole["mixes"]["2"]["mpnet"]["nsdr"] == whole["nsdr"]
@@ -221,3 +222,15 @@ def test_what_cannot_be_is_refused_at_once(data_dir: Path, fields: dict, what: d
     with pytest.raises(InputError) as refused:
         open_stores(config, Asked(**{"split": "test"} | what))
     assert sentence in str(refused.value)
+
+
+def test_what_was_found_by_other_definitions_is_not_kept(tmp_path: Path) -> None:
+    run = {"networks": {}, "bss": "fft", "mixtures_sha256": "a"}
+    before = {"run": run, "definitions": {"NSDR": "without silent estimates", "localisation": "l"}, "far": 1}
+    (tmp_path / "metrics.json").write_text(json.dumps(before))
+    out = {"run": run, "definitions": {"NSDR": "a silent estimate is 0"}, "by_mixture": {}}
+    evaluate._keep_earlier(tmp_path, out)
+    assert "far" not in out
+    out["definitions"] = {"NSDR": "without silent estimates"}
+    evaluate._keep_earlier(tmp_path, out)
+    assert out["far"] == 1

@@ -1,12 +1,13 @@
-"""The data of a run: where it keeps decoded pictures."""
+"""The data of a run: where it keeps decoded pictures, and which records it is of."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from configs import base, music_mix2, vegas_mix3
 from data_pipeline.command import InputError
-from mpnet_jax.run_data import open_splits, picture_cache
+from mpnet_jax.run_data import RECORDS, note_records, open_splits, picture_cache
 
 
 def test_a_folder_for_pictures_is_refused_before_a_set_is_opened(tmp_path: Path) -> None:
@@ -37,3 +38,15 @@ def test_runs_of_the_paper_keep_pictures_beside_their_data(config, tmp_path: Pat
     assert config.data.directory == str(tmp_path)
     with pytest.raises(InputError, match="missing' cannot hold the picture cache"):
         picture_cache(config)
+
+
+def test_a_run_notes_its_records_and_refuses_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = base.get_config()
+    monkeypatch.setattr("mpnet_jax.run_data._records_hash", lambda stores: stores["hash"])
+    note_records(config, tmp_path, {"hash": "a"})
+    note_records(config, tmp_path, {"hash": "a"})
+    assert json.loads((tmp_path / RECORDS).read_text()) == {"name": "rendered_solos", "sha256": "a"}
+    with pytest.raises(
+        InputError, match="holds a run on other records of rendered_solos; prepare the data set as it was"
+    ):
+        note_records(config, tmp_path, {"hash": "b"})
