@@ -6,6 +6,7 @@ several machines that share the folder, take different cells. A command that was
 given again, within the cell that it was at.
 """
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
 from mpnet_jax.config import Config
-from mpnet_jax.grid import cells, programs
+from mpnet_jax.grid import cell_files, cells, programs
 from mpnet_jax.grid.outputs import write_outputs
 from mpnet_jax.grid.runner import Runner
 from mpnet_jax.stop_request import StopRequest
@@ -33,7 +34,8 @@ def main() -> None:
     changed = config_flags.get_override_values(holder)
     given = [f"--config={config_flags.get_config_filename(holder)}"]
     given += [f"--config.{field}={value}" for field, value in changed.items() if not field.startswith("compare.")]
-    status = compare(config, workdir, given=given, only=values.only, report_only=values.report_only)
+    minutes = math.inf if values.minutes is None else values.minutes
+    status = compare(config, workdir, given=given, only=values.only, report_only=values.report_only, minutes=minutes)
     if status:
         sys.exit(status)
 
@@ -45,6 +47,7 @@ def compare(
     given: Sequence[str],
     only: str = "*",
     report_only: bool = False,
+    minutes: float = math.inf,
     train: Sequence[str] = programs.TRAIN,
     evaluate: Sequence[str] = programs.EVALUATE,
 ) -> int:
@@ -56,19 +59,23 @@ def compare(
         given: `--config=...` and the fields that differ from that file, for the programs.
         only: pattern of the cells to make.
         report_only: make none; write tables and figures of those that are there.
+        minutes: begin no cell that is expected to take longer than what is left of them.
         train: the training program and its first arguments.
         evaluate: the evaluation program.
 
     Returns:
-        Exit status: 0 with all cells there, 1 where some failed, 128 + signal after a request to stop.
+        Exit status: 0 with all cells there or the minutes over, 1 where some failed, 128 + signal after a request to
+        stop.
 
     Raises:
-        InputError: a config that no run can have, data that is not there, a workdir of another comparison.
+        InputError: a config that no run can have, data that is not there, a workdir of another comparison, a file made
+            with other settings.
     """
     plan = cells.plan(config)
     wanted = plan.matching(only)
     for cell in wanted:
         config_module.check(cells.changed(config, cell, cell.rate or config.compare.rates.tried[0]))
+    cell_files.refuse_other_settings(workdir, plan, config)
     if report_only:
         if not _report(workdir, plan):
             raise InputError(f"--workdir={workdir} has no finished cell of this config's grid; make some first")
@@ -76,7 +83,9 @@ def compare(
     _require_data(config)
     config_module.claim_workdir(workdir, config)
     with StopRequest() as stop:
-        runner = Runner(config, workdir, plan=plan, given=given, stop=stop, train=train, evaluate=evaluate)
+        runner = Runner(
+            config, workdir, plan=plan, given=given, stop=stop, minutes=minutes, train=train, evaluate=evaluate
+        )
         runner.run(wanted, finished=lambda: _write_so_far(workdir, plan))
     if stop.signal_name is not None:
         logging.info("%s: stopped; the same command goes on where this one stopped", stop.signal_name)
@@ -124,5 +133,6 @@ if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", "configs/quickstart.py", "Config file; fields by --config.field=value.")
     flags.DEFINE_string("workdir", None, "Folder of the comparison; runs/<config.name> by default.")
     flags.DEFINE_string("only", "*", "Make only the cells that fit this pattern, and the trials that they need.")
+    flags.DEFINE_float("minutes", None, "Begin no cell that is expected to end later.", lower_bound=0.0)
     flags.DEFINE_bool("report_only", False, "Make no cell; write tables and figures of those that are there.")
     command.run(main)

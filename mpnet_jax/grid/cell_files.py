@@ -7,12 +7,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from configs import base
 from data_pipeline.command import InputError
-from mpnet_jax.grid.cells import Cell
+from mpnet_jax import config as config_module
+from mpnet_jax.grid.cells import Cell, Plan, changes
 
 FACTS = ("commit", "machine", "python", "packages", "date")
 # Of a list's values by mixture: what stands beside the methods is not tested against anything.
 _DIGITS = {"methods": 3, "beside": 2}
+# Of the evaluation's settings, those that no number of a kind depends on, by how they begin.
+_SHOWN = ("evaluation.batch_size", "evaluation.examples")
+_OF_TEST_SPLIT = ("evaluation.far.", "evaluation.places.", "evaluation.counting.", "evaluation.mixtures")
+_WITHOUT = {
+    "cells": _SHOWN,
+    "ablations": (*_SHOWN, *_OF_TEST_SPLIT),
+    "trials": (*_SHOWN, *_OF_TEST_SPLIT, "evaluation.other_mixtures", "evaluation.bss"),
+}
 _KEPT = ("mixes", "far", "left_out", "differences")
 
 
@@ -41,6 +51,44 @@ def described(cell: Cell) -> dict[str, Any]:
     """What a cell is, for its file."""
     out = {"kind": cell.kind, "method": cell.method, "mask": cell.mask, "sources": cell.sources, "seed": cell.seed}
     return out | ({"change": cell.change, "overrides": dict(cell.overrides)} if cell.kind == "ablations" else {})
+
+
+def settings(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
+    """What a cell sets in the config, and how it is evaluated: {field: value} as JSON gives it back."""
+    asked = {f"evaluation.{field}": value for field, value in config_module.flatten(config.evaluation).items()}
+    fields = {field: value for field, value in asked.items() if not field.startswith(_WITHOUT[cell.kind])}
+    fields = changes(cell, config, rate) | fields
+    return json.loads(json.dumps(fields))
+
+
+def refuse_other_settings(workdir: Path, plan: Plan, config: Any) -> None:
+    """Refuses a comparison that has cells made with other settings than they would be made with now.
+
+    Files without settings, of before they were noted, pass.
+
+    Raises:
+        InputError: names the file and the field.
+    """
+    defaults = json.loads(json.dumps(config_module.flatten(base.get_config())))
+    for cell in plan:
+        made = read(workdir, cell)
+        if made is None or "settings" not in made:
+            continue
+        wanted = settings(cell, config, made["rate"] if cell.rate is not None else made["learning_rate"]["rate"])
+        # A field that came later has its old behaviour as its default.
+        recorded = {field: defaults.get(field) for field in wanted} | made["settings"]
+        for field in sorted(recorded):
+            if recorded[field] != wanted.get(field, defaults.get(field)):
+                raise InputError(
+                    f"{workdir / cell.path}.json was made with config.{field}={recorded[field]!r}, and would be made "
+                    f"with {wanted.get(field, defaults.get(field))!r} now; set it as it was, delete the file, or "
+                    "compare in another --workdir"
+                )
+
+
+def diverged(result: Mapping[str, Any]) -> bool:
+    """Whether a cell's training failed for good: its file has no score."""
+    return result.get("score", 0.0) is None
 
 
 def result(
@@ -92,14 +140,16 @@ def refuse_other_mixtures(cell: Cell, new: Mapping[str, Any], others: Iterable[t
         InputError: names both cells and what differs.
     """
     for other, old in others:
+        if not (old.get("data") and new.get("data")):  # of before it was noted
+            continue
         if old["data"]["sha256"] != new["data"]["sha256"]:
             raise InputError(
                 f"{cell.path} was trained on other records of {new['data']['name']} than {other.path}; "
                 "prepare the data set as it was, or compare in another --workdir"
             )
-        if other.sources != cell.sources or old["data"]["split"] != new["data"]["split"]:
+        if other.sources != cell.sources or old["data"].get("split") != new["data"].get("split"):
             continue
-        for name in old["lists"].keys() & new["lists"].keys():
+        for name in old.get("lists", {}).keys() & new.get("lists", {}).keys():
             if old["lists"][name]["outline_sha256"] != new["lists"][name]["outline_sha256"]:
                 raise InputError(
                     f"{cell.path} was evaluated on another list {name} of mixtures than {other.path}; "

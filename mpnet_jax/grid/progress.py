@@ -1,11 +1,11 @@
 """One line a finished cell: which, how well, how long, and when all will be there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from mpnet_jax.grid.cell_files import read
+from mpnet_jax.grid.cell_files import diverged, read
 from mpnet_jax.grid.cells import Cell, Plan
 from mpnet_jax.report.numbers import mapping
 
@@ -20,6 +20,13 @@ class Progress:
 
     def __init__(self, workdir: Path, wanted: Plan) -> None:
         self._workdir, self._wanted = workdir, tuple(wanted)
+
+    def expected(self, cells: Iterable[Cell]) -> dict[Cell, float]:
+        """Minutes that cells will take, by those like them; 0 before there are any."""
+        minutes = {
+            cell: minutes_of(result) for cell in self._wanted if (result := read(self._workdir, cell)) is not None
+        }
+        return {cell: _expected(cell, minutes) for cell in cells}
 
     def line(self, made: Cell, *, workers: int) -> str:
         """A line about a cell that was just made; the time left assumes that so many processes go on."""
@@ -50,8 +57,10 @@ def _expected(cell: Cell, minutes: Mapping[Cell, float]) -> float:
 
 
 def _score(cell: Cell, result: Mapping[str, Any]) -> str:
+    if diverged(result):
+        return "training failed"
     if cell.kind == "trials":
-        return "training failed" if result["score"] is None else f"validation {result['score']:.2f} dB"
+        return f"validation {result['score']:.2f} dB"
     main = list(result["lists"][f"mix{cell.sources}"]["methods"])[-1]
     mean = mapping(result["methods"][main].get("nsdr")).get("mean")
     return "no valid mixture" if mean is None else f"NSDR {mean:.2f} dB"

@@ -1,6 +1,7 @@
 """Works through the cells of a comparison, one after the other, beside other processes that do the same."""
 
 import json
+import math
 import shlex
 import shutil
 import time
@@ -17,6 +18,7 @@ from mpnet_jax.grid.claims import Claim, Claims
 from mpnet_jax.grid.programs import Lost
 from mpnet_jax.grid.progress import Progress, minutes_of
 from mpnet_jax.grid.rates import Choice
+from mpnet_jax.run_data import RECORDS
 from mpnet_jax.run_facts import run_facts
 from mpnet_jax.run_log import RunLog
 from mpnet_jax.stop_request import StopRequest
@@ -40,6 +42,8 @@ class Runner:
         plan: all of it, for what is kept.
         given: `--config` and its fields, as the programs take them.
         stop: a request to end.
+        minutes: after which nothing is begun, nor what is expected to end later; a run that lies there half done is
+            taken up as long as there are any left.
         train: the training program.
         evaluate: the evaluation program.
     """
@@ -52,11 +56,13 @@ class Runner:
         plan: Plan,
         given: Sequence[str],
         stop: StopRequest,
+        minutes: float = math.inf,
         train: Sequence[str] = programs.TRAIN,
         evaluate: Sequence[str] = programs.EVALUATE,
     ) -> None:
         self._config, self._workdir, self._plan, self._given, self._stop = config, workdir, plan, given, stop
         self._train, self._evaluate = train, evaluate
+        self._ends = time.monotonic() + 60.0 * minutes
         self._claims = Claims(workdir / "claims", 60.0 * config.compare.takeover_minutes)
         self.failed: list[str] = []
 
@@ -68,20 +74,24 @@ class Runner:
             finished: called after each cell that this process made.
 
         Raises:
-            InputError: a result that does not belong to the others.
+            InputError: other trials than those that finished cells have their learning rate from.
         """
         progress = Progress(self._workdir, wanted)
         while self._stop.signal_name is None:
-            ready = self._ready(wanted)
+            ready = self._in_time(self._ready(wanted), progress)
             if not ready:
                 break
-            made = next((cell for cell, choice in ready if self._make(cell, choice)), None)
+            failures, made = len(self.failed), None
+            for cell, choice in ready:
+                made = cell if self._make(cell, choice) else None
+                if made is not None or len(self.failed) > failures:  # hours may have passed
+                    break
             if made is not None:
                 logging.info("%s", progress.line(made, workers=1 + len(self._claims.held())))
                 if not self._config.compare.keep_runs:
                     self._prune()
                 finished()
-            else:
+            elif len(self.failed) == failures:
                 self._pause()
         # Another process may have had more luck.
         self.failed = [path for path in self.failed if not (self._workdir / f"{path}.json").is_file()]
@@ -95,7 +105,24 @@ class Runner:
             for cell in wanted
             if not self._done(cell) and cell.path not in self.failed and (affordable or cell.kind != "ablations")
         ]
-        return [(cell, choice) for cell in missing if (choice := self._choice(cell)) is not None]
+        ready = [(cell, choice) for cell in missing if (choice := self._choice(cell)) is not None]
+        # First what lies there: the best trial's cell and the ablation without a change are the same run, which would
+        # be trained anew where its checkpoints are gone, as on another machine.
+        return sorted(ready, key=lambda one: not self._begun(*one))
+
+    def _in_time(self, ready: list[tuple[Cell, Choice]], progress: Progress) -> list[tuple[Cell, Choice]]:
+        """Those that end before the minutes are over, by what others like them took, or that are begun already."""
+        left = (self._ends - time.monotonic()) / 60.0
+        if not ready or left == math.inf:
+            return ready
+        expected = progress.expected(cell for cell, _ in ready)
+        fitting = [one for one in ready if left > 0.0 and (self._begun(*one) or expected[one[0]] <= left)]
+        if not fitting:
+            logging.info("%.0f minutes left, too few for any of %d cells; the same command goes on", left, len(ready))
+        return fitting
+
+    def _begun(self, cell: Cell, choice: Choice) -> bool:
+        return (self._workdir / "runs" / cell.run_name(choice.rate) / "checkpoints").is_dir()
 
     def _choice(self, cell: Cell) -> Choice | None:
         if cell.rate is not None:
@@ -122,7 +149,10 @@ class Runner:
         if claim is None:
             return False
         try:
-            return not self._done(cell) and self._run(cell, choice, claim)
+            if self._done(cell):
+                return False
+            self._refuse_another_rate(cell, choice)
+            return self._run(cell, choice, claim)
         except Lost:
             logging.info("%s: taken over by another process", cell.path)
             return False
@@ -130,31 +160,49 @@ class Runner:
             claim.release()
 
     def _run(self, cell: Cell, choice: Choice, claim: Claim) -> bool:
-        self._refuse_another_rate(cell, choice)
         run = self._workdir / "runs" / cell.run_name(choice.rate)
         changes = cells.changes(cell, self._config, choice.rate)
         shared = [*self._given, f"--workdir={run}", *(f"--config.{field}={value}" for field, value in changes.items())]
-        commands = [[*self._train, *shared]]
+        commands = {"train": [*self._train, *shared]}
         if cell.kind != "trials":
-            commands.append([*self._evaluate, *shared, *self._asked(cell)])
+            commands["evaluate"] = [*self._evaluate, *shared, *self._asked(cell)]
         log = self._workdir / "logs" / f"{cell.path}.log"
         logging.info("%s: learning rate %g, log in %s", cell.path, choice.rate, log)
-        began = time.monotonic()
-        for command in commands:
+        began, diverged, lines = time.monotonic(), False, []
+        for name, command in commands.items():
             began = time.monotonic()
+            if name == "evaluate" and not self._belongs(cell, {"data": _records(run)}):
+                return False
+            lines.append(shlex.join(["python", *command[1:]]))
             status = programs.run_program(command, log, stop=self._stop, started=claim.note_child, beat=claim.beat)
             if self._stop.signal_name is not None:
                 return False
-            if status and not (cell.kind == "trials" and DIVERGED in programs.last_lines(log)):
+            diverged = bool(status) and name == "train" and DIVERGED in programs.last_lines(log)
+            if diverged:  # a result: it would diverge from its last checkpoint again
+                break
+            if status:
                 self.failed.append(cell.path)
                 logging.error("%s failed with status %d: %s", cell.path, status, programs.last_lines(log))
                 return False
-        lines = [shlex.join(["python", *command[1:]]) for command in commands]
-        if cell.kind == "trials":
-            result = self._trial(cell, choice, run, lines)
+        if diverged or cell.kind == "trials":
+            result = self._trained(cell, choice, run, lines, diverged=diverged)
         else:
             result = self._evaluated(cell, choice, run, lines, (time.monotonic() - began) / 60)
-        cell_files.write(self._workdir, cell, result)
+        if not self._belongs(cell, result):
+            return False
+        settings = {"settings": cell_files.settings(cell, self._config, choice.rate)}
+        cell_files.write(self._workdir, cell, result | settings)
+        return True
+
+    def _belongs(self, cell: Cell, result: dict[str, Any]) -> bool:
+        """Whether a result is of the data and the mixtures of its neighbours; a cell that is not has failed."""
+        others = ((other, cell_files.read(self._workdir, other)) for other in self._plan)
+        try:
+            cell_files.refuse_other_mixtures(cell, result, [(other, old) for other, old in others if old is not None])
+        except InputError as error:
+            self.failed.append(cell.path)
+            logging.error("%s", error)
+            return False
         return True
 
     def _refuse_another_rate(self, cell: Cell, choice: Choice) -> None:
@@ -177,17 +225,21 @@ class Runner:
         recursive = {"counting": fields.counting, "localisation": fields.localisation} if cell.method == "mpnet" else {}
         return flags + [f"--{flag}" for flag, wanted in ({"far": fields.far} | recursive).items() if wanted]
 
-    def _trial(self, cell: Cell, choice: Choice, run: Path, commands: Sequence[str]) -> dict[str, Any]:
+    def _trained(
+        self, cell: Cell, choice: Choice, run: Path, commands: Sequence[str], *, diverged: bool
+    ) -> dict[str, Any]:
+        """The file of a trial, or of a cell whose training ended in a loss that is not finite."""
         config = cells.changed(self._config, cell, choice.rate)
-        diverged = DIVERGED in programs.last_lines(self._workdir / "logs" / f"{cell.path}.log")
         facts = run_facts()
+        chosen = {"rate": choice.rate} if cell.kind == "trials" else {"learning_rate": choice._asdict()}
         return {
             "cell": cell_files.described(cell),
-            "rate": choice.rate,
+            **chosen,
             "score": None if diverged else rates.validation_score(run, cell, config),
             "score_of": "best validation SI-SDR improvement in training, dB",
             "minutes": {"training": round(RunLog(run).seconds() / 60, 1)},
             "made": {"commands": list(commands)} | {key: facts[key] for key in cell_files.FACTS},
+            "data": _records(run),
         }
 
     def _evaluated(
@@ -195,10 +247,7 @@ class Runner:
     ) -> dict[str, Any]:
         folder = run / "validation" if cell.kind == "ablations" else run
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        result = cell_files.result(cell, metrics, choice=choice._asdict(), commands=commands, minutes=minutes)
-        others = ((other, cell_files.read(self._workdir, other)) for other in self._plan if other.kind != "trials")
-        cell_files.refuse_other_mixtures(cell, result, [(other, old) for other, old in others if old is not None])
-        return result
+        return cell_files.result(cell, metrics, choice=choice._asdict(), commands=commands, minutes=minutes)
 
     def _prune(self) -> None:
         """Removes the large files of every run that no missing cell of the plan can use."""
@@ -221,3 +270,9 @@ class Runner:
         until = time.monotonic() + _WAIT_SECONDS
         while time.monotonic() < until and self._stop.signal_name is None:
             time.sleep(0.2)
+
+
+def _records(run: Path) -> dict[str, str]:
+    """Name and hash of what a run was trained on; empty where an earlier version trained it."""
+    path = run / RECORDS
+    return json.loads(path.read_text()) if path.is_file() else {}

@@ -107,7 +107,7 @@ def test_a_kill_loses_nothing_and_repeats_no_finished_cell(workdir: Path, moment
     process.kill()
     process.communicate()
     before = results(workdir)
-    assert len(before) == 4 + 2
+    assert len(before) == 4 + 2 + 1
     status, output = run(workdir)
     assert status == 0, output
     after = results(workdir)
@@ -185,12 +185,102 @@ def test_tables_that_cannot_be_written_end_nothing(workdir: Path) -> None:
 
 def test_other_mixtures_are_refused(workdir: Path) -> None:
     assert run(workdir, "pixelplayer-ratio-mix2-seed0")[0] == 0
-    status, output = run(workdir, "pixelplayer-ratio-mix2-seed1", SHA="other")
-    assert status == 2
-    assert output.splitlines()[-1].startswith(
-        "error: cells/pixelplayer-ratio-mix2-seed1 was evaluated on another list "
+    status, output = run(workdir, "cells/*", SHA="other")
+    assert status == 1
+    # One that does not fit ends none of the others.
+    for name in ("pixelplayer-ratio-mix2-seed1", "mpnet-ratio-mix2-seed0"):
+        assert f"cells/{name} was evaluated on another list " in output
+        assert name not in " ".join(path for path in results(workdir) if path.startswith("cells"))
+
+
+def test_other_data_fail_before_they_are_evaluated(workdir: Path) -> None:
+    assert run(workdir, "pixelplayer-ratio-mix2-seed0")[0] == 0
+    trial = json.loads((workdir / "trials/pixelplayer-ratio-mix2-seed0-rate0.001.json").read_text())
+    assert trial["data"] == {"name": "rendered", "sha256": "d"}
+    status, output = run(workdir, DATA="other")
+    assert status == 1
+    assert "cells/pixelplayer-ratio-mix2-seed1 was trained on other records of rendered than " in output
+    assert "trials/mpnet-ratio-mix2-seed0-rate0.003 was trained on other records" in output
+    assert journal(workdir, "begins evaluate") == ["pixelplayer-ratio-mix2-seed0-rate0.001"]
+
+
+def test_a_run_that_lies_there_is_used_before_another_is_trained(workdir: Path) -> None:
+    assert run(workdir)[0] == 0
+    made = sorted(results(workdir), key=lambda path: results(workdir)[path])
+    assert made[:7] == [
+        "trials/pixelplayer-ratio-mix2-seed0-rate0.001",
+        "trials/pixelplayer-ratio-mix2-seed0-rate0.003",
+        "cells/pixelplayer-ratio-mix2-seed0",
+        "trials/mpnet-ratio-mix2-seed0-rate0.001",
+        "trials/mpnet-ratio-mix2-seed0-rate0.003",
+        "cells/mpnet-ratio-mix2-seed0",
+        "ablations/default-ratio-mix2-seed0",
+    ]
+
+
+def test_begins_nothing_that_does_not_end_in_time(workdir: Path) -> None:
+    status, output = run(workdir, MINUTES="0")
+    assert (status, results(workdir)) == (0, {})
+    # The first takes a minute, as the training notes; so would the others.
+    status, output = run(workdir, MINUTES="0.9")
+    assert status == 0 and "1 minutes left, too few for any of 3 cells; the same command goes on" in output
+    assert list(results(workdir)) == ["trials/pixelplayer-ratio-mix2-seed0-rate0.001"]
+    # What is begun goes on.
+    (workdir / "runs/mpnet-ratio-mix2-seed0-rate0.003/checkpoints").mkdir(parents=True)
+    assert run(workdir, MINUTES="0.9")[0] == 0
+    assert set(results(workdir)) == {
+        "trials/pixelplayer-ratio-mix2-seed0-rate0.001",
+        "trials/mpnet-ratio-mix2-seed0-rate0.003",
+    }
+    assert run(workdir, MINUTES="60")[0] == 0
+    assert results(workdir).keys() == planned(workdir)
+
+
+def test_files_of_other_settings_are_refused(workdir: Path) -> None:
+    assert run(workdir, "ablations/*")[0] == 0
+    config = grid_config(workdir)
+    config.compare.ablations.changes = ("original: recursion.mask_on=remaining",)
+    with pytest.raises(
+        InputError, match=r"original-ratio-mix2-seed0\.json was made with config\.recursion\.mask_on='orig"
+    ):
+        compare(config, workdir, given=[])
+    config = grid_config(workdir)
+    config.evaluation.batch_size = 3
+    config.evaluation.floor_dbfs = -50.0
+    with pytest.raises(
+        InputError, match=r"was made with config\.evaluation\.floor_dbfs=-40\.0, and would be made with"
+    ):
+        compare(config, workdir, given=[], report_only=True)
+    # No number of a trial or an ablation depends on what only the test split is asked.
+    config = grid_config(workdir)
+    config.evaluation.counting.clips = 5
+    assert compare(config, workdir, given=[], report_only=True) == 0
+    # Files of before the settings were noted are taken as they are.
+    for kind in ("trials", "ablations"):
+        for path in (workdir / kind).glob("*.json"):
+            cell = json.loads(path.read_text())
+            assert cell.pop("settings")["evaluation.seed"] == 1
+            path.write_text(json.dumps(cell))
+    config.evaluation.floor_dbfs = -50.0
+    assert compare(config, workdir, given=[], report_only=True) == 0
+
+
+def test_a_cell_that_diverges_is_a_result_without_a_score(workdir: Path) -> None:
+    assert run(workdir, "*seed1", DIVERGE="mpnet-ratio-mix2-seed1-rate0.001")[0] == 0
+    cell = json.loads((workdir / "cells/mpnet-ratio-mix2-seed1.json").read_text())
+    assert cell["score"] is None and cell["learning_rate"]["rate"] == 0.001
+    trained = journal(workdir, "begins train")
+    status, output = run(workdir, "*", DIVERGE="mpnet-ratio-mix2-seed0-rate0.001-original")
+    assert status == 0, output
+    assert "ablations/original-ratio-mix2-seed0: training failed" in output
+    assert (
+        journal(workdir, "begins train").count("mpnet-ratio-mix2-seed1-rate0.001")
+        == 1
+        == trained.count("mpnet-ratio-mix2-seed1-rate0.001")
     )
-    assert "pixelplayer-ratio-mix2-seed1" not in " ".join(results(workdir))
+    text = (workdir / "results.md").read_text()
+    assert "| MP-Net | ratio | 1, 1 failed | " in text and "| original (failed) | " in text
+    assert "mpnet-ratio-mix2, seed 1" in (workdir / "results.html").read_text()
 
 
 def test_two_learning_rates_of_one_method_are_refused(workdir: Path) -> None:
