@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mpnet_jax.grid.cell_files import read
+from mpnet_jax.grid.cell_files import diverged, read
 from mpnet_jax.grid.cells import Cell
 from mpnet_jax.metrics.resampling import Drawn, Draws, Sample, paired
 from mpnet_jax.report.names import METRICS
@@ -41,21 +42,34 @@ class Entry:
         return f"{self.method}-{self.mask}-mix{self.sources}"
 
     @property
+    def _name(self) -> str:
+        return _WITHIN.get(self.method, self.method)
+
+    @property
     def own(self) -> str:
         """The list of mixtures of as many sounds as in training."""
         return f"mix{self.sources}"
 
-    def samples(self, name: str, metric: str, *, of_what: str | None = None) -> dict[int, Sample]:
+    def samples(
+        self, name: str, metric: str, *, of_what: str | None = None, part: str = "methods"
+    ) -> dict[int, Sample]:
         """A metric on a list of mixtures, of the seeds that have it; of the method, or what else the list has."""
         found = {}
-        key = of_what or _WITHIN.get(self.method, self.method)
+        key = of_what or self._name
         for seed, result in self.results.items():
             of = result["lists"].get(name, {})
-            values = of.get("methods", {}).get(key, {}).get(metric)
+            values = of.get(part, {}).get(key, {}).get(metric)
             if values is not None:
                 array = np.array([np.nan if value is None else value for value in values], np.float64)
                 found[seed] = Sample(array, _video_ids(result, of))
         return found
+
+    def mixtures(self, name: str) -> dict[str, Any]:
+        """Of a list of mixtures: {"seeds", "count" over all of them, "left_out": {reason: count}}; empty without it."""
+        found = [result["lists"][name] for result in self.results.values() if name in result["lists"]]
+        reasons = Counter(reason for of in found for reason in of.get("left_out", {}).get(self._name, {}).values())
+        count = sum(len(of["rows"]) for of in found)
+        return {"seeds": len(found), "count": count, "left_out": dict(reasons.most_common())} if found else {}
 
     def counted_right(self, mode: str, *, as_trained: bool) -> dict[int, Sample]:
         """Whether the number of sounds was right, sample by sample; of 1 to `sources` sounds, or of any number."""
@@ -72,11 +86,11 @@ class Entry:
 
 
 def gather(workdir: Path, cells: Iterable[Cell]) -> dict[str, Entry]:
-    """The entries of the finished cells, by their keys, in the order of the tables."""
+    """The entries of the finished cells that learnt something, by their keys, in the order of the tables."""
     by_row: dict[tuple[str, str, int], dict[int, Any]] = {}
     for cell in cells:
         result = read(workdir, cell)
-        if result is not None:
+        if result is not None and not diverged(result):
             methods = (ROUND_ONE, "mpnet") if cell.method == "mpnet" else (cell.method,)
             for method in methods:
                 by_row.setdefault((method, cell.mask, cell.sources), {})[cell.seed] = result

@@ -65,12 +65,14 @@ def _curve(axes: Any, entry: Mapping[str, Any], metric: str, *, shift: float) ->
     if not points:
         return
     number, mean, low, high = zip(*sorted(points), strict=True)
-    spread = [[m - bound for m, bound in zip(mean, low, strict=True)], [b - m for m, b in zip(mean, high, strict=True)]]
+    # A mean over other draws than its own may lie outside its interval, which matplotlib refuses.
+    below = [max(0.0, m - bound) for m, bound in zip(mean, low, strict=True)]
+    above = [max(0.0, bound - m) for m, bound in zip(mean, high, strict=True)]
     mask = "" if entry["mask"] == NO_MASK else f", {entry['mask']}"
     axes.errorbar(
         [n + shift for n in number],
         mean,
-        yerr=spread,
+        yerr=[below, above],
         label=f"{method_name(entry['method'])}{mask}",
         color=_COLOURS[entry["method"]],
         linestyle=_DASHES[entry["mask"]],

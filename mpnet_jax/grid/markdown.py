@@ -18,18 +18,21 @@ def markdown(results: Mapping[str, Any], figures: Sequence[str]) -> str:
         results: of `results.results`.
         figures: addresses of the pictures.
     """
-    entries = results["entries"]
+    entries, note = results["entries"], results["definitions"].get("MIML")
     parts = [
         _head(results),
-        _section("Separation, by mixtures of the test split", _separation(entries, "test")),
-        _section("The same on the far set, which nothing was trained on", _separation(entries, "far")),
+        _section(
+            "Separation, by mixtures of the test split", _separation(results, "test") + (f"\n\n{note}" if note else "")
+        ),
+        _section("The same on the far set, which nothing was trained on", _separation(results, "far")),
+        _section("Mixtures, over all seeds, and what has no SDR, SIR and SAR", _mixtures(entries)),
         _section("What the paper observed", _observations(results["observations"])),
         _section("Paired differences, test split", _differences(results["differences"])),
         _section("Paired differences, far set", _differences(results["far_differences"])),
         _section("More sounds than in training", _curves(entries, figures)),
         _section("Count of the sounds", _counting(entries)),
         _section("Where the sound comes from", _localisation(entries)),
-        _section("Learning rates", _rates(results["rates"])),
+        _section("Learning rates", _rates(results["rates"], results["rates_at_edge"])),
         _section("Ablations, on the validation split", _ablations(results["ablations"])),
         _section("Published: another data set, not comparable with the numbers above", _published()),
         _section("What the numbers mean", "\n".join(f"* **{k}**: {v}" for k, v in results["definitions"].items())),
@@ -51,25 +54,48 @@ def _section(title: str, content: str) -> str:
     return f"## {title}\n\n{content}\n" if content else ""
 
 
-def _separation(entries: Mapping[str, Any], part: str) -> str:
+def _separation(results: Mapping[str, Any], part: str) -> str:
     """Methods and masks by metrics of mix-2 and mix-3. Source: Tables 1 and 2."""
-    shown = [entry for entry in entries.values() if entry[part]]
-    numbers = sorted({entry["sources"] for entry in shown})
+    entries, failed = results["entries"], results["failed"]
+    keys = [key for key, entry in entries.items() if entry[part]]
+    if not (keys or failed):
+        return ""
+    places = [key.rsplit("-", 2) for key in (*keys, *failed)]
+    numbers = sorted({int(sounds.removeprefix("mix")) for _, _, sounds in places})
     rows = []
-    for method, mask in dict.fromkeys((entry["method"], entry["mask"]) for entry in shown):
+    for method, mask in dict.fromkeys((method, mask) for method, mask, _ in places):
         cells = [method_name(method), mask]
         for number in numbers:
-            entry = entries.get(f"{method}-{mask}-mix{number}")
-            values = entry[part] if entry else {}
-            cells += [
-                str(len(entry["seeds"])) if values and entry else "",
-                *(_estimate(values.get(m)) for m in _METRICS),
-            ]
+            key = f"{method}-{mask}-mix{number}"
+            values = entries[key][part] if key in entries else {}
+            seeds = [str(len(entries[key]["seeds"]))] if values else []
+            seeds += [f"{len(failed[key])} failed"] if key in failed else []
+            cells += [", ".join(seeds), *(_estimate(values.get(m)) for m in _METRICS)]
         rows.append(cells)
+    for name, mask in (("mixture", ""), ("oracle", "binary")):
+        lists = [results["beside"][name].get(f"{'far_' if part == 'far' else ''}mix{number}", {}) for number in numbers]
+        cells = [["", *(_estimate(values.get(m)) for m in _METRICS)] for values in lists]
+        if any(lists):
+            rows.append([method_name(name), mask, *(cell for four in cells for cell in four)])
     heads = [
         head for n in numbers for head in (f"mix-{n} seeds", *(f"mix-{n} {metric.upper()}" for metric in _METRICS))
     ]
     return _table(["method", "mask", *heads], rows)
+
+
+def _mixtures(entries: Mapping[str, Any]) -> str:
+    """How many mixtures each number is of, and how many a method has no ratios for."""
+    rows = []
+    for entry in entries.values():
+        cells = []
+        for part in ("test", "far"):
+            found = entry["mixtures"][part]
+            reasons = ", ".join(f"{count} {reason}" for reason, count in found.get("left_out", {}).items())
+            cells += [str(found["count"]), reasons or "none"] if found else ["", ""]
+        rows.append([method_name(entry["method"]), entry["mask"], f"mix-{entry['sources']}", *cells])
+    note = "A silent estimate counts in NSDR, as 0; any other reason leaves the mixture out of NSDR as well.\n\n"
+    heads = ["method", "mask", "trained on", "test", "left out", "far", "left out"]
+    return note + _table(heads, rows) if rows else ""
 
 
 def _observations(lines: Iterable[Mapping[str, Any]]) -> str:
@@ -136,16 +162,22 @@ def _localisation(entries: Mapping[str, Any]) -> str:
     return _table(heads, rows)
 
 
-def _rates(rates: Mapping[str, Mapping[str, float | None]]) -> str:
+def _rates(rates: Mapping[str, Mapping[str, float | None]], at_edge: Mapping[str, str]) -> str:
     tried = sorted({rate for scores in rates.values() for rate in scores}, key=float)
     rows = []
     for method, scores in rates.items():
         best = max((score for score in scores.values() if score is not None), default=None)
-        cells = ["failed" if score is None else f"{score:.2f}" for score in map(scores.get, tried)]
-        cells = [f"**{cell}**" if best is not None and cell == f"{best:.2f}" else cell for cell in cells]
-        rows.append([method_name(method), *cells])
-    table = _table(["validation SI-SDR improvement, dB", *tried], rows)
-    return f"The best one is taken for all cells of the method.\n\n{table}" if rows else ""
+        cells = [_rate(scores[rate], best) if rate in scores else "" for rate in tried]
+        rows.append([method_name(method), *cells, at_edge.get(method, "")])
+    table = _table(["validation SI-SDR improvement, dB", *tried, "the best is an edge"], rows)
+    note = "The best one is taken for all cells of the method; where it is an edge, a better one may lie beyond.\n\n"
+    return f"{note}{table}" if rows else ""
+
+
+def _rate(score: float | None, best: float | None) -> str:
+    if score is None:
+        return "failed"
+    return f"**{score:.2f}**" if score == best else f"{score:.2f}"
 
 
 def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
@@ -157,7 +189,7 @@ def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
     for row in ablations:
         what = " ".join(f"{field}={value}" for field, value in row["overrides"].items()) or "nothing"
         cells = [_estimate(mapping(row["lists"].get(name)).get(metric)) for name in names for metric in metrics]
-        rows.append([row["change"], f"`{what}`", *cells])
+        rows.append([row["change"] + (" (failed)" if row.get("failed") else ""), f"`{what}`", *cells])
         if "differences" in row:
             found = row["differences"]
             cells = [_marked(metric, mapping(found.get(name)).get(metric)) for name in names for metric in metrics]

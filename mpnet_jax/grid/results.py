@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mpnet_jax.grid.cell_files import read
+from mpnet_jax.grid.cell_files import diverged, read
 from mpnet_jax.grid.cells import DEFAULT, NO_MASK, Cell, Plan
 from mpnet_jax.grid.entries import Entry, differences, estimates, gather, mean
 from mpnet_jax.grid.observations import observations
+from mpnet_jax.metrics.definitions import definitions
 from mpnet_jax.report.counting import MODES
+from mpnet_jax.report.names import METRICS
 from mpnet_jax.run_facts import run_facts
 
+_BESIDE = ("mixture", "oracle")
 _COUNTED = ("as_trained", "all")
 _ENERGY_MAP = "energy map"  # as `localisation` names it, which loads JAX
 
@@ -32,24 +35,40 @@ def results(workdir: Path, plan: Plan) -> dict[str, Any]:
 
     Returns:
         JSON-ready dict: `made`, `done` ({kind: [finished, planned]}), `definitions`, `entries` ({key: `method`, `mask`,
-        `sources`, `seeds`, `rate`, `minutes`, `test`, `far`, `mixes`, `counting`, `localisation`}), `differences` and
-        `far_differences` ({"ratio-mix2": {"mpnet - mnet": {metric: estimate}}}), `observations`, `rates`, `ablations`.
+        `sources`, `seeds`, `rate`, `minutes`, `test`, `far`, `mixes`, `mixtures`, `counting`, `localisation`}),
+        `differences` and `far_differences` ({"ratio-mix2": {"mpnet - mnet": {metric: estimate}}}), `observations`,
+        `beside` ({"mixture" or "oracle": {list of mixtures: {metric: estimate}}}), `rates`, `rates_at_edge` ({method:
+        "lowest" or "highest"} where the best rate is that), `ablations`, `failed` ({key of an entry: seeds at which
+        training failed}).
     """
-    entries = gather(workdir, plan.cells)
+    entries, rates = gather(workdir, plan.cells), _rates(workdir, plan)
     return {
         "made": run_facts(),
         "done": {
             kind: [sum(read(workdir, cell) is not None for cell in cells), len(cells)]
             for kind, cells in vars(plan).items()
         },
-        "definitions": DEFINITIONS,
+        "definitions": definitions(dict.fromkeys(entry.method for entry in entries.values())) | DEFINITIONS,
         "entries": {key: _entry(entry) for key, entry in entries.items()},
         "differences": _by_setting(entries, far=False),
         "far_differences": _by_setting(entries, far=True),
         "observations": observations(entries),
-        "rates": _rates(workdir, plan),
+        "beside": {name: _beside(entries, name) for name in _BESIDE},
+        "rates": rates,
+        "rates_at_edge": at_edge(plan, rates),
         "ablations": _ablations(workdir, plan),
+        "failed": _failed(workdir, plan),
     }
+
+
+def _failed(workdir: Path, plan: Plan) -> dict[str, list[int]]:
+    """Seeds of the cells whose loss did not stay finite, by method, mask and sounds."""
+    out: dict[str, list[int]] = {}
+    for cell in plan.cells:
+        result = read(workdir, cell)
+        if result is not None and diverged(result):
+            out.setdefault(f"{cell.method}-{cell.setting}", []).append(cell.seed)
+    return out
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
@@ -67,6 +86,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "test": estimates(entry, entry.own),
         "far": estimates(entry, f"far_{entry.own}"),
         "mixes": {str(number): estimates(entry, f"mix{number}") for number in numbers},
+        "mixtures": {"test": entry.mixtures(entry.own), "far": entry.mixtures(f"far_{entry.own}")},
     }
     counting = {}
     for mode in MODES:
@@ -87,6 +107,21 @@ def _localisation(entry: Entry) -> list[dict[str, Any]]:
         drawn = {key: mean(entry.samples(name, key, of_what=_ENERGY_MAP)) for key in scene["guesses"][_ENERGY_MAP]}
         ours = {key: found.estimate(low=0.0, high=1.0) for key, found in drawn.items() if found is not None}
         out.append(scene | {"guesses": scene["guesses"] | {_ENERGY_MAP: ours}})
+    return out
+
+
+def _beside(entries: Mapping[str, Entry], what: str) -> dict[str, Any]:
+    """{list of mixtures: {metric: estimate}} of what depends on no training, from the first cell that has the list."""
+    out: dict[str, Any] = {}
+    for entry in entries.values():
+        for name in (entry.own, f"far_{entry.own}"):
+            found = {metric: entry.samples(name, metric, of_what=what, part="beside") for metric in METRICS}
+            first = {metric: dict([next(iter(of.items()))]) for metric, of in found.items() if of}
+            drawn = {metric: mean(of) for metric, of in first.items()}
+            if drawn and name not in out:
+                out[name] = {metric: one.estimate() for metric, one in drawn.items() if one is not None}
+                if what == "mixture":
+                    out[name]["nsdr"] = {"mean": 0.0, "ci95": None}  # by definition
     return out
 
 
@@ -115,14 +150,28 @@ def _rates(workdir: Path, plan: Plan) -> dict[str, Any]:
     return out
 
 
+def at_edge(plan: Plan, rates: Mapping[str, Mapping[str, float | None]]) -> dict[str, str]:
+    """Methods whose best rate is the lowest or the highest of those tried: a better one may lie beyond."""
+    out = {}
+    for method, scores in rates.items():
+        tried = sorted(trial.rate for trial in plan.trials if trial.method == method and trial.rate is not None)
+        known = {float(rate): score for rate, score in scores.items() if score is not None}
+        if known and len(scores) == len(tried):
+            best = f"{max(known, key=lambda rate: known[rate]):g}"
+            edges = {f"{tried[0]:g}": "lowest", f"{tried[-1]:g}": "highest"}
+            out |= {method: edges[best]} if best in edges else {}
+    return out
+
+
 def _ablations(workdir: Path, plan: Plan) -> list[dict[str, Any]]:
     """What each change does on the validation split: numbers, and differences to no change."""
     found = {cell: result for cell in plan.ablations if (result := read(workdir, cell)) is not None}
-    default = next((_as_entry(cell, result) for cell, result in found.items() if cell.change == DEFAULT), None)
+    learnt = {cell: _as_entry(cell, result) for cell, result in found.items() if not diverged(result)}
+    default = next((entry for cell, entry in learnt.items() if cell.change == DEFAULT), None)
     out = []
     for cell, result in found.items():
-        entry = _as_entry(cell, result)
-        names = [name for name in result["lists"] if name.startswith("mix")]
+        entry = learnt.get(cell)
+        names = [name for name in result["lists"] if name.startswith("mix")] if entry else []
         row = {
             "change": cell.change,
             "overrides": dict(cell.overrides),
@@ -130,9 +179,11 @@ def _ablations(workdir: Path, plan: Plan) -> list[dict[str, Any]]:
             "setting": cell.setting,
             "seed": cell.seed,
             "rate": result["learning_rate"]["rate"],
-            "lists": {name: estimates(entry, name) for name in names},
+            "lists": {name: estimates(entry, name) for name in names if entry},
         }
-        if default is not None and cell.change != DEFAULT:
+        if entry is None:
+            row["failed"] = True
+        elif default is not None and cell.change != DEFAULT:
             row["differences"] = {name: differences(entry, default, name) for name in names}
         out.append(row)
     return out

@@ -29,14 +29,14 @@ def grid_page(results: Mapping[str, Any]) -> str:
     shown = [entry for entry in first if entry["mask"] in ("ratio", "none")] or first
     sections = [
         Section("observations", "What the paper observed", _observations(results["observations"])),
-        Section("numbers", "Numbers", _numbers(entries)),
+        Section("numbers", "Numbers", _numbers(results)),
         Section("differences", "Paired differences", _differences(results["differences"])),
         Section("robustness", "More sounds than in training", _robustness(entries)),
         Section("far", "Far from what was trained on", _far(entries, results["far_differences"])),
         Section("counting", "Counting", _counting(entries)),
         Section("localisation", "Localisation", localisation.table(_scenes(entries))),
         Section("ablations", "Ablations", _ablations(results["ablations"])),
-        Section("rates", "Learning rates", _rates(results["rates"])),
+        Section("rates", "Learning rates", _rates(results["rates"], results["rates_at_edge"])),
     ]
     done = ", ".join(f"{found} of {planned} {kind}" for kind, (found, planned) in results["done"].items() if planned)
     return shell.page(
@@ -73,7 +73,8 @@ def _observations(lines: Sequence[Mapping[str, Any]]) -> str:
     return sortable.table(heads, rows, caption=caption, words=2)
 
 
-def _numbers(entries: Mapping[str, Any]) -> str:
+def _numbers(results: Mapping[str, Any]) -> str:
+    entries, failed = results["entries"], results["failed"]
     rows = [
         [
             sortable.words(method_name(entry["method"])),
@@ -86,9 +87,23 @@ def _numbers(entries: Mapping[str, Any]) -> str:
         ]
         for entry in entries.values()
     ]
+    rows += [
+        [
+            sortable.words(method_name(name)),
+            sortable.words("binary" if name == "oracle" else "none"),
+            sortable.plain(int(of.removeprefix("mix"))),
+            *(sortable.estimated(values.get(metric)) for metric in METRICS),
+            *(sortable.plain(None) for _ in range(3)),
+        ]
+        for name, lists in results["beside"].items()
+        for of, values in lists.items()
+        if not of.startswith("far_")
+    ]
     heads = ["Method", "Mask", "Sounds", *sortable.metric_heads(), "Seeds", "Minutes", "Learning rate"]
     caption = "Means over seeds and mixtures in dB (AMID: no unit), 95 % intervals"
-    return sortable.table(heads, rows, caption=caption, kind="wide", words=2)
+    lost = "; ".join(f"{key}, seed {', '.join(map(str, seeds))}" for key, seeds in failed.items())
+    note = f'<p class="note">Training failed, the loss was not finite: {escape(lost)}.</p>' if lost else ""
+    return sortable.table(heads, rows, caption=caption, kind="wide", words=2) + note
 
 
 def _differences(by_setting: Mapping[str, Any]) -> str:
@@ -167,14 +182,21 @@ def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
     return note + table + differences.table(paired, caption="Paired differences to no change")
 
 
-def _rates(rates: Mapping[str, Mapping[str, Any]]) -> str:
+def _rates(rates: Mapping[str, Mapping[str, Any]], at_edge: Mapping[str, str]) -> str:
     tried = sorted({rate for scores in rates.values() for rate in scores}, key=float)
     rows = [
-        [sortable.words(method_name(method)), *(sortable.plain(scores.get(rate), digits=2) for rate in tried)]
+        [
+            sortable.words(method_name(method)),
+            *(
+                sortable.Cell("failed") if scores.get(rate, 0.0) is None else sortable.plain(scores.get(rate), digits=2)
+                for rate in tried
+            ),
+            sortable.words(at_edge.get(method, "")),
+        ]
         for method, scores in rates.items()
     ]
     caption = "Best validation SI-SDR improvement in training, dB; the best rate is taken"
-    return sortable.table(["Method", *tried], rows, caption=caption)
+    return sortable.table(["Method", *tried, "The best is an edge"], rows, caption=caption)
 
 
 def _foot(results: Mapping[str, Any]) -> str:

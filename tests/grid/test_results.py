@@ -1,5 +1,6 @@
 """What is made of finished cells: estimates, observations, tables, pictures, the page."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,10 +12,12 @@ from mpnet_jax.compare import compare
 from mpnet_jax.grid import cell_files, cells, published
 from mpnet_jax.grid.cells import Cell, Plan
 from mpnet_jax.grid.entries import ROUND_ONE, gather
+from mpnet_jax.grid.figures import draw
 from mpnet_jax.grid.markdown import markdown
 from mpnet_jax.grid.observations import verdict
 from mpnet_jax.grid.outputs import write_outputs
-from mpnet_jax.grid.results import results
+from mpnet_jax.grid.results import at_edge, results
+from mpnet_jax.report.grid_page import grid_page
 from tests.grid import stand_ins
 from tests.report.structure import Structure
 
@@ -141,6 +144,42 @@ def test_markdown_keeps_published_numbers_apart(made) -> None:
     for line in page.splitlines():
         if line.startswith("|"):
             assert "nan" not in line.lower() and "None" not in line
+
+
+def test_tables_say_what_makes_them_honest(made) -> None:
+    _, _, found = made
+    page = markdown(found, [])
+    lines = page.splitlines()
+    test, far = (page.index(f"## {head}") for head in ("Separation", "The same on the far set"))
+    assert test < page.index("MIML is told the class of each visible clip") < far
+    assert any(
+        "PixelPlayer separates better than MIML, which is told the true classes (NSDR)" in line for line in lines
+    )
+    for part in (page[test:far], page[far:]):
+        assert "| Mixture |  |  | 0.00 | -1.00 [-1.00, -1.00] |  | -1.00 [-1.00, -1.00] |  | 0.00 | -1.00 " in part
+        assert "| Oracle masks | binary |  | 20.00 [20.00, 20.00] | " in part
+    # Three seeds of twelve mixtures, of each one silent; the far set is the same here.
+    assert "| MIML | none | mix-3 | 36 | 3 silent estimate | 36 | 3 silent estimate |" in lines
+    assert {"NSDR", "oracle", "AMID", "BSS Eval", "MIML", "intervals"} <= set(found["definitions"])
+    assert "Student's t" in found["definitions"]["intervals"]
+
+
+def test_rates_that_are_edges_or_not_yet_tried(made) -> None:
+    _, plan, found = made
+    rates = {"miml": {"0.001": None, "0.003": 2.0}, "mnet": {"0.001": 4.0}}
+    page = markdown(found | {"rates": rates, "rates_at_edge": {"miml": "highest"}}, [])
+    assert "| MIML | failed | **2.00** | highest |" in page and "| M-Net | **4.00** |  |  |" in page
+    assert "highest" in grid_page(found | {"rates": rates, "rates_at_edge": {"miml": "highest"}})
+    assert at_edge(plan, rates) == {"miml": "highest"}  # the M-Net's other rate may be better
+    three = dataclasses.replace(plan, trials=(*plan.trials, dataclasses.replace(plan.trials[0], rate=1e-2)))
+    assert at_edge(three, {"miml": {"0.001": 1.0, "0.003": 2.0, "0.01": 0.0}}) == {}
+    assert at_edge(three, {"miml": {"0.001": 3.0, "0.003": 2.0, "0.01": 0.0}}) == {"miml": "lowest"}
+
+
+def test_a_mean_outside_its_interval_is_drawn() -> None:
+    values = {"nsdr": {"mean": 2.0, "ci95": [2.5, 3.0]}}
+    entry = {"method": "mnet", "mask": "ratio", "sources": 2, "mixes": {"2": values, "3": values}}
+    assert draw({"mnet-ratio-mix2": entry})["trained_on_2.png"].startswith(b"\x89PNG")
 
 
 def test_writes_numbers_pictures_and_a_whole_page(made) -> None:
