@@ -1,4 +1,4 @@
-"""Video files in, sound and pictures out: with `container` and `upright` the only reader by the video library (PyAV).
+"""Video files in, sound and pictures out; with what it imports from beside it the only reader by PyAV.
 
 Sound and pictures share one timeline, whose zero is the container's start. Timestamps alone decide what is
 shown or heard at a time; frame counters lie in videos of variable frame rate.
@@ -30,6 +30,7 @@ from data_pipeline.container import (
     stated_end_s,
     video_stream,
 )
+from data_pipeline.samples import Samples
 from data_pipeline.upright import Scaler, is_turned
 
 # Smaller differences between a block's timestamp and the samples counted so far are rounding, not gaps.
@@ -39,7 +40,6 @@ _FILL_SECONDS = 1.0
 _FULL = 0.999  # of full scale: a sample there was most likely cut off
 # Timestamps are fractions; as floating-point numbers equal ones may differ in the last digit.
 _SAME_TIME_SECONDS = 1e-6
-_FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63, "f4": 1.0, "f8": 1.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ def stream_audio(path: Path, rate_hz: int, trace: Trace | None = None) -> Iterat
     resampler = None
     with opened(path) as container:
         stream = require_audio(path, container)
-        for mono in _steady_blocks(path, container, stream, trace, _mono):
+        for mono in _steady_blocks(path, container, stream, trace, Samples().mono):
             if resampler is None:
                 resampler = soxr.ResampleStream(trace.rate_hz, rate_hz, 1, dtype="float32", quality="HQ")
             yield resampler.resample_chunk(mono)
@@ -131,7 +131,7 @@ def stream_channels(path: Path, trace: Trace | None = None) -> Iterator[tuple[in
     with opened(path) as container:
         stream = require_audio(path, container)
         channels = 0
-        for block in _steady_blocks(path, container, stream, trace, _channels):
+        for block in _steady_blocks(path, container, stream, trace, Samples().channels):
             channels = channels or len(block)
             if len(block) != channels:
                 raise MediaError(
@@ -259,31 +259,6 @@ def _aligned_blocks(
         if block.size:
             yield rate, block
             position += block.shape[-1]
-
-
-def _mono(frame: AudioFrame) -> np.ndarray:
-    """Mean of the channels, float32 (samples,), full scale 1.0, whatever the sample format."""
-    samples, offset, full_scale = _raw_channels(frame)
-    return _finite((samples.mean(axis=0, dtype=np.float64) - offset) / full_scale)
-
-
-def _channels(frame: AudioFrame) -> np.ndarray:
-    """Every channel, float32 (channels, samples), full scale 1.0, whatever the sample format."""
-    samples, offset, full_scale = _raw_channels(frame)
-    return _finite((samples.astype(np.float64) - offset) / full_scale)
-
-
-def _raw_channels(frame: AudioFrame) -> tuple[np.ndarray, float, float]:
-    """(channels, samples) in the stream's own numbers, their zero and their full scale."""
-    samples = frame.to_ndarray()
-    kind = samples.dtype.str[1:]
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, frame.layout.nb_channels).T
-    return samples, 128.0 if kind == "u1" else 0.0, _FULL_SCALE[kind]
-
-
-def _finite(samples: np.ndarray) -> np.ndarray:
-    return np.nan_to_num(samples, posinf=1.0, neginf=-1.0).astype(np.float32)
 
 
 def _timed_frames(container: InputContainer, stream: VideoStream, trace: Trace) -> Iterator[tuple[float, VideoFrame]]:

@@ -11,7 +11,7 @@ import numpy as np
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".mov": ("libx264", "pcm_s16le")}
 CODECS |= {".webm": ("libvpx", "libopus"), ".avi": ("mpeg4", "pcm_s16le")}
 MILLISECONDS = Fraction(1, 1000)
-LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 
 def _moving_square(count: int) -> list[np.ndarray]:
@@ -69,7 +69,8 @@ def write_video(
                 container.mux(stream.encode(frame))
             container.mux(stream.encode())
         if with_sound:
-            whole = av.AudioFrame.from_ndarray(sound.astype(np.float32), format="fltp", layout=layout)
+            packed = np.ascontiguousarray(sound.T, np.float32).reshape(1, -1)
+            whole = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
             whole.sample_rate, whole.pts, whole.time_base = rate_hz, 0, Fraction(1, rate_hz)
             queue = av.AudioFifo()
             queue.write(whole)

@@ -203,3 +203,15 @@ def test_times_may_have_no_end(tmp_path, write_video):
     path = write_video(tmp_path / "a.mp4", seconds=1.0)
     endless = media.read_frames(path, (number / 5 for number in itertools.count()), 24)
     assert len([next(endless) for _ in range(20)]) == 20
+
+
+def test_eight_planes_of_sound_are_read_as_they_were_recorded(tmp_path, write_video):
+    time = np.arange(44_100) / 44_100
+    tones = np.array([200, 300, 400, 60, 600, 700, 800, 900])  # the fourth is the bass channel
+    path = write_video(tmp_path / "a.mkv", seconds=1.0, sound=0.2 * np.sin(2 * np.pi * tones[:, None] * time))
+    # The encoder writes planes; a library that miscounts them ends the process.
+    heard = np.concatenate([block for _, block in media.stream_channels(path)], axis=1)[:, :44_100]
+    assert heard.shape == (8, 44_100)
+    assert [strongest_hz(channel, 44_100) for channel in heard] == pytest.approx(tones.tolist(), abs=2)
+    mono = media.read_audio(path, 44_100)[:44_100]
+    np.testing.assert_allclose(mono[500:-500], heard.mean(axis=0)[500:-500], atol=1e-5)

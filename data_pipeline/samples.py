@@ -1,0 +1,52 @@
+"""Decoded blocks of sound as arrays of floating-point numbers, whatever the sample format."""
+
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+
+_FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63, "f4": 1.0, "f8": 1.0}
+# Planes of so many channels are packed before they are read: the video library miscounts them (PyAV 18.1 finds nine
+# in a block of eight) and reads beyond them.
+_PACKED_CHANNELS = 8
+
+
+class Samples:
+    """Reads the numbers of a stream's blocks; full scale is 1.0. Keeps what packs planes of many channels."""
+
+    def __init__(self) -> None:
+        self._packer: AudioResampler | None = None
+        self._packed = ("", "", 0)  # what it packs
+
+    def mono(self, frame: AudioFrame) -> np.ndarray:
+        """Mean of the channels, float32 (samples,)."""
+        samples, offset, full_scale = self._raw(frame)
+        return _finite((samples.mean(axis=0, dtype=np.float64) - offset) / full_scale)
+
+    def channels(self, frame: AudioFrame) -> np.ndarray:
+        """Every channel, float32 (channels, samples)."""
+        samples, offset, full_scale = self._raw(frame)
+        return _finite((samples.astype(np.float64) - offset) / full_scale)
+
+    def _raw(self, frame: AudioFrame) -> tuple[np.ndarray, float, float]:
+        """(channels, samples) in the stream's own numbers, their zero and their full scale."""
+        channels = frame.layout.nb_channels
+        if not frame.format.is_planar:
+            samples = frame.to_ndarray().reshape(-1, channels).T
+        elif channels < _PACKED_CHANNELS:
+            samples = frame.to_ndarray()
+        else:
+            packed = self._packer_of(frame).resample(frame)
+            samples = np.concatenate([part.to_ndarray().reshape(-1, channels) for part in packed]).T
+        kind = samples.dtype.str[1:]
+        return samples, 128.0 if kind == "u1" else 0.0, _FULL_SCALE[kind]
+
+    def _packer_of(self, frame: AudioFrame) -> AudioResampler:
+        wanted = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._packer is None or wanted != self._packed:
+            self._packer = AudioResampler(frame.format.packed, frame.layout, frame.sample_rate)
+            self._packed = wanted
+        return self._packer
+
+
+def _finite(samples: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(samples, posinf=1.0, neginf=-1.0).astype(np.float32)
