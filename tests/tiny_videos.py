@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".mov": ("libx264", "pcm_s16le")}
-CODECS |= {".webm": ("libvpx", "libopus"), ".avi": ("mpeg4", "pcm_s16le")}
+CODECS |= {".webm": ("libvpx", "libopus"), ".avi": ("mpeg4", "pcm_s16le"), ".ts": ("libx264", "mp2")}
 MILLISECONDS = Fraction(1, 1000)
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
@@ -78,4 +78,26 @@ def write_video(
                 block.pts += round(sound_delay_s * rate_hz)
                 container.mux(speaker.encode(block))
             container.mux(speaker.encode())
+    return path
+
+
+def join(path: Path, *parts: Path) -> Path:
+    """Writes the packets of several videos one after the other, as no encoder would: each may have its own layout."""
+    with av.open(str(path), "w") as out:
+        with av.open(str(parts[0])) as first:
+            streams = {stream.type: out.add_stream_from_template(stream) for stream in first.streams}
+        begin_s = 0.0
+        for part in parts:
+            end_s = begin_s
+            with av.open(str(part)) as source:
+                origin_s = source.start_time / av.time_base
+                for packet in source.demux():
+                    if packet.dts is None:
+                        continue
+                    shift = round((begin_s - origin_s) / packet.time_base)
+                    packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+                    end_s = max(end_s, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                    packet.stream = streams[packet.stream.type]
+                    out.mux(packet)
+            begin_s = end_s
     return path

@@ -14,6 +14,7 @@ from data_pipeline import media
 from data_pipeline.film_writer import AAC_RATES_HZ, FilmWriter, Planes
 from mpnet_jax.separation import overlay
 from mpnet_jax.separation.crossfade import rising
+from mpnet_jax.separation.picture_windows import of_size
 from mpnet_jax.separation.stems import RESIDUAL, Stems
 
 FPS = 10
@@ -55,7 +56,6 @@ def write_films(
     sounds = _sounds(stems, (*numbers, RESIDUAL), rate_hz)
     rate = film_rate_hz(rate_hz)
     with contextlib.ExitStack() as stack:
-        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(files)))
         first = next(sounds)
         writers = {
             number: stack.enter_context(
@@ -63,8 +63,11 @@ def write_films(
             )
             for number, path in files.items()
         }
+        # Entered last, so that after an error its threads have ended before the films that they write are closed.
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(files)))
         planes = Planes()
         drawn: dict[int, overlay.Overlay | None] = {}
+        size = None
 
         def add(number: int, picture: np.ndarray, sound: np.ndarray) -> None:
             heat = drawn[number]
@@ -73,6 +76,8 @@ def write_films(
 
         for index, chunk in enumerate(itertools.chain([first], sounds)):
             picture = next(pictures)
+            size = picture.shape[1::-1] if size is None else size
+            picture = of_size(picture, size)
             height, width = (side // 2 * 2 for side in picture.shape[:2])
             base = planes(np.ascontiguousarray(picture[:height, :width]))
             if index % _PICTURES_A_MAP == 0:

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from mpnet_jax.separation.take_apart import Settings, take_apart
 from tests.data_pipeline.test_hostile_folder import cut_off
 from tests.report.structure import read
 from tests.separation.conftest import duet
-from tests.tiny_videos import write_video
+from tests.tiny_videos import join, write_video
 
 QUICK = Settings(sounds=2, videos=False)
 
@@ -190,6 +191,60 @@ def test_films_of_any_rate(tmp_path, model, oracle, rate_hz, channels):
     take_apart(video, tmp_path / "out", model, Settings(sounds=2))
     header = media.probe(tmp_path / "out" / "overview.mp4")
     assert header.audio_rate_hz == min(rate_hz, 48_000) and header.duration_s == pytest.approx(1.0, abs=0.15)
+
+
+def test_pictures_that_change_their_size_keep_that_of_the_first(tmp_path, model, oracle):
+    parts = [
+        write_video(tmp_path / f"{height}.webm", seconds=1.0, pictures=[np.full((height, width, 3), 90, np.uint8)] * 10,
+                    rate_hz=48_000)
+        for height, width in ((48, 64), (64, 48))
+    ]  # fmt: skip
+    video = join(tmp_path / "turned.webm", *parts)
+    assert len({picture.shape for picture in media.read_frames(video, [0.5, 1.5], 48)}) == 2
+    summary = take_apart(video, tmp_path / "out", model, Settings(sounds=2))
+    assert summary["video"]["seconds"] == pytest.approx(2.0, abs=0.1)
+    assert media.probe(tmp_path / "out" / "overview.mp4").picture_px == (48, 64)
+
+
+@pytest.mark.parametrize("change", [{"rate_hz": 48_000}, {"sound": np.zeros((1, 44_100))}])
+def test_a_sound_that_changes_is_one_sentence(tmp_path, model, oracle, capsys, change):
+    steady = write_video(tmp_path / "a.ts", seconds=1.0)
+    video = join(tmp_path / "both.ts", steady, write_video(tmp_path / "b.ts", seconds=1.0, **change))
+    with pytest.raises(SystemExit) as failed:
+        guarded(lambda: take_apart(video, tmp_path / "out", model, QUICK))
+    told = "changes its sample rate" if "rate_hz" in change else "from 2 to 1 channels"
+    assert failed.value.code == 2 and told in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_film_is_closed_when_nothing_is_written_into_it_any_more(tmp_path, model, oracle, monkeypatch):
+    busy, closed = set(), []
+
+    class Film:
+        def __init__(self, path, **_):
+            self._path = path
+
+        def show(self, picture):
+            if self._path.name == "sound1.mp4":
+                raise OSError(errno.ENOSPC, "No space left on device", str(self._path))
+            busy.add(self._path)
+            time.sleep(0.2)
+            busy.remove(self._path)
+
+        def play(self, sound):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            closed.append(self._path not in busy)
+
+    monkeypatch.setattr("mpnet_jax.separation.films.FilmWriter", Film)
+    video = write_video(tmp_path / "a.mp4", seconds=1.0)
+    with pytest.raises(OSError, match="No space left"):
+        take_apart(video, tmp_path / "out", model, Settings(sounds=2))
+    assert closed == [True] * 3
 
 
 def test_after_an_error_nothing_is_there(tmp_path, model, oracle, monkeypatch):
