@@ -6,9 +6,9 @@ Whatever the video library (PyAV) raises becomes a `MediaError` of one sentence.
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 from av.audio.stream import AudioStream
@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from data_pipeline.command import InputError
 
+Stream = TypeVar("Stream", VideoStream, AudioStream)
 # A stream that ends before this part of its stated length was cut short, not merely rounded.
 _COMPLETE_PART = 0.9
 # Before version 19 a title in an unknown encoding would refuse the whole file.
@@ -49,7 +50,8 @@ class Trace:
 
     Attributes:
         start_s: first timestamp, in seconds from the container's start; NaN before there was one.
-        end_s: where the last sample or picture ends.
+        end_s: where the last sample or picture ends that was read.
+        ended: whether pictures were read to the last one.
         stated_end_s: where the container says that the stream ends; None where nothing reliable says.
         unread_end_s: the same of pictures that go on after the last one that was asked for.
         broken_packets: packets that could not be decoded.
@@ -65,6 +67,7 @@ class Trace:
 
     start_s: float = math.nan
     end_s: float = 0.0
+    ended: bool = False
     stated_end_s: float | None = None
     unread_end_s: float | None = None
     broken_packets: int = 0
@@ -82,7 +85,8 @@ class Trace:
 def opened(path: Path) -> Iterator[InputContainer]:
     """Opens a container; whatever the library raises becomes one sentence."""
     try:
-        container = av.open(str(path), **_OPEN_OPTIONS)
+        # Absolute: what stands before a colon would be taken for a protocol.
+        container = av.open(str(path.absolute()), **_OPEN_OPTIONS)
     except FileNotFoundError:
         raise MediaError("not found", f"{path} is not there; check the path") from None
     except PermissionError:
@@ -101,18 +105,36 @@ def opened(path: Path) -> Iterator[InputContainer]:
         ) from None
 
 
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """The streams of moving pictures; cover art is a stream too, but shows no player."""
+    return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+
+
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The first stream of moving pictures; cover art is a stream too, but shows no player."""
-    return next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
+    """The first stream of moving pictures that can be decoded; `MediaError` where none of several can."""
+    return _first_decodable(container, video_streams(container))
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """The first stream of sound."""
-    return next(iter(container.streams.audio), None)
+    """The first stream of sound that can be decoded; `MediaError` where none of several can."""
+    return _first_decodable(container, container.streams.audio)
+
+
+def _first_decodable(container: InputContainer, streams: Sequence[Stream]) -> Stream | None:
+    if not streams:
+        return None
+    # A stream of an unknown codec has no context.
+    found = next((stream for stream in streams if stream.codec_context is not None), None)
+    if found is None:
+        raise MediaError(
+            "cannot be decoded",
+            f"{container.name} has {streams[0].type} of a codec that cannot be decoded here; re-encode it",
+        )
+    return found
 
 
 def require_audio(path: Path, container: InputContainer) -> AudioStream:
-    """The first stream of sound, or a `MediaError` that there is none."""
+    """The stream of sound, or a `MediaError` that there is none."""
     stream = audio_stream(container)
     if stream is None:
         raise MediaError("no sound", f"{path} has no sound; give a video with a sound stream")
@@ -151,6 +173,15 @@ def require_complete(path: Path, container: InputContainer, stream: AudioStream 
 
 def stated_end_s(container: InputContainer, stream: AudioStream | VideoStream) -> float | None:
     """Where a stream should end, in seconds from the container's start; None where nothing reliable says."""
+    own = own_end_s(container, stream)
+    # The container's length is that of its longest stream. A last picture may stay for long, sound goes on.
+    if own is not None or stream.type == "video" or container.duration is None:
+        return own
+    return container.duration / av.time_base
+
+
+def own_end_s(container: InputContainer, stream: AudioStream | VideoStream) -> float | None:
+    """The same where the container says it of this stream, and not of its longest one alone."""
     # Matroska gives the length of a stream as a tag such as 00:00:24.000000000.
     hours, _, rest = stream.metadata.get("DURATION", "").partition(":")
     minutes, _, seconds = rest.partition(":")
@@ -158,10 +189,7 @@ def stated_end_s(container: InputContainer, stream: AudioStream | VideoStream) -
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     if stream.duration is not None and stream.time_base is not None and _LISTS_PACKETS & _formats(container):
         return float(((stream.start_time or 0) + stream.duration) * stream.time_base) - origin_s(container)
-    # The container's length is that of its longest stream. A last picture may stay for long, sound goes on.
-    if stream.type == "video" or container.duration is None:
-        return None
-    return container.duration / av.time_base
+    return None
 
 
 def _formats(container: InputContainer) -> set[str]:

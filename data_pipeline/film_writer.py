@@ -26,7 +26,7 @@ class FilmWriter:
 
     def __init__(self, path: pathlib.Path, *, fps: int, rate_hz: int, channels: int, preset: str = "veryfast") -> None:
         self._fps, self._rate_hz, self._layout = fps, rate_hz, _LAYOUTS[channels]
-        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+        self._container = av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"})
         # A key picture every second keeps seeking by timestamp cheap; one thread keeps the file reproducible.
         options = {"crf": "23", "preset": preset, "g": str(fps), "bf": "0"}
         self._video = self._container.add_stream("libx264", rate=fps, options=options)

@@ -25,10 +25,12 @@ from data_pipeline.container import (
     decoded,
     opened,
     origin_s,
+    own_end_s,
     require_audio,
     require_complete,
     stated_end_s,
     video_stream,
+    video_streams,
 )
 from data_pipeline.samples import Samples
 from data_pipeline.upright import Scaler, is_turned
@@ -50,6 +52,7 @@ class MediaInfo:
         duration_s: stated length in seconds; None where the container does not say.
         has_video: a picture stream is there (cover art does not count).
         has_audio: a sound stream is there.
+        streams: how many of both are there, picture and sound.
         audio_rate_hz: stated sample rate; None without sound.
         picture_px: stated (height, width) before rotation; None without pictures.
     """
@@ -57,6 +60,7 @@ class MediaInfo:
     duration_s: float | None
     has_video: bool
     has_audio: bool
+    streams: tuple[int, int]
     audio_rate_hz: int | None
     picture_px: tuple[int, int] | None
 
@@ -65,7 +69,7 @@ def probe(path: Path) -> MediaInfo:
     """Reads the header of a media file.
 
     Raises:
-        MediaError: the file is no video, or its header is cut off.
+        MediaError: the file is no video, its header is cut off, or no decoder is here for its sound or pictures.
     """
     with opened(path) as container:
         video, audio = video_stream(container), audio_stream(container)
@@ -74,6 +78,7 @@ def probe(path: Path) -> MediaInfo:
             duration_s=None if duration is None else duration / av.time_base,
             has_video=video is not None,
             has_audio=audio is not None,
+            streams=(len(video_streams(container)), len(container.streams.audio)),
             audio_rate_hz=audio.rate if audio else None,
             picture_px=(video.height, video.width) if video else None,
         )
@@ -139,7 +144,7 @@ def stream_channels(path: Path, trace: Trace | None = None) -> Iterator[tuple[in
                     f"{path} changes from {channels} to {len(block)} channels of sound; re-encode it with one layout",
                 )
             yield trace.rate_hz, block
-        trace.stated_end_s = stated_end_s(container, stream)
+        trace.stated_end_s = own_end_s(container, stream)
 
 
 def read_frames(
@@ -190,6 +195,7 @@ def read_frames(
                 trace.unread_end_s = stated_end_s(container, stream)
                 return
             shown, picture = frame, None
+        trace.ended = True
         if shown is None:
             raise MediaError("cannot be decoded", f"{path} has pictures that cannot be decoded; re-encode it")
         if whole:
@@ -252,10 +258,11 @@ def _aligned_blocks(
                 for begin in range(0, gap, piece := round(_FILL_SECONDS * rate)):
                     yield rate, np.zeros((*block.shape[:-1], min(piece, gap - begin)), np.float32)
                 position += max(gap, 0)
-                block = block[..., max(-gap, 0) :]
+                cut = min(max(-gap, 0), block.shape[-1])
+                block = block[..., cut:]
                 if not first:
                     trace.filled_s += max(gap, 0) / rate
-                    trace.cut_s += max(-gap, 0) / rate
+                    trace.cut_s += cut / rate
         if block.size:
             yield rate, block
             position += block.shape[-1]

@@ -1,5 +1,6 @@
 """Tiny real videos, written as a camera would."""
 
+import contextlib
 import zlib
 from collections.abc import Sequence
 from fractions import Fraction
@@ -100,4 +101,19 @@ def join(path: Path, *parts: Path) -> Path:
                     packet.stream = streams[packet.stream.type]
                     out.mux(packet)
             begin_s = end_s
+    return path
+
+
+def copy_streams(path: Path, *streams: tuple[Path, str]) -> Path:
+    """Writes streams of several videos side by side, each given as its file and "video" or "audio"."""
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(av.open(str(path), "w"))
+        sources = [stack.enter_context(av.open(str(part))) for part, _ in streams]
+        picked = [getattr(source.streams, kind)[0] for source, (_, kind) in zip(sources, streams, strict=True)]
+        targets = [out.add_stream_from_template(stream) for stream in picked]
+        for source, stream, target in zip(sources, picked, targets, strict=True):
+            for packet in source.demux(stream):
+                if packet.dts is not None:
+                    packet.stream = target
+                    out.mux(packet)
     return path

@@ -1,10 +1,14 @@
 import itertools
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from data_pipeline import media, upright
+from data_pipeline.film_writer import FilmWriter
 from data_pipeline.media import MediaError
+from tests.tiny_videos import copy_streams
 
 
 def strongest_hz(sound: np.ndarray, rate_hz: int) -> float:
@@ -215,3 +219,57 @@ def test_eight_planes_of_sound_are_read_as_they_were_recorded(tmp_path, write_vi
     assert [strongest_hz(channel, 44_100) for channel in heard] == pytest.approx(tones.tolist(), abs=2)
     mono = media.read_audio(path, 44_100)[:44_100]
     np.testing.assert_allclose(mono[500:-500], heard.mean(axis=0)[500:-500], atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "known"), [("audio", b"A_AAC"), ("video", b"V_MPEG4/ISO/AVC")])
+def test_a_stream_of_an_unknown_codec_is_one_sentence(tmp_path, write_video, name, known):
+    path = write_video(tmp_path / "a.mkv", seconds=1.0)
+    path.write_bytes(path.read_bytes().replace(known, known[:-3] + b"XYZ"))
+    with pytest.raises(MediaError, match=rf"a\.mkv has {name} of a codec that cannot be decoded here; re-encode it"):
+        media.probe(path)
+
+
+def test_a_stream_of_an_unknown_codec_is_passed_over_where_there_is_another(tmp_path, write_video):
+    first = write_video(tmp_path / "1.mkv", seconds=1.0, tone_hz=300)
+    second = write_video(tmp_path / "2.mkv", seconds=1.0, tone_hz=700)
+    path = copy_streams(tmp_path / "a.mkv", (first, "video"), (first, "audio"), (second, "audio"))
+    assert media.probe(path).streams == (1, 2)
+    assert strongest_hz(media.read_audio(path, 11025), 11025) == pytest.approx(300, abs=3)
+    path.write_bytes(path.read_bytes().replace(b"A_AAC", b"A_XYZ", 1))
+    assert strongest_hz(media.read_audio(path, 11025), 11025) == pytest.approx(700, abs=3)
+
+
+def test_a_relative_name_may_hold_a_colon(tmp_path, write_video, monkeypatch):
+    write_video(tmp_path / "2024-01-01T12:30.mkv", seconds=1.0)
+    monkeypatch.chdir(tmp_path)
+    assert media.probe(Path("2024-01-01T12:30.mkv")).has_audio
+    with FilmWriter(Path("12:30.mp4"), fps=10, rate_hz=8000, channels=1) as film:
+        film.show(np.zeros((32, 32, 3), np.uint8))
+        film.play(np.zeros((1, 800), np.float32))
+    assert "12:30.mp4" in os.listdir()
+
+
+def test_what_is_cut_because_timestamps_start_again_is_counted_once(tmp_path, write_video):
+    part = write_video(tmp_path / "a.ts", seconds=1.0)
+    path = tmp_path / "twice.ts"
+    path.write_bytes(2 * part.read_bytes())
+    trace = media.Trace()
+    heard = sum(block.shape[1] for _, block in media.stream_channels(path, trace))
+    # A block of the encoder lasts 26 ms.
+    assert heard / 44_100 == pytest.approx(1.0, abs=0.06) and trace.cut_s == pytest.approx(1.0, abs=0.06)
+
+
+@pytest.mark.parametrize(("suffix", "stated"), [(".mkv", True), (".mp4", True), (".ts", False)])
+def test_a_sound_is_stated_where_the_file_says_it_of_the_sound(tmp_path, write_video, suffix, stated):
+    path = write_video(tmp_path / f"a{suffix}", seconds=2.0, sound=np.zeros((2, 44_100)))
+    trace = media.Trace()
+    list(media.stream_channels(path, trace))
+    assert trace.stated_end_s == (pytest.approx(1.0, abs=0.06) if stated else None)
+
+
+def test_a_trace_says_whether_the_pictures_ended(tmp_path, write_video):
+    path = write_video(tmp_path / "a.mp4", seconds=2.0)
+    for times, ended in (([0.0, 1.0], False), ([0.0, 3.0], True)):
+        trace = media.Trace()
+        list(media.read_frames(path, times, 24, trace=trace))
+        assert trace.ended is ended
