@@ -17,6 +17,14 @@ from absl import app, flags, logging
 _ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = tuple(_ROOT / name for name in ("data_pipeline", "mpnet_jax", "benchmarks"))
 EXIT_BAD_INPUT = 2
+# Errors of the machine or of a path, which are no bugs, and what to do.
+_WAYS_OUT = dict.fromkeys(
+    (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS), "free space or choose another folder"
+)
+_WAYS_OUT |= dict.fromkeys(
+    (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EBUSY, errno.EFBIG), "choose another folder"
+)
+_WAYS_OUT[errno.EIO] = "check the disk or choose another folder"
 
 
 class InputError(ValueError):
@@ -66,8 +74,8 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         return "interrupted; the same command goes on where this one stopped\n", 130
     if isinstance(error, InputError):
         return f"error: {error}\n", EXIT_BAD_INPUT
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
-        told = f"cannot write {error.filename or 'a file'}: {error.strerror}; free space or choose another folder"
+    if isinstance(error, OSError) and error.errno in _WAYS_OUT:
+        told = f"cannot write {error.filename or 'a file'}: {error.strerror}; {_WAYS_OUT[error.errno]}"
         return f"error: {told}\n", EXIT_BAD_INPUT
     return None
 

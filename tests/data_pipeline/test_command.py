@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_pipeline.command import EXIT_BAD_INPUT, InputError, _is_for_the_user, fail
+from data_pipeline.command import EXIT_BAD_INPUT, InputError, _is_for_the_user, explain, fail
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,6 +79,19 @@ def test_a_command_that_works_exits_with_zero():
 def test_a_user_s_mistake_is_one_line_and_status_two(body, message):
     done = run_program(body)
     assert (done.returncode, done.stderr) == (2, message)
+
+
+@pytest.mark.parametrize(
+    ("number", "way_out"),
+    [
+        (errno.EPERM, "free space or choose another folder"),
+        (errno.EIO, "check the disk or choose another folder"),
+        *((number, "choose another folder") for number in (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG)),
+        *((number, "choose another folder") for number in (errno.EBUSY, errno.EFBIG)),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(number, way_out):
+    assert explain(OSError(number, "Why", "out")) == (f"error: cannot write out: Why; {way_out}\n", 2)
 
 
 @pytest.mark.parametrize(
