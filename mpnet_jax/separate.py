@@ -5,6 +5,7 @@ with all of them in colours, `separation.json` and a page to look at and listen 
 that ships is used. docs/SEPARATE.md says how it works and what it cannot do.
 """
 
+import stat
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from absl import flags
 
 from data_pipeline import command, media
 from data_pipeline.command import InputError
+from mpnet_jax.report.folder import refuse_mount_point
 
 FORMATS = ("wav", "flac")
 _MOST_SOUNDS = 8
@@ -21,16 +23,16 @@ _MOST_SOUNDS = 8
 def main() -> None:
     """The command."""
     values = flags.FLAGS
-    video, out = check(values.video, values.out, audio_only=values.audio_only)
-    # Here, because these load JAX: bad input is answered before.
-    from mpnet_jax import compilation_cache
-    from mpnet_jax.separation.model import load
-    from mpnet_jax.separation.take_apart import Settings, take_apart
-
-    compilation_cache.enable()
-    model = load(Path(values.workdir) if values.workdir else None)
-    settings = Settings(values.sounds, values.most_sounds, values.format, values.videos, values.picture_px)
     try:
+        video, out = check(values.video, values.out, audio_only=values.audio_only)
+        # Here, because these load JAX: bad input is answered before.
+        from mpnet_jax import compilation_cache
+        from mpnet_jax.separation.model import load
+        from mpnet_jax.separation.take_apart import Settings, take_apart
+
+        compilation_cache.enable()
+        model = load(Path(values.workdir) if values.workdir else None)
+        settings = Settings(values.sounds, values.most_sounds, values.format, values.videos, values.picture_px)
         summary = take_apart(video, out, model, settings)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; nothing was written\n")
@@ -50,7 +52,7 @@ def check(video: str | None, out: str | None, *, audio_only: bool) -> tuple[Path
         The two paths.
 
     Raises:
-        InputError: a flag is missing, there is nothing to see or to hear, or the folder holds something.
+        InputError: a flag is missing, there is nothing to see or to hear, or the folder cannot be or holds something.
     """
     if audio_only:
         raise InputError(
@@ -60,10 +62,7 @@ def check(video: str | None, out: str | None, *, audio_only: bool) -> tuple[Path
     if not video or not out:
         raise InputError("name a video and a folder for the results: --video=FILE --out=DIR")
     path, folder = Path(video), Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out={out} is a file; name a folder")
-    if folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"--out={out} is not empty; name a new or an empty folder")
+    _refuse_folder(folder)
     header = media.probe(path)
     if not header.has_video:
         raise InputError(
@@ -73,6 +72,19 @@ def check(video: str | None, out: str | None, *, audio_only: bool) -> tuple[Path
     if not header.has_audio:
         raise InputError(f"--video={video} has no sound; give a video with a sound stream")
     return path, folder
+
+
+def _refuse_folder(folder: Path) -> None:
+    try:
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            raise InputError(f"--out={folder} is a file; name a folder")
+        if any(folder.iterdir()):
+            raise InputError(f"--out={folder} is not empty; name a new or an empty folder")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise InputError(f"--out={folder} cannot be used: {error.strerror}; name a new or an empty folder") from None
+    refuse_mount_point(folder)
 
 
 def told(summary: dict[str, Any], out: Path) -> str:

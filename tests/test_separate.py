@@ -1,6 +1,7 @@
 """The command `separate` as a user gives it."""
 
 import json
+import types
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,9 @@ def test_flags_that_cannot_be_are_refused(tmp_path, video):
         ((str(tmp_path / "no.mp4"), str(tmp_path / "out"), False), "is not there; check the path"),
         ((str(video), str(video), False), "is a file; name a folder"),
         ((str(video), str(tmp_path), False), "is not empty; name a new or an empty folder"),
+        ((str(video), str(video / "out"), False), "cannot be used: Not a directory; name a new"),
+        ((str(video), str(video / "deep" / "out"), False), "cannot be used: Not a directory; name a new"),
+        ((str(video), str(tmp_path / (300 * "x")), False), "cannot be used: File name too long; name a new"),
     ]
     (tmp_path / "text.mp4").write_text("no video")
     refused.append(((str(tmp_path / "text.mp4"), str(tmp_path / "out"), False), "is not a video"))
@@ -46,6 +50,26 @@ def test_flags_that_cannot_be_are_refused(tmp_path, video):
         with pytest.raises(InputError, match=sentence):
             separate.check(path, out, audio_only=audio_only)
     assert separate.check(str(video), str(tmp_path / "out"), audio_only=False) == (video, tmp_path / "out")
+
+
+def test_a_mount_point_is_refused_at_once(tmp_path, video, monkeypatch):
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path / "out")
+    with pytest.raises(InputError, match=r"is a mount point and cannot be replaced; name a folder in it, .*/results"):
+        separate.check(str(video), str(tmp_path / "out"), audio_only=False)
+
+
+def test_an_interrupt_while_the_model_loads_promises_nothing(tmp_path, video, monkeypatch, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    values = {"video": str(video), "out": str(tmp_path / "out"), "workdir": None, "audio_only": False}
+    monkeypatch.setattr(separate.flags, "FLAGS", types.SimpleNamespace(**values))
+    monkeypatch.setattr("mpnet_jax.compilation_cache.enable", lambda: None)
+    monkeypatch.setattr("mpnet_jax.separation.model.load", interrupted)
+    with pytest.raises(SystemExit) as stopped:
+        separate.main()
+    assert (stopped.value.code, capsys.readouterr().err) == (130, "interrupted; nothing was written\n")
 
 
 def test_the_flags_reach_the_check(tmp_path):

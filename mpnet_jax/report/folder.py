@@ -22,7 +22,7 @@ def replacing(directory: Path, parts: Collection[str]) -> Iterator[Path]:
         An empty folder to write into.
 
     Raises:
-        InputError: `directory` is something else than such a report, and is left as it is.
+        InputError: `directory` is something else than such a report, or a mount point, and is left as it is.
     """
     target = directory.resolve()
     refuse_what_is_no_report(target, parts)
@@ -32,7 +32,11 @@ def replacing(directory: Path, parts: Collection[str]) -> Iterator[Path]:
         yield fresh
         if target.exists():
             old = _new_folder(target)
-            os.replace(target, old)
+            try:
+                os.replace(target, old)
+            except OSError:
+                old.rmdir()
+                raise
             try:
                 os.replace(fresh, target)
             except OSError:
@@ -51,11 +55,20 @@ def refuse_what_is_no_report(target: Path, parts: Collection[str]) -> None:
         return
     if not target.is_dir():
         raise InputError(f"{target} is a file; a report needs a folder of its own")
+    refuse_mount_point(target)
     others = sorted(entry.name for entry in target.iterdir() if entry.name not in parts)
     if others:
         raise InputError(
             f"{target} holds {others[0]!r}, which no report does, and would be replaced whole; "
             "choose a new or empty folder"
+        )
+
+
+def refuse_mount_point(folder: Path) -> None:
+    """Raises InputError where another file system begins: nothing can take the place of such a folder."""
+    if folder.resolve().is_mount():
+        raise InputError(
+            f"{folder} is a mount point and cannot be replaced; name a folder in it, {folder / 'results'} say"
         )
 
 
