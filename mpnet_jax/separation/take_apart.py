@@ -34,6 +34,7 @@ from mpnet_jax.separation.tracking import Tracker
 # are as many), was no sound: it goes back to the residual.
 _LEAST_ENERGY = 0.01
 _LEAST_WINDOWS = 3
+_NOTABLE_S = 0.5  # by which sound and pictures may begin and end apart
 
 Progress = Callable[[float], Any]
 
@@ -139,7 +140,7 @@ def take_apart(video: Path, out: Path, model: Model, settings: Settings) -> dict
             "residual": entry(RESIDUAL),
             "overview": films.get(RESIDUAL),
             "files": files,
-            "remarks": remarks(listened, kept),
+            "remarks": remarks(listened, kept, header),
             "model": model.about,
             "settings": dataclasses.asdict(settings),
             "run": run_facts(),
@@ -226,23 +227,43 @@ def kept_sounds(listened: Listened, *, keep_all: bool) -> list[int]:
     return sorted(kept, key=lambda number: -energy[number])
 
 
-def remarks(listened: Listened, kept: list[int]) -> list[str]:
+def remarks(listened: Listened, kept: list[int], header: MediaInfo) -> list[str]:
     """What a user should know about the video, one sentence each."""
-    sound, pictures, told = listened.sound, listened.pictures, []
+    told = []
     if not kept:
         told.append("No sound was found: the recording is silent, or the network hears nothing that it sees.")
-    for name, trace in (("sound", sound), ("picture", pictures)):
+    for name, count in zip(("pictures", "sound"), header.streams, strict=True):
+        if count > 1:
+            told.append(f"The file has {count} tracks of {name}; the first that can be decoded was taken, no other.")
+    for name, trace in (("sound", listened.sound), ("picture", listened.pictures)):
         if trace.broken_packets:
             told.append(f"{trace.broken_packets} packets of the {name} cannot be decoded and were passed over.")
-    if sound.filled_s:
-        told.append(f"Gaps in the sound of {sound.filled_s:.2f} s were filled with silence.")
-    if sound.stated_end_s is not None and sound.end_s < 0.9 * sound.stated_end_s:
-        told.append(f"The sound is cut off: {sound.end_s:.1f} s of {sound.stated_end_s:.1f} s can be decoded.")
-    if pictures.end_s < 0.9 * listened.seconds:
-        told.append(f"The pictures end at {pictures.end_s:.1f} s; the last one stays.")
+    told += _remarks_on_time(listened, header)
     if listened.tally.windows == 1:
         told.append("The recording is no longer than one window of the network; silence was added behind it.")
     return told
+
+
+def _remarks_on_time(listened: Listened, header: MediaInfo) -> Iterator[str]:
+    """When sound and pictures begin and end, where they differ."""
+    sound, pictures = listened.sound, listened.pictures
+    if sound.start_s > _NOTABLE_S:
+        yield f"The sound starts at {sound.start_s:.1f} s; before it is silence."
+    if pictures.start_s > _NOTABLE_S:
+        yield f"The pictures start at {pictures.start_s:.1f} s; until then the first one is shown."
+    if sound.filled_s:
+        yield f"Gaps in the sound of {sound.filled_s:.2f} s were filled with silence."
+    if sound.cut_s:
+        yield (
+            f"{sound.cut_s:.2f} s of the sound have times at which there was sound before and were left out; "
+            "if the file was joined from parts, re-encode it."
+        )
+    if sound.stated_end_s is not None and sound.end_s < 0.9 * sound.stated_end_s:
+        yield f"The sound is cut off: {sound.end_s:.1f} s of {sound.stated_end_s:.1f} s can be decoded."
+    elif max(header.duration_s or 0.0, pictures.end_s) > listened.seconds + _NOTABLE_S:
+        yield f"The sound ends at {listened.seconds:.1f} s, before the file does; so do the films."
+    if pictures.ended and pictures.end_s < 0.9 * listened.seconds:
+        yield f"The pictures end at {pictures.end_s:.1f} s; the last one stays."
 
 
 def _films(

@@ -20,7 +20,7 @@ from mpnet_jax.separation.take_apart import Settings, take_apart
 from tests.data_pipeline.test_hostile_folder import cut_off
 from tests.report.structure import read
 from tests.separation.conftest import duet
-from tests.tiny_videos import join, write_video
+from tests.tiny_videos import copy_streams, join, write_video
 
 QUICK = Settings(sounds=2, videos=False)
 
@@ -245,6 +245,49 @@ def test_a_film_is_closed_when_nothing_is_written_into_it_any_more(tmp_path, mod
     with pytest.raises(OSError, match="No space left"):
         take_apart(video, tmp_path / "out", model, Settings(sounds=2))
     assert closed == [True] * 3
+
+
+def test_what_is_odd_about_tracks_and_times_is_told(tmp_path, model, oracle):
+    whole = write_video(tmp_path / "a.mp4", seconds=2.0)
+    cases = {
+        "The file has 2 tracks of sound; the first": copy_streams(
+            tmp_path / "b.mkv", (whole, "video"), (whole, "audio"), (whole, "audio")
+        ),
+        "The file has 2 tracks of pictures; the first": copy_streams(
+            tmp_path / "c.mkv", (whole, "video"), (whole, "video"), (whole, "audio")
+        ),
+        "The sound starts at 0.7 s; before it": write_video(
+            tmp_path / "d.mkv", seconds=2.0, sound=duet(44_100, 1.3)[0], sound_delay_s=0.7
+        ),
+        "The pictures start at 0.8 s; until then": write_video(
+            tmp_path / "e.mkv", seconds=2.0, pictures=[np.zeros((48, 64, 3), np.uint8)] * 12,
+            times_ms=range(800, 2000, 100),
+        ),
+        "The sound ends at 1.0 s, before the file": write_video(
+            tmp_path / "f.mkv", seconds=2.0, sound=np.zeros((2, 44_100))
+        ),
+        "The pictures end at 0.3 s; the last": write_video(
+            tmp_path / "g.mkv", seconds=2.0, pictures=[np.zeros((48, 64, 3), np.uint8)] * 3
+        ),
+    }  # fmt: skip
+    assert take_apart(whole, tmp_path / "out" / "a", model, QUICK)["remarks"] == []
+    for told, video in cases.items():
+        remarks = take_apart(video, tmp_path / "out" / video.stem, model, QUICK)["remarks"]
+        assert [remark[: len(told)] for remark in remarks if not remark.startswith("No sound")] == [told]
+
+
+def test_a_shorter_sound_in_a_file_that_states_no_lengths_is_not_cut_off(tmp_path, model, oracle):
+    video = write_video(tmp_path / "a.ts", seconds=2.0, sound=duet(44_100, 1.0)[0])
+    remarks = take_apart(video, tmp_path / "out", model, QUICK)["remarks"]
+    assert len(remarks) == 1 and "before the file does; so do the films" in remarks[0]
+
+
+def test_sound_that_was_left_out_because_times_start_again_is_told(tmp_path, model, oracle):
+    part = write_video(tmp_path / "a.ts", seconds=1.0)
+    (tmp_path / "twice.ts").write_bytes(2 * part.read_bytes())
+    summary = take_apart(tmp_path / "twice.ts", tmp_path / "out", model, QUICK)
+    (told,) = (remark for remark in summary["remarks"] if "were left out" in remark)
+    assert float(told.split()[0]) == pytest.approx(1.0, abs=0.06) and "re-encode it" in told
 
 
 def test_after_an_error_nothing_is_there(tmp_path, model, oracle, monkeypatch):
