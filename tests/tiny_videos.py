@@ -12,7 +12,7 @@ import numpy as np
 CODECS = {".mp4": ("libx264", "aac"), ".mkv": ("libx264", "aac"), ".mov": ("libx264", "pcm_s16le")}
 CODECS |= {".webm": ("libvpx", "libopus"), ".avi": ("mpeg4", "pcm_s16le"), ".ts": ("libx264", "mp2")}
 MILLISECONDS = Fraction(1, 1000)
-LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1", 12: "7.1.4"}
 
 
 def _moving_square(count: int) -> list[np.ndarray]:

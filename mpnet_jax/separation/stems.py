@@ -11,16 +11,16 @@ from jaxtyping import Float
 
 from data_pipeline.command import InputError
 from mpnet_jax.separation.synthesis import Piece
+from mpnet_jax.separation.wav_header import narrowed
 
 FORMATS = {"wav": "FLOAT", "flac": "PCM_24"}
 _BLOCK = 1 << 16
-# Longer ones do not fit the 32-bit sizes of a WAV file; RF64 is the same with wider ones.
-_MOST_WAV_BYTES = 4 * 10**9
+_MOST_FLAC_CHANNELS = 8
 RESIDUAL = 0  # its number
 
 
 class Stems:
-    """One file of 32-bit floats for each sound, whatever the final format, and one for the residual.
+    """One RF64 file of 32-bit floats for each sound, whatever the final format, and one for the residual.
 
     The residual is the recorded sound minus the sounds, sample by sample: all files together are the recording. A sound
     that appears late starts with silence.
@@ -29,17 +29,14 @@ class Stems:
         folder: to write into.
         rate_hz: of the recording.
         channels: of it.
-        seconds: about how long it is; None where unknown.
 
     Attributes:
         samples: written so far.
         energy: sum of squares by number.
     """
 
-    def __init__(self, folder: Path, *, rate_hz: int, channels: int, seconds: float | None) -> None:
+    def __init__(self, folder: Path, *, rate_hz: int, channels: int) -> None:
         self._folder, self._rate_hz, self._channels = folder, rate_hz, channels
-        size = 4 * channels * rate_hz * seconds if seconds else _MOST_WAV_BYTES
-        self._container = "WAV" if size < _MOST_WAV_BYTES else "RF64"
         self._files: dict[int, soundfile.SoundFile] = {}
         self.samples = 0
         self.energy: dict[int, float] = {}
@@ -102,9 +99,10 @@ class Stems:
             them would not fit into whole numbers.
         """
         if kind == "wav":
+            narrow = [narrowed(self.path(number)) for number in names]
             for number, name in names.items():
                 self.path(number).replace(target / f"{name}.wav")
-            return {"format": self._container, "subtype": FORMATS[kind], "gain": 1.0}
+            return {"format": "WAV" if all(narrow) else "RF64", "subtype": FORMATS[kind], "gain": 1.0}
         peak = max(float(np.abs(block).max()) for number in names for (block,) in self.blocks([number]))
         gain = min(1.0, (1.0 - 2.0**-20) / max(peak, 1e-9))
         for number, name in names.items():
@@ -126,9 +124,15 @@ class Stems:
         file.write(sound.T)
         self.energy[number] += float(np.sum(np.square(sound), dtype=np.float64))
 
-    def _new(self, path: Path, kind: str | None = None, subtype: str = "FLOAT") -> soundfile.SoundFile:
-        return soundfile.SoundFile(
-            path, "w", self._rate_hz, self._channels, subtype=subtype, format=kind or self._container
+    def _new(self, path: Path, kind: str = "RF64", subtype: str = "FLOAT") -> soundfile.SoundFile:
+        return soundfile.SoundFile(path, "w", self._rate_hz, self._channels, subtype=subtype, format=kind)
+
+
+def refuse_channels(kind: str, channels: int) -> None:
+    """Raises InputError where a format of `FORMATS` has no room for so many channels."""
+    if kind == "flac" and channels > _MOST_FLAC_CHANNELS:
+        raise InputError(
+            f"--format=flac has at most {_MOST_FLAC_CHANNELS} channels and the sound {channels}; take --format=wav"
         )
 
 

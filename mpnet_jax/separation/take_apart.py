@@ -26,7 +26,7 @@ from mpnet_jax.separation.page import Curves, write_page
 from mpnet_jax.separation.picture_windows import picture_windows, short_side_px
 from mpnet_jax.separation.results import Tally, write_results
 from mpnet_jax.separation.sound_windows import hop_columns, sound_windows, start_seconds
-from mpnet_jax.separation.stems import RESIDUAL, Stems
+from mpnet_jax.separation.stems import RESIDUAL, Stems, refuse_channels
 from mpnet_jax.separation.synthesis import Synthesis
 from mpnet_jax.separation.tracking import Tracker
 
@@ -197,7 +197,8 @@ def listen(
         for window, heard in heard_windows(separator.start, windows, frames, config=config, batch=batch):
             if stems is None or synthesis is None:
                 rate_hz, channels = window.rate_hz, len(window.recorded)
-                stems = Stems(work, rate_hz=rate_hz, channels=channels, seconds=header.duration_s)
+                refuse_channels(settings.format, channels)
+                stems = Stems(work, rate_hz=rate_hz, channels=channels)
                 stack.callback(stems.close)
                 synthesis = Synthesis(rate_hz, channels, audio)
             numbers = tracker.number(heard)
