@@ -279,9 +279,12 @@ def read_recorded(workdir: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
+        recorded = json.loads(path.read_text())
+        if not isinstance(recorded, dict):
+            raise ValueError(f"it holds a {type(recorded).__name__}, not fields")
+    except ValueError as error:  # of JSON and of the encoding too
         raise InputError(f"{path} is not readable ({error}); restore it or choose another --workdir") from None
+    return recorded
 
 
 def restored(recorded: dict[str, Any], where: Path) -> Config:

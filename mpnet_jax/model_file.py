@@ -83,6 +83,9 @@ def read_model(path: Path) -> ModelFile:
         config = config_module.restored(facts.pop("config"), beside)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{beside} describes no model ({error!r}); fetch it again") from None
+    epsilon = facts.get("epsilon_relative")
+    if epsilon is not None and not (isinstance(epsilon, int | float) and 0 < epsilon <= 1):
+        raise InputError(f"{beside} describes no model (epsilon_relative={epsilon!r} is no share); fetch it again")
     template = _flat(jax.eval_shape(lambda: from_config.initial_state(config).variables))
     _refuse_other(path, {n: t.shape for n, t in tensors.items()}, {n: t.shape for n, t in template.items()})
     variables = traverse_util.unflatten_dict(

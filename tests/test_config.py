@@ -143,9 +143,10 @@ def test_a_workdir_that_is_a_file_or_damaged_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file; name a folder"):
         config_module.claim_workdir(tmp_path / "file", base.get_config())
-    (tmp_path / "config.json").write_text("{")
-    with pytest.raises(InputError, match=r"config\.json is not readable"):
-        config_module.claim_workdir(tmp_path, base.get_config())
+    for content in (b"{", b"[1]", b"\xff\xfe"):
+        (tmp_path / "config.json").write_bytes(content)
+        with pytest.raises(InputError, match=r"config\.json is not readable .*; restore it"):
+            config_module.claim_workdir(tmp_path, base.get_config())
 
 
 # These have the most that is their own; the others take seconds more each.

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -76,6 +77,9 @@ def test_a_number_too_great_for_the_file_is_refused(tiny, tmp_path):
         (lambda path: path.with_suffix(".json").write_text("[1]"), "describes no model"),
         (lambda path: path.with_suffix(".json").write_text('{"config": {}}'), "describes no model"),
         (lambda path: changed(path, "audio.frequency_axis", "bark"), "frequency_axis='bark' is unknown"),
+        (lambda path: path.with_suffix(".json").write_bytes(b"\xff\xfe"), "describes no model"),
+        (lambda path: given(path, epsilon_relative="much"), "epsilon_relative='much' is no share"),
+        (lambda path: given(path, epsilon_relative=float("nan")), "epsilon_relative=nan is no share"),
         (lambda path: changed(path, "audio.frequency_axis", 7), "holds no config"),
         (lambda path: changed(path, "audio.rows", 32), "has the field audio.rows, which this version does not know"),
         (lambda path: changed(path, "model.unet_features", 8), "does not fit its config: batch_stats/minus_net"),
@@ -96,6 +100,11 @@ def changed(path: Path, field: str, value: object) -> None:
     beside.write_text(json.dumps(facts))
 
 
+def given(path: Path, **facts: object) -> None:
+    beside = path.with_suffix(".json")
+    beside.write_text(json.dumps(json.loads(beside.read_text()) | facts))
+
+
 def test_a_tensor_of_another_model_is_refused(written):
     tensors = safetensors.numpy.load_file(written)
     safetensors.numpy.save_file({name: x for name, x in tensors.items() if "plus_net" not in name}, written)
@@ -109,6 +118,15 @@ def test_the_best_networks_of_a_run(run, tiny):
     assert config_module.flatten(found.config) == config_module.flatten(tiny.config)
     for before, after in zip(jax.tree.leaves(tiny.variables), jax.tree.leaves(found.variables), strict=True):
         np.testing.assert_array_equal(before, after)
+
+
+def test_reading_a_run_writes_nothing_into_it(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    shutil.rmtree(copy / "checkpoints" / "latest")
+    before = sorted(copy.rglob("*"))
+    read_run(copy)
+    assert sorted(copy.rglob("*")) == before
 
 
 def test_epsilon_is_the_one_that_was_chosen_for_these_networks(run):

@@ -84,7 +84,7 @@ def read_run(workdir: Path) -> ModelFile:
     config = config_module.restored(recorded, workdir / "config.json")
     if config.method != "mpnet":
         raise InputError(f"--workdir={workdir}: method {config.method} has no recursion; take a run of mpnet")
-    checkpoints = Checkpoints(workdir)
+    checkpoints = Checkpoints(workdir, read_only=True)
     try:
         kinds = [kind for kind in (f"best_{name}" for name in METHODS) if checkpoints.step(kind) is not None]
         kind = kinds[-1] if kinds else "latest"
