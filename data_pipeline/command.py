@@ -6,6 +6,7 @@ else that escapes a command is a bug and keeps its traceback.
 
 import errno
 import logging as standard_logging
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,18 @@ class InputError(ValueError):
     """Input that cannot be used: the message names the value, the rule and the way out, in one sentence."""
 
 
+class StopSignal(KeyboardInterrupt):
+    """A signal that ends a command at once, as Ctrl-C does.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        super().__init__()
+        self.number = int(number)
+
+
 def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
     """Runs a command's `main` with parsed absl flags.
 
@@ -39,7 +52,7 @@ def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
         argv: command line with the program's name first; `sys.argv` when None.
 
     Raises:
-        SystemExit: status 0 at the end, 2 for bad input, 130 after Ctrl-C.
+        SystemExit: status 0 at the end, 2 for bad input, 130 after Ctrl-C, 128 and its number after another signal.
     """
     logging.set_verbosity(logging.INFO)
     logging.use_absl_handler()
@@ -71,7 +84,8 @@ def guarded(main: Callable[[], None]) -> None:
 def explain(error: BaseException) -> tuple[str, int] | None:
     """What a command says of an error, and its exit status; None for a bug, which keeps its traceback."""
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; the same command goes on where this one stopped\n", 130
+        number = error.number if isinstance(error, StopSignal) else signal.SIGINT
+        return "interrupted; the same command goes on where this one stopped\n", 128 + number
     if isinstance(error, InputError):
         return f"error: {error}\n", EXIT_BAD_INPUT
     if isinstance(error, OSError) and error.errno in _WAYS_OUT:

@@ -25,6 +25,7 @@ OnEnd = Callable[[int, int, int], None]  # takes index, number of processes, exi
 _PROBES = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 _GOODBYE_SECONDS = 10.0
 _HELLO = "mpnet_jax"
+_BEGIN = "begin"
 
 
 class UnmetError(RuntimeError):
@@ -59,6 +60,9 @@ class Line:
         connection: open; the other end is a `Line` too.
         on_end: called once with what the other end said last: "" when it said nothing, "bye", or "ended", the index of
             a process and its exit status.
+
+    Attributes:
+        begun: set when the other end has said that all are there.
     """
 
     def __init__(self, connection: socket.socket, on_end: Callable[[str], None]) -> None:
@@ -66,6 +70,7 @@ class Line:
         self._on_end = on_end
         self._lock = threading.Lock()
         self._ended = threading.Event()
+        self.begun = threading.Event()
         connection.settimeout(None)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _PROBES.items():
@@ -89,6 +94,10 @@ class Line:
         last = ""
         with contextlib.suppress(OSError):  # a machine that answers no more is one, too
             last = first_line(self._connection)
+            if last == _BEGIN:
+                self.begun.set()
+                last = ""
+                last = first_line(self._connection)
         self._ended.set()
         self._on_end(last)
 
@@ -122,7 +131,7 @@ class Gate:
         in_background(self._accept)
 
     def wait_for_all(self, seconds: float) -> None:
-        """Returns when every other process has come.
+        """Returns when every other process has come, and tells them.
 
         Raises:
             UnmetError: some have not, in time.
@@ -134,6 +143,8 @@ class Gate:
                     f"of {self._count} processes {', '.join(map(str, missing))} did not come within {seconds:.0f} s; "
                     "start all of them with the same --coordinator and --process_count"
                 )
+        for line in self._lines.values():
+            line.say(_BEGIN)
 
     def fail(self, status: int) -> None:
         """Tells the others that this process is about to end."""
@@ -226,6 +237,10 @@ class Member:
         self.relay_port: int = self._server.getsockname()[1]
         in_background(self._accept)
         self._line.start()
+
+    def wait_for_all(self) -> None:
+        """Returns when every other process has come; the first gives up in time, which ends this one."""
+        self._line.begun.wait()
 
     def fail(self, status: int) -> None:
         """Tells the others that this process is about to end."""

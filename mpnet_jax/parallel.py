@@ -1,6 +1,7 @@
 """The only file that knows `pmap` and `jax.distributed`: the same code runs on one device, on many, on many hosts."""
 
 import contextlib
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ DEVICE_AXIS = "device"
 _TELLING_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 600  # JAX's own watch, behind the lifeline's, must not be quicker where a machine is overloaded
 _SHUTDOWN_SECONDS = 1800  # the first process may still be writing a checkpoint
+# The first of these that is set says where gRPC, by which JAX's processes talk, goes without a proxy.
+_NO_PROXY = ("no_grpc_proxy", "no_proxy", "NO_PROXY")
 
 Tree = TypeVar("Tree")
 
@@ -42,7 +45,13 @@ def joined(member: Membership) -> Iterator[None]:
         return
     ends: list[lifeline.Gate | lifeline.Member] = []
     try:
-        ends += _join(member)
+        # JAX's own, which catches SIGTERM; this project's `StopRequest` does.
+        jax.config.update("jax_enable_preemption_service", False)
+        jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        if member.coordinator:
+            _join(member, ends)
+        else:
+            _join_found(member)
         _require_equal_hosts()
         if jax.process_index():
             logging.set_verbosity(logging.WARNING)  # only one tells how it goes
@@ -63,27 +72,22 @@ def joined(member: Membership) -> Iterator[None]:
         lifeline.leave(sentence, status)
 
 
-def _join(member: Membership) -> "list[lifeline.Gate | lifeline.Member]":
-    """Meets the others; returns this process's end of the lines between them."""
-    jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    if not member.coordinator:
-        try:
-            jax.distributed.initialize(initialization_timeout=round(member.meeting_seconds))
-        except ValueError as error:
-            raise InputError(
-                f"--distributed: JAX finds no cluster here ({error}); give --coordinator=HOST:PORT, --process_index "
-                "and --process_count"
-            ) from None
-        return []
+def _join(member: Membership, ends: list[lifeline.Gate | lifeline.Member]) -> None:
+    """Meets the others; this process's end of the lines between them is added to `ends` before it waits for them."""
     own: dict[str, Any]
+    # JAX begins when all are there: it would not wait for the late as long as told, nor listen to a signal meanwhile.
     if member.index == 0:
         port = free_port()
-        end = lifeline.Gate(member, port_behind=port)
-        end.wait_for_all(member.meeting_seconds)
+        gate = lifeline.Gate(member, port_behind=port)
+        ends.append(gate)
+        gate.wait_for_all(member.meeting_seconds)
         own = {"coordinator_address": f"127.0.0.1:{port}", "coordinator_bind_address": f"127.0.0.1:{port}"}
     else:
-        end = lifeline.Member(member, seconds=member.meeting_seconds)
-        own = {"coordinator_address": f"127.0.0.1:{end.relay_port}"}
+        line = lifeline.Member(member, seconds=member.meeting_seconds)
+        ends.append(line)
+        line.wait_for_all()
+        own = {"coordinator_address": f"127.0.0.1:{line.relay_port}"}
+    _need_no_proxy("127.0.0.1")
     jax.distributed.initialize(
         num_processes=member.count,
         process_id=member.index,
@@ -92,7 +96,23 @@ def _join(member: Membership) -> "list[lifeline.Gate | lifeline.Member]":
         shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
         **own,
     )
-    return [end]
+
+
+def _join_found(member: Membership) -> None:
+    """Meets the others in a cluster that JAX finds by itself."""
+    try:
+        jax.distributed.initialize(initialization_timeout=round(member.meeting_seconds))
+    except ValueError as error:
+        raise InputError(
+            f"--distributed: JAX finds no cluster here ({error}); give --coordinator=HOST:PORT, --process_index "
+            "and --process_count"
+        ) from None
+
+
+def _need_no_proxy(host: str) -> None:
+    """Adds a host to those that gRPC reaches without the proxy that the environment names for everything."""
+    others = next((os.environ[name] for name in _NO_PROXY if os.environ.get(name)), "")
+    os.environ[_NO_PROXY[0]] = ",".join([*filter(None, [others]), host])
 
 
 def _require_equal_hosts() -> None:

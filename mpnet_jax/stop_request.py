@@ -3,18 +3,28 @@
 import signal
 import types
 
+from data_pipeline.command import StopSignal
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # the last is what SLURM can be told to send
 
 
 class StopRequest:
-    """Notes the signals while in a `with` block; a second one stops at once.
+    """Notes the signals while in a `with` block.
+
+    A second Ctrl-C stops at once. A second signal of another kind does not: whoever manages a cluster may send one to a
+    process and to its group, and what is being saved counts more.
+
+    Args:
+        at_once: as the attribute.
 
     Attributes:
-        number: of the signal that came; 0 when none did.
+        number: of the signal that came first; 0 when none did.
+        at_once: while True, there is nothing to save, and the first signal raises `StopSignal`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_once: bool = False) -> None:
         self.number = 0
+        self.at_once = at_once
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -27,9 +37,10 @@ class StopRequest:
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
 
     def _note(self, number: int, _: types.FrameType | None) -> None:
-        if self.number:
-            raise KeyboardInterrupt
-        self.number = number
+        again = self.number > 0
+        self.number = self.number or number
+        if number == signal.SIGINT if again else self.at_once:
+            raise StopSignal(number)
 
     @property
     def signal_name(self) -> str | None:

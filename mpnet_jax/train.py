@@ -48,20 +48,22 @@ def main() -> None:
     config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
     member = processes.from_flags()
-    from mpnet_jax import parallel
+    with StopRequest(at_once=True) as stop:
+        from mpnet_jax import parallel
 
-    with parallel.joined(member):
-        status = train(config, workdir)
+        with parallel.joined(member):
+            status = train(config, workdir, stop)
     if status:
         sys.exit(status)
 
 
-def train(config: Config, workdir: Path) -> int:
+def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int:
     """Trains all rounds, from the workdir's last checkpoint if there is one.
 
     Args:
         config: checked.
         workdir: made when missing.
+        stop: a request to end; as soon as there is something to save, it is only noted.
 
     Returns:
         Exit status: 0 at the end, 128 + signal after a request to stop.
@@ -69,6 +71,7 @@ def train(config: Config, workdir: Path) -> int:
     Raises:
         InputError: data, devices or workdir do not fit the config; the loss is no longer finite.
     """
+    stop = stop or StopRequest()
     # 1. Everything that can be refused is looked at before anything slow.
     recorded = config_module.read_recorded(workdir)
     if recorded is not None:
@@ -98,9 +101,9 @@ def train(config: Config, workdir: Path) -> int:
         if keeper is not None:
             keeper.begin(int(state.step))
         # 5. The loop.
-        with StopRequest() as stop:
-            loop = _Loop(config, batches_from, for_separation(config, workdir), validation, keeper, stop)
-            loop.run(state)
+        stop.at_once = False
+        loop = _Loop(config, batches_from, for_separation(config, workdir), validation, keeper, stop)
+        loop.run(state)
     finally:
         if keeper is not None:
             keeper.close()

@@ -87,6 +87,30 @@ def test_one_that_fails_by_itself_gives_the_others_its_status():
     assert meeting.losses.get(timeout=5) == (1, 0, 2, 130)
 
 
+def test_nobody_begins_before_all_are_there():
+    meeting = Meeting(3)
+    meeting.join(1)
+    begun = meeting.members[1]._line.begun
+    assert not begun.wait(0.3)
+    meeting.join(2)
+    meeting.gate.wait_for_all(5.0)
+    for member in meeting.members.values():
+        assert member._line.begun.wait(5)
+        member.wait_for_all()
+    meeting.members[2].fail(2)  # a line still tells what it did before
+    assert {meeting.losses.get(timeout=5) for _ in range(2)} == {(0, 2, 3, 2), (1, 2, 3, 2)}
+
+
+def test_one_that_is_lost_before_all_are_there_is_named_too():
+    meeting = Meeting(4)
+    meeting.join(1)
+    meeting.join(2)
+    while len(meeting.gate._lines) < 2:
+        time.sleep(0.01)
+    meeting.members[2].fail(143)
+    assert {meeting.losses.get(timeout=5) for _ in range(2)} == {(0, 2, 4, 143), (1, 2, 4, 143)}
+
+
 def test_goodbyes_are_no_loss():
     meeting = Meeting(2)
     meeting.join(1)

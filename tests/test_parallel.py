@@ -1,6 +1,8 @@
 """What is done on all devices of one process, or of two."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,28 +14,36 @@ import pytest
 from data_pipeline.command import EXIT_BAD_INPUT, InputError
 from mpnet_jax import parallel
 from mpnet_jax.lifeline import EXIT_LOST
+from mpnet_jax.processes import Membership
 from mpnet_jax.sockets import free_port
 from tests.conftest import XLA_FLAGS
 from tests.tiny_run import ROOT
 
 
-def start_two(how: str = "") -> list[subprocess.Popen[str]]:
+def start(coordinator: str, index: int, how: str = "", **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.two_processes", coordinator, str(index), "2", *([how] if how else [])],
+        cwd=ROOT,
+        env=os.environ | {"XLA_FLAGS": XLA_FLAGS.format(devices=1)} | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def start_two(how: str = "", **variables: str) -> list[subprocess.Popen[str]]:
     coordinator = f"127.0.0.1:{free_port()}"
-    return [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.two_processes", coordinator, str(index), "2", *([how] if how else [])],
-            cwd=ROOT,
-            env=os.environ | {"XLA_FLAGS": XLA_FLAGS.format(devices=1)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for index in range(2)
-    ]
+    return [start(coordinator, index, how, **variables) for index in range(2)]
+
+
+def wait_until_they_agree(processes: list[subprocess.Popen[str]]) -> None:
+    for process in processes:
+        assert process.stdout is not None
+        assert any("all agree" in line for line in process.stdout)
 
 
 def test_two_processes_agree_and_end_together():
-    for process in start_two():
+    for process in start_two(http_proxy="http://127.0.0.1:9"):  # nobody listens there
         told, _ = process.communicate(timeout=200)
         assert process.returncode == 0 and "all agree" in told, told
 
@@ -41,9 +51,7 @@ def test_two_processes_agree_and_end_together():
 @pytest.mark.parametrize("killed", [0, 1])
 def test_when_one_is_killed_the_other_says_so_and_ends(killed):
     two = start_two("die")
-    for process in two:
-        lines = iter(process.stdout.readline, "")
-        assert any("all agree" in line for line in lines)
+    wait_until_they_agree(two)
     two[killed].kill()
     killed_at = time.monotonic()
     told, _ = two[1 - killed].communicate(timeout=60)
@@ -53,6 +61,64 @@ def test_when_one_is_killed_the_other_says_so_and_ends(killed):
     (sentence,) = told.splitlines()
     assert sentence.startswith(f"error: process {killed} of 2 is gone (killed, failed or cut off), so the others stop;")
     assert sentence.endswith("the same command again, and they go on from the last checkpoint")
+
+
+def test_a_signal_to_one_ends_both_where_nothing_is_to_be_saved():
+    two = start_two("die")
+    wait_until_they_agree(two)
+    two[1].send_signal(signal.SIGTERM)
+    for process in two:
+        told, _ = process.communicate(timeout=60)
+        assert process.returncode == 128 + signal.SIGTERM, told
+
+
+def test_a_signal_ends_a_process_that_waits_for_the_others():
+    with socket.create_server(("127.0.0.1", 0)) as first:
+        process = start(f"127.0.0.1:{first.getsockname()[1]}", 1)
+        first.settimeout(60)
+        line, _ = first.accept()
+        with line:
+            assert line.recv(100) == b"mpnet_jax line 1 2\n"
+            line.sendall(b"welcome\n")
+            time.sleep(0.5)
+            process.send_signal(signal.SIGTERM)
+            told, _ = process.communicate(timeout=20)
+            assert process.returncode == 128 + signal.SIGTERM, told
+            assert line.recv(100) == b"ended 1 143\n"
+
+
+def test_jax_begins_when_all_are_there(monkeypatch: pytest.MonkeyPatch):
+    begun = []
+
+    class Line(parallel.lifeline.Member):
+        def __init__(self, *_: object, **__: object) -> None:
+            self.relay_port = 1
+            begun.append("met the first")
+
+        def wait_for_all(self) -> None:
+            begun.append("all there")
+
+    monkeypatch.setattr(parallel.lifeline, "Member", Line)
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **_: begun.append("JAX"))
+    monkeypatch.setenv("no_grpc_proxy", "")  # puts back what was there
+    parallel._join(Membership("127.0.0.1:1", 1, 2), [])
+    assert begun == ["met the first", "all there", "JAX"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, "127.0.0.1"),
+        ({"no_proxy": "a,b", "NO_PROXY": "c"}, "a,b,127.0.0.1"),
+        ({"NO_PROXY": "c"}, "c,127.0.0.1"),
+        ({"no_grpc_proxy": "d", "no_proxy": "a"}, "d,127.0.0.1"),
+    ],
+)
+def test_no_proxy_keeps_what_was_named_before(before: dict, after: str, monkeypatch: pytest.MonkeyPatch):
+    for name in ("no_grpc_proxy", "no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, before.get(name, ""))  # also puts back what was there
+    parallel._need_no_proxy("127.0.0.1")
+    assert os.environ["no_grpc_proxy"] == after
 
 
 def test_bad_input_of_one_ends_the_other_with_the_same_status():

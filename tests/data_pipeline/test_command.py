@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import errno
 from absl import flags, logging
-from data_pipeline.command import InputError, run
+from data_pipeline.command import InputError, StopSignal, run
 
 flags.DEFINE_integer("number", 1, "a number")
 
@@ -112,9 +112,10 @@ def test_a_bug_keeps_its_traceback(body):
     assert "Traceback" in done.stderr and "in main" in done.stderr
 
 
-def test_an_interrupt_says_how_to_go_on():
-    done = run_program("raise KeyboardInterrupt")
+@pytest.mark.parametrize(("raised", "status"), [("KeyboardInterrupt", 130), ("StopSignal(15)", 143)])
+def test_an_interrupt_says_how_to_go_on(raised, status):
+    done = run_program(f"raise {raised}")
     assert (done.returncode, done.stderr) == (
-        130,
+        status,
         "interrupted; the same command goes on where this one stopped\n",
     )
