@@ -1,0 +1,28 @@
+import jax
+import pytest
+
+from mpnet_jax import compilation_cache
+
+
+@pytest.fixture
+def folder_set(monkeypatch):
+    """The folders that JAX is told of."""
+    folders = []
+    monkeypatch.setattr(jax.config, "update", lambda _, folder: folders.append(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    monkeypatch.delenv("MPNET_JAX_CACHE", raising=False)
+    return folders
+
+
+def test_one_process_keeps_programs_in_the_users_folder(folder_set):
+    compilation_cache.enable()
+    assert folder_set == ["/cache/mpnet_jax/compiled"]
+
+
+def test_several_processes_keep_programs_only_where_they_are_told(folder_set, monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    compilation_cache.enable()
+    assert folder_set == []
+    monkeypatch.setenv("MPNET_JAX_CACHE", "/share/cache")
+    compilation_cache.enable()
+    assert folder_set == ["/share/cache"]
