@@ -50,8 +50,8 @@ def define_flags() -> None:
     flags.DEFINE_bool(
         "distributed",
         False,
-        "One of several processes that train as one; without the three flags below, the environment of SLURM, "
-        "Kubernetes (indexed Job), Cloud TPU or Open MPI tells which.",
+        "One of several processes that train as one. SLURM and Kubernetes (indexed Job) number them by themselves; "
+        "without --coordinator JAX finds the others on a Cloud TPU or by Open MPI, which gives each process one GPU.",
     )
     flags.DEFINE_string("coordinator", None, "With --distributed: host:port where the first process can be reached.")
     flags.DEFINE_integer("process_index", None, "With --distributed: this process, from 0.")
@@ -97,6 +97,11 @@ def membership(
     """
     coordinator = coordinator or _first(environment, _COORDINATOR_IN)
     if coordinator is None:
+        if "SLURM_STEP_ID" in environment and "OMPI_COMM_WORLD_SIZE" not in environment:
+            raise InputError(
+                "--distributed under SLURM needs --coordinator=HOST:PORT, the first process's, as launch/slurm.sbatch "
+                "gives it; without it JAX would use one GPU a process"
+            )
         if process_index is None and process_count is None:
             return FOUND_BY_JAX
         raise InputError("--process_index and --process_count need --coordinator=HOST:PORT, the first process's")

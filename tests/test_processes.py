@@ -27,13 +27,15 @@ def test_a_flag_counts_before_the_environment():
 
 def test_without_a_coordinator_jax_looks_by_itself():
     assert told() == FOUND_BY_JAX
-    assert told(SLURM_PROCID="0", SLURM_NTASKS="2") == FOUND_BY_JAX
+    assert told(SLURM_PROCID="0", SLURM_NTASKS="2") == FOUND_BY_JAX  # a batch script, no step
+    assert told(SLURM_STEP_ID="0", OMPI_COMM_WORLD_SIZE="2") == FOUND_BY_JAX
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
         ({"process_index": 0}, "--process_index and --process_count need --coordinator=HOST:PORT"),
+        ({"SLURM_STEP_ID": "0"}, "under SLURM needs --coordinator=HOST:PORT, the first process's, as launch/slurm"),
         ({"coordinator": "node1:8476", "process_index": 0}, "needs --process_count, which neither a flag nor SLURM_N"),
         ({"coordinator": "node1", "process_index": 0, "process_count": 2}, "--coordinator=node1 must be HOST:PORT"),
         ({"coordinator": "node1:99999", "process_index": 0, "process_count": 2}, "must be HOST:PORT, such as"),
