@@ -4,6 +4,8 @@
 #   NAME=mpnet IMAGE=registry/mpnet_jax:1 CLAIM=share HOSTS=4 \
 #     launch/kubernetes.sh [--dry_run] STEP [flags of the training command]
 #
+# The cluster must be of Kubernetes 1.31 or later.
+#
 #   STEP apply   makes service and Job; --dry_run prints them instead, whole
 #        logs    follows what the first process says
 #        delete  ends the Job: all processes save the same step and stop
@@ -11,9 +13,10 @@
 #   NAME           of service and Job (mpnet)
 #   IMAGE          container image with this project installed; launch/Dockerfile makes one (required)
 #   CLAIM          PersistentVolumeClaim that many hosts may write (ReadWriteMany), mounted at /share: data and workdir
-#                  belong there (required)
+#                  belong there (required). The processes are user and group 1000. Volumes of a CSI driver are made
+#                  theirs; a plain NFS export must be a folder that user 1000 may write
 #   HOSTS          pods, one a host (2)
-#   GPUS           of each (8)
+#   GPUS           of each; with 0 the CPU trains (8)
 #   CPUS           of each (32)
 #   MEMORY         of each (128Gi)
 #   PORT           where they meet (8476)
@@ -58,6 +61,9 @@ quoted() {
 
 manifest() {
   local text arguments='' name value
+  # A GPU that JAX cannot use is an error, and no slow run on the CPU.
+  local platform=cuda
+  [ "$GPUS" != 0 ] || platform=cpu
   for word in "${TRAIN_FLAGS[@]}" --distributed "--coordinator=$NAME-0.$NAME:$PORT" "--process_count=$HOSTS" \
     "--meeting_seconds=$MEET_SECONDS"; do
     arguments+="${arguments:+, }$(quoted "$word")"
@@ -67,6 +73,8 @@ manifest() {
     value=${!name}
     text=${text//"\${$name}"/"$value"}
   done
+  text=${text//"\${PLATFORM}"/"$platform"}
+  text=${text//"\${FAILURES}"/"$((6 * HOSTS))"}
   printf '%s\n' "${text//"\${TRAIN_ARGUMENTS}"/"[$arguments]"}"
 }
 
@@ -77,7 +85,8 @@ case $step in
     text=$(manifest)
     if [ "$DRY_RUN" = 1 ]; then printf '%s\n' "$text"; else kubectl apply --filename=- <<<"$text"; fi
     ;;
-  logs) do_it kubectl logs --follow "--selector=job-name=$NAME,batch.kubernetes.io/job-completion-index=0" ;;
+  logs) do_it kubectl logs --follow --tail=-1 --max-log-requests=100 \
+    "--selector=job-name=$NAME,batch.kubernetes.io/job-completion-index=0" ;;
   delete) do_it kubectl delete "job/$NAME" "service/$NAME" ;;
   *) refuse "step '$step' is unknown; use apply, logs or delete" ;;
 esac

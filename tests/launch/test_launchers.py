@@ -256,3 +256,31 @@ def test_wrong_words_are_one_sentence(script: str, variables: dict, step: tuple,
     assert refused.returncode == 2, refused.stdout
     assert refused.stderr.startswith("error: ") and sentence in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
+def test_kubernetes_without_gpus_trains_on_the_cpu() -> None:
+    _, job = manifests(run("kubernetes.sh", "--dry_run", "apply", **KUBERNETES, GPUS="0").stdout)
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert {"name": "JAX_PLATFORMS", "value": "cpu"} in container["env"]
+
+
+def test_kubernetes_shows_all_that_the_first_said() -> None:
+    (call,) = calls_shown(run("kubernetes.sh", "--dry_run", "logs"))
+    assert {"--follow", "--tail=-1", "--max-log-requests=100"} < set(call)
+
+
+def test_the_image_has_places_for_caches_and_finds_the_driver() -> None:
+    words = (LAUNCH / "Dockerfile").read_text().split()
+    assert {"HOME=/tmp/home", "NUMBA_CACHE_DIR=/tmp/numba"} < set(words)
+    assert {"LD_LIBRARY_PATH=/usr/local/nvidia/lib64", "NVIDIA_DRIVER_CAPABILITIES=compute,utility"} < set(words)
+
+
+def test_the_image_takes_in_nothing_that_git_does_not_keep() -> None:
+    left_out = {line.strip("/").removeprefix("**/") for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line[:1] not in ("#", "")}
+    assert {name for name in ignored if not name.startswith("results/")} < left_out
+    assert {".git", "results"} < left_out
+
+
+    assert {"name": "JAX_PLATFORMS", "value": "cuda"} in container["env"]
+    assert pod["securityContext"] == {"fsGroup": 1000, "fsGroupChangePolicy": "OnRootMismatch"}
+    assert spec["backoffLimit"] == 6 * 4
+    assert spec["successPolicy"] == {"rules": [{"succeededIndexes": "0"}]}
