@@ -18,7 +18,7 @@ echo begun >>"$NOTES"
 while :; do sleep 0.05; done
 """
 PASSING_ON = """#!/usr/bin/env bash
-shift 2  # srun's own flags
+shift 3  # srun's own flags
 exec "$@"
 """
 NOTING = """#!/usr/bin/env bash
