@@ -30,6 +30,11 @@ refuse() {
   exit 2
 }
 
+# Older ones, such as macOS's 3.2, take an empty array for a variable that is not set.
+if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
+  refuse "bash $BASH_VERSION is too old; take 4.4 or later (on macOS: brew install bash, then bash $0 ...)"
+fi
+
 # Refuses a variable that is no whole number from $2 on.
 require_number() {
   [[ ${!1} =~ ^[0-9]+$ ]] && [ "${!1}" -ge "$2" ] || refuse "$1=${!1} must be a whole number of at least $2"

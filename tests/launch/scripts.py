@@ -17,12 +17,13 @@ given = None if sys.stdin.isatty() or name != "kubectl" else sys.stdin.read()
 with open({notes!r}, "a") as notes:
     notes.write(json.dumps({{"call": [name, *sys.argv[1:]], "stdin": given}}) + "\\n")
 for path in sorted(Path({answers!r}).iterdir(), reverse=True):
-    words, output, statuses = json.loads(path.read_text())
+    words, output, statuses, error = json.loads(path.read_text())
     if words in " ".join([name, *sys.argv[1:]]):
         sys.stdout.write(output)
+        sys.stderr.write(error)
         status, *rest = statuses
         changed = Path(f"{{path.parent}}-{{os.getpid()}}")
-        changed.write_text(json.dumps([words, output, rest or [status]]))
+        changed.write_text(json.dumps([words, output, rest or [status], error]))
         changed.replace(path)  # whole, because another program may read it now
         sys.exit(status)
 """
@@ -34,7 +35,12 @@ class NotingPrograms:
     Args:
         folder: of theirs; comes first on the PATH.
         names: of the programs.
+
+    Attributes:
+        seconds: that a launcher may take.
     """
+
+    seconds = 60.0
 
     def __init__(self, folder: Path, *names: str) -> None:
         self._notes, self._answers = folder / "notes.jsonl", folder / "answers"
@@ -46,17 +52,17 @@ class NotingPrograms:
             program.write_text(text)
             program.chmod(0o755)
 
-    def answer(self, words: str, output: str = "", statuses: tuple[int, ...] = (0,)) -> None:
+    def answer(self, words: str, output: str = "", statuses: tuple[int, ...] = (0,), *, error: str = "") -> None:
         """What a call with these words in it writes, and its status from call to call; the last one stays.
 
         Of two answers that fit a call the later one counts.
         """
         number = len(list(self._answers.iterdir()))
-        (self._answers / f"{number:03d}").write_text(json.dumps([words, output, statuses]))
+        (self._answers / f"{number:03d}").write_text(json.dumps([words, output, statuses, error]))
 
     def run(self, script: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Runs a launcher with these programs on its PATH."""
-        return run(script, *arguments, **({"PATH": self._path} | variables))
+        return run(script, *arguments, seconds=self.seconds, **({"PATH": self._path} | variables))
 
     def calls(self) -> list[list[str]]:
         """All calls so far: name and arguments."""
