@@ -77,7 +77,7 @@ def worker(tmp_path: Path):
 
 
 def break_connection(process: subprocess.Popen[str]) -> None:
-    """As the end of a connection does: what hangs on it is gone. (SIGHUP would be ignored where nohup runs the tests.)"""
+    """As the end of a connection: what hangs on it is gone. (Where nohup runs the tests, SIGHUP would be ignored.)"""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=10)
 
