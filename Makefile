@@ -65,7 +65,7 @@ quickstart-report: small-data
 	$(MALLOC) $(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN) --mix=2,3,4,5 --counting --localisation
 
 # Solos of many timbres and styles, and others that share none of them.
-compare-data: small-data
+compare-data: data small-data
 	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_compare --variety=wide --solos_per_instrument=32 --seed=2
 	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_compare --data_dir=data --name=rendered_compare
 	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_far --variety=far --solos_per_instrument=6 --seed=3

@@ -164,6 +164,13 @@ def get_config() -> ml_collections.ConfigDict:
     compare.keep_runs = True  # keep checkpoints and reports of cells that are done
     compare.takeover_minutes = 10.0  # another machine's claim that was not renewed for so long is dead
 
+    # PixelPlayer's networks, trained once a seed, that all methods but MIML start with; 0 steps: random weights.
+    compare.start = start = ml_collections.ConfigDict()
+    start.steps = 0
+    start.setting = "ratio-mix2"
+    start.learning_rate = 1e-3
+    start.changes = ""  # "field=value field=value", in its config: other data, other levels
+
     compare.rates = rates = ml_collections.ConfigDict()  # learning rates, the best on validation for each method
     rates.tried = (3e-4, 1e-3, 3e-3)
     rates.setting = "ratio-mix2"  # in which they are tried

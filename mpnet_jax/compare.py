@@ -116,6 +116,8 @@ def _require_data(config: Config) -> None:
     """Refuses data sets that are not there, which every cell would find out by itself."""
     fields = config.compare
     names = {"data.name": config.data.name}
+    for start in cells.plan(config).starts:
+        names["compare.start.changes"] = dict(start.overrides).get("data.name", config.data.name)
     if fields.far:
         names["evaluation.far.name"] = config.evaluation.far.name
     if fields.localisation and "mpnet" in fields.methods:
@@ -125,7 +127,7 @@ def _require_data(config: Config) -> None:
         if not folder.is_dir():
             raise InputError(
                 f"no data set at {folder} (config.{field}); prepare it by python -m data_pipeline.prepare, or leave "
-                "out what needs it (config.compare.far, config.compare.localisation)"
+                "out what needs it (config.compare.far, .localisation, .start.steps)"
             )
 
 

@@ -134,6 +134,8 @@ _NOT_NEGATIVE = (
     "evaluation.level_difference_db",
     "evaluation.examples",
     "compare.ablations.hours",
+    "compare.start.steps",
+    "compare.start.learning_rate",
 )
 
 

@@ -132,25 +132,12 @@ def first_state(config: Config, workdir: Path, keeper: "RunKeeper | None") -> "T
         logging.info("going on from step %d in %s", step, workdir)
     elif config.start_from:
         if keeper is not None:
+            from mpnet_jax.start_from import started_from
+
             state = started_from(config, state)
     else:
         logging.info("all networks start from random weights%s", "" if config.method == "miml" else PRETRAINED)
     return parallel.of_first(state)
-
-
-def started_from(config: Config, state: "TrainState") -> "TrainState":
-    """A new state with the networks of `config.start_from`: of the best MP-Net there, or M-Net, or the latest."""
-    from mpnet_jax.checkpoint import Checkpoints
-
-    if not (Path(config.start_from) / "checkpoints").is_dir():
-        raise InputError(f"config.start_from={config.start_from} is no workdir of a run (no folder checkpoints in it)")
-    checkpoints = Checkpoints(Path(config.start_from), read_only=True)
-    best = ("best_mpnet", "best_mnet") if config.method == "mpnet" else (f"best_{config.method}",)
-    kind = next((kind for kind in best if checkpoints.step(kind) is not None), "latest")
-    variables = checkpoints.restore_variables(state.variables, kind=kind, without=("plus_net",))
-    logging.info("starting from %s of step %s in %s", kind, checkpoints.step(kind), config.start_from)
-    checkpoints.close()
-    return state.replace(**variables)
 
 
 def describe(state: "TrainState") -> None:

@@ -18,11 +18,8 @@ _DIGITS = {"methods": 3, "beside": 2}
 # Of the evaluation's settings, those that no number of a kind depends on, by how they begin.
 _SHOWN = ("evaluation.batch_size", "evaluation.examples")
 _OF_TEST_SPLIT = ("evaluation.far.", "evaluation.places.", "evaluation.counting.", "evaluation.mixtures")
-_WITHOUT = {
-    "cells": _SHOWN,
-    "ablations": (*_SHOWN, *_OF_TEST_SPLIT),
-    "trials": (*_SHOWN, *_OF_TEST_SPLIT, "evaluation.other_mixtures", "evaluation.bss"),
-}
+_WITHOUT = {"cells": _SHOWN, "ablations": (*_SHOWN, *_OF_TEST_SPLIT)}
+_WITHOUT["trials"] = _WITHOUT["starts"] = (*_WITHOUT["ablations"], "evaluation.other_mixtures", "evaluation.bss")
 _KEPT = ("mixes", "far", "left_out", "differences")
 
 
@@ -50,14 +47,20 @@ def write(workdir: Path, cell: Cell, result: Mapping[str, Any]) -> None:
 def described(cell: Cell) -> dict[str, Any]:
     """What a cell is, for its file."""
     out = {"kind": cell.kind, "method": cell.method, "mask": cell.mask, "sources": cell.sources, "seed": cell.seed}
-    return out | ({"change": cell.change, "overrides": dict(cell.overrides)} if cell.kind == "ablations" else {})
+    return out | ({"change": cell.change, "overrides": dict(cell.overrides)} if cell.change else {})
+
+
+def origin(workdir: Path, start: Cell) -> dict[str, Any]:
+    """Of a cell's start, what tells it from one of the same name that was trained at another time."""
+    made = read(workdir, start) or {}
+    return {"path": start.path, "score": made.get("score"), "date": made.get("made", {}).get("date")}
 
 
 def settings(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
     """What a cell sets in the config, and how it is evaluated: {field: value} as JSON gives it back."""
     asked = {f"evaluation.{field}": value for field, value in config_module.flatten(config.evaluation).items()}
     fields = {field: value for field, value in asked.items() if not field.startswith(_WITHOUT[cell.kind])}
-    fields = changes(cell, config, rate) | fields
+    fields |= changes(cell, config, rate)
     return json.loads(json.dumps(fields))
 
 
@@ -142,7 +145,7 @@ def refuse_other_mixtures(cell: Cell, new: Mapping[str, Any], others: Iterable[t
     for other, old in others:
         if not (old.get("data") and new.get("data")):  # of before it was noted
             continue
-        if old["data"]["sha256"] != new["data"]["sha256"]:
+        if old["data"]["name"] == new["data"]["name"] and old["data"]["sha256"] != new["data"]["sha256"]:
             raise InputError(
                 f"{cell.path} was trained on other records of {new['data']['name']} than {other.path}; "
                 "prepare the data set as it was, or compare in another --workdir"

@@ -1,7 +1,8 @@
 """The cells of a comparison: each one run of one method, mask, number of sounds and seed.
 
-Three kinds, each in a folder of its own: trials find a method's learning rate on the validation split, cells are the
-comparison itself, on the test split, and ablations change something about one cell and look at the validation split.
+Four kinds, each in a folder of its own: starts are the networks that the others of a seed start with, trials find a
+method's learning rate on the validation split, cells are the comparison itself, on the test split, and ablations change
+something about one cell and look at the validation split.
 """
 
 import ast
@@ -18,7 +19,10 @@ from data_pipeline.command import InputError
 METHODS = {"miml": "miml", "pixelplayer": "pixelplayer", "mnet": "mpnet", "mpnet": "mpnet"}
 WITHOUT_MASK = frozenset({"miml"})
 NO_MASK = "none"
-KINDS = ("trials", "cells", "ablations")
+KINDS = ("starts", "trials", "cells", "ablations")
+START = "start"
+START_METHOD = "pixelplayer"  # whose networks the M-Net can begin with, too
+WITHOUT_START = frozenset({"miml"})  # shares no network with the others
 MOST_SOUNDS = 8  # of `evaluate --mix`
 DEFAULT = "default"  # the ablation that changes nothing
 
@@ -36,9 +40,9 @@ class Cell:
         mask: "binary", "ratio" or `NO_MASK`.
         sources: sounds of a mixture in training.
         seed: of the run.
-        rate: learning rate of a trial; None where it is the chosen one.
+        rate: learning rate of a trial or a start; None where it is the chosen one.
         share: of the steps of each round.
-        change: name of an ablation.
+        change: name of an ablation, or `START`.
         overrides: what it changes, (field, value as written).
     """
 
@@ -53,6 +57,11 @@ class Cell:
     overrides: tuple[tuple[str, str], ...] = ()
 
     @property
+    def is_evaluated(self) -> bool:
+        """Whether it is more than a training."""
+        return self.kind in ("cells", "ablations")
+
+    @property
     def setting(self) -> str:
         """Mask and sounds, as in a name."""
         return f"{self.mask}-mix{self.sources}"
@@ -60,7 +69,7 @@ class Cell:
     @property
     def name(self) -> str:
         """Of its result, unique among its kind."""
-        start = self.change if self.kind == "ablations" else self.method
+        start = self.change or self.method
         end = f"-rate{self.rate:g}" if self.kind == "trials" else ""
         return f"{start}-{self.setting}-seed{self.seed}{end}"
 
@@ -80,19 +89,25 @@ class Cell:
 class Plan:
     """All cells that a config asks for, in the order in which they are worked on."""
 
+    starts: tuple[Cell, ...]
     trials: tuple[Cell, ...]
     cells: tuple[Cell, ...]
     ablations: tuple[Cell, ...]
 
     def __iter__(self) -> Any:
-        return iter((*self.trials, *self.cells, *self.ablations))
+        return iter((*self.starts, *self.trials, *self.cells, *self.ablations))
+
+    def start_of(self, cell: Cell) -> Cell | None:
+        """The start whose networks a cell's run begins with; None where they are random."""
+        starts = self.starts if _begins_trained(cell) else ()
+        return next((start for start in starts if start.seed == cell.seed), None)
 
     def trials_of(self, cell: Cell) -> tuple[Cell, ...]:
         """The trials that a cell's learning rate is chosen by."""
         return tuple(trial for trial in self.trials if trial.method == cell.method)
 
     def matching(self, pattern: str) -> "Plan":
-        """The cells whose name or path fits a pattern such as "mpnet-*", with the trials that these need.
+        """The cells whose name or path fits a pattern such as "mpnet-*", with the starts and trials that these need.
 
         Raises:
             InputError: none does.
@@ -104,10 +119,12 @@ class Plan:
         cells, ablations = ([cell for cell in kind if fits(cell)] for kind in (self.cells, self.ablations))
         needed = {cell.method for cell in (*cells, *ablations)}
         trials = [trial for trial in self.trials if fits(trial) or trial.method in needed]
-        if not (cells or ablations or trials):
+        needing = {self.start_of(cell) for cell in (*trials, *cells, *ablations)}
+        starts = [start for start in self.starts if fits(start) or start in needing]
+        if not (cells or ablations or trials or starts):
             first = next(iter(self), None)
             raise InputError(f"--only={pattern} fits no cell of the grid; a cell is named like {first and first.path}")
-        return Plan(tuple(trials), tuple(cells), tuple(ablations))
+        return Plan(tuple(starts), tuple(trials), tuple(cells), tuple(ablations))
 
 
 def plan(config: Any) -> Plan:
@@ -141,11 +158,12 @@ def plan(config: Any) -> Plan:
         for method in trained
         for rate in (rates if len(rates) > 1 else ())
     ]
-    return Plan(tuple(trials), tuple(cells), tuple(ablations))
+    seeds = sorted({cell.seed for cell in (*trials, *cells, *ablations) if _begins_trained(cell)})
+    return Plan(_starts(fields.start, seeds), tuple(trials), tuple(cells), tuple(ablations))
 
 
 def changes(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
-    """What a cell's run changes in the config: {field: value}.
+    """What a cell's run changes in the config: {field: value}; of `start_from`, the run's name.
 
     The M-Net and PixelPlayer get the passes over the data that MP-Net's rounds one and three have together; a round
     that trains everything from the start has the first round's learning rate. A step of MIML is another thing: it has
@@ -156,6 +174,8 @@ def changes(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
     if cell.mask != NO_MASK:
         fields["mask"] = cell.mask
     fields |= {"mixing.sources": cell.sources, "seed": cell.seed, "optimiser.learning_rate": rate}
+    for start in _starts(config.compare.start, (cell.seed,)) if _begins_trained(cell) else ():
+        fields["start_from"] = start.run_name(start.rate)
     if cell.method == "mpnet":
         fields |= {"rounds.minus": minus, "rounds.plus": plus, "rounds.both": both}
     elif cell.method == "mnet":
@@ -185,6 +205,23 @@ def changed(config: Any, cell: Cell, rate: float) -> Any:
     return out
 
 
+def _begins_trained(cell: Cell) -> bool:
+    """Whether a cell's run begins with the networks of a start, if there are any."""
+    return cell.kind != "starts" and cell.method not in WITHOUT_START
+
+
+def _starts(fields: Any, seeds: Iterable[int]) -> tuple[Cell, ...]:
+    """The starts of some seeds; none where they have no steps."""
+    if not fields.steps:
+        return ()
+    mask, sources = _setting("start.setting", fields.setting)
+    parts = _CHANGE.fullmatch(f"{START}: rounds.both={fields.steps} {fields.changes}".rstrip())
+    if parts is None:
+        raise InputError(f"config.compare.start.changes={fields.changes!r} must be like 'field=value field=value'")
+    start = Cell("starts", START_METHOD, mask, sources, 0, fields.learning_rate, change=START)
+    return tuple(dataclasses.replace(start, seed=seed, overrides=_pairs(parts[2])) for seed in seeds)
+
+
 def _ablations(fields: Any) -> list[Cell]:
     if not fields.changes:
         return []
@@ -201,9 +238,13 @@ def _ablations(fields: Any) -> list[Cell]:
                 f"config.compare.ablations.changes holds {text!r}; give each a name of its own (not {DEFAULT}) and "
                 "what it changes: 'name: field=value field=value'"
             )
-        pairs = (pair.split("=", 1) for pair in parts[2].split())
-        found.append(dataclasses.replace(cell, change=parts[1], overrides=tuple((a, b) for a, b in pairs)))
+        found.append(dataclasses.replace(cell, change=parts[1], overrides=_pairs(parts[2])))
     return found
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """(field, value) of "field=value field=value"."""
+    return tuple((field, value) for field, _, value in (pair.partition("=") for pair in text.split()))
 
 
 def _settings_of(method: str, settings: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:

@@ -59,7 +59,7 @@ def _expected(cell: Cell, minutes: Mapping[Cell, float]) -> float:
 def _score(cell: Cell, result: Mapping[str, Any]) -> str:
     if diverged(result):
         return "training failed"
-    if cell.kind == "trials":
+    if not cell.is_evaluated:
         return f"validation {result['score']:.2f} dB"
     main = list(result["lists"][f"mix{cell.sources}"]["methods"])[-1]
     mean = mapping(result["methods"][main].get("nsdr")).get("mean")

@@ -102,10 +102,11 @@ class Runner:
         affordable = not self._config.compare.ablations.hours or spent < self._config.compare.ablations.hours
         missing = [
             cell
-            for cell in wanted
-            if not self._done(cell) and cell.path not in self.failed and (affordable or cell.kind != "ablations")
+            for cell in self._missing(wanted)
+            if cell.path not in self.failed and (affordable or cell.kind != "ablations")
         ]
-        ready = [(cell, choice) for cell in missing if (choice := self._choice(cell)) is not None]
+        begin = [cell for cell in missing if (start := wanted.start_of(cell)) is None or self._done(start)]
+        ready = [(cell, choice) for cell in begin if (choice := self._choice(cell)) is not None]
         # First what lies there: the best trial's cell and the ablation without a change are the same run, which would
         # be trained anew where its checkpoints are gone, as on another machine.
         return sorted(ready, key=lambda one: not self._begun(*one))
@@ -126,7 +127,7 @@ class Runner:
 
     def _choice(self, cell: Cell) -> Choice | None:
         if cell.rate is not None:
-            return Choice(cell.rate, "a trial", {})
+            return _known(cell)
         try:
             return rates.choose(self._workdir, self._plan.trials_of(cell), self._config.compare.rates.tried)
         except InputError as error:  # of this method alone
@@ -134,8 +135,20 @@ class Runner:
             logging.error("%s cannot be made: %s", cell.path, error)
             return None
 
-    def _done(self, cell: Cell) -> bool:
+    def _missing(self, wanted: Plan) -> list[Cell]:
+        """What has no file; and starts whose networks are gone, as on another machine, though cells still need them."""
+        missing = [cell for cell in wanted if not self._is_file(cell)]
+        needed = {wanted.start_of(cell) for cell in missing}
+        return [start for start in wanted.starts if start in needed and not self._done(start)] + [
+            cell for cell in missing if cell not in needed
+        ]
+
+    def _is_file(self, cell: Cell) -> bool:
         return (self._workdir / f"{cell.path}.json").is_file()
+
+    def _done(self, cell: Cell) -> bool:
+        """Whether there is all that is wanted of a cell: its file, and of a start its networks."""
+        return self._is_file(cell) and (cell.kind != "starts" or self._begun(cell, _known(cell)))
 
     def _ablation_hours(self) -> float:
         found = (cell_files.read(self._workdir, cell) for cell in self._plan.ablations)
@@ -152,6 +165,8 @@ class Runner:
             if self._done(cell):
                 return False
             self._refuse_another_rate(cell, choice)
+            if cell.kind == "starts":  # to be made anew: nothing may begin with it before it is whole
+                (self._workdir / f"{cell.path}.json").unlink(missing_ok=True)
             return self._run(cell, choice, claim)
         except Lost:
             logging.info("%s: taken over by another process", cell.path)
@@ -162,9 +177,12 @@ class Runner:
     def _run(self, cell: Cell, choice: Choice, claim: Claim) -> bool:
         run = self._workdir / "runs" / cell.run_name(choice.rate)
         changes = cells.changes(cell, self._config, choice.rate)
+        start = self._plan.start_of(cell)
+        if start is not None:
+            changes["start_from"] = self._workdir / "runs" / changes["start_from"]
         shared = [*self._given, f"--workdir={run}", *(f"--config.{field}={value}" for field, value in changes.items())]
         commands = {"train": [*self._train, *shared]}
-        if cell.kind != "trials":
+        if cell.is_evaluated:
             commands["evaluate"] = [*self._evaluate, *shared, *self._asked(cell)]
         log = self._workdir / "logs" / f"{cell.path}.log"
         logging.info("%s: learning rate %g, log in %s", cell.path, choice.rate, log)
@@ -178,20 +196,21 @@ class Runner:
             if self._stop.signal_name is not None:
                 return False
             diverged = bool(status) and name == "train" and DIVERGED in programs.last_lines(log)
-            if diverged:  # a result: it would diverge from its last checkpoint again
+            if diverged and cell.kind != "starts":  # a result: it would diverge from its last checkpoint again
                 break
             if status:
                 self.failed.append(cell.path)
                 logging.error("%s failed with status %d: %s", cell.path, status, programs.last_lines(log))
                 return False
-        if diverged or cell.kind == "trials":
+        if diverged or not cell.is_evaluated:
             result = self._trained(cell, choice, run, lines, diverged=diverged)
         else:
             result = self._evaluated(cell, choice, run, lines, (time.monotonic() - began) / 60)
         if not self._belongs(cell, result):
             return False
         settings = {"settings": cell_files.settings(cell, self._config, choice.rate)}
-        cell_files.write(self._workdir, cell, result | settings)
+        begun = {"start": cell_files.origin(self._workdir, start)} if start is not None else {}
+        cell_files.write(self._workdir, cell, result | begun | settings)
         return True
 
     def _belongs(self, cell: Cell, result: dict[str, Any]) -> bool:
@@ -228,10 +247,10 @@ class Runner:
     def _trained(
         self, cell: Cell, choice: Choice, run: Path, commands: Sequence[str], *, diverged: bool
     ) -> dict[str, Any]:
-        """The file of a trial, or of a cell whose training ended in a loss that is not finite."""
+        """The file of a start or a trial, or of a cell whose training ended in a loss that is not finite."""
         config = cells.changed(self._config, cell, choice.rate)
         facts = run_facts()
-        chosen = {"rate": choice.rate} if cell.kind == "trials" else {"learning_rate": choice._asdict()}
+        chosen = {"rate": choice.rate} if cell.rate is not None else {"learning_rate": choice._asdict()}
         return {
             "cell": cell_files.described(cell),
             **chosen,
@@ -251,10 +270,10 @@ class Runner:
 
     def _prune(self) -> None:
         """Removes the large files of every run that no missing cell of the plan can use."""
-        missing = [cell for cell in self._plan if not self._done(cell)]
+        missing = self._missing(self._plan)
         needed = {
             cell.run_name(rate)
-            for cell in missing
+            for cell in (*missing, *filter(None, map(self._plan.start_of, missing)))
             for choice in [self._choice(cell)]
             for rate in ([choice.rate] if choice else self._config.compare.rates.tried)
         }
@@ -270,6 +289,12 @@ class Runner:
         until = time.monotonic() + _WAIT_SECONDS
         while time.monotonic() < until and self._stop.signal_name is None:
             time.sleep(0.2)
+
+
+def _known(cell: Cell) -> Choice:
+    """The learning rate of a trial or a start."""
+    assert cell.rate is not None
+    return Choice(cell.rate, f"of {cell.path}", {})
 
 
 def _records(run: Path) -> dict[str, str]:

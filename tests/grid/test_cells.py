@@ -88,7 +88,7 @@ def test_a_pattern_takes_the_trials_along():
     assert [cell.name for cell in some.cells] == [f"mnet-binary-mix2-seed{seed}" for seed in (0, 1, 2)]
     assert {trial.method for trial in some.trials} == {"mnet"}
     assert plan.matching("trials/*").cells == ()
-    with pytest.raises(InputError, match=r"--only=mpnett fits no cell of the grid; a cell is named like trials/miml"):
+    with pytest.raises(InputError, match=r"--only=mpnett fits no cell of the grid; a cell is named like starts/start"):
         plan.matching("mpnett")
 
 

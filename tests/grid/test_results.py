@@ -77,7 +77,7 @@ def test_every_row_has_its_seeds_and_numbers(made) -> None:
     assert scene["guesses"]["energy map"]["pointing"]["count"] == 3 * 2
     assert scene["guesses"]["centre"]["pointing"]["mean"] == 0.5
     assert rows[f"{ROUND_ONE}-ratio-mix2"]["test"]["nsdr"]["mean"] == pytest.approx(2.5, abs=0.1)
-    assert found["done"] == {"trials": [8, 8], "cells": [33, 33], "ablations": [2, 2]}
+    assert found["done"] == {"starts": [0, 0], "trials": [8, 8], "cells": [33, 33], "ablations": [2, 2]}
 
 
 def test_what_is_so_holds_and_what_is_not_does_not(made) -> None:
