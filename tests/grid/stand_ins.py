@@ -37,6 +37,8 @@ def grid_config(workdir: Path):
         "compare.seeds": (0, 1),
         "compare.mixes": (2, 3),
         "compare.rates.tried": (1e-3, 3e-3),
+        "compare.start.steps": int(os.environ.get("START", "0")),
+        "compare.start.changes": "data.name=rendered_far",
         "compare.keep_runs": os.environ.get("KEEP") != "no",
         "compare.ablations.hours": float(os.environ.get("HOURS", "0")),
         "compare.ablations.changes": ("original: recursion.mask_on=original",),
@@ -53,6 +55,10 @@ def train(values: dict[str, str], workdir: Path) -> int:
     if os.environ.get("DIVERGE") in (values["config.optimiser.learning_rate"], workdir.name):
         sys.stderr.write("error: the loss is not finite at step 3\n")
         return 2
+    start = values.get("config.start_from")
+    if start is not None and not (Path(start) / "checkpoints").is_dir():
+        sys.stderr.write(f"error: config.start_from={start} is no workdir of a run\n")
+        return 2
     (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
     steps = sum(int(values[f"config.rounds.{name}"]) for name in ("minus", "plus", "both"))
     if not (workdir / "time.json").exists():
@@ -61,7 +67,8 @@ def train(values: dict[str, str], workdir: Path) -> int:
     score = 10.0 - 1000 * float(values["config.optimiser.learning_rate"])
     (workdir / "validation.jsonl").write_text(json.dumps({"step": steps, "si_sdr_improvement": score}) + "\n")
     (workdir / "time.json").write_text(json.dumps({"step": steps, "seconds": 60.0}) + "\n")
-    (workdir / "data.json").write_text(json.dumps({"name": "rendered", "sha256": os.environ.get("DATA", "d")}) + "\n")
+    name = values.get("config.data.name", "rendered")
+    (workdir / "data.json").write_text(json.dumps({"name": name, "sha256": name + os.environ.get("DATA", "d")}) + "\n")
     return 0
 
 
@@ -116,7 +123,7 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
             "step": 30,
             "training_minutes": 1.0,
             "data": "rendered",
-            "data_sha256": os.environ.get("DATA", "d"),
+            "data_sha256": "rendered" + os.environ.get("DATA", "d"),
             "split": split,
         },
         "methods": summaries(f"mix{own}"),

@@ -196,7 +196,7 @@ def test_other_mixtures_are_refused(workdir: Path) -> None:
 def test_other_data_fail_before_they_are_evaluated(workdir: Path) -> None:
     assert run(workdir, "pixelplayer-ratio-mix2-seed0")[0] == 0
     trial = json.loads((workdir / "trials/pixelplayer-ratio-mix2-seed0-rate0.001.json").read_text())
-    assert trial["data"] == {"name": "rendered", "sha256": "d"}
+    assert trial["data"] == {"name": "rendered", "sha256": "renderedd"}
     status, output = run(workdir, DATA="other")
     assert status == 1
     assert "cells/pixelplayer-ratio-mix2-seed1 was trained on other records of rendered than " in output
