@@ -47,6 +47,7 @@ def get_config() -> ml_collections.ConfigDict:
         "no_silent_sounds: mixing.silent_probability=0.0",
         "remaining_loss: loss.remaining_weight=0.1",
         "plus_sum: loss.plus=sum",
+        "plus_bias: model.plus_bias=-3.0",
         "product: recursion.subtraction=product",
         "one_set_of_statistics: model.statistics_per_step=False",
         "mel: audio.frequency_axis=mel",

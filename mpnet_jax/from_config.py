@@ -62,6 +62,7 @@ def model(config: Config) -> MPNet | PixelPlayer | MIML:
     return MPNet(
         **shared,
         plus_features=fields.plus_features if with_plus else 0,
+        plus_bias=fields.plus_bias,
         stop_gradient_input=fields.stop_gradient_input,
     )
 

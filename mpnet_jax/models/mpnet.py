@@ -19,6 +19,7 @@ class MPNet(nn.Module):
         unet_depth: halvings of the M-Net and the P-Net.
         unet_features: first width of the M-Net.
         plus_features: first width of the P-Net; 0 for none.
+        plus_bias: initial offset of the P-Net's masks before the sigmoid.
         resnet_features: first width of the frame network.
         resnet_dilated: dilate the frame network's last stage.
         train: batch statistics instead of running ones.
@@ -38,6 +39,7 @@ class MPNet(nn.Module):
     resnet_features: int
     resnet_dilated: bool
     plus_features: int = 0
+    plus_bias: float = 0.0
     train: bool = False
     axis_name: str | None = None
     statistics_decay: float = 0.9
@@ -59,7 +61,7 @@ class MPNet(nn.Module):
         self.frame_net = ResNet18(self.visual_channels, self.resnet_features, self.resnet_dilated, **shared)
         self.minus_net = UNet(self.unet_depth, self.unet_features, self.visual_channels, **shared)
         if self.plus_features:
-            self.plus_net = UNet(self.unet_depth, self.plus_features, 1, **shared)
+            self.plus_net = UNet(self.unet_depth, self.plus_features, 1, bias=self.plus_bias, **shared)
 
     def look(self, frames: Array) -> Float[Array, "batch source k"]:
         """Visual vectors of whole clips; see `visual.clip_vectors`."""

@@ -24,6 +24,7 @@ class UNet(nn.Module):
         depth: halvings; both sides of the input must divide by 2**depth.
         features: channels of the first convolution; doubled up to eight times that.
         out_channels: feature maps (the paper's k).
+        bias: initial offset of these.
         train: batch statistics (recorded) instead of running ones.
         axis_name: pmap axis of the devices that share a batch.
         statistics_decay: share of the running statistics kept at each step.
@@ -35,6 +36,7 @@ class UNet(nn.Module):
     features: int
     out_channels: int
     train: bool
+    bias: float = 0.0
     axis_name: str | None = None
     statistics_decay: float = 0.9
     compute_dtype: DTypeLike | None = None
@@ -69,7 +71,7 @@ class UNet(nn.Module):
             x = UpsampleConv(widths[level - 1], name=f"up_{level}")(parts)
             x = norm(name=f"up_norm_{level}")(x)
             parts = [jax.nn.relu(skips[level - 1]), jax.nn.relu(x)]
-        return UpsampleConv(self.out_channels, use_bias=True, name="up_0")(parts).astype(given)
+        return UpsampleConv(self.out_channels, use_bias=True, bias=self.bias, name="up_0")(parts).astype(given)
 
 
 def log_magnitude(magnitude: Float[Array, "*shape"], *, epsilon: float) -> Float[Array, "*shape"]:

@@ -164,11 +164,13 @@ class UpsampleConv(nn.Module):
     Attributes:
         features: output channels.
         use_bias: add an offset a channel.
+        bias: its initial value.
         kernel_std: standard deviation of the initial weights.
     """
 
     features: int
     use_bias: bool = False
+    bias: float = 0.0
     kernel_std: float = 1e-3
 
     @nn.compact
@@ -178,5 +180,5 @@ class UpsampleConv(nn.Module):
         kernel = self.param("kernel", nn.initializers.normal(self.kernel_std), (3, 3, channels, self.features))
         y = upsample_conv(parts, jnp.asarray(kernel, parts[0].dtype))
         if self.use_bias:
-            y = y + jnp.asarray(self.param("bias", nn.initializers.zeros, (self.features,)), y.dtype)
+            y = y + jnp.asarray(self.param("bias", nn.initializers.constant(self.bias), (self.features,)), y.dtype)
         return y

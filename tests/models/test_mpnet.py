@@ -137,3 +137,13 @@ def test_a_place_may_be_a_square_of_places(variables, pooling, activation):
     np.testing.assert_allclose(square[0, 0, 0], pool(single[0, :2, :2], (0, 1)), rtol=1e-5)  # nothing beyond the border
     whole = MPNet(**SIZES, **options).apply(variables, frames[:, None], method="look")
     np.testing.assert_allclose(all_of_it[0], np.broadcast_to(whole[0, 0], (4, 5, 3)), rtol=1e-5)
+
+
+def test_a_plus_net_may_begin_by_giving_next_to_nothing_back():
+    frames, remaining = jnp.zeros((1, 1, 1, 16, 16, 3), jnp.uint8), jnp.ones((1, 8, 4))
+    model = MPNet(**SIZES, plus_features=2, plus_bias=-3.0)
+    variables = jax.jit(model.init)(jax.random.key(0), frames, remaining)
+    np.testing.assert_array_equal(variables["params"]["plus_net"]["up_0"]["bias"], [-3.0])
+    np.testing.assert_array_equal(variables["params"]["minus_net"]["up_0"]["bias"], np.zeros(3))
+    given = jax.jit(lambda v, x: model.apply(v, x, x, method="give_back"))(variables, remaining)
+    np.testing.assert_allclose(jax.nn.sigmoid(given), 0.047, atol=2e-3)
