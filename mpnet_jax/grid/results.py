@@ -11,7 +11,7 @@ from mpnet_jax.grid.entries import Entry, differences, estimates, gather, mean
 from mpnet_jax.grid.observations import observations
 from mpnet_jax.metrics.definitions import definitions
 from mpnet_jax.report.counting import MODES
-from mpnet_jax.report.names import METRICS
+from mpnet_jax.report.names import METRICS, method_name
 from mpnet_jax.run_facts import run_facts
 
 _BESIDE = ("mixture", "oracle")
@@ -48,7 +48,9 @@ def results(workdir: Path, plan: Plan) -> dict[str, Any]:
             kind: [sum(read(workdir, cell) is not None for cell in cells), len(cells)]
             for kind, cells in vars(plan).items()
         },
-        "definitions": definitions(dict.fromkeys(entry.method for entry in entries.values())) | DEFINITIONS,
+        "definitions": definitions(dict.fromkeys(entry.method for entry in entries.values()))
+        | DEFINITIONS
+        | _starts(workdir, plan),
         "entries": {key: _entry(entry) for key, entry in entries.items()},
         "differences": _by_setting(entries, far=False),
         "far_differences": _by_setting(entries, far=True),
@@ -138,6 +140,20 @@ def _by_setting(entries: Mapping[str, Entry], *, far: bool) -> dict[str, Any]:
         }
         out[f"{mask}-mix{sources}"] = {pair: values for pair, values in pairs.items() if values}
     return {setting: pairs for setting, pairs in out.items() if pairs}
+
+
+def _starts(workdir: Path, plan: Plan) -> dict[str, str]:
+    """A line on the networks that cells begin with; none where they are random."""
+    found = {start: result for start in plan.starts if (result := read(workdir, start)) is not None}
+    if not found:
+        return {}
+    first, result = next(iter(found.items()))
+    scores = ", ".join(f"{result['score']:.2f} (seed {start.seed})" for start, result in found.items())
+    return {
+        "start": f"all methods but MIML begin with the networks of one {method_name(first.method)} a seed, "
+        f"trained {dict(first.overrides)['rounds.both']} steps on {result['data']['name']} ({first.setting}); its "
+        f"validation SI-SDR improvement there, in dB: {scores}"
+    }
 
 
 def _rates(workdir: Path, plan: Plan) -> dict[str, Any]:

@@ -55,6 +55,8 @@ def test_they_come_first_and_are_told_in_each_cell(workdir: Path, plan: cells.Pl
         "date": made["made"]["date"]
     }
     assert f"--config.start_from={workdir}/runs/{NAMES[1]}" in cell["made"]["commands"][0]
+    said = json.loads((workdir / "results.json").read_text())["definitions"]["start"]
+    assert "trained 7 steps on rendered_far (ratio-mix2)" in said and "9.00 (seed 0), 9.00 (seed 1)" in said
     # Nothing needs them any more, and nothing makes them again.
     assert not list((workdir / "runs").glob("*/checkpoints"))
     trained = journal(workdir, "ends train")
