@@ -2,12 +2,16 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LAUNCH = ROOT / "launch"
+FLAGS = ("--config=my configs/a.py", "--workdir=/share/my \"runs\"/$(HOME) & 'a'")
+TPU = {"NAME": "mpnet", "ZONE": "us-central1-a", "PAUSE": "0"}
+KUBERNETES = {"IMAGE": "registry/mpnet_jax:1", "CLAIM": "share"}
 
 _NOTES = """#!{python}
 import json, os, sys
@@ -89,3 +93,13 @@ def run(script: str, *arguments: str, seconds: float = 60, **variables: str) -> 
         check=False,
         stdin=subprocess.DEVNULL,
     )
+
+
+def calls_shown(shown: subprocess.CompletedProcess[str]) -> list[list[str]]:
+    """The calls of a dry run as a shell would read them."""
+    assert shown.returncode == 0, shown.stderr
+    return [shlex.split(line) for line in shown.stdout.splitlines() if not line.startswith("#")]
+
+
+def after(words: list[str], word: str) -> list[str]:
+    return words[words.index(word) + 1 :]

@@ -1,0 +1,12 @@
+from pathlib import Path
+
+import pytest
+
+from tests.launch.scripts import NotingPrograms
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> NotingPrograms:
+    folder = tmp_path / "programs"
+    folder.mkdir()
+    return NotingPrograms(folder, "gcloud", "kubectl", "srun", "scontrol", "nvidia-smi", "python")

@@ -1,0 +1,61 @@
+"""The calls that the SLURM job makes, and when it queues itself again."""
+
+import pytest
+
+from tests.launch.scripts import FLAGS, ROOT, after, calls_shown, run
+
+
+def test_slurm_shows_its_calls() -> None:
+    step, requeue = calls_shown(run("slurm.sbatch", "--dry_run", *FLAGS, SLURM_JOB_ID="123"))
+    assert step[0] == "srun" and "--cpus-per-task=32" in step and "JAX_PLATFORMS=cuda" in step
+    assert after(step, "mpnet_jax.train") == [*FLAGS, "--distributed", "--coordinator=FIRST_HOST:20123"]
+    assert requeue == ["scontrol", "requeue", "123"]
+
+
+JOB = {"SLURM_JOB_ID": "123", "SLURM_JOB_NODELIST": "node[3-4]", "SLURM_SUBMIT_DIR": str(ROOT), "PYTHON": "python"}
+
+
+@pytest.mark.parametrize(
+    ("status", "queued_again"), [(0, False), (1, False), (2, False), (75, True), (134, True), (138, True), (139, True)]
+)
+def test_slurm_queues_itself_again_after_a_loss_or_its_time(status: int, queued_again: bool, programs) -> None:
+    programs.answer("scontrol show", "node3\nnode4\n")
+    programs.answer("srun", statuses=(status,))
+    assert programs.run("slurm.sbatch", *FLAGS, **JOB, SLURM_CPUS_PER_TASK="12").returncode == status
+    hosts, step, *rest = programs.calls()
+    assert hosts == ["scontrol", "show", "hostnames", "node[3-4]"]
+    assert "--cpus-per-task=12" in step
+    assert after(step, "mpnet_jax.train") == [*FLAGS, "--distributed", "--coordinator=node3:20123"]
+    assert rest == ([["scontrol", "requeue", "123"]] if queued_again else [])
+
+
+@pytest.mark.parametrize(
+    ("state", "queued_again"),
+    [("RUNNING", True), ("CANCELLED", False), ("PENDING", False)],  # a preemption with grace, scancel, one without
+)
+def test_slurm_queues_itself_again_when_it_saved_before_the_end_of_a_grace(state, queued_again, programs) -> None:
+    programs.answer("scontrol show hostnames", "node3\n")
+    programs.answer("scontrol show job 123", f"JobId=123\n   JobState={state} Reason=None\n")
+    programs.answer("srun", statuses=(143,))
+    assert programs.run("slurm.sbatch", **JOB).returncode == 143
+    assert (["scontrol", "requeue", "123"] in programs.calls()) == queued_again
+
+
+def test_slurm_gives_up_at_once_where_told(programs) -> None:
+    programs.answer("scontrol show", "node3\n")
+    programs.answer("srun", statuses=(75,))
+    given_up = programs.run("slurm.sbatch", **JOB, MAX_RESTARTS="0")
+    assert given_up.returncode == 75 and "started again 0 times already" in given_up.stderr
+
+
+def test_slurm_gives_up_after_many_restarts(programs) -> None:
+    programs.answer("scontrol show", "node3\n")
+    programs.answer("srun", statuses=(75,))
+    given_up = programs.run("slurm.sbatch", **JOB, SLURM_RESTART_COUNT="3", MAX_RESTARTS="3")
+    assert given_up.returncode == 75 and "started again 3 times already" in given_up.stderr
+    assert ["scontrol", "requeue", "123"] not in programs.calls()
+
+
+def test_slurm_refuses_to_run_outside_a_job() -> None:
+    refused = run("slurm.sbatch", *FLAGS)
+    assert refused.returncode == 2 and "no SLURM job here; submit it with sbatch" in refused.stderr
