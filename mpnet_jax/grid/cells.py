@@ -23,6 +23,9 @@ KINDS = ("starts", "trials", "cells", "ablations")
 START = "start"
 START_METHOD = "pixelplayer"  # whose networks the M-Net can begin with, too
 WITHOUT_START = frozenset({"miml"})  # shares no network with the others
+# What an ablation changes of the networks that it begins with: these learn with the change, too, in a start of its own.
+_OF_STARTS = ("audio.", "frames.", "model.")
+_NOT_OF_STARTS = ("model.plus_", "model.statistics_per_step")
 MOST_SOUNDS = 8  # of `evaluate --mix`
 DEFAULT = "default"  # the ablation that changes nothing
 
@@ -42,8 +45,9 @@ class Cell:
         seed: of the run.
         rate: learning rate of a trial or a start; None where it is the chosen one.
         share: of the steps of each round.
-        change: name of an ablation, or `START`.
+        change: name of an ablation, or of a start.
         overrides: what it changes, (field, value as written).
+        start: whose networks its run begins with; None where they are random.
     """
 
     kind: str
@@ -55,6 +59,7 @@ class Cell:
     share: float = 1.0
     change: str = ""
     overrides: tuple[tuple[str, str], ...] = ()
+    start: "Cell | None" = None
 
     @property
     def is_evaluated(self) -> bool:
@@ -97,11 +102,6 @@ class Plan:
     def __iter__(self) -> Any:
         return iter((*self.starts, *self.trials, *self.cells, *self.ablations))
 
-    def start_of(self, cell: Cell) -> Cell | None:
-        """The start whose networks a cell's run begins with; None where they are random."""
-        starts = self.starts if _begins_trained(cell) else ()
-        return next((start for start in starts if start.seed == cell.seed), None)
-
     def trials_of(self, cell: Cell) -> tuple[Cell, ...]:
         """The trials that a cell's learning rate is chosen by."""
         return tuple(trial for trial in self.trials if trial.method == cell.method)
@@ -119,8 +119,8 @@ class Plan:
         cells, ablations = ([cell for cell in kind if fits(cell)] for kind in (self.cells, self.ablations))
         needed = {cell.method for cell in (*cells, *ablations)}
         trials = [trial for trial in self.trials if fits(trial) or trial.method in needed]
-        needing = {self.start_of(cell) for cell in (*trials, *cells, *ablations)}
-        starts = [start for start in self.starts if fits(start) or start in needing]
+        needed = {cell.start for cell in (*trials, *cells, *ablations)}
+        starts = [start for start in self.starts if fits(start) or start in needed]
         if not (cells or ablations or trials or starts):
             first = next(iter(self), None)
             raise InputError(f"--only={pattern} fits no cell of the grid; a cell is named like {first and first.path}")
@@ -158,8 +158,12 @@ def plan(config: Any) -> Plan:
         for method in trained
         for rate in (rates if len(rates) > 1 else ())
     ]
-    seeds = sorted({cell.seed for cell in (*trials, *cells, *ablations) if _begins_trained(cell)})
-    return Plan(_starts(fields.start, seeds), tuple(trials), tuple(cells), tuple(ablations))
+    kinds = [
+        tuple(dataclasses.replace(cell, start=_start(fields.start, cell)) for cell in kind)
+        for kind in (trials, cells, ablations)
+    ]
+    starts = dict.fromkeys(cell.start for kind in kinds for cell in kind if cell.start is not None)
+    return Plan(tuple(starts), *kinds)
 
 
 def changes(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
@@ -174,8 +178,8 @@ def changes(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
     if cell.mask != NO_MASK:
         fields["mask"] = cell.mask
     fields |= {"mixing.sources": cell.sources, "seed": cell.seed, "optimiser.learning_rate": rate}
-    for start in _starts(config.compare.start, (cell.seed,)) if _begins_trained(cell) else ():
-        fields["start_from"] = start.run_name(start.rate)
+    if cell.start is not None:
+        fields["start_from"] = cell.start.run_name(config.compare.start.learning_rate)
     if cell.method == "mpnet":
         fields |= {"rounds.minus": minus, "rounds.plus": plus, "rounds.both": both}
     elif cell.method == "mnet":
@@ -205,21 +209,27 @@ def changed(config: Any, cell: Cell, rate: float) -> Any:
     return out
 
 
-def _begins_trained(cell: Cell) -> bool:
-    """Whether a cell's run begins with the networks of a start, if there are any."""
-    return cell.kind != "starts" and cell.method not in WITHOUT_START
-
-
-def _starts(fields: Any, seeds: Iterable[int]) -> tuple[Cell, ...]:
-    """The starts of some seeds; none where they have no steps."""
-    if not fields.steps:
-        return ()
+def _start(fields: Any, cell: Cell) -> Cell | None:
+    """What a cell begins with; None with `compare.start.steps` of 0, and for MIML."""
+    if not fields.steps or cell.method in WITHOUT_START:
+        return None
     mask, sources = _setting("start.setting", fields.setting)
     parts = _CHANGE.fullmatch(f"{START}: rounds.both={fields.steps} {fields.changes}".rstrip())
     if parts is None:
         raise InputError(f"config.compare.start.changes={fields.changes!r} must be like 'field=value field=value'")
-    start = Cell("starts", START_METHOD, mask, sources, 0, fields.learning_rate, change=START)
-    return tuple(dataclasses.replace(start, seed=seed, overrides=_pairs(parts[2])) for seed in seeds)
+    shared = tuple(
+        pair for pair in cell.overrides if pair[0].startswith(_OF_STARTS) and not pair[0].startswith(_NOT_OF_STARTS)
+    )
+    return Cell(
+        "starts",
+        START_METHOD,
+        mask,
+        sources,
+        cell.seed,
+        fields.learning_rate,
+        change=f"{START}_{cell.change}" if shared else START,
+        overrides=_pairs(parts[2]) + shared,
+    )
 
 
 def _ablations(fields: Any) -> list[Cell]:

@@ -144,7 +144,8 @@ def _by_setting(entries: Mapping[str, Entry], *, far: bool) -> dict[str, Any]:
 
 def _starts(workdir: Path, plan: Plan) -> dict[str, str]:
     """A line on the networks that cells begin with; none where they are random."""
-    found = {start: result for start in plan.starts if (result := read(workdir, start)) is not None}
+    of_cells = dict.fromkeys(cell.start for cell in plan.cells if cell.start is not None)
+    found = {start: result for start in of_cells if (result := read(workdir, start)) is not None}
     if not found:
         return {}
     first, result = next(iter(found.items()))

@@ -105,7 +105,7 @@ class Runner:
             for cell in self._missing(wanted)
             if cell.path not in self.failed and (affordable or cell.kind != "ablations")
         ]
-        begin = [cell for cell in missing if (start := wanted.start_of(cell)) is None or self._done(start)]
+        begin = [cell for cell in missing if cell.start is None or self._done(cell.start)]
         ready = [(cell, choice) for cell in begin if (choice := self._choice(cell)) is not None]
         # First what lies there: the best trial's cell and the ablation without a change are the same run, which would
         # be trained anew where its checkpoints are gone, as on another machine.
@@ -138,7 +138,7 @@ class Runner:
     def _missing(self, wanted: Plan) -> list[Cell]:
         """What has no file; and starts whose networks are gone, as on another machine, though cells still need them."""
         missing = [cell for cell in wanted if not self._is_file(cell)]
-        needed = {wanted.start_of(cell) for cell in missing}
+        needed = {cell.start for cell in missing}
         return [start for start in wanted.starts if start in needed and not self._done(start)] + [
             cell for cell in missing if cell not in needed
         ]
@@ -177,8 +177,7 @@ class Runner:
     def _run(self, cell: Cell, choice: Choice, claim: Claim) -> bool:
         run = self._workdir / "runs" / cell.run_name(choice.rate)
         changes = cells.changes(cell, self._config, choice.rate)
-        start = self._plan.start_of(cell)
-        if start is not None:
+        if cell.start is not None:
             changes["start_from"] = self._workdir / "runs" / changes["start_from"]
         shared = [*self._given, f"--workdir={run}", *(f"--config.{field}={value}" for field, value in changes.items())]
         commands = {"train": [*self._train, *shared]}
@@ -209,7 +208,7 @@ class Runner:
         if not self._belongs(cell, result):
             return False
         settings = {"settings": cell_files.settings(cell, self._config, choice.rate)}
-        begun = {"start": cell_files.origin(self._workdir, start)} if start is not None else {}
+        begun = {"start": cell_files.origin(self._workdir, cell.start)} if cell.start is not None else {}
         cell_files.write(self._workdir, cell, result | begun | settings)
         return True
 
@@ -273,7 +272,7 @@ class Runner:
         missing = self._missing(self._plan)
         needed = {
             cell.run_name(rate)
-            for cell in (*missing, *filter(None, map(self._plan.start_of, missing)))
+            for cell in (*missing, *(cell.start for cell in missing if cell.start is not None))
             for choice in [self._choice(cell)]
             for rate in ([choice.rate] if choice else self._config.compare.rates.tried)
         }

@@ -42,6 +42,20 @@ def test_each_seed_has_one_that_all_but_miml_begin_with(workdir: Path, plan: cel
     assert plan.matching("miml-*").starts == ()
 
 
+def test_an_ablation_of_what_the_start_learns_has_one_of_its_own(workdir: Path, plan: cells.Plan) -> None:
+    config = grid_config(workdir)
+    config.compare.ablations.changes = (
+        "plus: model.plus_bias=-3.0",
+        "mel: audio.frequency_axis=mel recursion.mask_on=original",
+    )
+    default, plus, mel = cells.plan(config).ablations
+    assert cells.changes(plus, config, 1e-3)["start_from"] == cells.changes(default, config, 1e-3)["start_from"]
+    assert mel.start is not None and mel.start.path == "starts/start_mel-ratio-mix2-seed0"
+    assert cells.changes(mel, config, 1e-3)["start_from"] == "pixelplayer-ratio-mix2-seed0-rate0.001-start_mel"
+    run = cells.changed(config, mel.start, 1e-3)
+    assert (run.audio.frequency_axis, run.recursion.mask_on, run.rounds.both) == ("mel", "remaining", 7)
+
+
 def test_they_come_first_and_are_told_in_each_cell(workdir: Path, plan: cells.Plan) -> None:
     status, output = run(workdir, KEEP="no")
     assert status == 0, output
