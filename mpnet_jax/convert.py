@@ -23,7 +23,7 @@ from ml_collections import config_flags
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
-from mpnet_jax import torch_weights
+from mpnet_jax import torch_weights, workdir_config
 from mpnet_jax.config import Config
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
         raise InputError(f"nothing to convert; give at least one of {', '.join(f'--{name}' for name in FILES)}")
     if {"frame", "resnet"} <= files.keys():
         raise InputError("--frame and --resnet are both of the frame network; give one of them")
-    if config_module.read_recorded(workdir) is not None:
+    if workdir_config.read_recorded(workdir) is not None:
         raise InputError(f"--workdir={workdir} holds a run already; name a new folder")
     weights = {name: torch_weights.read_weights(path) for name, path in files.items()}
 
@@ -98,7 +98,7 @@ def _save(config: Config, workdir: Path, state: "TrainState", methods: Sequence[
     """Writes the state as the latest, and as the best so far of these methods."""
     from mpnet_jax.checkpoint import UNSCORED, Checkpoints
 
-    config_module.claim_workdir(workdir, config)
+    workdir_config.claim_workdir(workdir, config)
     checkpoints = Checkpoints(workdir)
     checkpoints.save(state)
     for method in methods:

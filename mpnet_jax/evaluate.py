@@ -17,7 +17,7 @@ from ml_collections import config_flags
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
-from mpnet_jax import processes
+from mpnet_jax import processes, workdir_config
 from mpnet_jax.asked import Asked, open_stores, sounds_asked
 from mpnet_jax.config import Config
 from mpnet_jax.metrics.localisation import DEFINITION as LOCALISATION
@@ -34,12 +34,12 @@ def main() -> None:
     processes.refuse_several("evaluate", way_out="start one alone (srun --ntasks=1)")
     config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
-    recorded = config_module.read_recorded(workdir)
+    recorded = workdir_config.read_recorded(workdir)
     if recorded is None:
         raise InputError(
             f"--workdir={workdir} holds no run; train one: python -m mpnet_jax.train --workdir={workdir} --config=..."
         )
-    config_module.refuse_other(recorded, config, workdir)
+    workdir_config.refuse_other(recorded, config, workdir)
     values = flags.FLAGS
     mixes = sounds_asked(values.mix)
     asked = Asked(values.split, values.checkpoint, mixes, values.counting, values.localisation, values.far)

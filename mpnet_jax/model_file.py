@@ -16,7 +16,7 @@ from flax import traverse_util
 
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
-from mpnet_jax import from_config
+from mpnet_jax import from_config, workdir_config
 from mpnet_jax.config import Config
 
 SUFFIX = ".safetensors"
@@ -80,7 +80,7 @@ def read_model(path: Path) -> ModelFile:
     try:
         facts = json.loads(beside.read_text())
         facts = {name: facts[name] for name in ("config", "method", "step", "networks")} | facts
-        config = config_module.restored(facts.pop("config"), beside)
+        config = workdir_config.restored(facts.pop("config"), beside)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{beside} describes no model ({error!r}); fetch it again") from None
     epsilon = facts.get("epsilon_relative")

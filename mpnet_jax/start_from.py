@@ -9,8 +9,9 @@ from absl import logging
 
 from data_pipeline.command import InputError
 from mpnet_jax.checkpoint import Checkpoints
-from mpnet_jax.config import Config, read_recorded
+from mpnet_jax.config import Config
 from mpnet_jax.train_state import TrainState
+from mpnet_jax.workdir_config import read_recorded
 
 # By method: which checkpoint is taken; the latest where there is none of them.
 _BEST = {"mpnet": ("best_mpnet", "best_mnet")}

@@ -19,7 +19,7 @@ from ml_collections import config_flags
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
-from mpnet_jax import processes
+from mpnet_jax import processes, workdir_config
 from mpnet_jax.config import Config
 from mpnet_jax.meter import Meter
 from mpnet_jax.rounds import Round
@@ -73,9 +73,9 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
     """
     stop = stop or StopRequest()
     # 1. Everything that can be refused is looked at before anything slow.
-    recorded = config_module.read_recorded(workdir)
+    recorded = workdir_config.read_recorded(workdir)
     if recorded is not None:
-        config_module.refuse_other(recorded, config, workdir)
+        workdir_config.refuse_other(recorded, config, workdir)
     stores = open_splits(config, ("train", "validation"), keep_pictures=True)
     from mpnet_jax import compilation_cache, parallel
 
@@ -86,7 +86,7 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
 
     # 2. The first of all processes looks after the workdir.
     if parallel.is_first():
-        config_module.claim_workdir(workdir, config)
+        workdir_config.claim_workdir(workdir, config)
         note_records(config, workdir, stores)
     validation = validation_share(config, stores, workdir)
     batches_from = training_batches(config, workdir, stores["train"])

@@ -9,7 +9,7 @@ import safetensors.numpy
 
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
-from mpnet_jax import from_config
+from mpnet_jax import from_config, workdir_config
 from mpnet_jax.checkpoint import Checkpoints
 from mpnet_jax.model_file import ModelFile, read_model, write_model
 from mpnet_jax.separation import model as module
@@ -36,7 +36,7 @@ def written(tiny, tmp_path) -> Path:
 def run(tiny, tmp_path_factory) -> Path:
     """A workdir whose best MP-Net are the tiny networks."""
     workdir = tmp_path_factory.mktemp("runs") / "tiny"
-    config_module.claim_workdir(workdir, tiny.config)
+    workdir_config.claim_workdir(workdir, tiny.config)
     checkpoints = Checkpoints(workdir)
     state = from_config.state_at(tiny.config, 8)
     checkpoints.save_best(state.replace(step=np.int32(8)), 1.0, method="mpnet")

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_pipeline.command import InputError
-from mpnet_jax import config as config_module
-from mpnet_jax import from_config, separate
+from mpnet_jax import from_config, separate, workdir_config
 from mpnet_jax.checkpoint import Checkpoints
 from mpnet_jax.model_file import read_model
 from tests.tiny_run import run, tiny_config
@@ -83,7 +82,7 @@ def test_the_flags_reach_the_check(tmp_path):
 def test_a_video_is_taken_apart_by_a_run_and_by_its_exported_networks(tmp_path, video):
     config = tiny_config(tmp_path)
     workdir = tmp_path / "run"
-    config_module.claim_workdir(workdir, config)
+    workdir_config.claim_workdir(workdir, config)
     checkpoints = Checkpoints(workdir)
     checkpoints.save_best(from_config.state_at(config, 0), 1.0, method="mnet")
     checkpoints.close()

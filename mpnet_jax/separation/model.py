@@ -9,8 +9,7 @@ from typing import Any
 import jax
 
 from data_pipeline.command import InputError
-from mpnet_jax import config as config_module
-from mpnet_jax import from_config, parallel
+from mpnet_jax import from_config, parallel, workdir_config
 from mpnet_jax.checkpoint import METHODS, Checkpoints
 from mpnet_jax.config import Config
 from mpnet_jax.evaluation import SLICE, Separator
@@ -76,12 +75,12 @@ def read_run(workdir: Path) -> ModelFile:
     Raises:
         InputError: no run, no checkpoint, another model's, or a method without a recursion.
     """
-    recorded = config_module.read_recorded(workdir)
+    recorded = workdir_config.read_recorded(workdir)
     if recorded is None:
         raise InputError(
             f"--workdir={workdir} holds no run; train one: python -m mpnet_jax.train --workdir={workdir} --config=..."
         )
-    config = config_module.restored(recorded, workdir / "config.json")
+    config = workdir_config.restored(recorded, workdir / "config.json")
     if config.method != "mpnet":
         raise InputError(f"--workdir={workdir}: method {config.method} has no recursion; take a run of mpnet")
     checkpoints = Checkpoints(workdir, read_only=True)
