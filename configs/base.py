@@ -94,6 +94,9 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.miml = miml = ml_collections.ConfigDict()  # only for config.method = "miml"; its paper's values
     miml.classes = 11  # of the data set
+    miml.class_steps = 1000  # of its class network, which learns what the training pictures show, by Adam ...
+    miml.class_rate = 1e-3  # ... with this learning rate, falling to zero ...
+    miml.class_mixtures = 16  # ... from the clips of so many mixtures a step
     miml.learns_from = "solos"  # solos | mixtures: the clips whose bases and classes it learns from
     miml.mixtures = 1024  # training mixtures of these; each is factorised once, before the first step
     miml.bases = 25  # of a clip (M)

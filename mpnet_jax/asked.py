@@ -126,7 +126,7 @@ def _open_far(config: Config, classes: tuple[str, ...]) -> RecordStore:
     store.require(data_set_spec(config))
     if config.method == "miml" and store.classes != classes:
         raise InputError(
-            f"--far in {folder} has the classes {', '.join(store.classes)}; MIML is told classes and knows "
+            f"--far in {folder} has the classes {', '.join(store.classes)}; MIML knows the classes "
             f"{', '.join(classes)} alone: prepare a set of these, or leave --far out"
         )
     _require_sounds(config, store, config.mixing.sources, f"--far in {folder}")

@@ -14,12 +14,15 @@ from mpnet_jax.config import Config, audio_spec
 from mpnet_jax.count_step import make_count_step
 from mpnet_jax.losses import Objective
 from mpnet_jax.miml_step import (
+    CLASS_TRUNK,
+    make_class_step,
     make_factorise_step,
     make_miml_separate_step,
     make_miml_train_step,
     make_relate_step,
 )
 from mpnet_jax.minus_plus import Rules
+from mpnet_jax.models.class_net import ClassNet
 from mpnet_jax.models.miml import MIML
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.models.pixelplayer import PixelPlayer
@@ -175,20 +178,53 @@ def _distance(config: Config) -> str:
     return "cross_entropy" if config.mask == "binary" else config.loss.ratio
 
 
-def separate_step(config: Config, *, with_plus: bool) -> Callable[..., Any]:
-    """The evaluation pass of one device: MP-Net, the M-Net alone, PixelPlayer or MIML."""
+def separate_step(config: Config, *, with_plus: bool, told_classes: bool = False) -> Callable[..., Any]:
+    """The evaluation pass of one device: MP-Net, the M-Net alone, PixelPlayer or MIML, which may be told classes."""
     networks = model(config)
     shared = {"axis": axis(config), "audio": audio_spec(config), "mask": config.mask}
     if isinstance(networks, PixelPlayer):
         return make_pixelplayer_separate_step(networks, floor=config.recursion.floor, **shared)
     if isinstance(networks, MIML):
         return make_miml_separate_step(
+            None if told_classes else class_net(config),
             floor=config.recursion.floor,
             beta=nmf.BETAS[config.miml.divergence],
             iterations=config.miml.separation_iterations,
             **shared,
         )
     return make_separate_step(networks, rules=rules(config), with_plus=with_plus, **shared)
+
+
+def class_net(config: Config) -> ClassNet:
+    """MIML's class network, in evaluation form."""
+    fields = config.model
+    return ClassNet(
+        config.miml.classes,
+        fields.resnet_features,
+        fields.resnet_dilated,
+        statistics_decay=fields.statistics_decay,
+    )
+
+
+def class_state(config: Config) -> TrainState:
+    """The class network's state at step 0; that of the seed."""
+    side = config.frames.crop_px
+    frames = jnp.zeros((1, 1, 1, side, side, 3), jnp.uint8)
+    variables = jax.jit(class_net(config).init)(jax.random.key(config.seed, impl="rbg"), frames)
+    state = TrainState(jnp.zeros((), jnp.int32), dict(variables["params"]), dict(variables["batch_stats"]), ())
+    return state.with_optimiser(_class_optimiser(config), (CLASS_TRUNK,))
+
+
+def class_step(config: Config) -> Callable[..., Any]:
+    """The training step of the class network, for one device."""
+    return make_class_step(class_net(config), _class_optimiser(config), axis_name=DEVICE_AXIS)
+
+
+def _class_optimiser(config: Config) -> optax.GradientTransformation:
+    steps = config.miml.class_steps
+    return optax.adam(
+        optim.learning_rate("cosine", peak=config.miml.class_rate, steps=steps, warmup_steps=steps // 20, boundaries=())
+    )
 
 
 def factorise_step(config: Config) -> Callable[..., Any]:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from data_pipeline.command import InputError
-from mpnet_jax import basis_bank, from_config, parallel
+from mpnet_jax import basis_bank, class_training, from_config, parallel
 from mpnet_jax.checkpoint import METHODS, Checkpoints
 from mpnet_jax.config import Config
 from mpnet_jax.evaluation import Separator
@@ -81,33 +81,39 @@ class TrainedMethods:
         return Separator(parallel.parallel_map(step), self._variables[method])
 
     def separators(self) -> dict[str, Separator]:
-        """The evaluation pass of every method, the main one last."""
-        return {method: self.separator(method, from_config.separate_step) for method in self.steps}
+        """The evaluation pass of every method, the main one last; MIML's also as it would be with the true classes."""
+        found = {method: self.separator(method, from_config.separate_step) for method in self.steps}
+        if "miml" in found:
+            told = self.separator("miml", from_config.separate_step, told_classes=True)
+            found = {"miml_told": told} | found
+        return found
 
 
 def for_separation(config: Config, workdir: Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Makes what a separation needs of a run's variables: MIML's need a dictionary beside.
+    """Makes what a separation needs of a run's variables: MIML's need a dictionary and a class network beside.
 
     Args:
         config: the run's.
-        workdir: the run's, where MIML keeps the bases of its training clips.
+        workdir: the run's, where MIML keeps the bases of its training clips and its class network.
 
     Returns:
         A function from variables on the devices to the same with what is missing.
 
     Raises:
-        InputError: bases are gone or cannot be read.
+        InputError: they are gone or cannot be read.
     """
     if config.method != "miml":
         return lambda variables: variables
     fields = config.miml
     bank = basis_bank.load(workdir / basis_bank.FOLDER, mixtures=fields.mixtures)
     relate = parallel.parallel_map(from_config.relate_step(config))
+    state = from_config.class_state(config)
+    class_net = class_training.load(workdir / class_training.FILE, state, steps=fields.class_steps)
 
     def with_dictionary(variables: dict[str, Any]) -> dict[str, Any]:
         relations = Separator(relate, variables, size=_CLIPS)({"bases": bank.bases})["relations"]
         found = basis_bank.dictionary(bank, relations, threshold=fields.threshold, most=fields.bases_of_class)
-        return variables | {"dictionary": parallel.replicate(found)}
+        return variables | parallel.replicate({"dictionary": found, "class_net": class_net})
 
     return with_dictionary
 

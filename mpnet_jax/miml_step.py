@@ -12,12 +12,15 @@ from data_pipeline.spec import AudioSpec
 from mpnet_jax import nmf
 from mpnet_jax.losses import multi_label_margin
 from mpnet_jax.minus_plus import EPSILON
+from mpnet_jax.models.class_net import ClassNet
 from mpnet_jax.models.miml import MIML
 from mpnet_jax.rounds import NETS
 from mpnet_jax.separate_step import Batch, Written, evaluation_step
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.train_state import TrainState
 from mpnet_jax.train_step import gradient_step
+
+CLASS_TRUNK = "frame_net"  # all of the class network's parameters
 
 
 def make_factorise_step(*, bases: int, beta: float, iterations: int, seed: int) -> Callable[[Any, Batch], Batch]:
@@ -84,16 +87,49 @@ def make_miml_train_step(
     return gradient_step(loss_fn, optimiser, NETS["miml"])
 
 
+def make_class_step(
+    model: ClassNet, optimiser: optax.GradientTransformation, *, axis_name: str | None
+) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
+    """Builds the step by which the class network learns from `frames` and `source_label` of a batch.
+
+    Args:
+        model: in evaluation form.
+        optimiser: of the network.
+        axis_name: of the devices.
+
+    Returns:
+        `(state, batch) -> (state, metrics)`: the cross entropy of clips and the share whose best class is right.
+    """
+    learning = model.clone(train=True, axis_name=axis_name)
+
+    def loss_fn(params: Any, state: TrainState, batch: Batch) -> tuple[Array, tuple[Any, dict[str, Array]]]:
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        scores, updated = learning.apply(variables, batch["frames"], mutable=["batch_stats"])
+        labels = batch["source_label"]
+        loss = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(scores, labels))
+        right = jnp.mean(jnp.argmax(scores, -1) == labels)
+        return loss, (updated["batch_stats"], {"loss": loss, "right": right})
+
+    return gradient_step(loss_fn, optimiser, (CLASS_TRUNK,))
+
+
 def make_miml_separate_step(
-    *, axis: FrequencyAxis, audio: AudioSpec, floor: float, mask: str, beta: float, iterations: int
+    class_net: ClassNet | None,
+    *,
+    axis: FrequencyAxis,
+    audio: AudioSpec,
+    floor: float,
+    mask: str,
+    beta: float,
+    iterations: int,
 ) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
     """Builds the evaluation pass; see `separate_step.evaluation_step`.
 
     The bases of the classes that are seen stay as they are, their gains are fitted to the mixture, and each source has
-    its share of the estimate. Classes are told by `source_label` of the batch; two sources of one class have the same
-    bases, and so the same share.
+    its share of the estimate. Two sources of one class have the same bases, and so the same share.
 
     Args:
+        class_net: names the classes of the clips, in evaluation form; None where they are told by `source_label`.
         axis: on which masks are shown.
         audio: window and transform.
         floor: linear magnitude added to the mixture.
@@ -102,12 +138,18 @@ def make_miml_separate_step(
         iterations: updates of the gains.
 
     Returns:
-        The pass, whose variables hold a `dictionary` (class, basis, freq); see `basis_bank.dictionary`.
+        The pass, whose variables hold a `dictionary` (class, basis, freq), see `basis_bank.dictionary`, and where a
+        `class_net` is given the variables of that.
     """
 
     def separated(variables: dict[str, Any], batch: Batch, mixture: Float[Array, "batch rows time"]) -> Written:
         linear = batch["mixture_magnitude"] + floor
-        of_sources = variables["dictionary"][batch["source_label"]]
+        if class_net is None:
+            labels = batch["source_label"]
+        else:
+            scores: Any = class_net.apply(variables["class_net"], batch["frames"])
+            labels = jnp.argmax(scores, -1)
+        of_sources = variables["dictionary"][labels]
         batch_size, sources, count, freq = of_sources.shape
         bases = of_sources.reshape(batch_size, sources * count, freq).mT
         gains = nmf.fit_gains(linear, bases, beta=beta, iterations=iterations)

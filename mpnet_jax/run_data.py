@@ -103,7 +103,8 @@ def training_batches(config: Config, workdir: Path, store: Any) -> Callable[...,
 
     Args:
         config: the run's.
-        workdir: the run's, where MIML keeps the bases of its training clips; those that are missing are made first.
+        workdir: the run's, where MIML keeps its class network and the bases of its training clips; what is missing of
+            them is made first.
         store: the training split.
 
     Returns:
@@ -111,7 +112,7 @@ def training_batches(config: Config, workdir: Path, store: Any) -> Callable[...,
         its number.
 
     Raises:
-        InputError: MIML's bases cannot be read.
+        InputError: MIML's files cannot be read.
     """
     from data_pipeline import loader
     from mpnet_jax import parallel
@@ -123,16 +124,21 @@ def training_batches(config: Config, workdir: Path, store: Any) -> Callable[...,
         mixing=config_module.mixing_spec(config),
         seed=config.seed,
     )
+    of_both = functools.partial(of_sounds, frames=config_module.frame_spec(config))
     if config.method != "miml":
         return functools.partial(
-            of_sounds,
-            frames=config_module.frame_spec(config),
-            batch_size=config.batch_size,
-            sharding=loader.Sharding(*parallel.process_place()),
+            of_both, batch_size=config.batch_size, sharding=loader.Sharding(*parallel.process_place())
         )
-    from mpnet_jax import basis_bank, from_config
+    from mpnet_jax import basis_bank, class_training, from_config
     from mpnet_jax.evaluation import Separator
 
+    class_training.load_or_train(
+        workdir / class_training.FILE,
+        from_config.class_state(config),
+        from_config.class_step(config),
+        functools.partial(of_both, batch_size=config.miml.class_mixtures),
+        steps=config.miml.class_steps,
+    )
     bank = basis_bank.load_or_make(
         workdir / basis_bank.FOLDER,
         functools.partial(of_sounds, frames=None, batch_size=basis_bank.PIECE),

@@ -16,7 +16,9 @@ from mpnet_jax.report.names import METRICS
 
 # The M-Net that MP-Net's later rounds start from: it comes out of MP-Net's run.
 ROUND_ONE = "mnet_round_one"
-METHODS = ("miml", "pixelplayer", ROUND_ONE, "mnet", "mpnet")
+TOLD = "miml_told"  # MIML with the true classes, of MIML's run
+METHODS = (TOLD, "miml", "pixelplayer", ROUND_ONE, "mnet", "mpnet")
+_BESIDE = {"mpnet": ROUND_ONE, "miml": TOLD}  # what else comes out of a method's cell
 _WITHIN = {ROUND_ONE: "mnet"}  # under which name it stands in its cell
 
 
@@ -91,12 +93,12 @@ def gather(workdir: Path, cells: Iterable[Cell]) -> dict[str, Entry]:
     for cell in cells:
         result = read(workdir, cell)
         if result is not None and not diverged(result):
-            methods = (ROUND_ONE, "mpnet") if cell.method == "mpnet" else (cell.method,)
-            for method in methods:
+            for method in filter(None, (_BESIDE.get(cell.method), cell.method)):
                 by_row.setdefault((method, cell.mask, cell.sources), {})[cell.seed] = result
     rows = sorted(by_row, key=lambda row: (METHODS.index(row[0]), row[1], row[2]))
     entries = (Entry(*row, results=dict(sorted(by_row[row].items()))) for row in rows)
-    return {entry.key: entry for entry in entries if entry.method != ROUND_ONE or entry.samples(entry.own, "nsdr")}
+    beside = set(_BESIDE.values())
+    return {entry.key: entry for entry in entries if entry.method not in beside or entry.samples(entry.own, "nsdr")}
 
 
 def mean(samples: Mapping[int, Sample], others: Iterable[Mapping[int, Sample]] = ()) -> Drawn | None:

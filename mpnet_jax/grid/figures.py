@@ -10,6 +10,7 @@ from mpnet_jax.report.numbers import interval_of, is_number
 
 _PANELS = ("nsdr", "sir", "sar")
 _COLOURS = {
+    "miml_told": "#c9b27c",
     "miml": "#8c6d31",
     "pixelplayer": "#1b7f79",
     "mnet_round_one": "#9aa5b1",

@@ -67,8 +67,7 @@ def verdict(difference: Mapping[str, Any]) -> str:
 
 def _better_methods(entries: Mapping[str, Entry]) -> Iterator[Line]:
     for worse, better in itertools.pairwise(_ORDER):
-        told = ", which is told the true classes" if worse == "miml" else ""
-        claim = f"{method_name(better)} separates better than {method_name(worse)}{told} (NSDR)"
+        claim = f"{method_name(better)} separates better than {method_name(worse)} (NSDR)"
         for entry in _of(entries, better):
             for other in _of(entries, worse):
                 if other.sources == entry.sources and other.mask in (entry.mask, NO_MASK):

@@ -19,9 +19,9 @@ DEFINITIONS = {
 
 # What must be known of a method beside the definitions, by its name in the results.
 NOTES = {
-    "miml": "MIML is told the class of each visible clip by its label, in training and in the test, where its paper "
-    "takes what an image classifier says of the frames: an upper bound of what such a classifier could tell. The other "
-    "methods see pictures alone. Swapped pictures are swapped classes.",
+    "miml": "MIML's class network learns from the labels of the training pictures, which no other method is told; in "
+    "the test it sees pictures alone.",
+    "miml_told": "The same with the true class of each visible clip: an upper bound of what a class network can tell.",
 }
 
 

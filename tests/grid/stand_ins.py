@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 MIXTURES = 12
-GAIN = {"pixelplayer": 1.0, "mnet": 2.0, "mpnet": 3.0, "miml": 0.0}
+GAIN = {"pixelplayer": 1.0, "mnet": 2.0, "mpnet": 3.0, "miml": 0.0, "miml_told": 4.0}
 
 
 def grid_config(workdir: Path):
@@ -79,7 +79,7 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
     numbers = sorted({own, *map(int, values.get("mix", str(own)).split(","))})
     rng = random.Random(int(values["config.seed"]))  # noqa: S311
     names = ["mnet", "mpnet"] if values["config.rounds.plus"] != "0" else [values["config.method"]]
-    names = ["mnet"] if names == ["mpnet"] else names
+    names = {"mpnet": ["mnet"], "miml": ["miml_told", "miml"]}.get(names[0], names) if len(names) == 1 else names
 
     def score(name: str, metric: str, number: int) -> float:
         """As the paper has it: methods, masks, and a loss by the number of sounds that is least for recursive ones."""
