@@ -44,6 +44,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.compare.ablations.changes = (
         f"no_plus: {m_net}",
         "plus_bias: model.plus_bias=-3.0",
+        "long_plus: rounds.plus=750",
+        "both_at_whole_rate: optimiser.round_scale.both=1.0",
         "mask_on_original: recursion.mask_on=original",
         f"mask_on_original_no_plus: recursion.mask_on=original {m_net}",
         "predicted_order: recursion.training_order=predicted",
