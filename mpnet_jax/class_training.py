@@ -14,7 +14,7 @@ from mpnet_jax import parallel
 from mpnet_jax.evaluation import HostBatch
 from mpnet_jax.train_state import TrainState
 
-FILE = "class_net.npz"  # of the workdir
+FILE = "classes/class_net.npz"  # of the workdir
 _SAVE_EVERY = 200  # steps
 
 
@@ -71,6 +71,7 @@ def load(path: Path, state: TrainState, *, steps: int) -> dict[str, Any]:
 
 def _write(path: Path, state: TrainState) -> None:
     leaves = {jax.tree_util.keystr(key): leaf for key, leaf in jax.tree_util.tree_leaves_with_path(state)}
+    path.parent.mkdir(exist_ok=True)
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
         np.savez(file, **leaves)

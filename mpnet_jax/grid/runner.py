@@ -27,7 +27,7 @@ DIVERGED = "the loss is not finite"  # how training says so
 
 _WAIT_SECONDS = 5.0
 # Of a run's folder, what is large and can be made again.
-_LARGE = ("checkpoints", "bases", "report", "tensorboard", "scores", "validation/report")
+_LARGE = ("checkpoints", "bases", "classes", "report", "tensorboard", "scores", "validation/report")
 
 
 class Runner:
