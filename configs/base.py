@@ -76,6 +76,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.recursion = recursion = ml_collections.ConfigDict()
     recursion.mask_on = "remaining"  # remaining (Eqs. 2 and 3) | original: the mixture that a mask acts on
     recursion.subtraction = "difference"  # difference (Eq. 3) | product (released code)
+    recursion.subtracted = "solo"  # solo (Eq. 3) | final: with what the P-Net gave back, too
     recursion.energy = "magnitude"  # magnitude | power | written (released code): by which the loudest is meant
     recursion.training_order = "ground_truth"  # ground_truth | predicted: by descending energy (Sec. 4.2)
     recursion.floor = 0.0  # linear magnitude added to the mixture and to what each subtraction leaves

@@ -57,5 +57,6 @@ def get_config() -> ml_collections.ConfigDict:
         "remaining_loss: loss.remaining_weight=0.1",
         "plus_sum: loss.plus=sum",
         "product: recursion.subtraction=product",
+        "subtract_final: recursion.subtracted=final",
     )
     return config

@@ -34,6 +34,7 @@ CHOICES = {
     "audio.frequency_axis": ("log", "released", "mel", "linear"),
     "recursion.mask_on": ("remaining", "original"),
     "recursion.subtraction": ("difference", "product"),
+    "recursion.subtracted": ("solo", "final"),
     "recursion.energy": ("magnitude", "power", "written"),
     "loss.remaining": ("after", "before"),
     "recursion.training_order": ("ground_truth", "predicted"),

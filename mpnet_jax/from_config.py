@@ -77,6 +77,7 @@ def rules(config: Config, *, epsilon_relative: float | None = None, epsilon_abso
     return Rules(
         mask_on=fields.mask_on,
         subtraction=fields.subtraction,
+        subtracted=fields.subtracted,
         energy=energy,
         floor=fields.floor,
         epsilon_relative=epsilon_relative,

@@ -17,6 +17,7 @@ from mpnet_jax.candidates import Candidates, EnergyFn, candidate_energies, close
 EPSILON = 1e-6
 MASK_ON = ("remaining", "original")
 SUBTRACTION = ("difference", "product")
+SUBTRACTED = ("solo", "final")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Rules:
         mask_on: what a mask acts on, and what its target is a share of: "remaining", the mixture that the step sees
             (Eqs. 2 and 3), or "original", the whole mixture (Sec. 3.2 writes S^mix).
         subtraction: "difference", max(S - sound, 0) (Eq. 3), or "product", S * (1 - mask) (released code).
+        subtracted: of each step: "solo", what the Minus-Net's mask takes (Eq. 3), or "final", with what the Plus-Net
+            gives back too. That was subtracted with an earlier sound already: a second time it is missing later on.
         energy: by which the next sound is chosen where no order is given.
         floor: linear magnitude added to what each subtraction leaves (1e-10 in the released code, whose logarithm adds
             nothing).
@@ -40,13 +43,18 @@ class Rules:
 
     mask_on: str = "remaining"
     subtraction: str = "difference"
+    subtracted: str = "solo"
     energy: EnergyFn = mean_magnitude
     floor: float = 0.0
     epsilon_relative: float | None = None
     epsilon_absolute: float = 0.0
 
     def __post_init__(self) -> None:
-        for field, allowed in (("mask_on", MASK_ON), ("subtraction", SUBTRACTION)):
+        for field, allowed in (
+            ("mask_on", MASK_ON),
+            ("subtraction", SUBTRACTION),
+            ("subtracted", SUBTRACTED),
+        ):
             if getattr(self, field) not in allowed:
                 raise ValueError(f"{field}={getattr(self, field)!r} is unknown; use one of {', '.join(allowed)}")
 
@@ -199,8 +207,8 @@ class _Recursion:
         for name, silent in (("sounds", 0), ("remixes", 0), ("mask_logits", -jnp.inf), ("plus_logits", -jnp.inf)):
             out[name] = jnp.where(active[:, None, None], out[name], silent)
         out["energies"] = jnp.where(active[:, None], out["energies"], 0)
-        share = jnp.where(active[:, None, None], out.pop("share"), 0)
-        remaining = subtract(carry.remaining, out["sounds"], share, how=self.rules.subtraction)
+        taken, share = (jnp.where(active[:, None, None], out.pop(name), 0) for name in ("taken", "share"))
+        remaining = subtract(carry.remaining, taken, share, how=self.rules.subtraction)
         following = _Carry(
             remaining=remaining + self.rules.floor if self.rules.floor else remaining,
             heard=carry.heard + out["sounds"],
@@ -232,7 +240,7 @@ class _Recursion:
         out["mask_logits"] = jnp.einsum("bftk,bk->bft", features, vector)
         reference = self.rules.reference(carry.remaining, self.mixture)
         share = jax.nn.sigmoid(out["mask_logits"])
-        sound = share * reference
+        sound = taken = share * reference
         on_original = self.rules.mask_on == "original"
         remix = jnp.minimum(carry.heard, self.mixture) if on_original else carry.heard
         out["plus_logits"] = jnp.full_like(sound, -jnp.inf)
@@ -241,9 +249,10 @@ class _Recursion:
             out["plus_logits"], out["plus"] = self.networks.plus(remix, sound, inputs["plus"])
             sound += jax.nn.sigmoid(out["plus_logits"]) * remix
             sound = jnp.minimum(sound, self.mixture) if on_original else sound
-            there = reference > 0
-            share = jnp.minimum(jnp.where(there, sound / jnp.where(there, reference, 1.0), 0.0), 1.0)
-        return out | {"sounds": sound, "share": share, "remixes": remix}
+            if self.rules.subtracted == "final":
+                taken, there = sound, reference > 0
+                share = jnp.minimum(jnp.where(there, taken / jnp.where(there, reference, 1.0), 0.0), 1.0)
+        return out | {"sounds": sound, "taken": taken, "share": share, "remixes": remix}
 
 
 def subtract(

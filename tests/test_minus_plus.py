@@ -126,28 +126,40 @@ def test_what_the_first_sound_took_comes_back_through_the_plus_net():
     np.testing.assert_array_equal(both.remixes[1], both.sounds[0])
 
 
+@pytest.mark.parametrize("subtracted", ["solo", "final"])
 @pytest.mark.parametrize("mask_on", ["remaining", "original"])
-def test_the_remix_is_what_was_separated_before(mask_on):
+def test_the_remix_is_what_was_separated_before(mask_on, subtracted):
     sources = shared_sources(4)
     quarter = lambda remixed, sound, s: (jnp.full_like(sound, -np.log(3.0)), s)  # noqa: E731
-    out = run(sources, plus=quarter, rules={"mask_on": mask_on})
+    out = run(sources, plus=quarter, rules={"mask_on": mask_on, "subtracted": subtracted})
     mixture = sources.sum(1)
     np.testing.assert_array_equal(out.remixes[0], 0.0)
     assert np.all(out.plus_logits[0] == -np.inf)
     for step in range(1, 4):
         heard = out.sounds[:step].sum(0)
         if mask_on == "remaining":
-            remix = heard
-            sound = out.masks[step] * out.before[step] + 0.25 * remix
+            remix, solo = heard, out.masks[step] * out.before[step]
+            sound = solo + 0.25 * remix
         else:
-            remix = np.minimum(heard, mixture)
-            sound = np.minimum(out.masks[step] * mixture + 0.25 * remix, mixture)
+            remix, solo = np.minimum(heard, mixture), out.masks[step] * mixture
+            sound = np.minimum(solo + 0.25 * remix, mixture)
         np.testing.assert_allclose(out.remixes[step], remix, rtol=1e-5)
         np.testing.assert_allclose(out.sounds[step], sound, rtol=1e-5)
-        # What is given back is subtracted with the rest: the final sound is (Eq. 3).
-        left = np.maximum(out.before[step] - sound, 0)
+        left = np.maximum(out.before[step] - {"solo": solo, "final": sound}[subtracted], 0)
         after = out.before[step + 1] if step < 3 else out.remaining
         np.testing.assert_allclose(after, left, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("subtraction", ["difference", "product"])
+def test_what_is_given_back_is_not_missing_from_the_rest(subtraction):
+    sources = shared_sources(4)
+    half = lambda remixed, sound, s: (jnp.zeros_like(sound), s)  # noqa: E731
+    alone, both = (run(sources, plus=plus, rules={"subtraction": subtraction}) for plus in (None, half))
+    assert float(both.sounds[3].sum()) > float(alone.sounds[3].sum())
+    # It was subtracted with an earlier sound: every bin is still the sum of what masks took and what is left.
+    np.testing.assert_allclose(both.before, alone.before, rtol=1e-6)
+    taken = (both.masks * both.before).sum(0)
+    np.testing.assert_allclose(taken + both.remaining, sources.sum(1), rtol=1e-5)
 
 
 def test_product_subtraction_scales_what_is_left():
@@ -277,7 +289,7 @@ def test_written_out_and_skipping_equal_rolled(other, sounding):
     sources = disjoint_sources(3).at[:, sounding:].set(0.0)
     soft = lambda remaining, s: (0.05 * oracle(sources)(remaining, s)[0], s)  # noqa: E731
     plus = lambda remix, sound, s: (0.1 * (remix - sound), s)  # noqa: E731
-    rules = {"epsilon_relative": 0.05}
+    rules = {"epsilon_relative": 0.05, "subtracted": "final"}
     one, another = (run(sources, minus=soft, plus=plus, rules=rules, **options) for options in ({}, other))
     assert one.active[-1].any() == (sounding == 3)
     one, another = (out._replace(statistics=()) for out in (one, another))  # a skipped step has none
@@ -338,7 +350,7 @@ def test_the_product_leaves_what_the_sounds_share_leaves(mask_on):
             {"minus": jnp.zeros(2), "plus": jnp.zeros(1)},
         ),
         steps=2,
-        rules=Rules(mask_on=mask_on, subtraction="product", floor=0.5),
+        rules=Rules(mask_on=mask_on, subtraction="product", subtracted="final", floor=0.5),
     )
     # Step 1 takes half of 2 and leaves 1, with the floor 1.5. Step 2 gives back a quarter of the first sound, 0.25.
     sound, reference = {"remaining": (1.0, 1.5), "original": (1.25, 2.0)}[mask_on]
