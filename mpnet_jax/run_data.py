@@ -132,6 +132,7 @@ def training_batches(config: Config, workdir: Path, store: Any) -> Callable[...,
     from mpnet_jax import basis_bank, class_training, from_config
     from mpnet_jax.evaluation import Separator
 
+    parallel.check_batch(config.miml.class_mixtures, field="miml.class_mixtures")
     class_training.load_or_train(
         workdir / class_training.FILE,
         from_config.class_state(config),

@@ -65,8 +65,10 @@ def test_they_come_first_and_are_told_in_each_cell(workdir: Path, plan: cells.Pl
     assert made["cell"]["overrides"] == {"rounds.both": "7", "data.name": "rendered_far"}
     assert (made["score"], made["data"]["name"]) == (9.0, "rendered_far")
     cell = json.loads((workdir / "cells/mpnet-ratio-mix2-seed1.json").read_text())
-    assert cell["start"] == {"path": "starts/start-ratio-mix2-seed1", "score": 9.0, "date": "d"} | {
-        "date": made["made"]["date"]
+    assert cell["start"] == {
+        "path": "starts/start-ratio-mix2-seed1",
+        "score": 9.0,
+        "date": made["made"]["date"],
     }
     assert f"--config.start_from={workdir}/runs/{NAMES[1]}" in cell["made"]["commands"][0]
     said = json.loads((workdir / "results.json").read_text())["definitions"]["start"]
