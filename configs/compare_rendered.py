@@ -44,6 +44,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.compare.ablations.changes = (
         f"no_plus: {m_net}",
         "plus_bias: model.plus_bias=-3.0",
+        "plus_rate: optimiser.scale.plus_net=3.0",
         "long_plus: rounds.plus=750",
         "both_at_whole_rate: optimiser.round_scale.both=1.0",
         "mask_on_original: recursion.mask_on=original",

@@ -1,0 +1,149 @@
+"""What a P-Net could give at most: `python -m benchmarks.plus_headroom --workdir=RUN --json=FILE [--sources=2]`.
+
+Three separations of the run's own validation mixtures by its latest networks, with ratio masks: by the M-Net alone,
+with what the P-Net gave back, and with what a perfect P-Net would have: exactly what each sound lacks, as far as the
+sounds before it took it. The gain of a perfect one says what the M-Net's errors leave to be given back; the gain of the
+learnt one says how much of that it found.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from absl import flags, logging
+from jaxtyping import Array
+
+from benchmarks import record
+from data_pipeline import command
+from data_pipeline.command import InputError
+from data_pipeline.loader import evaluation_batches
+from mpnet_jax import from_config, workdir_config
+from mpnet_jax.candidates import Candidates
+from mpnet_jax.checkpoint import Checkpoints
+from mpnet_jax.config import Config, audio_spec, frame_spec
+from mpnet_jax.evaluation import DEVICE_INPUTS, SCORE_BOUND_DB
+from mpnet_jax.losses import ratio_target
+from mpnet_jax.methods import TrainedMethods
+from mpnet_jax.metrics.aggregate import summarise
+from mpnet_jax.metrics.si_sdr import si_sdr
+from mpnet_jax.minus_plus import EPSILON, by_candidate
+from mpnet_jax.run_data import mixture_list, open_splits
+from mpnet_jax.separate_step import Batch, of_mixture, separate, waveforms
+
+VARIANTS = ("minus", "learnt", "perfect")
+
+
+def perfect_share(truth: Array, solo: Array, remix: Array, mixture: Array) -> Array:
+    """The mixture's share that a sound has with a perfect P-Net; all of one shape, linear magnitudes.
+
+    Args:
+        truth: of the sound.
+        solo: what the M-Net took.
+        remix: what there is to give back.
+        mixture: S_0.
+    """
+    wanted = ratio_target(truth, mixture) * mixture
+    return (solo + jnp.clip(wanted - solo, 0.0, remix)) / jnp.maximum(mixture, EPSILON)
+
+
+def three_ways(config: Config, *, with_plus: bool) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
+    """The pass of one device: waveforms (batch, source, samples) of every variant."""
+    model, axis, audio = from_config.model(config), from_config.axis(config), audio_spec(config)
+    rules = from_config.rules(config)
+    assert with_plus
+
+    def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
+        linear = batch["mixture_magnitude"]
+        mixture = axis.warp(linear + rules.floor)
+        vectors = model.apply(variables, batch["frames"], method="look")
+        count = vectors.shape[1]
+        separation = separate(
+            {"minus_net": model, "plus_net": model},
+            variables,
+            mixture,
+            Candidates(vectors),
+            steps=count,
+            rules=of_mixture(rules, linear),
+            with_plus=True,
+        )
+        sources = axis.warp(batch["source_magnitude"])
+        truth = jnp.take_along_axis(sources, separation.chosen.T[:, :, None, None], axis=1).swapaxes(0, 1)
+        solo = separation.masks * rules.reference(separation.before, mixture)
+        whole = jnp.maximum(mixture, EPSILON)
+        shares = {
+            "minus": solo / whole,
+            "learnt": separation.sounds / whole,
+            "perfect": perfect_share(truth, solo, separation.remixes, mixture),
+        }
+        return {
+            name: waveforms(
+                axis.unwarp(jnp.clip(by_candidate(share, separation.chosen, count), 0.0, 1.0)) * linear[:, None],
+                batch["mixture_phase"],
+                audio,
+            )
+            for name, share in shares.items()
+        }
+
+    return run
+
+
+def main() -> None:
+    """The command."""
+    values = flags.FLAGS
+    file = record.check_file(values.json)
+    workdir = Path(values.workdir or "")
+    recorded = workdir_config.read_recorded(workdir) if values.workdir else None
+    if recorded is None:
+        raise InputError(f"--workdir={values.workdir} holds no run (no config.json); name a folder of a trained MP-Net")
+    config = workdir_config.restored(recorded, workdir / "config.json")
+    config.data.directory = values.data_dir
+    checkpoints = Checkpoints(workdir, read_only=True)
+    methods = TrainedMethods(config, checkpoints, "latest")
+    if methods.main != "mpnet":
+        raise InputError(f"--workdir={workdir} has trained no P-Net yet; name a run past its second round")
+    separator = methods.separator("mpnet", three_ways)
+    store = open_splits(config, ("validation",))["validation"]
+    mixtures = mixture_list(config, workdir, store, "validation", values.sources)
+
+    gains: dict[str, list[float]] = {name: [] for name in VARIANTS}
+    batches = evaluation_batches(
+        store,
+        mixtures,
+        audio=audio_spec(config),
+        frames=frame_spec(config),
+        batch_size=config.evaluation.batch_size,
+    )
+    for batch in batches:
+        out = separator({name: batch[name] for name in DEVICE_INPUTS})
+        truth = batch["source_waveform"]
+        before = si_sdr(truth, np.broadcast_to(truth.sum(1, keepdims=True), truth.shape))
+        for name in VARIANTS:
+            gain = np.nan_to_num(si_sdr(truth, out[name]) - before, nan=-SCORE_BOUND_DB)
+            bounded = np.clip(gain, -SCORE_BOUND_DB, SCORE_BOUND_DB).mean(1)
+            gains[name] += bounded[batch["valid"]].tolist()
+    checkpoints.close()
+    videos = [[store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
+    by_variant = {name: np.array(rows) for name, rows in gains.items()}
+    results = {
+        "command": "python -m benchmarks.plus_headroom " + " ".join(sys.argv[1:]),
+        "what": "SI-SDR improvement in dB, each source within +-30, with 95 % intervals over videos",
+        "step": methods.steps["mpnet"],
+        "improvement": {name: summarise(rows, videos) for name, rows in by_variant.items()},
+        "over_minus": {name: summarise(by_variant[name] - by_variant["minus"], videos) for name in VARIANTS[1:]},
+    }
+    record.write(file, results)
+    rows = results["improvement"] | {f"{name} - minus": found for name, found in results["over_minus"].items()}
+    for name, found in rows.items():
+        low, high = found["ci95"]
+        logging.info("%s: %.2f dB [%.2f, %.2f]", name, found["mean"], low, high)
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("json", None, "File to write.")
+    flags.DEFINE_string("workdir", None, "Folder of a trained MP-Net.")
+    flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
+    flags.DEFINE_integer("sources", 2, "Sounds in a mixture.", lower_bound=2)
+    command.run(main)

@@ -1,0 +1,38 @@
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from benchmarks.plus_headroom import VARIANTS, perfect_share
+from tests import tiny_run
+
+
+def test_gives_back_what_is_lacking_and_no_more_than_there_is():
+    truth, solo, remix, mixture = (
+        jnp.array([x]) for x in ([3.0, 3.0, 1.0, 9.0], [1.0, 1.0, 2.0, 2.0], [4.0, 1.0, 3.0, 9.0], [4.0, 4.0, 4.0, 4.0])
+    )
+    # Enough to take; too little; too much already; more than the mixture, which is the most a share can be.
+    np.testing.assert_allclose(perfect_share(truth, solo, remix, mixture) * mixture, [[3.0, 2.0, 2.0, 4.0]])
+
+
+def test_of_a_trained_run(tiny_set, tmp_path):
+    workdir, file = tmp_path / "run", tmp_path / "headroom.json"
+    config = f"--config={tiny_run.config_file(tmp_path, tiny_set)}"
+    rounds = [f"--config.rounds.{name}=2" for name in ("minus", "plus", "both")]
+    status, output = tiny_run.run("mpnet_jax.train", config, *rounds, "--config.mask=ratio", f"--workdir={workdir}")
+    assert status == 0, output
+    asked = (f"--workdir={workdir}", f"--json={file}", f"--data_dir={tiny_set}")
+    status, output = tiny_run.run("benchmarks.plus_headroom", *asked)
+    assert status == 0, output
+    found = json.loads(file.read_text())
+    means = {name: found["improvement"][name]["mean"] for name in VARIANTS}
+    assert means["perfect"] > max(means["minus"], means["learnt"])
+    assert found["over_minus"]["learnt"]["mean"] == pytest.approx(means["learnt"] - means["minus"])
+    assert found["improvement"]["minus"]["count"] == 4
+
+
+def test_refuses_a_folder_without_a_run(tmp_path):
+    asked = (f"--workdir={tmp_path}", f"--json={tmp_path / 'x.json'}")
+    status, output = tiny_run.run("benchmarks.plus_headroom", *asked)
+    assert status == 2 and "holds no run" in output
