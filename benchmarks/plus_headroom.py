@@ -30,8 +30,9 @@ from mpnet_jax.methods import TrainedMethods
 from mpnet_jax.metrics.aggregate import summarise
 from mpnet_jax.metrics.si_sdr import si_sdr
 from mpnet_jax.minus_plus import EPSILON, by_candidate
+from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.run_data import mixture_list, open_splits
-from mpnet_jax.separate_step import Batch, of_mixture, separate, waveforms
+from mpnet_jax.separate_step import Batch, apply_net, of_mixture, separate, waveforms
 
 VARIANTS = ("minus", "learnt", "perfect")
 
@@ -53,12 +54,13 @@ def three_ways(config: Config, *, with_plus: bool) -> Callable[[dict[str, Any], 
     """The pass of one device: waveforms (batch, source, samples) of every variant."""
     model, axis, audio = from_config.model(config), from_config.axis(config), audio_spec(config)
     rules = from_config.rules(config)
-    assert with_plus
+    assert isinstance(model, MPNet) and with_plus
 
     def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
         linear = batch["mixture_magnitude"]
         mixture = axis.warp(linear + rules.floor)
-        vectors = model.apply(variables, batch["frames"], method="look")
+        params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
+        vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look")
         count = vectors.shape[1]
         separation = separate(
             {"minus_net": model, "plus_net": model},
