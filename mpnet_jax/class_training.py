@@ -1,5 +1,6 @@
 """Trains MIML's class network on the pictures of the training clips: once for a run, into a file of its workdir."""
 
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +13,11 @@ from absl import logging
 from data_pipeline.command import InputError
 from mpnet_jax import parallel
 from mpnet_jax.evaluation import HostBatch
+from mpnet_jax.meter import Meter
 from mpnet_jax.train_state import TrainState
 
 FILE = "classes/class_net.npz"  # of the workdir
-_SAVE_EVERY = 200  # steps
+_SAVE_EVERY, _LOG_EVERY = 200, 20  # steps
 
 
 def load_or_train(
@@ -25,6 +27,7 @@ def load_or_train(
     batches: Callable[..., Iterator[HostBatch]],
     *,
     steps: int,
+    batch_size: int,
 ) -> None:
     """Trains what is missing of the network in a file.
 
@@ -32,8 +35,9 @@ def load_or_train(
         path: of the file; a training that was stopped goes on from what it holds.
         state: a new one, on the host.
         step: of `miml_step.make_class_step`.
-        batches: training mixtures, from the batch of number `first_step` on.
+        batches: training mixtures, `batch_size` at a time, from the batch of number `first_step` on.
         steps: of the training.
+        batch_size: mixtures a step.
 
     Raises:
         InputError: the file cannot be read.
@@ -45,13 +49,20 @@ def load_or_train(
         return
     logging.info("learning to name what the training clips show, once for the whole run")
     on_devices, run = parallel.replicate(state), parallel.parallel_step(step)
-    for number, batch in zip(range(first + 1, steps + 1), batches(first_step=first), strict=False):
+    meter = Meter(steps=steps, batch_size=batch_size, first_step=first, seconds_before=0.0)
+    stream = batches(first_step=first, batch_size=batch_size)
+    for number in range(first + 1, steps + 1):
+        waiting_since = time.monotonic()
+        batch = next(stream)
+        meter.waited += time.monotonic() - waiting_since
         seen = {name: batch[name] for name in ("frames", "source_label")}
         on_devices, metrics = run(on_devices, parallel.shard(seen))
+        if number % _LOG_EVERY == 0 or number == steps:
+            meter.report(number, float(parallel.unreplicate(metrics)["loss"]))
         if number % _SAVE_EVERY == 0 or number == steps:
             _write(path, parallel.unreplicate(on_devices))
             right = 100 * float(parallel.unreplicate(metrics)["right"])
-            logging.info("step %d/%d of the classes: %.0f %% of the last batch right", number, steps, right)
+            logging.info("saved the class network of step %d: %.0f %% of the last batch right", number, right)
 
 
 def load(path: Path, state: TrainState, *, steps: int) -> dict[str, Any]:

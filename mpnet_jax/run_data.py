@@ -137,8 +137,9 @@ def training_batches(config: Config, workdir: Path, store: Any) -> Callable[...,
         workdir / class_training.FILE,
         from_config.class_state(config),
         from_config.class_step(config),
-        functools.partial(of_both, batch_size=config.miml.class_mixtures),
+        of_both,
         steps=config.miml.class_steps,
+        batch_size=config.miml.class_mixtures,
     )
     bank = basis_bank.load_or_make(
         workdir / basis_bank.FOLDER,

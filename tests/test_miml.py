@@ -189,7 +189,8 @@ def test_a_class_network_learns_what_pictures_show(monkeypatch, tmp_path):
     state, step = from_config.class_state(config), from_config.class_step(config)
     first_steps = []
 
-    def batches(first_step):
+    def batches(first_step, batch_size):
+        assert batch_size == len(frames)
         first_steps.append(first_step)
         while True:
             yield {"frames": frames, "source_label": labels, "source_magnitude": None}
@@ -197,11 +198,11 @@ def test_a_class_network_learns_what_pictures_show(monkeypatch, tmp_path):
     path = tmp_path / class_training.FILE
     with pytest.raises(InputError, match=r"class_net\.npz is gone; train with the same command"):
         class_training.load(path, state, steps=60)
-    class_training.load_or_train(path, state, step, batches, steps=20)
+    class_training.load_or_train(path, state, step, batches, steps=20, batch_size=4)
     with pytest.raises(InputError, match=r"class_net\.npz holds step 20 of 60; train with the same command"):
         class_training.load(path, state, steps=60)
-    class_training.load_or_train(path, state, step, batches, steps=60)
-    class_training.load_or_train(path, state, step, batches, steps=60)  # is there
+    class_training.load_or_train(path, state, step, batches, steps=60, batch_size=4)
+    class_training.load_or_train(path, state, step, batches, steps=60, batch_size=4)  # is there
     assert first_steps == [0, 20]
     variables = class_training.load(path, state, steps=60)
     scores = from_config.class_net(config).apply(variables, jnp.asarray(frames))
