@@ -7,7 +7,7 @@ learnt one says how much of that it found.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ from mpnet_jax import from_config, workdir_config
 from mpnet_jax.candidates import Candidates
 from mpnet_jax.checkpoint import Checkpoints
 from mpnet_jax.config import Config, audio_spec, frame_spec
-from mpnet_jax.evaluation import DEVICE_INPUTS, SCORE_BOUND_DB
+from mpnet_jax.evaluation import DEVICE_INPUTS, HostBatch, Separator
 from mpnet_jax.losses import ratio_target
 from mpnet_jax.methods import TrainedMethods
-from mpnet_jax.metrics.aggregate import summarise
-from mpnet_jax.metrics.si_sdr import si_sdr
+from mpnet_jax.metrics.aggregate import mixture_means, summarise
+from mpnet_jax.metrics.workers import Job, SourceScores, score_mixtures
 from mpnet_jax.minus_plus import EPSILON, by_candidate
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.run_data import mixture_list, open_splits
@@ -110,7 +110,6 @@ def main() -> None:
     store = open_splits(config, ("validation",))["validation"]
     mixtures = mixture_list(config, workdir, store, "validation", values.sources)
 
-    gains: dict[str, list[float]] = {name: [] for name in VARIANTS}
     batches = evaluation_batches(
         store,
         mixtures,
@@ -118,34 +117,53 @@ def main() -> None:
         frames=frame_spec(config),
         batch_size=config.evaluation.batch_size,
     )
-    for batch in batches:
-        out = separator({name: batch[name] for name in DEVICE_INPUTS})
-        truth = batch["source_waveform"]
-        before = si_sdr(truth, np.broadcast_to(truth.sum(1, keepdims=True), truth.shape))
-        for name in VARIANTS:
-            gain = np.nan_to_num(si_sdr(truth, out[name]) - before, nan=-SCORE_BOUND_DB)
-            bounded = np.clip(gain, -SCORE_BOUND_DB, SCORE_BOUND_DB).mean(1)
-            gains[name] += bounded[batch["valid"]].tolist()
+    scores = list(score_mixtures(_jobs(separator, batches), workers=values.workers, method=config.evaluation.bss))
     checkpoints.close()
     videos = [[store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
-    by_variant = {name: np.array(rows) for name, rows in gains.items()}
+    found = {name: _means(name, scores) for name in VARIANTS}
     results = {
         "command": "python -m benchmarks.plus_headroom " + " ".join(sys.argv[1:]),
-        "what": "SI-SDR improvement in dB, each source within +-30, with 95 % intervals over videos",
+        "what": "NSDR, SIR and SAR in dB, with 95 % intervals over videos",
         "step": methods.steps["mpnet"],
-        "improvement": {name: summarise(rows, videos) for name, rows in by_variant.items()},
-        "over_minus": {name: summarise(by_variant[name] - by_variant["minus"], videos) for name in VARIANTS[1:]},
+        "scores": {
+            name: {metric: summarise(means, videos) for metric, means in by_metric.items()}
+            for name, by_metric in found.items()
+        },
+        "over_minus": {
+            name: {metric: summarise(means - found["minus"][metric], videos) for metric, means in found[name].items()}
+            for name in VARIANTS[1:]
+        },
     }
     record.write(file, results)
-    rows = results["improvement"] | {f"{name} - minus": found for name, found in results["over_minus"].items()}
-    for name, found in rows.items():
-        low, high = found["ci95"]
-        logging.info("%s: %.2f dB [%.2f, %.2f]", name, found["mean"], low, high)
+    rows = results["scores"] | {f"{name} - minus": over for name, over in results["over_minus"].items()}
+    for name, by_metric in rows.items():
+        texts = [
+            f"{metric.upper()} {x['mean']:6.2f} [{x['ci95'][0]:.2f}, {x['ci95'][1]:.2f}]"
+            for metric, x in by_metric.items()
+        ]
+        logging.info("%-16s %s", name, "   ".join(texts))
+
+
+def _jobs(separator: Separator, batches: Iterable[HostBatch]) -> Iterator[Job]:
+    for batch in batches:
+        out = separator({name: batch[name] for name in DEVICE_INPUTS})
+        for i in np.flatnonzero(batch["valid"]):
+            truth = batch["source_waveform"][i]
+            untouched = np.broadcast_to(truth.sum(0), truth.shape)
+            yield Job(truth, {"mixture": untouched} | {name: out[name][i] for name in VARIANTS})
+
+
+def _means(variant: str, scores: Sequence[Mapping[str, SourceScores]]) -> dict[str, np.ndarray]:
+    """Each mixture's means of a variant; NaN where one of its sources has no value."""
+    ratios = {name: np.stack([getattr(s[variant], name) for s in scores]) for name in ("sdr", "sir", "sar")}
+    nsdr = ratios.pop("sdr") - np.stack([s["mixture"].sdr for s in scores])
+    return {name: mixture_means(values)[0] for name, values in ({"nsdr": nsdr} | ratios).items()}
 
 
 if __name__ == "__main__":
     flags.DEFINE_string("json", None, "File to write.")
     flags.DEFINE_string("workdir", None, "Folder of a trained MP-Net.")
     flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
+    flags.DEFINE_integer("workers", 1, "Processes that score.", lower_bound=1)
     flags.DEFINE_integer("sources", 2, "Sounds in a mixture.", lower_bound=2)
     command.run(main)

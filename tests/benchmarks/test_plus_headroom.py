@@ -26,10 +26,10 @@ def test_of_a_trained_run(tiny_set, tmp_path):
     status, output = tiny_run.run("benchmarks.plus_headroom", *asked)
     assert status == 0, output
     found = json.loads(file.read_text())
-    means = {name: found["improvement"][name]["mean"] for name in VARIANTS}
+    means = {name: found["scores"][name]["nsdr"]["mean"] for name in VARIANTS}
     assert means["perfect"] > max(means["minus"], means["learnt"])
-    assert found["over_minus"]["learnt"]["mean"] == pytest.approx(means["learnt"] - means["minus"])
-    assert found["improvement"]["minus"]["count"] == 4
+    assert found["over_minus"]["learnt"]["nsdr"]["mean"] == pytest.approx(means["learnt"] - means["minus"])
+    assert found["scores"]["minus"]["sir"]["count"] == 4
 
 
 def test_refuses_a_folder_without_a_run(tmp_path):
