@@ -53,6 +53,7 @@ def get_config() -> ml_collections.ConfigDict:
     mixing.silent_probability = 0.05  # of each source after the first
     mixing.level_of = "video"  # video | window: what is brought to one level before the gain
     mixing.level_dbfs = -20.0  # that level
+    mixing.truth = "magnitude"  # magnitude | phase_sensitive: of a source, only what is in phase with the mixture
     mixing.augment = True  # random crop and flip of the pictures
 
     config.model = model = ml_collections.ConfigDict()

@@ -54,6 +54,7 @@ def get_config() -> ml_collections.ConfigDict:
         "three_sounds: mixing.sources=3 mixing.silent_probability=0.4",
         "no_silent_sounds: mixing.silent_probability=0.0",
         "one_set_of_statistics: model.statistics_per_step=False",
+        "phase_sensitive: mixing.truth=phase_sensitive",
         "absolute: loss.ratio=absolute",
         "remaining_loss: loss.remaining_weight=0.1",
         "plus_sum: loss.plus=sum",

@@ -36,6 +36,7 @@ class MixingSpec:
             differences within it stay. "window": every window by itself, so that sources differ by their gains alone.
         level_dbfs: that root-mean-square level in dB of full scale.
         augment: crop and flip the pictures at random (one draw a source), else cut the centre.
+        truth: of each source, "magnitude" or "phase_sensitive", the part of it in phase with the mixture.
     """
 
     sources: int
@@ -47,6 +48,7 @@ class MixingSpec:
     level_of: str = "video"
     level_dbfs: float = -20.0
     augment: bool = True
+    truth: str = "magnitude"
 
 
 @dataclasses.dataclass(frozen=True)

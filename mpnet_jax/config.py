@@ -23,6 +23,7 @@ CHOICES = {
     "method": METHODS,
     "audio.pad_mode": ("reflect", "constant"),
     "mixing.level_of": ("video", "window"),
+    "mixing.truth": ("magnitude", "phase_sensitive"),
     "mixing.gain_scale": ("linear", "decibels"),
     "evaluation.level_distribution": ("uniform", "triangular"),
     "model.compute": ("float32", "bfloat16"),
@@ -242,7 +243,10 @@ def frame_spec(config: Config) -> FrameSpec:
 
 def mixing_spec(config: Config) -> MixingSpec:
     """The rules of a training mixture."""
-    return MixingSpec(**config.mixing.to_dict())
+    fields = config.mixing.to_dict()
+    if config.method == "miml":
+        fields["truth"] = "magnitude"  # it learns what sounds are like, not what is left of them in a mixture
+    return MixingSpec(**fields)
 
 
 def mixture_list_spec(config: Config, split: str, sources: int | None = None) -> MixtureListSpec:

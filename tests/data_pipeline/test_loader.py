@@ -313,3 +313,20 @@ def test_a_window_beyond_its_record_stops_the_pipeline(store):
     beyond = [[SourcePlan(clip, store.clips[clip].samples - 10, 1.0) for clip in (0, 1)]]
     with pytest.raises(ValueError, match=r"samples \d+ to \d+ are not in record 0, which has \d+; draw windows"):
         next(evaluation_batches(store, beyond, audio=AUDIO, frames=FRAMES, batch_size=1))
+
+
+def test_what_is_in_phase_with_the_mixture(store):
+    plain, along = (
+        batches(store, 1, frames=None, mixing=MixingSpec(2, truth=truth))[0]
+        for truth in ("magnitude", "phase_sensitive")
+    )
+    np.testing.assert_array_equal(along["mixture_magnitude"], plain["mixture_magnitude"])
+    for slot in range(4):
+        spectra = np.array([spectrum(waveform(store, plan)) for plan in plans_of(store, step=0, slot=slot)])
+        mixture = spectra.sum(0)
+        expected = np.maximum(np.abs(spectra) * np.cos(np.angle(spectra) - np.angle(mixture)), 0.0)
+        np.testing.assert_allclose(along["source_magnitude"][slot], expected, atol=1e-4)
+        # Of two, the larger one alone is over a half: a binary target has one owner for each bin.
+        owners = np.sum(along["source_magnitude"][slot] > 0.5 * np.abs(mixture) + 1e-4, axis=0)
+        assert owners.max() == 1
+    assert np.any(np.sum(plain["source_magnitude"] > 0.5 * plain["mixture_magnitude"][:, None] + 1e-4, axis=1) == 2)
