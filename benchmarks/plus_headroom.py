@@ -4,6 +4,9 @@ Three separations of the run's own validation mixtures by its latest networks, w
 with what the P-Net gave back, and with what a perfect P-Net would have: exactly what each sound lacks, as far as the
 sounds before it took it. The gain of a perfect one says what the M-Net's errors leave to be given back; the gain of the
 learnt one says how much of that it found.
+
+Beside them the same without any network's errors: sounds by the true masks of an M-Net in the true order
+("true_minus"), and with what a perfect P-Net would add to those ("true_both").
 """
 
 import sys
@@ -11,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags, logging
@@ -29,12 +33,18 @@ from mpnet_jax.losses import ratio_target
 from mpnet_jax.methods import TrainedMethods
 from mpnet_jax.metrics.aggregate import mixture_means, summarise
 from mpnet_jax.metrics.workers import Job, SourceScores, score_mixtures
-from mpnet_jax.minus_plus import EPSILON, by_candidate
+from mpnet_jax.minus_plus import EPSILON, by_candidate, energy_order
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.run_data import mixture_list, open_splits
 from mpnet_jax.separate_step import Batch, apply_net, of_mixture, separate, waveforms
 
-VARIANTS = ("minus", "learnt", "perfect")
+VARIANTS = {
+    "minus": "minus",
+    "learnt": "minus",
+    "perfect": "minus",
+    "true_minus": "true_minus",
+    "true_both": "true_minus",
+}
 
 
 def perfect_share(truth: Array, solo: Array, remix: Array, mixture: Array) -> Array:
@@ -50,7 +60,22 @@ def perfect_share(truth: Array, solo: Array, remix: Array, mixture: Array) -> Ar
     return (solo + jnp.clip(wanted - solo, 0.0, remix)) / jnp.maximum(mixture, EPSILON)
 
 
-def three_ways(config: Config, *, with_plus: bool) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
+def true_sounds(truth: Array, mixture: Array) -> Array:
+    """What an M-Net takes whose masks are right: of each sound what is there when its turn comes.
+
+    Args:
+        truth: (step, batch, freq, time), in the order of the steps.
+        mixture: (batch, freq, time).
+    """
+
+    def step(left: Array, sound: Array) -> tuple[Array, Array]:
+        taken = jnp.minimum(sound, left)
+        return left - taken, taken
+
+    return jax.lax.scan(step, mixture, truth)[1]
+
+
+def all_ways(config: Config, *, with_plus: bool) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
     """The pass of one device: waveforms (batch, source, samples) of every variant."""
     model, axis, audio = from_config.model(config), from_config.axis(config), audio_spec(config)
     rules = from_config.rules(config)
@@ -72,21 +97,28 @@ def three_ways(config: Config, *, with_plus: bool) -> Callable[[dict[str, Any], 
             with_plus=True,
         )
         sources = axis.warp(batch["source_magnitude"])
-        truth = jnp.take_along_axis(sources, separation.chosen.T[:, :, None, None], axis=1).swapaxes(0, 1)
+
+        def in_order(chosen: Array) -> Array:
+            return jnp.take_along_axis(sources, chosen.T[:, :, None, None], axis=1).swapaxes(0, 1)
+
+        chosen, true_order = separation.chosen, energy_order(sources).T
+        truth, by_loudness = in_order(chosen), in_order(true_order)
         solo = separation.masks * rules.reference(separation.before, mixture)
         whole = jnp.maximum(mixture, EPSILON)
         shares = {
-            "minus": solo / whole,
-            "learnt": separation.sounds / whole,
-            "perfect": perfect_share(truth, solo, separation.remixes, mixture),
+            "minus": (chosen, solo / whole),
+            "learnt": (chosen, separation.sounds / whole),
+            "perfect": (chosen, perfect_share(truth, solo, separation.remixes, mixture)),
+            "true_minus": (true_order, true_sounds(by_loudness, mixture) / whole),
+            "true_both": (true_order, ratio_target(by_loudness, mixture)),
         }
         return {
             name: waveforms(
-                axis.unwarp(jnp.clip(by_candidate(share, separation.chosen, count), 0.0, 1.0)) * linear[:, None],
+                axis.unwarp(jnp.clip(by_candidate(share, order, count), 0.0, 1.0)) * linear[:, None],
                 batch["mixture_phase"],
                 audio,
             )
-            for name, share in shares.items()
+            for name, (order, share) in shares.items()
         }
 
     return run
@@ -106,7 +138,7 @@ def main() -> None:
     methods = TrainedMethods(config, checkpoints, "latest")
     if methods.main != "mpnet":
         raise InputError(f"--workdir={workdir} has trained no P-Net yet; name a run past its second round")
-    separator = methods.separator("mpnet", three_ways)
+    separator = methods.separator("mpnet", all_ways)
     store = open_splits(config, ("validation",))["validation"]
     mixtures = mixture_list(config, workdir, store, "validation", values.sources)
 
@@ -129,19 +161,21 @@ def main() -> None:
             name: {metric: summarise(means, videos) for metric, means in by_metric.items()}
             for name, by_metric in found.items()
         },
-        "over_minus": {
-            name: {metric: summarise(means - found["minus"][metric], videos) for metric, means in found[name].items()}
-            for name in VARIANTS[1:]
+        "differences": {
+            f"{name} - {to}": {
+                metric: summarise(means - found[to][metric], videos) for metric, means in found[name].items()
+            }
+            for name, to in VARIANTS.items()
+            if to != name
         },
     }
     record.write(file, results)
-    rows = results["scores"] | {f"{name} - minus": over for name, over in results["over_minus"].items()}
-    for name, by_metric in rows.items():
+    for name, by_metric in (results["scores"] | results["differences"]).items():
         texts = [
             f"{metric.upper()} {x['mean']:6.2f} [{x['ci95'][0]:.2f}, {x['ci95'][1]:.2f}]"
             for metric, x in by_metric.items()
         ]
-        logging.info("%-16s %s", name, "   ".join(texts))
+        logging.info("%-24s %s", name, "   ".join(texts))
 
 
 def _jobs(separator: Separator, batches: Iterable[HostBatch]) -> Iterator[Job]:

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks.plus_headroom import VARIANTS, perfect_share
+from benchmarks.plus_headroom import VARIANTS, perfect_share, true_sounds
 from tests import tiny_run
 
 
@@ -14,6 +14,11 @@ def test_gives_back_what_is_lacking_and_no_more_than_there_is():
     )
     # Enough to take; too little; too much already; more than the mixture, which is the most a share can be.
     np.testing.assert_allclose(perfect_share(truth, solo, remix, mixture) * mixture, [[3.0, 2.0, 2.0, 4.0]])
+
+
+def test_a_later_sound_gets_what_is_left():
+    truth = jnp.array([[[3.0, 3.0]], [[2.0, 0.5]], [[1.0, 1.0]]])
+    np.testing.assert_allclose(true_sounds(truth, jnp.array([[4.0, 4.0]])), [[[3.0, 3.0]], [[1.0, 0.5]], [[0.0, 0.5]]])
 
 
 def test_of_a_trained_run(tiny_set, tmp_path):
@@ -28,7 +33,7 @@ def test_of_a_trained_run(tiny_set, tmp_path):
     found = json.loads(file.read_text())
     means = {name: found["scores"][name]["nsdr"]["mean"] for name in VARIANTS}
     assert means["perfect"] > max(means["minus"], means["learnt"])
-    assert found["over_minus"]["learnt"]["nsdr"]["mean"] == pytest.approx(means["learnt"] - means["minus"])
+    assert found["differences"]["learnt - minus"]["nsdr"]["mean"] == pytest.approx(means["learnt"] - means["minus"])
     assert found["scores"]["minus"]["sir"]["count"] == 4
 
 
