@@ -18,6 +18,7 @@ FIELDS: dict[str, Any] = {
     "rounds.plus": 0,
     "rounds.both": 200,
     "batch_size": 256,
+    "mixing.truth": "magnitude",  # it learns what sounds are like, not what is left of them in a mixture
     "optimiser.name": "adam_l2",
     "optimiser.learning_rate": 1e-3,
     "optimiser.weight_decay": 1e-5,

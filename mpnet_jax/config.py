@@ -243,10 +243,7 @@ def frame_spec(config: Config) -> FrameSpec:
 
 def mixing_spec(config: Config) -> MixingSpec:
     """The rules of a training mixture."""
-    fields = config.mixing.to_dict()
-    if config.method == "miml":
-        fields["truth"] = "magnitude"  # it learns what sounds are like, not what is left of them in a mixture
-    return MixingSpec(**fields)
+    return MixingSpec(**config.mixing.to_dict())
 
 
 def mixture_list_spec(config: Config, split: str, sources: int | None = None) -> MixtureListSpec:

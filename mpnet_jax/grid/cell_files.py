@@ -10,7 +10,8 @@ from typing import Any
 from configs import base
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
-from mpnet_jax.grid.cells import Cell, Plan, changes
+from mpnet_jax.grid.cells import Cell, Plan, changed, changes
+from mpnet_jax.workdir_config import is_free
 
 FACTS = ("commit", "machine", "python", "packages", "date")
 # Of a list's values by mixture: what stands beside the methods is not tested against anything.
@@ -20,6 +21,8 @@ _SHOWN = ("evaluation.batch_size", "evaluation.examples")
 _OF_TEST_SPLIT = ("evaluation.far.", "evaluation.places.", "evaluation.counting.", "evaluation.mixtures")
 _WITHOUT = {"cells": _SHOWN, "ablations": (*_SHOWN, *_OF_TEST_SPLIT)}
 _WITHOUT["trials"] = _WITHOUT["starts"] = (*_WITHOUT["ablations"], "evaluation.other_mixtures", "evaluation.bss")
+# Of the training's: what no number depends on.
+_NO_NUMBER = ("name",)
 _KEPT = ("mixes", "far", "left_out", "differences")
 
 
@@ -57,11 +60,17 @@ def origin(workdir: Path, start: Cell) -> dict[str, Any]:
 
 
 def settings(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
-    """What a cell sets in the config, and how it is evaluated: {field: value} as JSON gives it back."""
+    """How a cell is trained, where `configs/base.py` has it otherwise, and evaluated: {field: value} as from JSON."""
+    defaults, run = (config_module.flatten(of) for of in (base.get_config(), changed(config, cell, rate)))
+    without = _NO_NUMBER if cell.method == "miml" else (*_NO_NUMBER, "miml.")
+    trained = {
+        field: value
+        for field, value in run.items()
+        if value != defaults[field] and not is_free(field) and not field.startswith(without)
+    }
     asked = {f"evaluation.{field}": value for field, value in config_module.flatten(config.evaluation).items()}
     fields = {field: value for field, value in asked.items() if not field.startswith(_WITHOUT[cell.kind])}
-    fields |= changes(cell, config, rate)
-    return json.loads(json.dumps(fields))
+    return json.loads(json.dumps(trained | fields | changes(cell, config, rate)))
 
 
 def refuse_other_settings(workdir: Path, plan: Plan, config: Any) -> None:

@@ -251,6 +251,16 @@ def test_files_of_other_settings_are_refused(workdir: Path) -> None:
         InputError, match=r"was made with config\.evaluation\.floor_dbfs=-40\.0, and would be made with"
     ):
         compare(config, workdir, given=[], report_only=True)
+    config = grid_config(workdir)
+    config.mixing.truth = "phase_sensitive"
+    with pytest.raises(
+        InputError, match=r"was made with config\.mixing\.truth='magnitude', and would be made with 'ph"
+    ):
+        compare(config, workdir, given=[], report_only=True)
+    # A method's numbers depend on no other method's settings.
+    config = grid_config(workdir)
+    config.miml.bases = 7
+    assert compare(config, workdir, given=[], report_only=True) == 0
     # No number of a trial or an ablation depends on what only the test split is asked.
     config = grid_config(workdir)
     config.evaluation.counting.clips = 5
