@@ -87,6 +87,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.loss = loss = ml_collections.ConfigDict()
     loss.ratio = "absolute"  # absolute (Sec. 4.2) | cross_entropy: of ratio masks; that of binary ones is cross entropy
+    loss.ratio_plus = "absolute"  # the same of the sounds after the P-Net
     loss.plus = "effective"  # effective: of the whole sound (Eqs. 9 and 10) | sum: of M + M_r (the paper's words)
     loss.index_ratio = False  # weigh the sources by 2^n / N, n their place in the mixture (released code)
     loss.remaining = "after"  # after | before (released code, without a gradient): the last step

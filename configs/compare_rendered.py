@@ -24,7 +24,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.mixing.gain_scale = "decibels"
     config.mixing.gain_low, config.mixing.gain_high = 10**-0.5, 10**0.5  # levels over a range of 20 dB
     # By absolute difference every mask of the M-Net was full after a hundred steps and stayed so (rate 3e-4, seed 0).
-    config.loss.ratio = "cross_entropy"
+    config.loss.ratio = config.loss.ratio_plus = "cross_entropy"
 
     config.evaluation.level_difference_db = 20.0
     config.evaluation.level_distribution = "triangular"
@@ -45,6 +45,7 @@ def get_config() -> ml_collections.ConfigDict:
         f"no_plus: {m_net}",
         "plus_bias: model.plus_bias=-3.0",
         "plus_rate: optimiser.scale.plus_net=3.0",
+        "plus_absolute: loss.ratio_plus=absolute",
         "long_plus: rounds.plus=750",
         "both_at_whole_rate: optimiser.round_scale.both=1.0",
         "mask_on_original: recursion.mask_on=original",
@@ -55,7 +56,7 @@ def get_config() -> ml_collections.ConfigDict:
         "no_silent_sounds: mixing.silent_probability=0.0",
         "one_set_of_statistics: model.statistics_per_step=False",
         "phase_sensitive: mixing.truth=phase_sensitive",
-        "absolute: loss.ratio=absolute",
+        "absolute: loss.ratio=absolute loss.ratio_plus=absolute",
         "remaining_loss: loss.remaining_weight=0.1",
         "plus_sum: loss.plus=sum",
         "product: recursion.subtraction=product",

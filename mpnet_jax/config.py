@@ -31,6 +31,7 @@ CHOICES = {
     "model.visual_activation": ("sigmoid", "none"),
     "mask": ("binary", "ratio"),
     "loss.ratio": ("absolute", "cross_entropy"),
+    "loss.ratio_plus": ("absolute", "cross_entropy"),
     "loss.plus": ("effective", "sum"),
     "audio.frequency_axis": ("log", "released", "mel", "linear"),
     "recursion.mask_on": ("remaining", "original"),

@@ -164,6 +164,7 @@ def train_step(config: Config, of: Round) -> Callable[..., Any]:
         objective=Objective(
             mask=config.mask,
             distance=_distance(config),
+            plus_distance=_distance(config, "ratio_plus"),
             plus=config.loss.plus,
             remaining=config.loss.remaining,
             remaining_weight=config.loss.remaining_weight,
@@ -174,9 +175,9 @@ def train_step(config: Config, of: Round) -> Callable[..., Any]:
     )
 
 
-def _distance(config: Config) -> str:
+def _distance(config: Config, field: str = "ratio") -> str:
     """What is minimised between masks and their targets; a binary target has a probability alone."""
-    return "cross_entropy" if config.mask == "binary" else config.loss.ratio
+    return "cross_entropy" if config.mask == "binary" else config.loss[field]
 
 
 def separate_step(config: Config, *, with_plus: bool, told_classes: bool = False) -> Callable[..., Any]:

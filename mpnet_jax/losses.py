@@ -20,6 +20,7 @@ class Objective:
     Attributes:
         mask: what the masks are to be: "binary" or "ratio".
         distance: of a mask from its target: "cross_entropy" or "absolute", see `mask_loss`.
+        plus_distance: the same of the sounds after the P-Net, see `share_loss`.
         plus: of the sounds after the P-Net: "effective", the whole sound's share of S_0 against the source's (Eqs. 9
             and 10), or "sum", M + M_r against the same (the paper's words).
         remaining: what is meant by what remains: "after", what the last step leaves, whose gradient flows through all
@@ -31,6 +32,7 @@ class Objective:
 
     mask: str = "binary"
     distance: str = "cross_entropy"
+    plus_distance: str = "cross_entropy"
     plus: str = "effective"
     remaining: str = "after"
     remaining_weight: float = 0.1
@@ -139,7 +141,7 @@ def separation_loss(
         whole = separation.sounds / jnp.maximum(mixture, EPSILON)
         if objective.plus == "sum":
             whole = jax.nn.sigmoid(separation.mask_logits) + jax.nn.sigmoid(separation.plus_logits)
-        of_whole = share_loss(whole, TARGETS[objective.mask](truth, mixture), distance=objective.distance)
+        of_whole = share_loss(whole, TARGETS[objective.mask](truth, mixture), distance=objective.plus_distance)
         parts["loss_plus"] = jnp.mean(weight * of_whole)
         loss += parts["loss_plus"]
     return loss, parts

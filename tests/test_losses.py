@@ -156,7 +156,7 @@ def test_plus_loss_by_hand(plus):
         sources,
         plus_logit=-np.log(4.0),
         mask="ratio",
-        distance="absolute",
+        plus_distance="absolute",
         plus=plus,
         remaining_weight=0.0,
     )
