@@ -23,6 +23,7 @@ _WITHOUT = {"cells": _SHOWN, "ablations": (*_SHOWN, *_OF_TEST_SPLIT)}
 _WITHOUT["trials"] = _WITHOUT["starts"] = (*_WITHOUT["ablations"], "evaluation.other_mixtures", "evaluation.bss")
 # Of the training's: what no number depends on.
 _NO_NUMBER = ("name",)
+_OF_PLUS = ("loss.plus", "loss.ratio_plus", "model.plus_", "optimiser.scale.plus_net")
 _KEPT = ("mixes", "far", "left_out", "differences")
 
 
@@ -63,6 +64,8 @@ def settings(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
     """How a cell is trained, where `configs/base.py` has it otherwise, and evaluated: {field: value} as from JSON."""
     defaults, run = (config_module.flatten(of) for of in (base.get_config(), changed(config, cell, rate)))
     without = _NO_NUMBER if cell.method == "miml" else (*_NO_NUMBER, "miml.")
+    if run["method"] != "mpnet" or not (run["rounds.plus"] or run["rounds.both"]):
+        without += _OF_PLUS
     trained = {
         field: value
         for field, value in run.items()

@@ -261,6 +261,11 @@ def test_files_of_other_settings_are_refused(workdir: Path) -> None:
     config = grid_config(workdir)
     config.miml.bases = 7
     assert compare(config, workdir, given=[], report_only=True) == 0
+    config.loss.plus = "sum"  # PixelPlayer's files, which come first, have none
+    with pytest.raises(
+        InputError, match=r"trials/mpnet-ratio-mix2-seed0-rate0\.001\.json was made with config\.loss\.pl"
+    ):
+        compare(config, workdir, given=[], report_only=True)
     # No number of a trial or an ablation depends on what only the test split is asked.
     config = grid_config(workdir)
     config.evaluation.counting.clips = 5
