@@ -23,8 +23,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.name = "rendered_compare"
     config.mixing.gain_scale = "decibels"
     config.mixing.gain_low, config.mixing.gain_high = 10**-0.5, 10**0.5  # levels over a range of 20 dB
-    # By absolute difference every mask of the M-Net was full after a hundred steps and stayed so (rate 3e-4, seed 0); by
-    # cross entropy the P-Net gave a little of everything back to everyone (`plus_cross_entropy` below).
+    # By absolute difference every mask of the M-Net was full after a hundred steps and stayed so (rate 3e-4, seed 0).
+    # By cross entropy the P-Net gave everyone a little of everything back (`plus_cross_entropy` below).
     config.loss.ratio = "cross_entropy"
 
     config.evaluation.level_difference_db = 20.0
