@@ -311,7 +311,7 @@ def test_another_comparison_is_refused(workdir: Path) -> None:
     assert run(workdir, "trials/*")[0] == 0
     config = grid_config(workdir)
     config.batch_size = 8
-    with pytest.raises(InputError, match=r"holds a run with config\.batch_size=80, this one has 8"):
+    with pytest.raises(InputError, match=r"was made with config\.batch_size=80, and would be made with 8 now"):
         compare(config, workdir, given=[])
     config = grid_config(workdir)
     config.evaluation.far.name = "nowhere"
