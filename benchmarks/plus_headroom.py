@@ -25,7 +25,6 @@ from data_pipeline import command
 from data_pipeline.command import InputError
 from data_pipeline.loader import evaluation_batches
 from mpnet_jax import from_config, workdir_config
-from mpnet_jax.candidates import Candidates
 from mpnet_jax.checkpoint import Checkpoints
 from mpnet_jax.config import Config, audio_spec, frame_spec
 from mpnet_jax.evaluation import DEVICE_INPUTS, HostBatch, Separator
@@ -36,8 +35,9 @@ from mpnet_jax.metrics.workers import Job, SourceScores, score_mixtures
 from mpnet_jax.minus_plus import EPSILON, by_candidate, energy_order
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.run_data import mixture_list, open_splits
-from mpnet_jax.separate_step import Batch, apply_net, of_mixture, separate, waveforms
+from mpnet_jax.separate_step import Batch, separate_clips, waveforms
 
+# What is scored, and beside which of them its difference is taken.
 VARIANTS = {
     "minus": "minus",
     "learnt": "minus",
@@ -84,18 +84,8 @@ def all_ways(config: Config, *, with_plus: bool) -> Callable[[dict[str, Any], Ba
     def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
         linear = batch["mixture_magnitude"]
         mixture = axis.warp(linear + rules.floor)
-        params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
-        vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look")
-        count = vectors.shape[1]
-        separation = separate(
-            {"minus_net": model, "plus_net": model},
-            variables,
-            mixture,
-            Candidates(vectors),
-            steps=count,
-            rules=of_mixture(rules, linear),
-            with_plus=True,
-        )
+        separation = separate_clips(model, variables, batch, mixture, rules=rules, with_plus=True)
+        count = batch["frames"].shape[1]
         sources = axis.warp(batch["source_magnitude"])
 
         def in_order(chosen: Array) -> Array:

@@ -122,6 +122,38 @@ def separate(
     )
 
 
+def separate_clips(
+    model: MPNet,
+    variables: dict[str, Any],
+    batch: Batch,
+    mixture: Float[Array, "batch freq time"],
+    *,
+    rules: Rules,
+    with_plus: bool,
+) -> Separation:
+    """The recursion over a batch's clips, each of which is a candidate; a step a clip.
+
+    Args:
+        model: in evaluation form.
+        variables: parameters and running statistics.
+        batch: with its pictures and the linear mixture.
+        mixture: on the network's axis.
+        rules: of the recursion.
+        with_plus: run the P-Net.
+    """
+    params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
+    vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look")
+    return separate(
+        {"minus_net": model, "plus_net": model},
+        variables,
+        mixture,
+        Candidates(vectors),
+        steps=vectors.shape[1],
+        rules=of_mixture(rules, batch["mixture_magnitude"]),
+        with_plus=with_plus,
+    )
+
+
 def written_shares(
     separation: Separation,
     mixture: Float[Array, "batch rows time"],
@@ -259,18 +291,8 @@ def make_separate_step(
     assert not model.train
 
     def separated(variables: dict[str, Any], batch: Batch, mixture: Array) -> Written:
-        params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
-        vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look")
-        count = vectors.shape[1]
-        separation = separate(
-            {"minus_net": model, "plus_net": model},
-            variables,
-            mixture,
-            Candidates(vectors),
-            steps=count,
-            rules=of_mixture(rules, batch["mixture_magnitude"]),
-            with_plus=with_plus,
-        )
+        separation = separate_clips(model, variables, batch, mixture, rules=rules, with_plus=with_plus)
+        count = batch["frames"].shape[1]
         shares = written_shares(separation, mixture, rules=rules, mask=mask, axis=axis)
         reference = rules.reference(separation.before, mixture)
         return Written(
