@@ -9,13 +9,11 @@ import jax
 import numpy as np
 
 from data_pipeline.command import InputError
-from mpnet_jax import basis_bank, class_training, from_config, parallel
+from mpnet_jax import from_config, miml_stages, parallel
 from mpnet_jax.checkpoint import METHODS, Checkpoints
 from mpnet_jax.config import Config
 from mpnet_jax.evaluation import Separator
 from mpnet_jax.report.names import METHODS as NAMES
-
-_CLIPS = 64  # whose bases a device relates to the classes at a time
 
 
 class TrainedMethods:
@@ -90,32 +88,21 @@ class TrainedMethods:
 
 
 def for_separation(config: Config, workdir: Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Makes what a separation needs of a run's variables: MIML's need a dictionary and a class network beside.
+    """Makes what a separation needs of a run's variables: MIML's need what its stages made.
 
     Args:
         config: the run's.
-        workdir: the run's, where MIML keeps the bases of its training clips and its class network.
+        workdir: the run's.
 
     Returns:
         A function from variables on the devices to the same with what is missing.
 
     Raises:
-        InputError: they are gone or cannot be read.
+        InputError: files of a stage are gone or cannot be read.
     """
     if config.method != "miml":
         return lambda variables: variables
-    fields = config.miml
-    bank = basis_bank.load(workdir / basis_bank.FOLDER, mixtures=fields.mixtures)
-    relate = parallel.parallel_map(from_config.relate_step(config))
-    state = from_config.class_state(config)
-    class_net = class_training.load(workdir / class_training.FILE, state, steps=fields.class_steps)
-
-    def with_dictionary(variables: dict[str, Any]) -> dict[str, Any]:
-        relations = Separator(relate, variables, size=_CLIPS)({"bases": bank.bases})["relations"]
-        found = basis_bank.dictionary(bank, relations, threshold=fields.threshold, most=fields.bases_of_class)
-        return variables | parallel.replicate({"dictionary": found, "class_net": class_net})
-
-    return with_dictionary
+    return miml_stages.for_separation(config, workdir)
 
 
 def fingerprint_of(variables: Any) -> str:

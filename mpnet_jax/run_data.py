@@ -103,8 +103,7 @@ def training_batches(config: Config, workdir: Path, store: Any) -> Callable[...,
 
     Args:
         config: the run's.
-        workdir: the run's, where MIML keeps its class network and the bases of its training clips; what is missing of
-            them is made first.
+        workdir: the run's, where MIML keeps what it makes first, see `miml_stages`.
         store: the training split.
 
     Returns:
@@ -117,39 +116,22 @@ def training_batches(config: Config, workdir: Path, store: Any) -> Callable[...,
     from data_pipeline import loader
     from mpnet_jax import parallel
 
-    of_sounds = functools.partial(
+    batches = functools.partial(
         loader.training_batches,
         store,
         audio=config_module.audio_spec(config),
         mixing=config_module.mixing_spec(config),
         seed=config.seed,
     )
-    of_both = functools.partial(of_sounds, frames=config_module.frame_spec(config))
-    if config.method != "miml":
-        return functools.partial(
-            of_both, batch_size=config.batch_size, sharding=loader.Sharding(*parallel.process_place())
-        )
-    from mpnet_jax import basis_bank, class_training, from_config
-    from mpnet_jax.evaluation import Separator
+    sounds = functools.partial(batches, frames=None)
+    sounds_and_pictures = functools.partial(batches, frames=config_module.frame_spec(config))
+    if config.method == "miml":
+        from mpnet_jax import miml_stages
 
-    parallel.check_batch(config.miml.class_mixtures, field="miml.class_mixtures")
-    class_training.load_or_train(
-        workdir / class_training.FILE,
-        from_config.class_state(config),
-        from_config.class_step(config),
-        of_both,
-        steps=config.miml.class_steps,
-        batch_size=config.miml.class_mixtures,
+        return miml_stages.training_batches(config, workdir, sounds, sounds_and_pictures)
+    return functools.partial(
+        sounds_and_pictures, batch_size=config.batch_size, sharding=loader.Sharding(*parallel.process_place())
     )
-    bank = basis_bank.load_or_make(
-        workdir / basis_bank.FOLDER,
-        functools.partial(of_sounds, frames=None, batch_size=basis_bank.PIECE),
-        Separator(parallel.parallel_map(from_config.factorise_step(config)), ()),
-        mixtures=config.miml.mixtures,
-        solos=config.miml.learns_from == "solos",
-        classes=config.miml.classes,
-    )
-    return functools.partial(basis_bank.training_batches, bank, batch_size=config.batch_size, seed=config.seed)
 
 
 def refuse_processes(config: Config) -> None:
