@@ -102,7 +102,8 @@ def for_separation(config: Config, workdir: Path) -> Callable[[dict[str, Any]], 
     """
     if config.method != "miml":
         return lambda variables: variables
-    return miml_stages.for_separation(config, workdir)
+    stages = miml_stages.read(config, workdir)
+    return lambda variables: variables | stages(variables)
 
 
 def fingerprint_of(variables: Any) -> str:

@@ -53,15 +53,12 @@ def training_batches(
     return functools.partial(basis_bank.training_batches, bank, batch_size=config.batch_size, seed=config.seed)
 
 
-def for_separation(config: Config, workdir: Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Makes what a separation needs of a run's variables: a dictionary and the class network beside.
-
-    Args:
-        config: the run's.
-        workdir: the run's.
+def read(config: Config, workdir: Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """The stages of a trained run, as its separation needs them.
 
     Returns:
-        A function from variables on the devices to the same with what is missing.
+        A function from MIML's variables on the devices to what goes beside them: the `dictionary` that its network
+        makes of the bank, and the variables of the `class_net`.
 
     Raises:
         InputError: the files of a stage are gone or cannot be read.
@@ -72,9 +69,9 @@ def for_separation(config: Config, workdir: Path) -> Callable[[dict[str, Any]], 
     state = from_config.class_state(config)
     class_net = class_training.load(workdir / class_training.FILE, state, steps=fields.class_steps)
 
-    def with_dictionary(variables: dict[str, Any]) -> dict[str, Any]:
+    def beside(variables: dict[str, Any]) -> dict[str, Any]:
         relations = Separator(relate, variables, size=_CLIPS)({"bases": bank.bases})["relations"]
         found = basis_bank.dictionary(bank, relations, threshold=fields.threshold, most=fields.bases_of_class)
-        return variables | parallel.replicate({"dictionary": found, "class_net": class_net})
+        return parallel.replicate({"dictionary": found, "class_net": class_net})
 
-    return with_dictionary
+    return beside
