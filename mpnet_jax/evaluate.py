@@ -22,7 +22,7 @@ from mpnet_jax.asked import Asked, open_stores, sounds_asked
 from mpnet_jax.config import Config
 from mpnet_jax.metrics.localisation import DEFINITION as LOCALISATION
 from mpnet_jax.run_facts import run_facts
-from mpnet_jax.run_log import LOSSES, TIME, VALIDATION, read_lines
+from mpnet_jax.run_log import LOSSES, SESSIONS, TIME, VALIDATION, read_lines
 
 SPLITS = ("train", "validation", "test")
 # Parts of an earlier evaluation of the same networks that are kept when they are not asked for again.
@@ -74,6 +74,9 @@ def evaluate(config: Config, workdir: Path, asked: Asked) -> dict[str, Any]:
     out = evaluator.separation(own)
     out["by_mixture"] = {f"mix{own}": out["by_mixture"]}
     out["run"] = evaluator.facts() | {"training_minutes": _training_minutes(workdir), **run_facts()}
+    out["sessions"] = read_lines(workdir / SESSIONS)
+    if out["sessions"]:
+        out["run"]["trained_at"] = ", ".join(dict.fromkeys(line["commit"] for line in out["sessions"]))
     out["history"] = {
         "loss": [[line["step"], line["loss"]] for line in read_lines(workdir / LOSSES)],
         "si_sdr_improvement": [[line["step"], line["si_sdr_improvement"]] for line in read_lines(workdir / VALIDATION)],

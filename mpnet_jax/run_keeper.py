@@ -9,6 +9,7 @@ from absl import logging
 from mpnet_jax.checkpoint import Checkpoints
 from mpnet_jax.evaluation import SeparatedMixture
 from mpnet_jax.parallel import unreplicate
+from mpnet_jax.run_facts import run_facts
 from mpnet_jax.run_log import RunLog
 from mpnet_jax.summaries import Summaries
 from mpnet_jax.train_state import TrainState
@@ -27,6 +28,7 @@ class RunKeeper:
         self._rate_hz = rate_hz
         self._checkpoints = Checkpoints(workdir)
         self._log = RunLog(workdir)
+        self._session_noted = False
         self._summaries: Summaries | None = None
 
     def step(self) -> int | None:
@@ -47,7 +49,10 @@ class RunKeeper:
         return self._log.seconds()
 
     def losses(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Keeps one line a step."""
+        """Keeps one line a step, and with the first who makes them: a session without steps made nothing."""
+        if not self._session_noted:
+            self._log.session({"step": lines[0]["step"]} | run_facts())
+            self._session_noted = True
         self._log.losses(lines)
         last = dict(lines[-1])
         self._opened().scalars(last.pop("step"), last)

@@ -1,4 +1,4 @@
-"""What a training run writes beside its checkpoints: losses of every step, validation scores, time spent."""
+"""What a training run writes beside its checkpoints: losses of every step, scores, time spent, and who trained it."""
 
 import json
 import os
@@ -8,6 +8,7 @@ from typing import Any
 
 LOSSES = "losses.jsonl"
 VALIDATION = "validation.jsonl"
+SESSIONS = "sessions.jsonl"
 TIME = "time.json"
 
 
@@ -23,7 +24,7 @@ class RunLog:
 
     def cut_to(self, step: int) -> None:
         """Drops the lines after `step`, among them one that a kill left half written."""
-        for name in (LOSSES, VALIDATION):
+        for name in (LOSSES, VALIDATION, SESSIONS):
             path = self._workdir / name
             kept = [line for line in read_lines(path) if line["step"] <= step]
             temporary = path.with_suffix(".tmp")
@@ -37,6 +38,10 @@ class RunLog:
     def validation(self, line: Mapping[str, Any]) -> None:
         """Appends the score of one validation."""
         self._append(VALIDATION, [line])
+
+    def session(self, line: Mapping[str, Any]) -> None:
+        """Appends what trains from now on: its first step, and commit, machine and versions (see `run_facts`)."""
+        self._append(SESSIONS, [line])
 
     def seconds(self) -> float:
         """Time spent in training so far, over all sessions of this run."""

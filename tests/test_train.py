@@ -12,7 +12,8 @@ import pytest
 
 from data_pipeline import command
 from data_pipeline.command import InputError
-from mpnet_jax.run_log import LOSSES, read_lines
+from mpnet_jax.run_facts import run_facts
+from mpnet_jax.run_log import LOSSES, SESSIONS, read_lines
 from mpnet_jax.train import train
 from tests.tiny_run import config_file, run, start, tiny_config
 
@@ -32,6 +33,8 @@ def straight(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_writes_every_step_once_and_all_its_files(straight: Path) -> None:
     assert [line["step"] for line in read_lines(straight / LOSSES)] == [1, 2, 3, 4, 5, 6]
     assert [line["step"] for line in read_lines(straight / "validation.jsonl")] == [2, 4, 6]
+    (session,) = read_lines(straight / SESSIONS)
+    assert session["step"] == 1 and session["commit"] == run_facts()["commit"]
     assert (straight / "checkpoints" / "latest" / "6").is_dir()
     assert len(list((straight / "checkpoints" / "best_mnet").glob("[0-9]*"))) == 1
     assert list((straight / "tensorboard").glob("events*"))
@@ -43,6 +46,7 @@ def test_a_finished_run_is_left_as_it_is(straight: Path, tiny_set: Path) -> None
     before = losses(straight)
     assert train(tiny_config(tiny_set), straight) == 0
     assert losses(straight) == before
+    assert [line["step"] for line in read_lines(straight / SESSIONS)] == [1]
 
 
 @pytest.mark.e2e
@@ -60,6 +64,9 @@ def test_a_killed_run_goes_on_bit_equal(straight: Path, tiny_set: Path, tmp_path
     assert train(tiny_config(tiny_set), workdir) == 0
     assert interrupted_at < 6, "the run ended before it could be killed"
     assert losses(workdir) == losses(straight)  # equal to the last bit
+    # A session is noted with its first step; one whose steps were all lost made nothing.
+    begun = [line["step"] for line in read_lines(workdir / SESSIONS)]
+    assert begun in ([1], [1, 3], [1, 5])
 
 
 @pytest.mark.e2e

@@ -101,6 +101,11 @@ def refuse_other_settings(workdir: Path, plan: Plan, config: Any) -> None:
                 )
 
 
+def sessions(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Who trained a run, for a cell's file, from its sessions' lines; empty where an earlier version trained it."""
+    return [{key: line[key] for key in ("step", *FACTS)} for line in lines]
+
+
 def diverged(result: Mapping[str, Any]) -> bool:
     """Whether a cell's training failed for good: its file has no score."""
     return result.get("score", 0.0) is None
@@ -138,6 +143,7 @@ def result(
         "steps": {"trained": run["steps"], "evaluated": run["step"]},
         "minutes": {"training": run["training_minutes"], "evaluation": round(minutes, 1)},
         "made": {"commands": list(commands)} | {key: run[key] for key in FACTS},
+        "trained": sessions(metrics["sessions"]),
         "data": {"name": run["data"], "sha256": run["data_sha256"], "split": run["split"]},
         "methods": metrics["methods"] | {name: metrics[name] for name in ("mixture", "oracle", "swapped")},
         **{key: metrics[key] for key in _KEPT if key in metrics},

@@ -35,11 +35,11 @@ def results(workdir: Path, plan: Plan) -> dict[str, Any]:
 
     Returns:
         JSON-ready dict: `made`, `done` ({kind: [finished, planned]}), `definitions`, `entries` ({key: `method`, `mask`,
-        `sources`, `seeds`, `rate`, `minutes`, `test`, `far`, `mixes`, `mixtures`, `counting`, `localisation`}),
-        `differences` and `far_differences` ({"ratio-mix2": {"mpnet - mnet": {metric: estimate}}}), `observations`,
-        `beside` ({"mixture" or "oracle": {list of mixtures: {metric: estimate}}}), `rates`, `rates_at_edge` ({method:
-        "lowest" or "highest"} where the best rate is that), `ablations`, `failed` ({key of an entry: seeds at which
-        training failed}).
+        `sources`, `seeds`, `rate`, `minutes`, `commits`, `test`, `far`, `mixes`, `mixtures`, `counting`,
+        `localisation`}), `differences` and `far_differences` ({"ratio-mix2": {"mpnet - mnet": {metric: estimate}}}),
+        `observations`, `beside` ({"mixture" or "oracle": {list of mixtures: {metric: estimate}}}), `rates`,
+        `rates_at_edge` ({method: "lowest" or "highest"} where the best rate is that), `ablations`, `failed` ({key of
+        an entry: seeds at which training failed}).
     """
     entries, rates = gather(workdir, plan.cells), _rates(workdir, plan)
     return {
@@ -84,7 +84,10 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "seeds": list(entry.results),
         "rate": sorted({result["learning_rate"]["rate"] for result in entry.results.values()}),
         "minutes": None if None in minutes else round(sum(minutes) / len(minutes), 1),
-        "commits": sorted({result["made"]["commit"] for result in entry.results.values()}),
+        "commits": {
+            "training": sorted({of["commit"] for result in entry.results.values() for of in result.get("trained", ())}),
+            "evaluation": sorted({result["made"]["commit"] for result in entry.results.values()}),
+        },
         "test": estimates(entry, entry.own),
         "far": estimates(entry, f"far_{entry.own}"),
         "mixes": {str(number): estimates(entry, f"mix{number}") for number in numbers},

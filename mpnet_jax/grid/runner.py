@@ -20,7 +20,7 @@ from mpnet_jax.grid.progress import Progress, minutes_of
 from mpnet_jax.grid.rates import Choice
 from mpnet_jax.run_data import RECORDS
 from mpnet_jax.run_facts import run_facts
-from mpnet_jax.run_log import RunLog
+from mpnet_jax.run_log import SESSIONS, RunLog, read_lines
 from mpnet_jax.stop_request import StopRequest
 
 DIVERGED = "the loss is not finite"  # how training says so
@@ -257,6 +257,7 @@ class Runner:
             "score_of": "best validation SI-SDR improvement in training, dB",
             "minutes": {"training": round(RunLog(run).seconds() / 60, 1)},
             "made": {"commands": list(commands)} | {key: facts[key] for key in cell_files.FACTS},
+            "trained": cell_files.sessions(read_lines(run / SESSIONS)),
             "data": _records(run),
         }
 

@@ -51,7 +51,8 @@ def write_report(
     * `far`: {"data": name, "methods": as one number of sounds in `mixes`}, of a data set far from the training's.
     * `left_out`: {reason: count of mixtures}.
     * `definitions`: {name: text}.
-    * `run`: {"config", "method", "steps", "seed", "commit", "machine", "date", "command", or any other fact}.
+    * `run`: {"config", "method", "steps", "seed", "trained_at" and "commit" (of training and evaluation), "machine",
+      "date", "command", or any other fact}.
     * `mixtures`: [{"index": int, "video_ids": [str], "classes": [str], "amid": float, and a number or a list
       of one a source under "nsdr", "sdr", "sir", "sar", "mixture_sdr"}]; None for what is missing.
     * `history`: {"loss": [[step, value]], "si_sdr_improvement": [[step, dB]]}, the training curves.

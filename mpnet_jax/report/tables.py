@@ -24,7 +24,7 @@ _NOTES = {
 _COLUMNS = ("nsdr", "sdr", "sir", "sar", "mixture_sdr", "amid")
 _SILENT = "silent estimate"  # as `metrics.bss_eval` says it
 _COLUMN_NAMES = {"mixture_sdr": "Mixture SDR"}
-_FACTS = ("config", "method", "steps", "seed", "commit", "machine", "date", "command")
+_FACTS = ("config", "method", "steps", "seed", "trained_at", "commit", "machine", "date", "command")
 
 
 def headline(summary: Mapping[str, Any]) -> str:
@@ -121,7 +121,7 @@ def facts(summary: Mapping[str, Any]) -> str:
     """How the run was made, known facts first, as a description list."""
     run = _run(summary)
     keys = [key for key in _FACTS if key in run] + [key for key in run if key not in _FACTS]
-    return _descriptions((str(key), _fact(run[key], code=key in ("command", "commit"))) for key in keys)
+    return _descriptions((str(key), _fact(run[key], code=key in ("command", "commit", "trained_at"))) for key in keys)
 
 
 def definitions(summary: Mapping[str, Any]) -> str:

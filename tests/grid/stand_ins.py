@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 MIXTURES = 12
+FACTS = {"commit": "c", "machine": "m", "python": "3", "packages": "p", "date": "d"}
+SESSION = {"step": 1, "command": "train"} | FACTS | {"commit": "t"}
 GAIN = {"pixelplayer": 1.0, "mnet": 2.0, "mpnet": 3.0, "miml": 0.0, "miml_told": 4.0}
 
 
@@ -66,6 +68,7 @@ def train(values: dict[str, str], workdir: Path) -> int:
     # The greatest score is of the smallest rate.
     score = 10.0 - 1000 * float(values["config.optimiser.learning_rate"])
     (workdir / "validation.jsonl").write_text(json.dumps({"step": steps, "si_sdr_improvement": score}) + "\n")
+    (workdir / "sessions.jsonl").write_text(json.dumps(SESSION) + "\n")
     (workdir / "time.json").write_text(json.dumps({"step": steps, "seconds": 60.0}) + "\n")
     name = values.get("config.data.name", "rendered")
     (workdir / "data.json").write_text(json.dumps({"name": name, "sha256": name + os.environ.get("DATA", "d")}) + "\n")
@@ -115,9 +118,8 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
             for method, metrics in lists[name]["methods"].items()
         }
 
-    facts = {"commit": "c", "machine": "m", "python": "3", "packages": "p", "date": "d"}
     out = {
-        "run": facts
+        "run": FACTS
         | {
             "steps": 35,
             "step": 30,
@@ -126,6 +128,7 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
             "data_sha256": "rendered" + os.environ.get("DATA", "d"),
             "split": split,
         },
+        "sessions": [SESSION],
         "methods": summaries(f"mix{own}"),
         **{name: {} for name in ("mixture", "oracle", "swapped")},
         "mixes": {str(number): summaries(f"mix{number}") for number in numbers},

@@ -91,6 +91,10 @@ def test_what_a_cell_tells(workdir: Path) -> None:
     train, evaluate = cell["made"]["commands"]
     assert " train --config=stand_in.py --workdir=" in train and "--config.optimiser.learning_rate=0.001" in train
     assert evaluate.endswith("--mix=2,3 --far --counting --localisation")
+    # Trained at one commit, evaluated at another.
+    assert [(of["step"], of["commit"]) for of in cell["trained"]] == [(1, "t")] and cell["made"]["commit"] == "c"
+    trial = json.loads((workdir / "trials/mpnet-ratio-mix2-seed0-rate0.001.json").read_text())
+    assert trial["trained"] == cell["trained"]
     assert set(cell["lists"]) == {"mix2", "mix3", "far_mix2", "counting", "places, one player"}
     rows, values = cell["lists"]["mix3"]["rows"], cell["lists"]["mix3"]["methods"]
     assert [cell["videos"][place] for place in rows[0]] == ["v0", "v3", "v6"]
