@@ -17,6 +17,8 @@ from mpnet_jax.report.names import METRICS
 # The M-Net that MP-Net's later rounds start from: it comes out of MP-Net's run.
 ROUND_ONE = "mnet_round_one"
 TOLD = "miml_told"  # MIML with the true classes, of MIML's run
+# SAR in dB: true sounds separated by true masks have 15 to 20, the untouched mixture 150.
+UNTOUCHED = 40.0
 METHODS = (TOLD, "miml", "pixelplayer", ROUND_ONE, "mnet", "mpnet")
 _BESIDE = {"mpnet": ROUND_ONE, "miml": TOLD}  # what else comes out of a method's cell
 _WITHIN = {ROUND_ONE: "mnet"}  # under which name it stands in its cell
@@ -67,11 +69,24 @@ class Entry:
         return found
 
     def mixtures(self, name: str) -> dict[str, Any]:
-        """Of a list of mixtures: {"seeds", "count" over all of them, "left_out": {reason: count}}; empty without it."""
+        """Of a list of mixtures, over all seeds; empty without it.
+
+        Returns:
+            `seeds`, `count`, `left_out` ({reason: count}), `untouched` (count of those in whose SAR a sound counts that
+            was left as the mixture, or nearly: over `UNTOUCHED` dB), `sar_median`, which these do not move.
+        """
         found = [result["lists"][name] for result in self.results.values() if name in result["lists"]]
+        if not found:
+            return {}
         reasons = Counter(reason for of in found for reason in of.get("left_out", {}).get(self._name, {}).values())
-        count = sum(len(of["rows"]) for of in found)
-        return {"seeds": len(found), "count": count, "left_out": dict(reasons.most_common())} if found else {}
+        sar = [value for of in found for value in of["methods"][self._name]["sar"] if value is not None]
+        return {
+            "seeds": len(found),
+            "count": sum(len(of["rows"]) for of in found),
+            "left_out": dict(reasons.most_common()),
+            "untouched": sum(value > UNTOUCHED for value in sar),
+            "sar_median": float(np.median(sar)) if sar else None,
+        }
 
     def counted_right(self, mode: str, *, as_trained: bool) -> dict[int, Sample]:
         """Whether the number of sounds was right, sample by sample; of 1 to `sources` sounds, or of any number."""

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mpnet_jax.grid import published
+from mpnet_jax.grid.entries import UNTOUCHED
 from mpnet_jax.report.differences import pair_name, verdict
 from mpnet_jax.report.names import method_name
 from mpnet_jax.report.numbers import interval_of, is_number, mapping
 
 _METRICS = published.METRICS
+_COUNTED = {"as_trained": "1 to as many as in training", "all": "any"}
 
 
 def markdown(results: Mapping[str, Any], figures: Sequence[str]) -> str:
@@ -26,6 +28,7 @@ def markdown(results: Mapping[str, Any], figures: Sequence[str]) -> str:
         ),
         _section("The same on the far set, which nothing was trained on", _separation(results, "far")),
         _section("Mixtures, over all seeds, and what has no SDR, SIR and SAR", _mixtures(entries)),
+        _section("How long each was trained, and whether it looks", _training(entries)),
         _section("What the paper observed", _observations(results["observations"])),
         _section("Paired differences, test split", _differences(results["differences"])),
         _section("Paired differences, far set", _differences(results["far_differences"])),
@@ -84,18 +87,39 @@ def _separation(results: Mapping[str, Any], part: str) -> str:
 
 
 def _mixtures(entries: Mapping[str, Any]) -> str:
-    """How many mixtures each number is of, and how many a method has no ratios for."""
+    """How many mixtures each number is of, how many a method has no ratios for, and what moves a mean SAR."""
     rows = []
     for entry in entries.values():
         cells = []
         for part in ("test", "far"):
             found = entry["mixtures"][part]
             reasons = ", ".join(f"{count} {reason}" for reason, count in found.get("left_out", {}).items())
-            cells += [str(found["count"]), reasons or "none"] if found else ["", ""]
+            counts = [str(found["count"]), reasons or "none", str(found["untouched"])] if found else [""] * 3
+            cells += [*counts, _number(found.get("sar_median"))]
         rows.append([method_name(entry["method"]), entry["mask"], f"mix-{entry['sources']}", *cells])
-    note = "A silent estimate counts in NSDR, as 0; any other reason leaves the mixture out of NSDR as well.\n\n"
-    heads = ["method", "mask", "trained on", "test", "left out", "far", "left out"]
+    note = (
+        "A silent estimate counts in NSDR, as 0; any other reason leaves the mixture out of NSDR as well. A SAR of "
+        f"over {UNTOUCHED:.0f} dB is that of a sound left as the mixture, or nearly.\n\n"
+    )
+    of_each = ["left out", f"SAR over {UNTOUCHED:.0f}", "median SAR"]
+    heads = ["method", "mask", "trained on", "test", *of_each, "far", *of_each]
     return note + _table(heads, rows) if rows else ""
+
+
+def _training(entries: Mapping[str, Any]) -> str:
+    """Rate, steps and time of each row, and what it makes of the pictures of another sound."""
+    rows = []
+    for entry in entries.values():
+        if not entry["steps"]:
+            continue
+        rates = ", ".join(f"{rate:g}" for rate in entry["rate"])
+        trained = ", ".join(map(str, dict.fromkeys(entry["steps"]["trained"])))
+        evaluated = ", ".join(map(str, entry["steps"]["evaluated"]))
+        swapped = [_estimate(entry["swapped"].get(part)) for part in ("test", "far")]
+        setting = [method_name(entry["method"]), entry["mask"], f"mix-{entry['sources']}"]
+        rows.append([*setting, rates, trained, evaluated, _number(entry["minutes"], digits=1), *swapped])
+    heads = ["learning rate", "steps", "best by validation, a seed each", "minutes", "NSDR, pictures swapped", "far"]
+    return _table(["method", "mask", "trained on", *heads], rows)
 
 
 def _observations(lines: Iterable[Mapping[str, Any]]) -> str:
@@ -109,7 +133,7 @@ def _observations(lines: Iterable[Mapping[str, Any]]) -> str:
         ]
         for line in lines
     ]
-    return _table(["the paper", "where", "difference, above 0 where it is so", "seeds", "here"], rows)
+    return _table(["the paper, on MUSIC", "where", "difference, above 0 where it is so", "seeds", "here"], rows)
 
 
 def _differences(by_setting: Mapping[str, Any]) -> str:
@@ -120,7 +144,10 @@ def _differences(by_setting: Mapping[str, Any]) -> str:
             for pair, values in pairs.items()
         ]
         parts.append(f"{setting}:\n\n{_table(['pair', *(metric.upper() for metric in _METRICS)], rows)}")
-    note = "Bold: the interval, over several seeds, excludes 0; ▲ the first of the pair is better, ▼ the second.\n\n"
+    note = (
+        "Bold: the interval, over several seeds, excludes 0, as one in twenty does by chance; ▲ the first of the pair "
+        "is better, ▼ the second.\n\n"
+    )
     return note + "\n\n".join(parts) if parts else ""
 
 
@@ -135,20 +162,20 @@ def _curves(entries: Mapping[str, Any], figures: Sequence[str]) -> str:
         ]
         for entry in sorted(entries.values(), key=lambda entry: entry["sources"])
     ]
-    pictures = "".join(f"![{name}]({name})\n\n" for name in figures)
+    note = "The number of its training has more mixtures than the others, see `config.evaluation`.\n\n"
+    pictures = note + "".join(f"![{name}]({name})\n\n" for name in figures)
     heads = ["trained on", "method", "mask", *(f"NSDR of {number}" for number in numbers)]
     return pictures + _table(heads, rows) if len(numbers) > 1 else ""
 
 
 def _counting(entries: Mapping[str, Any]) -> str:
-    rows = [
-        [entry["mask"], f"mix-{entry['sources']}", mode, *(_estimate(found[part]) for part in ("as_trained", "all"))]
-        for entry in entries.values()
-        for mode, found in entry.get("counting", {}).items()
-    ]
-    return _table(
-        ["MP-Net's mask", "trained on", "candidates", "right, 1 to as many as in training", "right, any"], rows
-    )
+    rows = []
+    for entry in entries.values():
+        for mode, found in entry.get("counting", {}).items():
+            cells = [of for part in _COUNTED for of in (_estimate(found[part]), _number(found["constant"][part]))]
+            rows.append([entry["mask"], f"mix-{entry['sources']}", mode, *cells])
+    heads = [head for title in _COUNTED.values() for head in (f"right, {title}", "best constant")]
+    return _table(["MP-Net's mask", "trained on", "candidates", *heads], rows)
 
 
 def _localisation(entries: Mapping[str, Any]) -> str:
@@ -210,6 +237,10 @@ def _published() -> str:
     ]
     heads = [f"mix-{number} {metric.upper()}" for number in (2, 3) for metric in _METRICS]
     return f"{published.SOURCE}; no intervals were given.\n\n{_table(['method', 'mask', *heads], rows)}"
+
+
+def _number(value: float | None, *, digits: int = 2) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
 
 
 def _estimate(value: Any) -> str:

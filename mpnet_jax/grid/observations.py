@@ -1,9 +1,11 @@
 """What the paper observed, each as a difference that ought to be above zero, and whether it is here."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from mpnet_jax.grid import published
 from mpnet_jax.grid.cells import NO_MASK
 from mpnet_jax.grid.entries import Entry, common, difference, draws_of, mean
 from mpnet_jax.metrics.resampling import Drawn
@@ -25,12 +27,16 @@ class Line(NamedTuple):
         where: mask and sounds, or method.
         unit: of the difference.
         drawn: the difference, above zero where the paper is right.
+        low: the least that the difference can be.
+        high: the greatest.
     """
 
     claim: str
     where: str
     unit: str
     drawn: Drawn
+    low: float = -math.inf
+    high: float = math.inf
 
 
 def observations(entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
@@ -53,7 +59,7 @@ def observations(entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
             "verdict": verdict(estimate),
         }
         for line in lines
-        for estimate in [line.drawn.estimate()]
+        for estimate in [line.drawn.estimate(low=line.low, high=line.high)]
     ]
 
 
@@ -66,12 +72,16 @@ def verdict(difference: Mapping[str, Any]) -> str:
 
 
 def _better_methods(entries: Mapping[str, Entry]) -> Iterator[Line]:
-    for worse, better in itertools.pairwise(_ORDER):
-        claim = f"{method_name(better)} separates better than {method_name(worse)} (NSDR)"
+    for metric, (worse, better) in itertools.product(published.METRICS, itertools.pairwise(_ORDER)):
+        claim = f"{method_name(better)} separates better than {method_name(worse)} ({metric.upper()})"
         for entry in _of(entries, better):
             for other in _of(entries, worse):
-                if other.sources == entry.sources and other.mask in (entry.mask, NO_MASK):
-                    yield from _line(claim, _where(entry), "dB", difference(entry, other, entry.own, "nsdr"))
+                there = {"mask": entry.mask, "sources": entry.sources, "metric": metric}
+                observed = metric == "nsdr" or published.separates_better(better, worse, **there)
+                if observed and other.sources == entry.sources and other.mask in (entry.mask, NO_MASK):
+                    first, second = (other, entry) if metric == "amid" else (entry, other)
+                    unit = "" if metric == "amid" else "dB"
+                    yield from _line(claim, _where(entry), unit, difference(first, second, entry.own, metric))
 
 
 def _better_masks(entries: Mapping[str, Entry]) -> Iterator[Line]:
@@ -121,7 +131,7 @@ def _counts(entries: Mapping[str, Entry]) -> Iterator[Line]:
             right = mean(entry.counted_right(mode, as_trained=True))
             if right is not None:
                 claim = f"The number of sounds is right in over {100 * _COUNT:.0f} % (1 to as many as in training)"
-                yield Line(claim, f"{_where(entry)}, by {mode}", "", right - _COUNT)
+                yield Line(claim, f"{_where(entry)}, by {mode}", "", right - _COUNT, low=-_COUNT, high=1.0 - _COUNT)
 
 
 def _change(harder: Entry, easier: Entry) -> Drawn | None:

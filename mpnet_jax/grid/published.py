@@ -4,6 +4,7 @@ from mpnet_jax.grid.cells import NO_MASK
 
 SOURCE = "Xu, Dai and Lin, ICCV 2019, Table 1: MUSIC"
 METRICS = ("nsdr", "sir", "sar", "amid")
+_SOURCES = (2, 3)
 
 # (method, mask): of mixtures of two, of three.
 MUSIC: dict[tuple[str, str], tuple[tuple[float, ...], tuple[float, ...]]] = {
@@ -15,3 +16,12 @@ MUSIC: dict[tuple[str, str], tuple[tuple[float, ...], tuple[float, ...]]] = {
     ("mpnet", "binary"): ((5.73, 12.75, 10.50, 11.22), (4.23, 8.18, 6.95, 23.10)),
     ("mpnet", "ratio"): ((7.00, 10.39, 15.31, 13.36), (5.75, 5.37, 13.68, 23.51)),
 }
+
+
+def separates_better(better: str, worse: str, *, mask: str, sources: int, metric: str) -> bool:
+    """Whether the paper's table has one method before another; False where it has no number."""
+    rows = [MUSIC.get((method, mask)) or MUSIC.get((method, NO_MASK)) for method in (better, worse)]
+    if sources not in _SOURCES or None in rows:
+        return False
+    first, second = (row[_SOURCES.index(sources)][METRICS.index(metric)] for row in rows if row is not None)
+    return first < second if metric == "amid" else first > second

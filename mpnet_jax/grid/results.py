@@ -7,7 +7,7 @@ from typing import Any
 
 from mpnet_jax.grid.cell_files import diverged, read
 from mpnet_jax.grid.cells import DEFAULT, NO_MASK, Cell, Plan
-from mpnet_jax.grid.entries import Entry, differences, estimates, gather, mean
+from mpnet_jax.grid.entries import ROUND_ONE, TOLD, Entry, differences, estimates, gather, mean
 from mpnet_jax.grid.observations import observations
 from mpnet_jax.metrics.definitions import definitions
 from mpnet_jax.report.counting import MODES
@@ -16,6 +16,8 @@ from mpnet_jax.run_facts import run_facts
 
 _BESIDE = ("mixture", "oracle")
 _COUNTED = ("as_trained", "all")
+# Rows that stand beside a method's in its cell, whose file says neither their step nor their swapped pictures.
+_OTHER_STEP = (ROUND_ONE, TOLD)
 _ENERGY_MAP = "energy map"  # as `localisation` names it, which loads JAX
 
 DEFINITIONS = {
@@ -27,6 +29,8 @@ DEFINITIONS = {
     "learning rate": "The one with the best validation score in trials, for each method.",
     "M-Net": "Trained alone, for as many steps as MP-Net's rounds one and three.",
     "M-Net after round one": "Of MP-Net's run, before the P-Net: fewer steps.",
+    "mean SAR": "The untouched mixture has no artefacts. Where a mask is full its sound is the mixture, at about "
+    "140 dB, and a few of them move a mean: the medians are in the table of mixtures. A silent sound has no SAR.",
 }
 
 
@@ -35,11 +39,11 @@ def results(workdir: Path, plan: Plan) -> dict[str, Any]:
 
     Returns:
         JSON-ready dict: `made`, `done` ({kind: [finished, planned]}), `definitions`, `entries` ({key: `method`, `mask`,
-        `sources`, `seeds`, `rate`, `minutes`, `commits`, `test`, `far`, `mixes`, `mixtures`, `counting`,
-        `localisation`}), `differences` and `far_differences` ({"ratio-mix2": {"mpnet - mnet": {metric: estimate}}}),
-        `observations`, `beside` ({"mixture" or "oracle": {list of mixtures: {metric: estimate}}}), `rates`,
-        `rates_at_edge` ({method: "lowest" or "highest"} where the best rate is that), `ablations`, `failed` ({key of
-        an entry: seeds at which training failed}).
+        `sources`, `seeds`, `rate`, `minutes`, `steps`, `commits`, `test`, `far`, `swapped`, `mixes`, `mixtures`,
+        `counting`, `localisation`}), `differences` and `far_differences` ({"ratio-mix2": {"mpnet - mnet": {metric:
+        estimate}}}), `observations`, `beside` ({"mixture" or "oracle": {list of mixtures: {metric: estimate}}}),
+        `rates`, `rates_at_edge` ({method: "lowest" or "highest"} where the best rate is that), `ablations`, `failed`
+        ({key of an entry: seeds at which training failed}).
     """
     entries, rates = gather(workdir, plan.cells), _rates(workdir, plan)
     return {
@@ -84,12 +88,14 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "seeds": list(entry.results),
         "rate": sorted({result["learning_rate"]["rate"] for result in entry.results.values()}),
         "minutes": None if None in minutes else round(sum(minutes) / len(minutes), 1),
+        "steps": _steps(entry),
         "commits": {
             "training": sorted({of["commit"] for result in entry.results.values() for of in result.get("trained", ())}),
             "evaluation": sorted({result["made"]["commit"] for result in entry.results.values()}),
         },
         "test": estimates(entry, entry.own),
         "far": estimates(entry, f"far_{entry.own}"),
+        "swapped": _swapped(entry),
         "mixes": {str(number): estimates(entry, f"mix{number}") for number in numbers},
         "mixtures": {"test": entry.mixtures(entry.own), "far": entry.mixtures(f"far_{entry.own}")},
     }
@@ -98,9 +104,36 @@ def _entry(entry: Entry) -> dict[str, Any]:
         right = {part: mean(entry.counted_right(mode, as_trained=part == "as_trained")) for part in _COUNTED}
         if right["all"] is not None:
             counting[mode] = {part: drawn and drawn.estimate(low=0.0, high=1.0) for part, drawn in right.items()}
+            counting[mode]["constant"] = _best_constant(entry, mode)
     if entry.method == "mpnet":
         out |= {"counting": counting, "localisation": _localisation(entry)}
     return out
+
+
+def _steps(entry: Entry) -> dict[str, list[int]]:
+    """Steps `trained`, and the step `evaluated` for its validation score, a seed each; nothing of rows beside."""
+    if entry.method in _OTHER_STEP:
+        return {}
+    return {key: [result["steps"][key] for result in entry.results.values()] for key in ("trained", "evaluated")}
+
+
+def _swapped(entry: Entry) -> dict[str, Any]:
+    """{list: estimate of NSDR} of the method asked with another sound's pictures; of rows that have it."""
+    if entry.method in _OTHER_STEP:
+        return {}
+    lists = {"test": entry.own, "far": f"far_{entry.own}"}
+    found = {part: mean(entry.samples(name, "nsdr", of_what="swapped", part="beside")) for part, name in lists.items()}
+    return {part: drawn.estimate() for part, drawn in found.items() if drawn is not None}
+
+
+def _best_constant(entry: Entry, mode: str) -> dict[str, float | None]:
+    """How often the one number that is right most often would be right; it depends on the mixtures alone."""
+    for result in entry.results.values():
+        found = result.get("counting", {}).get(mode, {})
+        if "constant" in found:
+            of = {"as_trained": found["as_trained"], "all": found}
+            return {part: of[part]["constant"]["accuracy"]["mean"] for part in _COUNTED}
+    return dict.fromkeys(_COUNTED)
 
 
 def _localisation(entry: Entry) -> list[dict[str, Any]]:

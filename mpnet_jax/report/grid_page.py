@@ -68,7 +68,7 @@ def _observations(lines: Sequence[Mapping[str, Any]]) -> str:
         ]
         for line in lines
     ]
-    heads = ["The paper", "Where", "Difference", "Here", "Seeds"]
+    heads = ["The paper, on MUSIC", "Where", "Difference", "Here", "Seeds"]
     caption = "Differences that are above zero where the paper is right, 95 % intervals over seeds and videos"
     return sortable.table(heads, rows, caption=caption, words=2)
 
@@ -81,6 +81,7 @@ def _numbers(results: Mapping[str, Any]) -> str:
             sortable.words(entry["mask"]),
             sortable.plain(entry["sources"]),
             *(sortable.estimated(entry["test"].get(metric)) for metric in METRICS),
+            sortable.estimated(entry["swapped"].get("test")),
             sortable.plain(len(entry["seeds"])),
             sortable.plain(entry["minutes"], digits=1),
             sortable.words(entry["rate"]),
@@ -93,13 +94,22 @@ def _numbers(results: Mapping[str, Any]) -> str:
             sortable.words("binary" if name == "oracle" else "none"),
             sortable.plain(int(of.removeprefix("mix"))),
             *(sortable.estimated(values.get(metric)) for metric in METRICS),
-            *(sortable.plain(None) for _ in range(3)),
+            *(sortable.plain(None) for _ in range(4)),
         ]
         for name, lists in results["beside"].items()
         for of, values in lists.items()
         if not of.startswith("far_")
     ]
-    heads = ["Method", "Mask", "Sounds", *sortable.metric_heads(), "Seeds", "Minutes", "Learning rate"]
+    heads = [
+        "Method",
+        "Mask",
+        "Sounds",
+        *sortable.metric_heads(),
+        "Pictures swapped",
+        "Seeds",
+        "Minutes",
+        "Learning rate",
+    ]
     caption = "Means over seeds and mixtures in dB (AMID: no unit), 95 % intervals"
     lost = "; ".join(f"{key}, seed {', '.join(map(str, seeds))}" for key, seeds in failed.items())
     note = f'<p class="note">Training failed, the loss was not finite: {escape(lost)}.</p>' if lost else ""
@@ -147,12 +157,20 @@ def _counting(entries: Mapping[str, Any]) -> str:
         [
             sortable.words(_name(entry)),
             sortable.words(counting.MODES[mode]),
-            *(sortable.estimated(found[part], percent=True) for part in ("as_trained", "all")),
+            *(
+                cell
+                for part in ("as_trained", "all")
+                for cell in (
+                    sortable.estimated(found[part], percent=True),
+                    sortable.estimated({"mean": found["constant"][part], "ci95": None}, percent=True),
+                )
+            ),
         ]
         for entry in entries.values()
         for mode, found in mapping(entry.get("counting")).items()
     ]
-    heads = ["Trained", "Candidates", "Right, 1 to as many as in training", "Right, any number"]
+    constant = "Best constant"
+    heads = ["Trained", "Candidates", "Right, 1 to as many as in training", constant, "Right, any number", constant]
     return sortable.table(heads, rows, caption="How often the number of sounds is right", words=2)
 
 

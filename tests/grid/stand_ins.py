@@ -88,7 +88,7 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
         """As the paper has it: methods, masks, and a loss by the number of sounds that is least for recursive ones."""
         loss = (0.3 if name in ("mnet", "mpnet") else 1.0) * (number - 2)
         ratio = 0.5 if values.get("config.mask") == "ratio" else 0.0
-        return GAIN[name] - loss + (-ratio if metric == "sir" else ratio)
+        return (loss - GAIN[name] if metric == "amid" else GAIN[name] - loss) + (-ratio if metric == "sir" else ratio)
 
     def listed(number: int) -> dict:
         return {
@@ -104,6 +104,7 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
             "beside": {
                 "mixture": {metric: [-1.0] * MIXTURES for metric in ("sdr", "sir", "amid")},
                 "oracle": {metric: [20.0] * MIXTURES for metric in ("sdr", "sir", "sar", "nsdr", "amid")},
+                "swapped": {metric: [-3.0] * MIXTURES for metric in ("sdr", "sir", "sar", "nsdr")},
             },
             "left_out": {name: {"2": "silent estimate"} for name in names},
         }
@@ -141,7 +142,14 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
         sounding = [index % 3 for index in range(MIXTURES)]
         out["counting"] = {
             "by_mixture": {"outline_sha256": "c", "video_ids": [["v1", "v2"]] * MIXTURES, "sounding": sounding},
-            **{mode: {"counted": sounding, "as_trained": {"most": own}} for mode in ("clips", "pixels")},
+            **{
+                mode: {
+                    "counted": sounding,
+                    "as_trained": {"most": own, "constant": {"guess": 1, "accuracy": {"mean": 0.5}}},
+                    "constant": {"guess": 0, "accuracy": {"mean": 0.25}},
+                }
+                for mode in ("clips", "pixels")
+            },
         }
     if "localisation" in values:
         guess = {"pointing": {"mean": 0.5, "ci95": None, "count": 2}}
