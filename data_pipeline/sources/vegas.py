@@ -1,7 +1,7 @@
 """Videos of VEGAS: a folder for each class, or a CSV list of paths and classes.
 
-The set was not at hand when this was written, so its layout is not verified: with or without a folder `videos`
-between class and file, and at any depth below the root, both of these are taken:
+The set was not at hand when this was written. The first of these is how public programs that use the set read it; both
+are taken, at any depth below the root:
 
     ROOT/dog/videos/video_00001.mp4
     ROOT/dog/video_00001.mp4

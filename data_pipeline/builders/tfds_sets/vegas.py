@@ -2,8 +2,8 @@
 
     tfds build data_pipeline/builders/tfds_sets/vegas.py --config=paper --manual_dir=DIR --data_dir=data
 
-The videos were not at hand when this was written: layout and names of the classes are not verified. The names are those
-of the folders that users of the set mention; a folder of another name is refused with a sentence that says so.
+The videos were not at hand when this was written. Layout and names of the classes are those that public programs read
+which use the set; a folder of another name is refused with a sentence that says so.
 """
 
 from pathlib import Path
