@@ -20,7 +20,7 @@ def run_facts() -> dict[str, str]:
     versions = {name: version for name in _PACKAGES if (version := _version(name))}
     return {
         "command": " ".join([program, *map(shlex.quote, sys.argv[1:])]),
-        "commit": _commit(),
+        "commit": commit_of(Path(__file__).resolve().parent.parent),
         "machine": f"{_processor()}, {usable_cores()} cores, {platform.system()}",
         "python": platform.python_version(),
         "packages": ", ".join(f"{name} {version}" for name, version in versions.items()),
@@ -40,15 +40,20 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _commit() -> str:
-    """Commit of the checkout that the code runs from, with a mark for local changes; "unknown" without one."""
+def commit_of(root: Path) -> str:
+    """Commit of a checkout, "-dirty" where files of it were changed that no run writes; "unknown" without one."""
     git = shutil.which("git")
-    root = Path(__file__).resolve().parent.parent
     if git is None or not (root / ".git").exists():
         return "unknown"
-    try:
-        call = [git, "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+
+    def said(*words: str) -> str:
+        call = [git, "-C", str(root), *words]
         return subprocess.run(call, capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603
+
+    try:
+        # `results` is what a comparison writes, from the first cell on.
+        changed = said("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
+        return said("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
     except (subprocess.SubprocessError, OSError):
         return "unknown"
 
