@@ -45,10 +45,12 @@ def markdown(results: Mapping[str, Any], figures: Sequence[str]) -> str:
 
 def _head(results: Mapping[str, Any]) -> str:
     done = ", ".join(f"{found} of {planned} {kind}" for kind, (found, planned) in results["done"].items() if planned)
+    hours = ", ".join(f"{kind} {found:.1f}" for kind, found in results["hours"].items() if found)
     made = results["made"]
     return (
         "# Comparison\n\n"
-        f"Finished: {done}. Written by `{made['command']}` at commit {made['commit']}; each cell's file has its own "
+        f"Finished: {done}, in {sum(results['hours'].values()):.1f} hours of training and evaluation by the sum of all "
+        f"processes ({hours}). Written by `{made['command']}` at commit {made['commit']}; each cell's file has its own "
         "command, commit and machine. dB except AMID (lower is better); intervals are of 95 %, over seeds and videos.\n"
     )
 

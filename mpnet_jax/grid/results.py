@@ -38,7 +38,8 @@ def results(workdir: Path, plan: Plan) -> dict[str, Any]:
     """Reads the cells and compares them.
 
     Returns:
-        JSON-ready dict: `made`, `done` ({kind: [finished, planned]}), `definitions`, `entries` ({key: `method`, `mask`,
+        JSON-ready dict: `made`, `done` ({kind: [finished, planned]}), `hours` ({kind: of training and evaluation}; a
+        run that is of several kinds counts for the first), `definitions`, `entries` ({key: `method`, `mask`,
         `sources`, `seeds`, `rate`, `minutes`, `steps`, `commits`, `test`, `far`, `swapped`, `mixes`, `mixtures`,
         `counting`, `localisation`}), `differences` and `far_differences` ({"ratio-mix2": {"mpnet - mnet": {metric:
         estimate}}}), `observations`, `beside` ({"mixture" or "oracle": {list of mixtures: {metric: estimate}}}),
@@ -52,6 +53,7 @@ def results(workdir: Path, plan: Plan) -> dict[str, Any]:
             kind: [sum(read(workdir, cell) is not None for cell in cells), len(cells)]
             for kind, cells in vars(plan).items()
         },
+        "hours": _hours(workdir, plan),
         "definitions": definitions(dict.fromkeys(entry.method for entry in entries.values()))
         | DEFINITIONS
         | _starts(workdir, plan),
@@ -65,6 +67,20 @@ def results(workdir: Path, plan: Plan) -> dict[str, Any]:
         "ablations": _ablations(workdir, plan),
         "failed": _failed(workdir, plan),
     }
+
+
+def _hours(workdir: Path, plan: Plan) -> dict[str, float]:
+    """Hours of training and evaluation by kind, one process after the other."""
+    trained, out = set(), {}
+    for kind, cells in vars(plan).items():
+        minutes = 0.0
+        for result in filter(None, (read(workdir, cell) for cell in cells)):
+            command = result["made"]["commands"][0]
+            of = result["minutes"]
+            minutes += of.get("evaluation", 0.0) + (0.0 if command in trained else of["training"] or 0.0)
+            trained.add(command)
+        out[kind] = round(minutes / 60, 2)
+    return out
 
 
 def _failed(workdir: Path, plan: Plan) -> dict[str, list[int]]:
