@@ -9,6 +9,7 @@ from mpnet_jax.grid.cell_files import diverged, read
 from mpnet_jax.grid.cells import DEFAULT, NO_MASK, Cell, Plan
 from mpnet_jax.grid.entries import ROUND_ONE, TOLD, Entry, differences, estimates, gather, mean
 from mpnet_jax.grid.observations import observations
+from mpnet_jax.grid.progress import minutes_of
 from mpnet_jax.metrics.definitions import definitions
 from mpnet_jax.report.counting import MODES
 from mpnet_jax.report.names import METRICS, method_name
@@ -76,8 +77,7 @@ def _hours(workdir: Path, plan: Plan) -> dict[str, float]:
         minutes = 0.0
         for result in filter(None, (read(workdir, cell) for cell in cells)):
             command = result["made"]["commands"][0]
-            of = result["minutes"]
-            minutes += of.get("evaluation", 0.0) + (0.0 if command in trained else of["training"] or 0.0)
+            minutes += minutes_of(result) - (result["minutes"]["training"] or 0.0 if command in trained else 0.0)
             trained.add(command)
         out[kind] = round(minutes / 60, 2)
     return out
