@@ -61,6 +61,7 @@ def get_config() -> ml_collections.ConfigDict:
     model.unet_depth = 7
     model.unet_features = 64
     model.plus_features = 64  # of the P-Net, as deep as the M-Net
+    model.plus_start = "random"  # random | minus_net: what it begins with, its own weights or the trained M-Net's
     model.plus_bias = 0.0  # initial offset before its sigmoid: 0 gives half of the remix back, -3 next to nothing
     model.resnet_features = 64
     model.resnet_dilated = True

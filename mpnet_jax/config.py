@@ -29,6 +29,7 @@ CHOICES = {
     "model.compute": ("float32", "bfloat16"),
     "model.visual_pooling": ("max", "mean"),
     "model.visual_activation": ("sigmoid", "none"),
+    "model.plus_start": ("random", "minus_net"),
     "mask": ("binary", "ratio"),
     "loss.ratio": ("absolute", "cross_entropy"),
     "loss.ratio_plus": ("absolute", "cross_entropy"),
@@ -176,6 +177,12 @@ def check(config: Config) -> None:
         raise InputError(
             "config.mixing.same_class=True and config.method=miml do not go together: MIML tells sounds apart by their "
             "classes alone; set same_class to False, or take another method"
+        )
+    if config.model.plus_start == "minus_net" and config.model.plus_features != config.model.unet_features:
+        raise InputError(
+            f"config.model.plus_start=minus_net takes weights of unet_features={config.model.unet_features}, and "
+            f"plus_features={config.model.plus_features} has no place for them; give both the same value, or set "
+            "plus_start to random"
         )
     if config.method == "mpnet" and config.mixing.sources == 1 and (config.rounds.plus or config.rounds.both):
         raise InputError(

@@ -29,6 +29,7 @@ from mpnet_jax.models.pixelplayer import PixelPlayer
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.pixelplayer_step import make_pixelplayer_separate_step, make_pixelplayer_train_step
 from mpnet_jax.place_step import Search, make_place_step
+from mpnet_jax.plus_start import has_learnt, plus_of_minus
 from mpnet_jax.rounds import Round, plan_rounds, round_of
 from mpnet_jax.separate_step import WrittenEnergy, make_separate_step
 from mpnet_jax.spectrogram.frequency import FrequencyAxis, frequency_axis
@@ -136,6 +137,15 @@ def state_at(config: Config, step: int) -> TrainState:
 def state_in(config: Config, state: TrainState, of: Round) -> TrainState:
     """A state at the start of a round: its optimiser knows nothing yet."""
     return state.with_optimiser(optimiser(config, of), of.trained)
+
+
+def begin(config: Config, state: TrainState, of: Round) -> TrainState:
+    """The (host) state that a round begins with, of the one that the round before it left."""
+    if of.with_plus and config.model.plus_start == "minus_net":
+        statistics = state.batch_stats
+        if has_learnt(statistics["minus_net"]) and not has_learnt(statistics["plus_net"]):
+            state = state.replace(**plus_of_minus(state.variables))
+    return state_in(config, state, of)
 
 
 def train_step(config: Config, of: Round) -> Callable[..., Any]:

@@ -200,7 +200,7 @@ class _Loop:
         for each in rounds:
             if self.step < each.last_step and not self.stopped_by:
                 if self.step == each.first_step:
-                    state = from_config.state_in(config, state, each)
+                    state = from_config.begin(config, state, each)
                 state = self._run_round(each, state, batches, meter)
 
     def _run_round(self, each: Round, state: "TrainState", batches: Iterator[Any], meter: Meter) -> "TrainState":
