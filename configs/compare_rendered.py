@@ -49,6 +49,7 @@ def get_config() -> ml_collections.ConfigDict:
         "plus_cross_entropy_rate: loss.ratio_plus=cross_entropy optimiser.scale.plus_net=3.0",
         "plus_cross_entropy_long: loss.ratio_plus=cross_entropy rounds.plus=750",
         "plus_cross_entropy_both: loss.ratio_plus=cross_entropy optimiser.round_scale.both=1.0",
+        "plus_from_minus: model.plus_start=minus_net",
         "long_plus: rounds.plus=750",
         "mask_on_original: recursion.mask_on=original",
         f"mask_on_original_no_plus: recursion.mask_on=original {m_net}",
