@@ -214,21 +214,26 @@ def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
         return ""
     names = list(dict.fromkeys(name for row in ablations for name in row["lists"]))
     metrics = ("nsdr", "sir", "sar")
-    rows, changes = [], []
+    rows, changes, gains = [], [], []
+
+    def marked(found: Mapping[str, Any]) -> list[str]:
+        return [_marked(metric, mapping(found.get(name)).get(metric)) for name in names for metric in metrics]
+
     for row in ablations:
         what = " ".join(f"{field}={value}" for field, value in row["overrides"].items()) or "nothing"
         cells = [_estimate(mapping(row["lists"].get(name)).get(metric)) for name in names for metric in metrics]
         rows.append([row["change"] + (" (failed)" if row.get("failed") else ""), f"`{what}`", *cells])
         if "differences" in row:
-            found = row["differences"]
-            cells = [_marked(metric, mapping(found.get(name)).get(metric)) for name in names for metric in metrics]
-            changes.append([f"{row['change']} \N{MINUS SIGN} default", *cells])
+            changes.append([f"{row['change']} \N{MINUS SIGN} default", *marked(row["differences"])])
+        if row.get("over_round_one"):
+            gains.append([row["change"], *marked(row["over_round_one"])])
     heads = [f"{name} {metric.upper()}" for name in names for metric in metrics]
     first = ablations[0]
     return (
         f"{method_name(first['method'])}, {first['setting']}, seed {first['seed']}; intervals are over videos and say "
         "nothing of another training.\n\n"
-        f"{_table(['change', 'fields', *heads], rows)}\n\n{_table(['paired difference', *heads], changes)}"
+        f"{_table(['change', 'fields', *heads], rows)}\n\n{_table(['paired difference', *heads], changes)}\n\n"
+        f"{_table([pair_name('mpnet - mnet_round_one'), *heads], gains)}"
     )
 
 

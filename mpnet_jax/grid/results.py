@@ -1,7 +1,8 @@
 """All that a comparison's finished cells say, as one JSON-ready dict."""
 
+import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -252,10 +253,20 @@ def _ablations(workdir: Path, plan: Plan) -> list[dict[str, Any]]:
         }
         if entry is None:
             row["failed"] = True
-        elif default is not None and cell.change != DEFAULT:
-            row["differences"] = {name: differences(entry, default, name) for name in names}
+        else:
+            if default is not None and cell.change != DEFAULT:
+                row["differences"] = {name: differences(entry, default, name) for name in names}
+            row["over_round_one"] = _over_round_one(entry, names)
         out.append(row)
     return out
+
+
+def _over_round_one(entry: Entry, names: Sequence[str]) -> dict[str, Any]:
+    """What MP-Net gains over the M-Net that its P-Net was trained on; empty where there is none."""
+    round_one = dataclasses.replace(entry, method=ROUND_ONE)
+    if entry.method != "mpnet" or not round_one.samples(entry.own, "nsdr"):
+        return {}
+    return {name: differences(entry, round_one, name) for name in names}
 
 
 def _as_entry(cell: Cell, result: Mapping[str, Any]) -> Entry:

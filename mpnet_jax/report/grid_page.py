@@ -190,6 +190,11 @@ def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
         for row in ablations
         for name, values in mapping(row.get("differences")).items()
     }
+    paired |= {
+        f"{row['change']}: {differences.pair_name('mpnet - mnet_round_one')}, {name}": values
+        for row in ablations
+        for name, values in mapping(row.get("over_round_one")).items()
+    }
     table = robustness.table(cells, head="Change")
     note = (
         '<p class="note">Of one seed, on the validation split alone; intervals are over videos and say nothing of '
@@ -197,7 +202,7 @@ def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
         if table
         else ""
     )
-    return note + table + differences.table(paired, caption="Paired differences to no change")
+    return note + table + differences.table(paired, caption="Paired differences to no change and to round one")
 
 
 def _rates(rates: Mapping[str, Mapping[str, Any]], at_edge: Mapping[str, str]) -> str:

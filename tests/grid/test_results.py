@@ -158,6 +158,16 @@ def test_ablations_are_set_against_no_change(made) -> None:
     assert changed["differences"]["mix3"]["nsdr"]["mean"] == pytest.approx(0.0, abs=0.2)
 
 
+def test_ablations_say_what_mp_net_gains_over_its_own_m_net(made) -> None:
+    workdir, plan, found = made
+    for cell, row in zip(plan.ablations, found["ablations"], strict=True):
+        of = cell_files.read(workdir, cell)["lists"]["mix2"]["methods"]
+        mean = np.mean(np.subtract(of["mpnet"]["nsdr"], of["mnet"]["nsdr"]))
+        assert row["over_round_one"]["mix2"]["nsdr"]["mean"] == pytest.approx(mean, abs=1e-12)
+    head = "| MP-Net \N{MINUS SIGN} M-Net after round one | mix2 NSDR | mix2 SIR | mix2 SAR | mix3 NSDR |"
+    assert sum(line.startswith(head) for line in markdown(found, []).splitlines()) == 1
+
+
 def test_markdown_keeps_published_numbers_apart(made) -> None:
     _, _, found = made
     page = markdown(found, ["figures/trained_on_2.png"])
