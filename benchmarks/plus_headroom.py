@@ -6,7 +6,8 @@ sounds before it took it. The gain of a perfect one says what the M-Net's errors
 learnt one says how much of that it found.
 
 Beside them the same without any network's errors: sounds by the true masks of an M-Net in the true order
-("true_minus"), and with what a perfect P-Net would add to those ("true_both").
+("true_minus"), and with what a perfect P-Net would add to those ("true_both"). And all of it by whether the sounds were
+taken in the true order of loudness.
 """
 
 import sys
@@ -45,6 +46,7 @@ VARIANTS = {
     "true_minus": "true_minus",
     "true_both": "true_minus",
 }
+IN_ORDER = "in_order"
 
 
 def perfect_share(truth: Array, solo: Array, remix: Array, mixture: Array) -> Array:
@@ -102,7 +104,7 @@ def all_ways(config: Config, *, with_plus: bool) -> Callable[[dict[str, Any], Ba
             "true_minus": (true_order, true_sounds(by_loudness, mixture) / whole),
             "true_both": (true_order, ratio_target(by_loudness, mixture)),
         }
-        return {
+        return {IN_ORDER: jnp.all(chosen == true_order, axis=0)} | {
             name: waveforms(
                 axis.unwarp(jnp.clip(by_candidate(share, order, count), 0.0, 1.0)) * linear[:, None],
                 batch["mixture_phase"],
@@ -139,41 +141,55 @@ def main() -> None:
         frames=frame_spec(config),
         batch_size=config.evaluation.batch_size,
     )
-    scores = list(score_mixtures(_jobs(separator, batches), workers=values.workers, method=config.evaluation.bss))
+    in_order: list[bool] = []
+    scores = list(
+        score_mixtures(_jobs(separator, batches, in_order), workers=values.workers, method=config.evaluation.bss)
+    )
     checkpoints.close()
     videos = [[store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
     found = {name: _means(name, scores) for name in VARIANTS}
+    found |= {
+        f"{name} - {to}": {metric: means - found[to][metric] for metric, means in found[name].items()}
+        for name, to in VARIANTS.items()
+        if to != name
+    }
+    where = {"all": np.full(len(scores), True), "in order": np.array(in_order), "out of order": ~np.array(in_order)}
     results = {
         "command": "python -m benchmarks.plus_headroom " + " ".join(sys.argv[1:]),
         "what": "NSDR, SIR and SAR in dB, with 95 % intervals over videos",
         "step": methods.steps["mpnet"],
+        "share_in_order": summarise(np.array(in_order, np.float64), videos),
         "scores": {
-            name: {metric: summarise(means, videos) for metric, means in by_metric.items()}
-            for name, by_metric in found.items()
-        },
-        "differences": {
-            f"{name} - {to}": {
-                metric: summarise(means - found[to][metric], videos) for metric, means in found[name].items()
+            kind: {
+                name: {metric: summarise(np.where(rows, means, np.nan), videos) for metric, means in by_metric.items()}
+                for name, by_metric in found.items()
             }
-            for name, to in VARIANTS.items()
-            if to != name
+            for kind, rows in where.items()
         },
     }
     record.write(file, results)
-    for name, by_metric in (results["scores"] | results["differences"]).items():
-        texts = [
-            f"{metric.upper()} {x['mean']:6.2f} [{x['ci95'][0]:.2f}, {x['ci95'][1]:.2f}]"
-            for metric, x in by_metric.items()
-        ]
-        logging.info("%-24s %s", name, "   ".join(texts))
+    logging.info("in the true order: %.2f of %d mixtures", np.mean(in_order), len(in_order))
+    for kind, by_name in results["scores"].items():
+        for name, by_metric in by_name.items():
+            texts = [f"{metric.upper()} {_text(x)}" for metric, x in by_metric.items()]
+            logging.info("%-12s %-22s %s", kind, name, "   ".join(texts))
 
 
-def _jobs(separator: Separator, batches: Iterable[HostBatch]) -> Iterator[Job]:
+def _text(estimate: Mapping[str, Any]) -> str:
+    if estimate["mean"] is None:
+        return "-"
+    low, high = estimate["ci95"] or (np.nan, np.nan)
+    return f"{estimate['mean']:6.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _jobs(separator: Separator, batches: Iterable[HostBatch], in_order: list[bool]) -> Iterator[Job]:
+    """The mixtures to score; appends to `in_order` for each."""
     for batch in batches:
         out = separator({name: batch[name] for name in DEVICE_INPUTS})
         for i in np.flatnonzero(batch["valid"]):
             truth = batch["source_waveform"][i]
             untouched = np.broadcast_to(truth.sum(0), truth.shape)
+            in_order.append(bool(out[IN_ORDER][i]))
             yield Job(truth, {"mixture": untouched} | {name: out[name][i] for name in VARIANTS})
 
 

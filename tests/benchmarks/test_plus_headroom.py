@@ -31,10 +31,14 @@ def test_of_a_trained_run(tiny_set, tmp_path):
     status, output = tiny_run.run("benchmarks.plus_headroom", *asked)
     assert status == 0, output
     found = json.loads(file.read_text())
-    means = {name: found["scores"][name]["nsdr"]["mean"] for name in VARIANTS}
+    scores = found["scores"]["all"]
+    means = {name: scores[name]["nsdr"]["mean"] for name in VARIANTS}
     assert means["perfect"] > max(means["minus"], means["learnt"])
-    assert found["differences"]["learnt - minus"]["nsdr"]["mean"] == pytest.approx(means["learnt"] - means["minus"])
-    assert found["scores"]["minus"]["sir"]["count"] == 4
+    assert scores["learnt - minus"]["nsdr"]["mean"] == pytest.approx(means["learnt"] - means["minus"])
+    assert scores["minus"]["sir"]["count"] == 4
+    parts = [found["scores"][kind]["minus"]["nsdr"] for kind in ("in order", "out of order")]
+    assert parts[0]["count"] == round(4 * found["share_in_order"]["mean"])
+    assert sum(part["count"] * (part["mean"] or 0.0) for part in parts) == pytest.approx(4 * means["minus"])
 
 
 def test_refuses_a_folder_without_a_run(tmp_path):
