@@ -78,7 +78,8 @@ def get_config() -> ml_collections.ConfigDict:
     recursion.subtraction = "difference"  # difference (Eq. 3) | product (released code)
     recursion.subtracted = "solo"  # solo (Eq. 3) | final: with what the P-Net gave back, too
     recursion.energy = "magnitude"  # magnitude | power | written (released code): by which the loudest is meant
-    recursion.training_order = "ground_truth"  # ground_truth | predicted: by descending energy (Sec. 4.2)
+    # ground_truth (Sec. 4.2) | predicted (released code), by descending energy | drawn: at random
+    recursion.training_order = "ground_truth"
     recursion.floor = 0.0  # linear magnitude added to the mixture and to what each subtraction leaves
     # How far around a taken place of a picture none is taken again, as a share of the map's longer side. 0.15 closes
     # 5 x 5 of 14 x 14 places, so that six sounds always find an open one.

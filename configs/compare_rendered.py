@@ -54,6 +54,7 @@ def get_config() -> ml_collections.ConfigDict:
         "mask_on_original: recursion.mask_on=original",
         f"mask_on_original_no_plus: recursion.mask_on=original {m_net}",
         "predicted_order: recursion.training_order=predicted",
+        "drawn_order: recursion.training_order=drawn",
         "mel: audio.frequency_axis=mel",
         "three_sounds: mixing.sources=3 mixing.silent_probability=0.4",
         "no_silent_sounds: mixing.silent_probability=0.0",

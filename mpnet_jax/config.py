@@ -40,7 +40,7 @@ CHOICES = {
     "recursion.subtracted": ("solo", "final"),
     "recursion.energy": ("magnitude", "power", "written"),
     "loss.remaining": ("after", "before"),
-    "recursion.training_order": ("ground_truth", "predicted"),
+    "recursion.training_order": ("ground_truth", "predicted", "drawn"),
     "recursion.unroll": ("auto", "yes", "no"),
     "miml.learns_from": ("solos", "mixtures"),
     "miml.divergence": ("kullback_leibler", "itakura_saito", "euclidean"),

@@ -179,7 +179,7 @@ def train_step(config: Config, of: Round) -> Callable[..., Any]:
             remaining=config.loss.remaining,
             remaining_weight=config.loss.remaining_weight,
             index_ratio=config.loss.index_ratio,
-            predicted_order=config.recursion.training_order == "predicted",
+            order=config.recursion.training_order,
         ),
         unroll=unroll,
     )

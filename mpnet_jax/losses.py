@@ -27,7 +27,8 @@ class Objective:
             steps, or "before", what the last step was given, above 0.01 and without a gradient (released code).
         remaining_weight: of the weighted mean of that.
         index_ratio: weigh the sources' losses by 2^n / N, n a source's place in the mixture from 0 on (released code).
-        predicted_order: take the sources by predicted instead of true energy.
+        order: of the sources: by true energy ("ground_truth"), by "predicted" energy, or as they were "drawn": at
+            random, but that a silent one is never first.
     """
 
     mask: str = "binary"
@@ -37,7 +38,7 @@ class Objective:
     remaining: str = "after"
     remaining_weight: float = 0.1
     index_ratio: bool = False
-    predicted_order: bool = False
+    order: str = "ground_truth"
 
 
 def magnitude_weight(mixture: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int
 
-from mpnet_jax.candidates import Candidates, mean_magnitude
+from mpnet_jax.candidates import Candidates, EnergyFn, mean_magnitude
 from mpnet_jax.losses import Objective, separation_loss
 from mpnet_jax.minus_plus import Rules, energy_order
 from mpnet_jax.models.mpnet import MPNet
@@ -22,6 +22,17 @@ from mpnet_jax.train_state import TrainState
 def merge_statistics(statistics: Any, sets: int) -> Any:
     """Undoes `statistics_for_steps` after a training step: the sets themselves, or the steps' mean for one set."""
     return jax.tree.map(lambda x: x if x.shape[0] == sets else jnp.mean(x, axis=0, keepdims=True), statistics)
+
+
+def training_order(
+    how: str, sources: Float[Array, "batch source freq time"], energy: EnergyFn
+) -> Int[Array, "batch source"] | None:
+    """The source that each step takes; None where the prediction decides. See `Objective.order`."""
+    if how == "predicted":
+        return None
+    if how == "drawn":
+        return jnp.broadcast_to(jnp.arange(sources.shape[1]), sources.shape[:2])
+    return energy_order(sources, energy)
 
 
 # (what learns, state, batch) -> (loss, (running statistics of all networks, parts of the loss))
@@ -101,7 +112,7 @@ def make_train_step(
             steps=sources.shape[1],
             rules=of_mixture(rules, linear),
             with_plus=with_plus,
-            order=None if objective.predicted_order else energy_order(sources, true_energy),
+            order=training_order(objective.order, sources, true_energy),
             unroll=unroll,
         )
         loss, parts = separation_loss(

@@ -35,7 +35,7 @@ def random_problem(model, sources, *, seed=1):
     return variables, {name: x[None] for name, x in batch.items()}
 
 
-def training_step(model, *, mask_on="remaining", predicted_order=False, unroll=True):
+def training_step(model, *, mask_on="remaining", order="ground_truth", unroll=True):
     """`(variables, batch) -> (state, metrics)` after one step whose parameters move by the gradient."""
     optimiser = optax.sgd(1.0)
     step = make_train_step(
@@ -45,7 +45,7 @@ def training_step(model, *, mask_on="remaining", predicted_order=False, unroll=T
         round_name="both",
         axis=FrequencyAxis(np.arange(ROWS), np.eye(ROWS), np.eye(ROWS)),
         rules=Rules(mask_on=mask_on),
-        objective=Objective(remaining_weight=0.5, predicted_order=predicted_order),
+        objective=Objective(remaining_weight=0.5, order=order),
         unroll=unroll,
     )
     step = jax.jit(jax.vmap(step, in_axes=(None, 0), axis_name=DEVICE_AXIS))
@@ -85,15 +85,14 @@ def test_gradient_equals_finite_differences(monkeypatch, mask_on):
             assert slope == pytest.approx(numeric, rel=1e-5), net
 
 
-@pytest.mark.parametrize("predicted_order", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_rolled_loop_learns_what_a_written_out_one_learns(monkeypatch, predicted_order):
+@pytest.mark.parametrize("order", ["ground_truth", pytest.param("predicted", marks=pytest.mark.slow)])
+def test_a_rolled_loop_learns_what_a_written_out_one_learns(monkeypatch, order):
     monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
     model = MPNet(2, 2, 2, 1, True, plus_features=2)
     with jax.enable_x64(True):
         variables, batch = random_problem(model, 3)
         (rolled, rolled_metrics), (written_out, metrics) = (
-            training_step(model, predicted_order=predicted_order, unroll=unroll)(variables, batch)
-            for unroll in (False, True)
+            training_step(model, order=order, unroll=unroll)(variables, batch) for unroll in (False, True)
         )
     assert float(metrics["gradient_norm"][0]) > 1e-3
     # Plain gradient descent: equal parameters are equal gradients. Statistics are compared with them.

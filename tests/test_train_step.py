@@ -9,6 +9,7 @@ import pytest
 
 from data_pipeline.spec import AudioSpec
 from mpnet_jax import separate_step
+from mpnet_jax.candidates import mean_magnitude
 from mpnet_jax.losses import Objective
 from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
@@ -17,7 +18,7 @@ from mpnet_jax.rounds import TRAINED
 from mpnet_jax.separate_step import make_separate_step, statistics_for_steps
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.train_state import TrainState, create_train_state
-from mpnet_jax.train_step import make_train_step, merge_statistics
+from mpnet_jax.train_step import make_train_step, merge_statistics, training_order
 from tests.random_variables import random_variables
 from tests.short_frame_net import ShortFrameNet
 
@@ -176,8 +177,8 @@ def test_a_round_trains_its_networks_and_leaves_the_others_frozen(monkeypatch, r
         assert moved(start.batch_stats[net], state.batch_stats[net]) == (learns, learns), net
 
 
-@pytest.mark.parametrize("predicted", [False, True])
-def test_order_of_training(monkeypatch, predicted):
+@pytest.mark.parametrize("order", ["ground_truth", "predicted", "drawn"])
+def test_order_of_training(monkeypatch, order):
     orders = []
 
     def spy(*args, order=None, **options):
@@ -188,12 +189,18 @@ def test_order_of_training(monkeypatch, predicted):
     monkeypatch.setattr(separate_step, "minus_plus", spy)
     state = state_of(random_variables_of_sets(SOURCES), optax.sgd(RATE))
     new_state, _ = jax.eval_shape(
-        jax.vmap(train_step_of(predicted_order=predicted), in_axes=(None, 0), axis_name=DEVICE_AXIS),
+        jax.vmap(train_step_of(order=order), in_axes=(None, 0), axis_name=DEVICE_AXIS),
         state,
         shard(random_batch()),
     )
-    assert [order is None for order in orders] == [predicted]
+    assert [given is None for given in orders] == [order == "predicted"]
     assert jax.tree.map(lambda x: x.shape[1:], new_state) == jax.tree.map(jnp.shape, state)
+
+
+def test_orders_by_truth_and_as_drawn():
+    sources = jnp.array([[1.0, 3.0, 2.0], [5.0, 4.0, 6.0]])[:, :, None, None] * jnp.ones((1, 1, 2, 2))
+    np.testing.assert_array_equal(training_order("ground_truth", sources, mean_magnitude), [[1, 2, 0], [2, 0, 1]])
+    np.testing.assert_array_equal(training_order("drawn", sources, mean_magnitude), [[0, 1, 2]] * 2)
 
 
 def test_initial_state_has_a_set_of_statistics_a_step():
