@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from absl import logging
 
 from data_pipeline.command import InputError
 from mpnet_jax import nmf, optim
@@ -144,6 +145,7 @@ def begin(config: Config, state: TrainState, of: Round) -> TrainState:
     if of.with_plus and config.model.plus_start == "minus_net":
         statistics = state.batch_stats
         if has_learnt(statistics["minus_net"]) and not has_learnt(statistics["plus_net"]):
+            logging.info("the P-Net begins as the M-Net's U-Net")
             state = state.replace(**plus_of_minus(state.variables))
     return state_in(config, state, of)
 
