@@ -5,7 +5,7 @@ from typing import Any
 
 from mpnet_jax.grid import published
 from mpnet_jax.grid.entries import UNTOUCHED
-from mpnet_jax.report.differences import pair_name, verdict
+from mpnet_jax.report.differences import OVER_ROUND_ONE, pair_name, verdict
 from mpnet_jax.report.names import method_name
 from mpnet_jax.report.numbers import interval_of, is_number, mapping
 
@@ -233,7 +233,7 @@ def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
         f"{method_name(first['method'])}, {first['setting']}, seed {first['seed']}; intervals are over videos and say "
         "nothing of another training.\n\n"
         f"{_table(['change', 'fields', *heads], rows)}\n\n{_table(['paired difference', *heads], changes)}\n\n"
-        f"{_table([pair_name('mpnet - mnet_round_one'), *heads], gains)}"
+        f"{_table([pair_name(OVER_ROUND_ONE), *heads], gains)}"
     )
 
 

@@ -191,7 +191,7 @@ def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
         for name, values in mapping(row.get("differences")).items()
     }
     paired |= {
-        f"{row['change']}: {differences.pair_name('mpnet - mnet_round_one')}, {name}": values
+        f"{row['change']}: {differences.pair_name(differences.OVER_ROUND_ONE)}, {name}": values
         for row in ablations
         for name, values in mapping(row.get("over_round_one")).items()
     }
