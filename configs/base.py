@@ -191,6 +191,7 @@ def get_config() -> ml_collections.ConfigDict:
     ablations.method = "mpnet"
     ablations.setting = "ratio-mix2"
     ablations.seed = 0
+    ablations.repeated = ()  # names of changes that are made with every seed of compare.seeds
     ablations.mixes = (2, 3)  # numbers of sounds
     ablations.share = 1.0  # of the steps; with all of them the one without a change is a cell already
     ablations.hours = 0.0  # none is begun after so many hours of them; 0: no end

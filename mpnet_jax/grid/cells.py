@@ -149,7 +149,7 @@ def plan(config: Any) -> Plan:
     ]
     _check_sounds("mixes", fields.mixes)
     _check_sounds("ablations.mixes", fields.ablations.mixes)
-    ablations = _ablations(fields.ablations)
+    ablations = _ablations(fields.ablations, seeds)
     rates = _distinct("rates.tried", fields.rates.tried)
     mask, sources = _setting("rates.setting", fields.rates.setting)
     trained = dict.fromkeys(cell.method for cell in (*cells, *ablations))
@@ -232,8 +232,8 @@ def _start(fields: Any, cell: Cell) -> Cell | None:
     )
 
 
-def _ablations(fields: Any) -> list[Cell]:
-    if not fields.changes:
+def _ablations(fields: Any, seeds: tuple[int, ...]) -> list[Cell]:
+    if not (fields.changes or fields.repeated):
         return []
     if fields.method not in METHODS:
         known = ", ".join(METHODS)
@@ -249,7 +249,20 @@ def _ablations(fields: Any) -> list[Cell]:
                 "what it changes: 'name: field=value field=value'"
             )
         found.append(dataclasses.replace(cell, change=parts[1], overrides=_pairs(parts[2])))
-    return found
+    if not fields.repeated:
+        return found
+    repeated = {DEFAULT, *_distinct("ablations.repeated", fields.repeated)}
+    if unknown := repeated - {known.change for known in found}:
+        raise InputError(
+            f"config.compare.ablations.repeated names {min(unknown)!r}, which is no name in "
+            "config.compare.ablations.changes"
+        )
+    return found + [
+        dataclasses.replace(known, seed=seed)
+        for seed in seeds
+        for known in found
+        if seed != fields.seed and known.change in repeated
+    ]
 
 
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:

@@ -222,16 +222,16 @@ def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
     for row in ablations:
         what = " ".join(f"{field}={value}" for field, value in row["overrides"].items()) or "nothing"
         cells = [_estimate(mapping(row["lists"].get(name)).get(metric)) for name in names for metric in metrics]
-        rows.append([row["change"] + (" (failed)" if row.get("failed") else ""), f"`{what}`", *cells])
+        rows.append([row["name"] + (" (failed)" if row.get("failed") else ""), f"`{what}`", *cells])
         if "differences" in row:
-            changes.append([f"{row['change']} \N{MINUS SIGN} default", *marked(row["differences"])])
+            changes.append([f"{row['name']} \N{MINUS SIGN} default", *marked(row["differences"])])
         if row.get("over_round_one"):
-            gains.append([row["change"], *marked(row["over_round_one"])])
+            gains.append([row["name"], *marked(row["over_round_one"])])
     heads = [f"{name} {metric.upper()}" for name in names for metric in metrics]
     first = ablations[0]
     return (
-        f"{method_name(first['method'])}, {first['setting']}, seed {first['seed']}; intervals are over videos and say "
-        "nothing of another training.\n\n"
+        f"{method_name(first['method'])}, {first['setting']}, seed {first['seeds'][0]}; intervals are over videos and "
+        "say nothing of another training. Where several seeds are named, they are over these, too.\n\n"
         f"{_table(['change', 'fields', *heads], rows)}\n\n{_table(['paired difference', *heads], changes)}\n\n"
         f"{_table([pair_name(OVER_ROUND_ONE), *heads], gains)}"
     )

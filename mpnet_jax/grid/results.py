@@ -235,19 +235,31 @@ def at_edge(plan: Plan, rates: Mapping[str, Mapping[str, float | None]]) -> dict
 
 def _ablations(workdir: Path, plan: Plan) -> list[dict[str, Any]]:
     """What each change does on the validation split: numbers, and differences to no change."""
-    found = {cell: result for cell in plan.ablations if (result := read(workdir, cell)) is not None}
-    learnt = {cell: _as_entry(cell, result) for cell, result in found.items() if not diverged(result)}
-    default = next((entry for cell, entry in learnt.items() if cell.change == DEFAULT), None)
+    found: dict[str, dict[Cell, Any]] = {}
+    for cell in plan.ablations:
+        if (result := read(workdir, cell)) is not None:
+            found.setdefault(cell.change, {})[cell] = result
+    first = plan.ablations[0].seed if plan.ablations else None
+    alone = [{cell: result for cell, result in of.items() if cell.seed == first} for of in found.values()]
+    return _ablation_rows([of for of in alone if of]) + _ablation_rows([of for of in found.values() if len(of) > 1])
+
+
+def _ablation_rows(changes: Sequence[Mapping[Cell, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """A row for each change, over the seeds that it was made with."""
+    learnt = [_as_entry({cell: result for cell, result in of.items() if not diverged(result)}) for of in changes]
+    default = next((entry for of, entry in zip(changes, learnt, strict=True) if next(iter(of)).change == DEFAULT), None)
     out = []
-    for cell, result in found.items():
-        entry = learnt.get(cell)
+    for of, entry in zip(changes, learnt, strict=True):
+        cell, result = next(iter(of.items()))
+        seeds = sorted(entry.results if entry else {made.seed for made in of})
         names = [name for name in result["lists"] if name.startswith("mix")] if entry else []
         row = {
             "change": cell.change,
+            "name": cell.change + (f" ({len(seeds)} seeds)" if len(seeds) > 1 else ""),
             "overrides": dict(cell.overrides),
             "method": cell.method,
             "setting": cell.setting,
-            "seed": cell.seed,
+            "seeds": seeds,
             "rate": result["learning_rate"]["rate"],
             "lists": {name: estimates(entry, name) for name in names if entry},
         }
@@ -269,7 +281,10 @@ def _over_round_one(entry: Entry, names: Sequence[str]) -> dict[str, Any]:
     return {name: differences(entry, round_one, name) for name in names}
 
 
-def _as_entry(cell: Cell, result: Mapping[str, Any]) -> Entry:
-    """An ablation's result as a row; where MP-Net was cut down to the M-Net, of the M-Net."""
+def _as_entry(made: Mapping[Cell, Mapping[str, Any]]) -> Entry | None:
+    """An ablation's results as a row, None of none; where MP-Net was cut down to the M-Net, of the M-Net."""
+    if not made:
+        return None
+    cell, result = next(iter(made.items()))
     last = list(result["lists"][f"mix{cell.sources}"]["methods"])[-1]
-    return Entry(last, cell.mask, cell.sources, {cell.seed: result})
+    return Entry(last, cell.mask, cell.sources, {cell.seed: result for cell, result in made.items()})

@@ -180,25 +180,25 @@ def _scenes(entries: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
 
 def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
     rows = [
-        (f"{row['change']} ({' '.join(f'{k}={v}' for k, v in row['overrides'].items()) or 'nothing'})", name, values)
+        (f"{row['name']} ({' '.join(f'{k}={v}' for k, v in row['overrides'].items()) or 'nothing'})", name, values)
         for row in ablations
         for name, values in row["lists"].items()
     ]
     cells = [(change, int(name.removeprefix("mix")), values) for change, name, values in rows]
     paired = {
-        f"{row['change']} \N{MINUS SIGN} default, {name}": values
+        f"{row['name']} \N{MINUS SIGN} default, {name}": values
         for row in ablations
         for name, values in mapping(row.get("differences")).items()
     }
     paired |= {
-        f"{row['change']}: {differences.pair_name(differences.OVER_ROUND_ONE)}, {name}": values
+        f"{row['name']}: {differences.pair_name(differences.OVER_ROUND_ONE)}, {name}": values
         for row in ablations
         for name, values in mapping(row.get("over_round_one")).items()
     }
     table = robustness.table(cells, head="Change")
     note = (
-        '<p class="note">Of one seed, on the validation split alone; intervals are over videos and say nothing of '
-        "another training.</p>"
+        '<p class="note">On the validation split alone, of one seed: intervals are over videos and say nothing of '
+        "another training. Where several seeds are named, they are over these, too.</p>"
         if table
         else ""
     )

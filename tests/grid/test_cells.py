@@ -11,6 +11,7 @@ from mpnet_jax.grid.cells import Cell
 
 def config_of(**fields):
     config = compare_rendered.get_config()
+    config.compare.ablations.repeated = ()
     config.update_from_flattened_dict({f"compare.{name.replace('__', '.')}": value for name, value in fields.items()})
     return config
 
@@ -82,6 +83,14 @@ def test_an_ablation_changes_what_it_says():
     assert (run.rounds.plus, run.rounds.both, run.recursion.mask_on) == (0, 0, "original")
 
 
+def test_named_ablations_and_no_change_are_made_with_every_seed():
+    plan = cells.plan(compare_rendered.get_config())
+    repeated = [(cell.change, cell.seed) for cell in plan.ablations if cell.seed]
+    assert repeated == [(change, seed) for seed in (1, 2) for change in ("default", "mel")]
+    mel = next(cell for cell in plan.ablations if cell.name == "mel-ratio-mix2-seed2")
+    assert mel.start is not None and mel.start.path == "starts/start_mel-ratio-mix2-seed2"
+
+
 def test_a_pattern_takes_the_trials_along():
     plan = cells.plan(config_of())
     some = plan.matching("mnet-binary-*")
@@ -104,6 +113,10 @@ def test_a_pattern_takes_the_trials_along():
         ({"takeover_minutes": 0.5}, "config.compare.takeover_minutes=0.5 must be at least 1"),
         ({"mixes": (1, 2)}, "config.compare.mixes=(1, 2) must be numbers of sounds from 2 to 8"),
         ({"ablations__mixes": (2, 9)}, "config.compare.ablations.mixes=(2, 9) must be numbers of sounds from 2 to 8"),
+        (
+            {"ablations__repeated": ("bark",)},
+            "config.compare.ablations.repeated names 'bark', which is no name in config.compare.ablations.changes",
+        ),
         ({"ablations__changes": ("mask_on=original",)}, "config.compare.ablations.changes holds 'mask_on=original'"),
         ({"ablations__changes": ("default: mask=ratio",)}, "give each a name of its own (not default)"),
         (

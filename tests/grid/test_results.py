@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def grid_of(workdir: Path):
     config.compare.settings = ("binary-mix2", "ratio-mix2", "ratio-mix3")
     config.compare.seeds = (0, 1, 2)
     config.compare.mixes = (2, 3, 4)
+    config.compare.ablations.repeated = ("original",)
     return config, cells.plan(config)
 
 
@@ -89,8 +91,8 @@ def test_every_row_has_its_seeds_and_numbers(made) -> None:
     assert entry["counting"]["clips"]["constant"] == {"as_trained": 0.5, "all": 0.25}
     assert entry["swapped"]["test"]["mean"] == -3.0 and entry["swapped"].keys() == {"test", "far"}
     # A minute of training and two of evaluation; the ablations are trained by a trial's command, which counts once.
-    assert found["hours"] == {"starts": 0.0, "trials": 0.13, "cells": 1.65, "ablations": 0.07}
-    assert found["done"] == {"starts": [0, 0], "trials": [8, 8], "cells": [33, 33], "ablations": [2, 2]}
+    assert found["hours"] == {"starts": 0.0, "trials": 0.13, "cells": 1.65, "ablations": 0.2}
+    assert found["done"] == {"starts": [0, 0], "trials": [8, 8], "cells": [33, 33], "ablations": [6, 6]}
 
 
 def test_sounds_left_as_the_mixture_are_counted_and_do_not_move_the_median(made) -> None:
@@ -151,16 +153,46 @@ def test_a_difference_is_of_one_seed_and_mixture(made) -> None:
 
 def test_ablations_are_set_against_no_change(made) -> None:
     _, _, found = made
-    default, changed = found["ablations"]
+    default, changed = found["ablations"][:2]
     assert (default["change"], changed["change"]) == ("default", "original")
     assert "differences" not in default
     assert changed["overrides"] == {"recursion.mask_on": "original"}
     assert changed["differences"]["mix3"]["nsdr"]["mean"] == pytest.approx(0.0, abs=0.2)
 
 
+def test_ablations_made_with_several_seeds_have_rows_over_these_too(made) -> None:
+    workdir, plan, found = made
+    assert [(row["name"], row["seeds"]) for row in found["ablations"]] == [
+        ("default", [0]),
+        ("original", [0]),
+        ("default (3 seeds)", [0, 1, 2]),
+        ("original (3 seeds)", [0, 1, 2]),
+    ]
+    by_change = {}
+    for cell in plan.ablations:
+        nsdr = cell_files.read(workdir, cell)["lists"]["mix3"]["methods"]["mpnet"]["nsdr"]
+        by_change.setdefault(cell.change, []).append(np.mean(nsdr))
+    found_difference = found["ablations"][3]["differences"]["mix3"]["nsdr"]
+    wanted = np.mean(np.subtract(by_change["original"], by_change["default"]))
+    assert found_difference["mean"] == pytest.approx(wanted, abs=1e-12)
+    assert found_difference["seeds"] == 3 and found["ablations"][1]["differences"]["mix3"]["nsdr"]["seeds"] == 1
+    assert "| original (3 seeds) \N{MINUS SIGN} default |" in markdown(found, [])
+    assert "original (3 seeds) \N{MINUS SIGN} default, mix3" in grid_page(found)
+
+
+def test_an_ablation_whose_other_seeds_are_missing_has_its_first_row_alone(made, tmp_path: Path) -> None:
+    workdir, plan, _ = made
+    shutil.copytree(workdir / "ablations", tmp_path / "ablations")
+    for seed in (1, 2):
+        (tmp_path / "ablations" / f"original-ratio-mix2-seed{seed}.json").unlink()
+    alone = results(tmp_path, dataclasses.replace(plan, starts=(), trials=(), cells=()))["ablations"]
+    assert [row["name"] for row in alone] == ["default", "original", "default (3 seeds)"]
+
+
 def test_ablations_say_what_mp_net_gains_over_its_own_m_net(made) -> None:
     workdir, plan, found = made
-    for cell, row in zip(plan.ablations, found["ablations"], strict=True):
+    firsts = [cell for cell in plan.ablations if cell.seed == 0]
+    for cell, row in zip(firsts, found["ablations"], strict=False):
         of = cell_files.read(workdir, cell)["lists"]["mix2"]["methods"]
         mean = np.mean(np.subtract(of["mpnet"]["nsdr"], of["mnet"]["nsdr"]))
         assert row["over_round_one"]["mix2"]["nsdr"]["mean"] == pytest.approx(mean, abs=1e-12)
