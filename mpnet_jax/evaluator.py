@@ -72,6 +72,7 @@ class Evaluator:
             "config": self._config.name,
             "split": self._split,
             "step": self._methods.steps[main],
+            "step_of": dict(self._methods.steps),
             "steps": from_config.rounds(self._config)[-1].last_step,
             "mask": self._config.mask,
             "seed": self._config.seed,

@@ -129,6 +129,9 @@ def result(
         (mixture, oracle and swapped pictures) has two.
     """
     run = metrics["run"]
+    steps = {"trained": run["steps"], "evaluated": run["step"]}
+    if len(run["step_of"]) > 1:
+        steps["round_one"] = run["step_of"]["mnet"]
     lists = dict(metrics["by_mixture"])
     counting = dict(metrics.get("counting", {}))
     if counting:
@@ -140,7 +143,7 @@ def result(
     return {
         "cell": described(cell),
         "learning_rate": dict(choice),
-        "steps": {"trained": run["steps"], "evaluated": run["step"]},
+        "steps": steps,
         "minutes": {"training": run["training_minutes"], "evaluation": round(minutes, 1)},
         "made": {"commands": list(commands)} | {key: run[key] for key in FACTS},
         "trained": sessions(metrics["sessions"]),

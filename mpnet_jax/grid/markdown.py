@@ -115,11 +115,12 @@ def _training(entries: Mapping[str, Any]) -> str:
         if not entry["steps"]:
             continue
         rates = ", ".join(f"{rate:g}" for rate in entry["rate"])
-        trained = ", ".join(map(str, dict.fromkeys(entry["steps"]["trained"])))
+        trained = ", ".join(map(str, dict.fromkeys(entry["steps"].get("trained", ()))))
         evaluated = ", ".join(map(str, entry["steps"]["evaluated"]))
         swapped = [_estimate(entry["swapped"].get(part)) for part in ("test", "far")]
         setting = [method_name(entry["method"]), entry["mask"], f"mix-{entry['sources']}"]
-        rows.append([*setting, rates, trained, evaluated, _number(entry["minutes"], digits=1), *swapped])
+        minutes = _number(entry["minutes"], digits=1) if trained else ""  # of a whole run
+        rows.append([*setting, rates, trained, evaluated, minutes, *swapped])
     heads = ["learning rate", "steps", "best by validation, a seed each", "minutes", "NSDR, pictures swapped", "far"]
     return _table(["method", "mask", "trained on", *heads], rows)
 
@@ -226,14 +227,15 @@ def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
         if "differences" in row:
             changes.append([f"{row['name']} \N{MINUS SIGN} default", *marked(row["differences"])])
         if row.get("over_round_one"):
-            gains.append([row["name"], *marked(row["over_round_one"])])
+            steps = ", ".join(f"{second} \N{MINUS SIGN} {first or ''}" for first, second in row["steps"])
+            gains.append([row["name"], steps, *marked(row["over_round_one"])])
     heads = [f"{name} {metric.upper()}" for name in names for metric in metrics]
     first = ablations[0]
     return (
         f"{method_name(first['method'])}, {first['setting']}, seed {first['seeds'][0]}; intervals are over videos and "
         "say nothing of another training. Where several seeds are named, they are over these, too.\n\n"
         f"{_table(['change', 'fields', *heads], rows)}\n\n{_table(['paired difference', *heads], changes)}\n\n"
-        f"{_table([pair_name(OVER_ROUND_ONE), *heads], gains)}"
+        f"{_table([pair_name(OVER_ROUND_ONE), 'at steps', *heads], gains)}"
     )
 
 

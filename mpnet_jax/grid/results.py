@@ -30,7 +30,8 @@ DEFINITIONS = {
     "is one seed alone: videos say nothing of another training.",
     "learning rate": "The one with the best validation score in trials, for each method.",
     "M-Net": "Trained alone, for as many steps as MP-Net's rounds one and three.",
-    "M-Net after round one": "Of MP-Net's run, before the P-Net: fewer steps.",
+    "M-Net of round one": "Of MP-Net's run: the best by validation of fewer steps. The P-Net learnt on the last of "
+    "them, and round three trained the M-Net on.",
     "mean SAR": "The untouched mixture has no artefacts. Where a mask is full its sound is the mixture, at about "
     "140 dB, and a few of them move a mean: the medians are in the table of mixtures. A silent sound has no SAR.",
 }
@@ -128,7 +129,10 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def _steps(entry: Entry) -> dict[str, list[int]]:
-    """Steps `trained`, and the step `evaluated` for its validation score, a seed each; nothing of rows beside."""
+    """Steps `trained`, and the step `evaluated` for its validation score, a seed each; of rows beside what is known."""
+    if entry.method == ROUND_ONE:
+        found = [result["steps"].get("round_one") for result in entry.results.values()]
+        return {} if None in found else {"evaluated": found}
     if entry.method in _OTHER_STEP:
         return {}
     return {key: [result["steps"][key] for result in entry.results.values()] for key in ("trained", "evaluated")}
@@ -269,12 +273,13 @@ def _ablation_rows(changes: Sequence[Mapping[Cell, Mapping[str, Any]]]) -> list[
             if default is not None and cell.change != DEFAULT:
                 row["differences"] = {name: differences(entry, default, name) for name in names}
             row["over_round_one"] = _over_round_one(entry, names)
+            row["steps"] = [[of["steps"].get("round_one"), of["steps"]["evaluated"]] for of in entry.results.values()]
         out.append(row)
     return out
 
 
 def _over_round_one(entry: Entry, names: Sequence[str]) -> dict[str, Any]:
-    """What MP-Net gains over the M-Net that its P-Net was trained on; empty where there is none."""
+    """What MP-Net gains over the best M-Net of its round one; empty where there is none."""
     round_one = dataclasses.replace(entry, method=ROUND_ONE)
     if entry.method != "mpnet" or not round_one.samples(entry.own, "nsdr"):
         return {}

@@ -10,7 +10,7 @@ from mpnet_jax.report.plane import round_step
 
 BETTER = "Above zero the first of a pair is better, in AMID below zero."
 
-OVER_ROUND_ONE = "mpnet - mnet_round_one"  # MP-Net and the M-Net that its P-Net was trained on
+OVER_ROUND_ONE = "mpnet - mnet_round_one"  # MP-Net and the best M-Net of its first round
 
 _VERDICTS = {"better": "first better", "worse": "second better", "open": "not told apart"}
 

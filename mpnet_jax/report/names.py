@@ -6,7 +6,7 @@ METRICS = ("nsdr", "sdr", "sir", "sar", "amid")
 LOWER_IS_BETTER = frozenset({"amid"})
 METHODS = {"mnet": "M-Net", "mpnet": "MP-Net", "pixelplayer": "PixelPlayer", "miml": "MIML"}
 METHODS |= {"miml_told": "MIML, told the classes"}  # instead of its class network's
-METHODS |= {"mnet_round_one": "M-Net after round one"}  # of MP-Net's run, beside an M-Net of its own
+METHODS |= {"mnet_round_one": "M-Net of round one"}  # of MP-Net's run, beside an M-Net of its own
 BASELINES = {"mixture": "Mixture", "oracle": "Oracle masks", "swapped": "Swapped pictures"}
 
 

@@ -124,6 +124,7 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
         | {
             "steps": 35,
             "step": 30,
+            "step_of": {name: 30 if name == names[-1] else 20 for name in names if name != "miml_told"},
             "training_minutes": 1.0,
             "data": "rendered",
             "data_sha256": "rendered" + os.environ.get("DATA", "d"),

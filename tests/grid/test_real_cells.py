@@ -73,14 +73,14 @@ def test_a_stopped_comparison_goes_on_within_its_cell(tiny_set: Path, tmp_path: 
     log = (workdir / "logs/cells/mpnet-ratio-mix2-seed0.log").read_text()
     assert "going on from step" in log
     cell = json.loads((workdir / "cells/mpnet-ratio-mix2-seed0.json").read_text())
-    assert cell["steps"]["trained"] == 10
+    assert cell["steps"]["trained"] == 10 and 0 < cell["steps"]["round_one"] < cell["steps"]["evaluated"]
     assert set(cell["lists"]) == {"mix2", "mix3", "far_mix2", "counting"}
     assert list(cell["lists"]["mix2"]["methods"]) == ["mnet", "mpnet"]
     assert not (run / "checkpoints").exists()
     train, evaluate = cell["made"]["commands"]
     assert "--config.batch_size=2" in train and evaluate.startswith("python -m mpnet_jax.evaluate ")
     text = (workdir / "results.md").read_text()
-    assert "| MP-Net | ratio | 1 |" in text and "| M-Net after round one | ratio | 1 |" in text
+    assert "| MP-Net | ratio | 1 |" in text and "| M-Net of round one | ratio | 1 |" in text
     # Without a cell to make, the outputs alone.
     (workdir / "results.md").unlink()
     process = start("mpnet_jax.compare", *arguments, "--report_only")

@@ -87,7 +87,7 @@ def test_every_row_has_its_seeds_and_numbers(made) -> None:
     assert scene["guesses"]["centre"]["pointing"]["mean"] == 0.5
     assert rows[f"{ROUND_ONE}-ratio-mix2"]["test"]["nsdr"]["mean"] == pytest.approx(2.5, abs=0.1)
     assert entry["steps"] == {"trained": [35] * 3, "evaluated": [30] * 3}
-    assert rows[f"{ROUND_ONE}-ratio-mix2"]["steps"] == {}  # its file says nothing of them
+    assert rows[f"{ROUND_ONE}-ratio-mix2"]["steps"] == {"evaluated": [20] * 3}
     assert entry["counting"]["clips"]["constant"] == {"as_trained": 0.5, "all": 0.25}
     assert entry["swapped"]["test"]["mean"] == -3.0 and entry["swapped"].keys() == {"test", "far"}
     # A minute of training and two of evaluation; the ablations are trained by a trial's command, which counts once.
@@ -196,8 +196,10 @@ def test_ablations_say_what_mp_net_gains_over_its_own_m_net(made) -> None:
         of = cell_files.read(workdir, cell)["lists"]["mix2"]["methods"]
         mean = np.mean(np.subtract(of["mpnet"]["nsdr"], of["mnet"]["nsdr"]))
         assert row["over_round_one"]["mix2"]["nsdr"]["mean"] == pytest.approx(mean, abs=1e-12)
-    head = "| MP-Net \N{MINUS SIGN} M-Net after round one | mix2 NSDR | mix2 SIR | mix2 SAR | mix3 NSDR |"
-    assert sum(line.startswith(head) for line in markdown(found, []).splitlines()) == 1
+    head = "| MP-Net \N{MINUS SIGN} M-Net of round one | at steps | mix2 NSDR | mix2 SIR | mix2 SAR | mix3 NSDR |"
+    lines = markdown(found, []).splitlines()
+    assert sum(line.startswith(head) for line in lines) == 1
+    assert sum(line.startswith("| default | 30 \N{MINUS SIGN} 20 | ") for line in lines) == 1
 
 
 def test_markdown_keeps_published_numbers_apart(made) -> None:
