@@ -23,13 +23,15 @@ class RunLog:
         self._workdir = workdir
 
     def cut_to(self, step: int) -> None:
-        """Drops the lines after `step`, among them one that a kill left half written."""
+        """Drops the lines after `step`, among them one that a kill left half written; at 0 the time spent as well."""
         for name in (LOSSES, VALIDATION, SESSIONS):
             path = self._workdir / name
             kept = [line for line in read_lines(path) if line["step"] <= step]
             temporary = path.with_suffix(".tmp")
             temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
             os.replace(temporary, path)
+        if step == 0:  # whose checkpoints are gone: it begins anew
+            (self._workdir / TIME).unlink(missing_ok=True)
 
     def losses(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Appends one line a step."""
