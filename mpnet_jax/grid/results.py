@@ -256,7 +256,8 @@ def _ablation_rows(changes: Sequence[Mapping[Cell, Mapping[str, Any]]]) -> list[
     for of, entry in zip(changes, learnt, strict=True):
         cell, result = next(iter(of.items()))
         seeds = sorted(entry.results if entry else {made.seed for made in of})
-        names = [name for name in result["lists"] if name.startswith("mix")] if entry else []
+        lists = next(iter(entry.results.values()))["lists"] if entry else ()
+        names = [name for name in lists if name.startswith("mix")]
         row = {
             "change": cell.change,
             "name": cell.change + (f" ({len(seeds)} seeds)" if len(seeds) > 1 else ""),
@@ -292,4 +293,4 @@ def _as_entry(made: Mapping[Cell, Mapping[str, Any]]) -> Entry | None:
         return None
     cell, result = next(iter(made.items()))
     last = list(result["lists"][f"mix{cell.sources}"]["methods"])[-1]
-    return Entry(last, cell.mask, cell.sources, {cell.seed: result for cell, result in made.items()})
+    return Entry(last, cell.mask, cell.sources, {cell.seed: of for cell, of in made.items()})

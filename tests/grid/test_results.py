@@ -189,6 +189,21 @@ def test_an_ablation_whose_other_seeds_are_missing_has_its_first_row_alone(made,
     assert [row["name"] for row in alone] == ["default", "original", "default (3 seeds)"]
 
 
+def test_an_ablation_that_failed_with_its_first_seed_has_what_the_others_found(made, tmp_path: Path) -> None:
+    workdir, plan, _ = made
+    shutil.copytree(workdir / "ablations", tmp_path / "ablations")
+    path = tmp_path / "ablations/original-ratio-mix2-seed0.json"
+    whole = json.loads(path.read_text())
+    kept = {key: whole[key] for key in ("cell", "learning_rate", "made", "minutes")}
+    path.write_text(json.dumps(kept | {"score": None}))
+    found = results(tmp_path, dataclasses.replace(plan, starts=(), trials=(), cells=()))["ablations"]
+    assert [(row["name"], row.get("failed", False)) for row in found][1::2] == [
+        ("original", True),
+        ("original (2 seeds)", False),
+    ]
+    assert found[3]["differences"]["mix3"]["nsdr"]["seeds"] == 2
+
+
 def test_ablations_say_what_mp_net_gains_over_its_own_m_net(made) -> None:
     workdir, plan, found = made
     firsts = [cell for cell in plan.ablations if cell.seed == 0]
