@@ -140,7 +140,7 @@ def get_config() -> ml_collections.ConfigDict:
     evaluation.validation_mixtures = 64  # fixed mixtures of the validation split, watched during training
     evaluation.other_mixtures = 256  # fixed test mixtures of each other number of sounds (--mix)
     evaluation.batch_size = 16  # mixtures read at a time, over all devices; no number depends on it
-    evaluation.level_difference_db = 6.0  # greatest difference of two sources' levels
+    evaluation.level_difference_db = 6.0  # greatest difference of levels, see below
     # uniform (of each source against the first) | triangular (of any two; each level is uniform by itself)
     evaluation.level_distribution = "uniform"
     evaluation.floor_dbfs = -40.0  # no window whose sound, at its video's level, is under this

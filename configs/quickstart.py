@@ -30,7 +30,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.frames.crop_px = 96
 
     # So that the recursion learns to take all of a single sound, and ends in time: sounds among silent clips are
-    # counted right more often, for about a decibel of NSDR (the README has both rows). 0 gives the decibel back.
+    # counted right more often. Whether it costs NSDR is undecided (`no_silent_sounds` in results/rendered).
     config.mixing.silent_probability = 0.2
     config.mixing.level_of = "window"  # levels as in evaluation, which sets them window by window
     config.mixing.gain_low, config.mixing.gain_high = 0.7, 1.4
