@@ -214,23 +214,27 @@ def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
     if not ablations:
         return ""
     names = list(dict.fromkeys(name for row in ablations for name in row["lists"]))
-    metrics = ("nsdr", "sir", "sar")
-    rows, changes, gains = [], [], []
+    rows, changes, gains, first = [], [], [], ablations[0]
+    columns = [
+        (name, metric)
+        for name in names
+        for metric in ("nsdr", "sir", "sar", "amid")
+        if metric != "amid" or metric in mapping(first["lists"].get(name))  # of mixtures as in training alone
+    ]
 
     def marked(found: Mapping[str, Any]) -> list[str]:
-        return [_marked(metric, mapping(found.get(name)).get(metric)) for name in names for metric in metrics]
+        return [_marked(metric, mapping(found.get(name)).get(metric)) for name, metric in columns]
 
     for row in ablations:
         what = " ".join(f"{field}={value}" for field, value in row["overrides"].items()) or "nothing"
-        cells = [_estimate(mapping(row["lists"].get(name)).get(metric)) for name in names for metric in metrics]
+        cells = [_estimate(mapping(row["lists"].get(name)).get(metric)) for name, metric in columns]
         rows.append([row["name"] + (" (failed)" if row.get("failed") else ""), f"`{what}`", *cells])
         if "differences" in row:
             changes.append([f"{row['name']} \N{MINUS SIGN} default", *marked(row["differences"])])
         if row.get("over_round_one"):
             steps = ", ".join(f"{second} \N{MINUS SIGN} {first or ''}" for first, second in row["steps"])
             gains.append([row["name"], steps, *marked(row["over_round_one"])])
-    heads = [f"{name} {metric.upper()}" for name in names for metric in metrics]
-    first = ablations[0]
+    heads = [f"{name} {metric.upper()}" for name, metric in columns]
     return (
         f"{method_name(first['method'])}, {first['setting']}, seed {first['seeds'][0]}; intervals are over videos and "
         "say nothing of another training. Where several seeds are named, they are over these, too.\n\n"
