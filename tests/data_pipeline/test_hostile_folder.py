@@ -32,11 +32,12 @@ def claim_three_hours(path: Path) -> None:
     """Makes every header of an MP4 file say that it lasts three hours."""
     content = bytearray(path.read_bytes())
     first = content.find(b"mvhd")
+    headers_end = content.find(b"mdat", first)  # the pictures and sounds behind it may hold these names by chance
     movie_scale = int.from_bytes(content[first + 16 : first + 20])
     # The box's name, the bytes from it to its length, and the units a second of that (None: its own field before).
     for box, length_at, scale in ((b"mvhd", 20, None), (b"mdhd", 20, None), (b"tkhd", 24, movie_scale)):
         place = -1
-        while (place := content.find(box, place + 1)) >= 0:
+        while (place := content.find(box, place + 1, headers_end)) >= 0:
             own_scale = int.from_bytes(content[place + length_at - 4 : place + length_at])
             units = THREE_HOURS_S * (own_scale if scale is None else scale)
             content[place + length_at : place + length_at + 4] = units.to_bytes(4)
