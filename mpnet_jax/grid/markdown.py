@@ -119,8 +119,7 @@ def _training(entries: Mapping[str, Any]) -> str:
         evaluated = ", ".join(map(str, entry["steps"]["evaluated"]))
         swapped = [_estimate(entry["swapped"].get(part)) for part in ("test", "far")]
         setting = [method_name(entry["method"]), entry["mask"], f"mix-{entry['sources']}"]
-        minutes = _number(entry["minutes"], digits=1) if trained else ""  # of a whole run
-        rows.append([*setting, rates, trained, evaluated, minutes, *swapped])
+        rows.append([*setting, rates, trained, evaluated, _number(entry["minutes"], digits=1), *swapped])
     heads = ["learning rate", "steps", "best by validation, a seed each", "minutes", "NSDR, pictures swapped", "far"]
     return _table(["method", "mask", "trained on", *heads], rows)
 
@@ -232,7 +231,7 @@ def _ablations(ablations: Sequence[Mapping[str, Any]]) -> str:
         if "differences" in row:
             changes.append([f"{row['name']} \N{MINUS SIGN} default", *marked(row["differences"])])
         if row.get("over_round_one"):
-            steps = ", ".join(f"{second} \N{MINUS SIGN} {first or ''}" for first, second in row["steps"])
+            steps = ", ".join(f"{evaluated} \N{MINUS SIGN} {round_one or ''}" for round_one, evaluated in row["steps"])
             gains.append([row["name"], steps, *marked(row["over_round_one"])])
     heads = [f"{name} {metric.upper()}" for name, metric in columns]
     return (

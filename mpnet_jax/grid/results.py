@@ -105,7 +105,8 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "sources": entry.sources,
         "seeds": list(entry.results),
         "rate": sorted({result["learning_rate"]["rate"] for result in entry.results.values()}),
-        "minutes": None if None in minutes else round(sum(minutes) / len(minutes), 1),
+        # A row of round one has no time of its own.
+        "minutes": None if None in minutes or entry.method == ROUND_ONE else round(sum(minutes) / len(minutes), 1),
         "steps": _steps(entry),
         "commits": {
             "training": sorted({of["commit"] for result in entry.results.values() for of in result.get("trained", ())}),
@@ -245,7 +246,8 @@ def _ablations(workdir: Path, plan: Plan) -> list[dict[str, Any]]:
             found.setdefault(cell.change, {})[cell] = result
     first = plan.ablations[0].seed if plan.ablations else None
     alone = [{cell: result for cell, result in of.items() if cell.seed == first} for of in found.values()]
-    return _ablation_rows([of for of in alone if of]) + _ablation_rows([of for of in found.values() if len(of) > 1])
+    learnt = [{cell: result for cell, result in of.items() if not diverged(result)} for of in found.values()]
+    return _ablation_rows([of for of in alone if of]) + _ablation_rows([of for of in learnt if len(of) > 1])
 
 
 def _ablation_rows(changes: Sequence[Mapping[Cell, Mapping[str, Any]]]) -> list[dict[str, Any]]:

@@ -88,6 +88,7 @@ def test_every_row_has_its_seeds_and_numbers(made) -> None:
     assert rows[f"{ROUND_ONE}-ratio-mix2"]["test"]["nsdr"]["mean"] == pytest.approx(2.5, abs=0.1)
     assert entry["steps"] == {"trained": [35] * 3, "evaluated": [30] * 3}
     assert rows[f"{ROUND_ONE}-ratio-mix2"]["steps"] == {"evaluated": [20] * 3}
+    assert entry["minutes"] == 1.0 and rows[f"{ROUND_ONE}-ratio-mix2"]["minutes"] is None
     assert entry["counting"]["clips"]["constant"] == {"as_trained": 0.5, "all": 0.25}
     assert entry["swapped"]["test"]["mean"] == -3.0 and entry["swapped"].keys() == {"test", "far"}
     # A minute of training and two of evaluation; the ablations are trained by a trial's command, which counts once.
@@ -202,6 +203,9 @@ def test_an_ablation_that_failed_with_its_first_seed_has_what_the_others_found(m
         ("original (2 seeds)", False),
     ]
     assert found[3]["differences"]["mix3"]["nsdr"]["seeds"] == 2
+    (tmp_path / "ablations/original-ratio-mix2-seed1.json").write_text(path.read_text())
+    found = results(tmp_path, dataclasses.replace(plan, starts=(), trials=(), cells=()))["ablations"]
+    assert [row["name"] for row in found] == ["default", "original", "default (3 seeds)"]
 
 
 def test_ablations_say_what_mp_net_gains_over_its_own_m_net(made) -> None:
