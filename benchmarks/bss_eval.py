@@ -15,7 +15,7 @@ import scipy.signal
 from absl import flags, logging
 from threadpoolctl import threadpool_limits
 
-from benchmarks import record
+from benchmarks.harness import record
 from data_pipeline import command
 from data_pipeline.rendered.additive import synthesise_additive
 from data_pipeline.rendered.compose import Note

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags, logging
 
-from benchmarks.recursion import TAKES_ALL, TAKES_NOTHING, mixture_shape, recursion, variables
+from benchmarks.harness.recursion import TAKES_ALL, TAKES_NOTHING, mixture_shape, recursion, variables
 from configs import base, quickstart
 from data_pipeline import command
 from data_pipeline.command import InputError

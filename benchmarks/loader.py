@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 from absl import flags, logging
 
-from benchmarks import record, solo_files
-from benchmarks.loader_worker import paper_config
-from benchmarks.worker import Worker
+from benchmarks.harness import record, solo_files
+from benchmarks.harness.loader_worker import paper_config
+from benchmarks.harness.worker import Worker
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax.config import Config
 from mpnet_jax.run_facts import usable_cores
 
-MODULE = "benchmarks.loader_worker"
+MODULE = "benchmarks.harness.loader_worker"
 STAGED_MIXTURES = 64
 THEIR_STAGES = ("plan", "sound", "pictures", "stft")
 # Fields of the config that each of our loaders has otherwise than it is shipped.

@@ -8,9 +8,9 @@ from typing import Any
 
 from absl import flags, logging
 
-from benchmarks import record
-from benchmarks.sizes import size_config
-from benchmarks.worker import ALLOCATORS, BACKENDS, Worker
+from benchmarks.harness import record
+from benchmarks.harness.sizes import size_config
+from benchmarks.harness.worker import ALLOCATORS, BACKENDS, Worker
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax.run_facts import usable_cores

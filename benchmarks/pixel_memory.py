@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from absl import flags, logging
 
-from benchmarks.recursion import mixture_shape, recursion, variable_shapes
+from benchmarks.harness.recursion import mixture_shape, recursion, variable_shapes
 from configs import base
 from data_pipeline import command
 from data_pipeline.command import InputError

@@ -21,7 +21,7 @@ import numpy as np
 from absl import flags, logging
 from jaxtyping import Array
 
-from benchmarks import record
+from benchmarks.harness import record
 from data_pipeline import command
 from data_pipeline.command import InputError
 from data_pipeline.loader import evaluation_batches

@@ -20,7 +20,7 @@ import av
 import numpy as np
 from absl import flags, logging
 
-from benchmarks import record
+from benchmarks.harness import record
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax.run_facts import usable_cores

@@ -3,7 +3,7 @@
 XLA compiles the step for this machine as an accelerator would be given it (plain convolutions, no form chosen for a
 CPU; the recursion written out, because a loop's body would be counted once) and says how many operations it has, how
 many bytes they touch and how much memory it plans. From two sizes of batch follows what a mixture adds. Everything for
-accelerators is arithmetic with their makers' figures (`benchmarks/devices.py`): nothing here has run on one.
+accelerators is arithmetic with their makers' figures (`benchmarks/harness/devices.py`): nothing here has run on one.
 """
 
 import json
@@ -17,9 +17,9 @@ import jax
 import numpy as np
 from absl import flags, logging
 
-from benchmarks import devices, record
-from benchmarks.devices import DEVICES, MEMORIES_GB, Step
-from benchmarks.sizes import synthetic_batch
+from benchmarks.harness import devices, record
+from benchmarks.harness.devices import DEVICES, MEMORIES_GB, Step
+from benchmarks.harness.sizes import synthetic_batch
 from configs import base
 from data_pipeline import command
 from data_pipeline.command import InputError

@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 from absl import flags, logging
 
-from benchmarks import record
+from benchmarks.harness import record
 from benchmarks.prepare import measured
 from benchmarks.two_players import define_flags, scenes_by_flags
 from data_pipeline import command, media

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from absl import flags, logging
 
-from benchmarks import record
-from benchmarks.other_load import Quiet
-from benchmarks.program import PARTS
-from benchmarks.sizes import size_config
-from benchmarks.worker import BACKENDS, Worker
+from benchmarks.harness import record
+from benchmarks.harness.other_load import Quiet
+from benchmarks.harness.program import PARTS
+from benchmarks.harness.sizes import size_config
+from benchmarks.harness.worker import BACKENDS, Worker
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax.run_facts import usable_cores

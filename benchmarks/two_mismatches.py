@@ -19,7 +19,7 @@ from absl import flags
 from jaxtyping import Float
 from PIL import Image
 
-from benchmarks import record
+from benchmarks.harness import record
 from data_pipeline import command
 from data_pipeline.rendered import arrange
 from data_pipeline.rendered.additive import synthesise_additive

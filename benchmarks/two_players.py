@@ -27,7 +27,7 @@ import soxr
 import tqdm
 from absl import flags
 
-from benchmarks import record
+from benchmarks.harness import record
 from data_pipeline import command
 from data_pipeline.command import InputError
 from data_pipeline.rendered.scene import Waves, true_sounds, write_scene

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import devices, scaling
-from benchmarks.devices import DEVICES, Step
+from benchmarks import scaling
+from benchmarks.harness import devices
+from benchmarks.harness.devices import DEVICES, Step
 from benchmarks.scaling import Counted, all_reduced_bytes, of_round, round_config
 from data_pipeline.command import InputError
 from mpnet_jax import parallel

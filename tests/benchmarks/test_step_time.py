@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import record
-from benchmarks.sizes import size_config, synthetic_batch
+from benchmarks.harness import record
+from benchmarks.harness.sizes import size_config, synthetic_batch
+from benchmarks.harness.worker import Worker
 from benchmarks.step_time import all_sizes, spread
-from benchmarks.worker import Worker
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
 

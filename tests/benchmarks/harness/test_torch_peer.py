@@ -3,14 +3,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks.sizes import size_config, synthetic_batch
+from benchmarks.harness.sizes import size_config, synthetic_batch
 from mpnet_jax import from_config, parallel
 from mpnet_jax.train_state import TrainState
 from tests.random_variables import random_variables
 
 torch = pytest.importorskip("torch")
 
-from benchmarks.torch_peer import TrainingStep, to_torch
+from benchmarks.harness.torch_peer import TrainingStep, to_torch
 
 STEPS = 3
 

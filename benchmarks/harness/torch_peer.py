@@ -12,7 +12,7 @@ import torch  # pyright: ignore[reportMissingImports]
 import torch.nn.functional as F  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 
-from benchmarks.torch_nets import ResNet18, UNet
+from benchmarks.harness.torch_nets import ResNet18, UNet
 from mpnet_jax.config import Config, audio_spec
 from mpnet_jax.spectrogram.frequency import frequency_axis
 

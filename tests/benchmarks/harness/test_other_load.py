@@ -1,7 +1,7 @@
 import pytest
 
-from benchmarks import other_load
-from benchmarks.other_load import Quiet
+from benchmarks.harness import other_load
+from benchmarks.harness.other_load import Quiet
 
 
 class Machine:

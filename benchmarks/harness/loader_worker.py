@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.worker import answer
+from benchmarks.harness.worker import answer
 from configs import music_mix2
 from mpnet_jax import config as config_module
 from mpnet_jax.config import Config
@@ -141,7 +141,7 @@ class _Theirs:
 
     def open(self, folder: str, fields: dict[str, Any], workers: int) -> None:
         """Opens the files for the arrays of `paper_config(fields)`. With 0 workers this process does the work."""
-        torch_loader = importlib.import_module("benchmarks.torch_loader")
+        torch_loader = importlib.import_module("benchmarks.harness.torch_loader")
         importlib.import_module("torch").set_num_threads(1)
         config = paper_config(fields)
         audio, frames = config_module.audio_spec(config), config_module.frame_spec(config)

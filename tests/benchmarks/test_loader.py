@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip("torch")
 
+from benchmarks.harness.loader_worker import paper_config
+from benchmarks.harness.solo_files import extracted_files
+from benchmarks.harness.torch_loader import Choice, Mixtures, endless_batches
 from benchmarks.loader import feeding
-from benchmarks.loader_worker import paper_config
-from benchmarks.solo_files import extracted_files
-from benchmarks.torch_loader import Choice, Mixtures, endless_batches
 from data_pipeline.loader import evaluation_batches, training_batches
 from data_pipeline.mixing import ClipTable, MixingSpec, draw_mixture
 from data_pipeline.records import RecordStore

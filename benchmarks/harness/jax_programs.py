@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.program import MATRIX_SIDE, PICTURES, Program
-from benchmarks.sizes import size_config, synthetic_batch
+from benchmarks.harness.program import MATRIX_SIDE, PICTURES, Program
+from benchmarks.harness.sizes import size_config, synthetic_batch
 from mpnet_jax import from_config, parallel
 from mpnet_jax.config import Config, audio_spec
 from mpnet_jax.models.mpnet import MPNet

@@ -3,9 +3,9 @@
 import torch  # pyright: ignore[reportMissingImports]
 from torch.utils.flop_counter import FlopCounterMode  # pyright: ignore[reportMissingImports]
 
-from benchmarks.program import MATRIX_GFLOP, MATRIX_SIDE, PICTURES, Program
-from benchmarks.sizes import size_config, synthetic_batch
-from benchmarks.torch_peer import MPNet, TrainingStep, to_torch
+from benchmarks.harness.program import MATRIX_GFLOP, MATRIX_SIDE, PICTURES, Program
+from benchmarks.harness.sizes import size_config, synthetic_batch
+from benchmarks.harness.torch_peer import MPNet, TrainingStep, to_torch
 from mpnet_jax.config import Config, audio_spec
 
 

@@ -19,7 +19,7 @@ import torch  # pyright: ignore[reportMissingImports]
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset, RandomSampler  # pyright: ignore[reportMissingImports]
 
-from benchmarks.solo_files import LIST_FILE, Solo
+from benchmarks.harness.solo_files import LIST_FILE, Solo
 from data_pipeline.spec import AudioSpec, FrameSpec
 
 LEVEL = 0.1  # root mean square of a whole solo, full scale 1

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.program import MATRIX_GFLOP, Program
+from benchmarks.harness.program import MATRIX_GFLOP, Program
 
 BACKENDS = ("ours", "nchw", "channels_last")
 # Large buffers are kept instead of mapped afresh at each step: faster for both frameworks. glibc only.
@@ -38,7 +38,7 @@ class Worker:
     """
 
     def __init__(
-        self, backend: str, *, threads: int, allocator: str = "tuned", module: str = "benchmarks.worker"
+        self, backend: str, *, threads: int, allocator: str = "tuned", module: str = "benchmarks.harness.worker"
     ) -> None:
         environment = os.environ | {
             "GLIBC_TUNABLES": ALLOCATORS[allocator],
@@ -89,7 +89,10 @@ class _Server:
     def build(self, size: str, part: str) -> dict[str, Any]:
         """Builds a program and runs it once; `matmul` is part of no size."""
         started = time.perf_counter()
-        module = importlib.import_module("benchmarks.ours" if self._backend == "ours" else "benchmarks.theirs")
+        kind = "jax_programs" if self._backend == "ours" else "torch_programs"
+        module = importlib.import_module(f"benchmarks.harness.{kind}")
+            "benchmarks.harness.jax_programs" if self._backend == "ours" else "benchmarks.harness.torch_programs"
+        )
         if part == "matmul":
             program = module.matmul()
         elif self._backend == "ours":
