@@ -91,8 +91,6 @@ class _Server:
         started = time.perf_counter()
         kind = "jax_programs" if self._backend == "ours" else "torch_programs"
         module = importlib.import_module(f"benchmarks.harness.{kind}")
-            "benchmarks.harness.jax_programs" if self._backend == "ours" else "benchmarks.harness.torch_programs"
-        )
         if part == "matmul":
             program = module.matmul()
         elif self._backend == "ours":
