@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks.harness import record
 from data_pipeline import command
-from data_pipeline.rendered.additive import synthesise_additive
-from data_pipeline.rendered.compose import Note
+from data_pipeline.rendered.sound.additive import synthesise_additive
+from data_pipeline.rendered.sound.compose import Note
 from mpnet_jax.metrics.bss_eval import bss_eval
 from mpnet_jax.metrics.workers import Job, score_mixtures
 

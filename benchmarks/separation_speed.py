@@ -21,18 +21,19 @@ from absl import flags, logging
 from benchmarks.harness import record
 from benchmarks.prepare import measured
 from benchmarks.two_players import define_flags, scenes_by_flags
-from data_pipeline import command, media
-from data_pipeline.rendered.film import FPS, FRAME_PX
-from data_pipeline.rendered.synthesise import RATE_HZ
-from data_pipeline.rendered.video_writer import write_video
+from data_pipeline import command
+from data_pipeline.media import reader
+from data_pipeline.media.video_writer import write_video
+from data_pipeline.rendered.drawing.animation import FPS, FRAME_PX
+from data_pipeline.rendered.sound.synthesise import RATE_HZ
 
 
 def write_scene(path: Path, files: tuple[Path, Path], seconds: float) -> None:
     """Two solos side by side, again and again."""
-    waves = [media.read_audio(file, RATE_HZ) for file in files]
+    waves = [reader.read_audio(file, RATE_HZ) for file in files]
     samples = min(map(len, waves)) // RATE_HZ * RATE_HZ
     count = samples * FPS // RATE_HZ
-    left, right = (media.read_frames(file, np.arange(count) / FPS, FRAME_PX) for file in files)
+    left, right = (reader.read_frames(file, np.arange(count) / FPS, FRAME_PX) for file in files)
     pictures = [np.concatenate(pair, axis=1) for pair in zip(left, right, strict=True)]
     repeats = -(-round(seconds * FPS) // count)
     sound = np.tile(0.5 * (waves[0][:samples] + waves[1][:samples]), repeats)
@@ -58,7 +59,7 @@ def greatest_difference(video: Path, out: Path) -> float:
     """Between the recording and the sum of all stems, sample by sample."""
     stems = [soundfile.SoundFile(path) for path in sorted(out.glob("*.wav"))]
     greatest = 0.0
-    for _, block in media.stream_channels(video):
+    for _, block in reader.stream_channels(video):
         total = sum(stem.read(block.shape[1], dtype="float64", always_2d=True) for stem in stems)
         greatest = max(greatest, float(np.abs(np.transpose(total) - block).max()))
     for stem in stems:

@@ -21,9 +21,9 @@ from PIL import Image
 
 from benchmarks.harness import record
 from data_pipeline import command
-from data_pipeline.rendered import arrange
-from data_pipeline.rendered.additive import synthesise_additive
-from data_pipeline.rendered.instruments import INSTRUMENTS
+from data_pipeline.rendered.sound import arrange
+from data_pipeline.rendered.sound.additive import synthesise_additive
+from data_pipeline.rendered.sound.instruments import INSTRUMENTS
 from mpnet_jax.metrics import amid as amid_metric
 from mpnet_jax.metrics.bss_eval import bss_eval
 

@@ -31,7 +31,7 @@ from benchmarks.harness import record
 from data_pipeline import command
 from data_pipeline.command import InputError
 from data_pipeline.rendered.scene import Waves, true_sounds, write_scene
-from data_pipeline.rendered.synthesise import RATE_HZ
+from data_pipeline.rendered.sound.synthesise import RATE_HZ
 from mpnet_jax.metrics.aggregate import summarise
 from mpnet_jax.metrics.bss_eval import bss_eval
 

@@ -28,6 +28,7 @@ from typing import Any
 from absl import flags, logging
 
 from data_pipeline import command
+from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
 from data_pipeline.sources.files import VIDEO_EXTENSIONS, shortened
 from data_pipeline.sources.list_files import read_json
@@ -239,9 +240,7 @@ def _last_line(text: str) -> str:
 
 
 def _write_record(path: Path, record: Mapping[str, dict[str, Any]]) -> None:
-    draft = path.with_name(f".{path.name}.part")
-    draft.write_text(json.dumps({"videos": record}, indent=2) + "\n", encoding="utf-8")
-    os.replace(draft, path)
+    write_atomically(path, json.dumps({"videos": record}, indent=2) + "\n")
 
 
 def _clock(seconds: float) -> str:

@@ -14,9 +14,9 @@ from typing import Any, cast
 import numpy as np
 
 from data_pipeline.mixing import LARGEST_LIFT, ClipTable, MixingSpec, SourcePlan, draw_mixture, frame_indices
-from data_pipeline.picture_cache import Picture
-from data_pipeline.pictures import cut, cut_box, decode
-from data_pipeline.records import RecordStore
+from data_pipeline.records.picture_cache import Picture
+from data_pipeline.records.pictures import cut, cut_box, decode
+from data_pipeline.records.store import RecordStore
 from data_pipeline.spec import AudioSpec, FrameSpec
 from data_pipeline.spectrogram import stft_pieces
 from data_pipeline.tf_cpu import tf

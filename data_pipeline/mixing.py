@@ -15,7 +15,7 @@ from data_pipeline.command import InputError
 from data_pipeline.spec import AudioSpec, FrameSpec
 
 if TYPE_CHECKING:  # reading records needs TensorFlow, planning does not
-    from data_pipeline.records import Clip
+    from data_pipeline.records.store import Clip
 
 LARGEST_LIFT = 100.0  # of a quiet window towards its video's level: 40 dB, so that silence stays silence
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
 from data_pipeline.mixing import ClipTable, SourcePlan, level_gain
 from data_pipeline.spec import AudioSpec
 
 if TYPE_CHECKING:
-    from data_pipeline.records import RecordStore
+    from data_pipeline.records.store import RecordStore
 
 _TRIES = 200  # windows drawn for one source before it is given up as too quiet
 _MANY_TUPLES = 20_000  # more class tuples than this are drawn one by one, not listed
@@ -76,10 +77,7 @@ def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: Mixtu
         return _load(path, store, drawn_from)
     mixtures = draw(store, audio, spec)
     rows = _rows(store, mixtures)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"drawn": drawn_from, "mixtures": rows}, indent=1) + "\n")
-    temporary.replace(path)
+    write_atomically(path, json.dumps({"drawn": drawn_from, "mixtures": rows}, indent=1) + "\n")
     return mixtures
 
 

@@ -20,15 +20,15 @@ from typing import Any
 from absl import flags, logging
 
 from data_pipeline import command
-from data_pipeline.builders import staged_set
-from data_pipeline.builders import summary as summaries
-from data_pipeline.builders.cutting import CutSpec
-from data_pipeline.builders.division import Division
-from data_pipeline.builders.pool import stage_all
-from data_pipeline.builders.staged_set import StagedSet
 from data_pipeline.command import InputError
 from data_pipeline.sources import Place, folder, index_csv, music_list, vegas
-from data_pipeline.splits import PROTOCOLS, SPLITS
+from data_pipeline.staging import staged_set
+from data_pipeline.staging import summary as summaries
+from data_pipeline.staging.cutting import CutSpec
+from data_pipeline.staging.division import Division
+from data_pipeline.staging.pool import stage_all
+from data_pipeline.staging.splits import PROTOCOLS, SPLITS
+from data_pipeline.staging.staged_set import StagedSet
 
 SOURCES = {
     "folder": folder.find_videos,
@@ -134,8 +134,8 @@ def _build(options: Options, staged: StagedSet, recorded: dict[str, Any]) -> Non
     """Builds the set inside the staging folder and moves it to its place as a whole."""
     logging.info("building %s", options.set_dir)
     # Here, because TensorFlow takes seconds to load and bad input should be answered before.
-    from data_pipeline import records
     from data_pipeline.builders import video_chunks
+    from data_pipeline.records import store
 
     build_dir = staged.folder / "build"
     shutil.rmtree(build_dir, ignore_errors=True)
@@ -147,7 +147,7 @@ def _build(options: Options, staged: StagedSet, recorded: dict[str, Any]) -> Non
             classes=staged.classes,
             facts=recorded,
         )
-        records.write_indexes(built)
+        store.write_indexes(built)
         staged.write_account(built, options.parameters)
         options.set_dir.parent.mkdir(parents=True, exist_ok=True)
         os.rename(built, options.set_dir)

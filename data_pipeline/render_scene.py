@@ -10,11 +10,12 @@ import soundfile
 from absl import flags, logging
 
 from data_pipeline import command
+from data_pipeline.atomic import atomic_file
 from data_pipeline.command import InputError
-from data_pipeline.rendered import synthesise
-from data_pipeline.rendered.instruments import INSTRUMENTS
 from data_pipeline.rendered.scene import true_sounds, write_scene
-from data_pipeline.rendered.solo import finished_file, render_solo, solo_stem
+from data_pipeline.rendered.solo import render_solo, solo_stem
+from data_pipeline.rendered.sound import synthesise
+from data_pipeline.rendered.sound.instruments import INSTRUMENTS
 
 
 def render(out: Path, names: list[str], *, seconds: float, seed: int) -> None:
@@ -41,10 +42,10 @@ def render(out: Path, names: list[str], *, seconds: float, seed: int) -> None:
             render_solo(Path(folder), name, index=index, seed=seed, seconds=seconds, renderer=renderer)
         solos = [Path(folder) / name / f"{solo_stem(name, index)}.mp4" for index, name in enumerate(names)]
         sounds = true_sounds(solos, seconds=seconds)
-        with finished_file(out / "scene.mp4") as draft:
+        with atomic_file(out / "scene.mp4") as draft:
             write_scene(draft, solos, sounds)
     for index, (name, sound) in enumerate(zip(names, sounds, strict=True), start=1):
-        with finished_file(out / f"{index}_{name}.wav") as draft:
+        with atomic_file(out / f"{index}_{name}.wav") as draft:
             soundfile.write(draft, sound, synthesise.RATE_HZ, subtype="FLOAT", format="WAV")
 
 

@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from data_pipeline import command
 from data_pipeline.command import InputError
-from data_pipeline.rendered import synthesise
-from data_pipeline.rendered.look import AREA
+from data_pipeline.rendered.drawing.look import AREA
+from data_pipeline.rendered.sound import synthesise
 from data_pipeline.rendered.variety import VARIETIES
 from data_pipeline.sources import rendered_solos
 from data_pipeline.sources.rendered_solos import SoloSet

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from data_pipeline.command import InputError
-from data_pipeline.records import RecordStore
+from data_pipeline.records.store import RecordStore
 from data_pipeline.spec import DataSetSpec
 from mpnet_jax.config import Config, data_set_spec
 from mpnet_jax.run_data import open_splits

@@ -13,6 +13,7 @@ import numpy as np
 from absl import logging
 from jaxtyping import Float
 
+from data_pipeline.atomic import atomic_file
 from data_pipeline.command import InputError
 from mpnet_jax.evaluation import HostBatch, Separator
 
@@ -143,10 +144,8 @@ def _paths(folder: Path, mixtures: int) -> list[Path]:
 
 
 def _write(path: Path, piece: BasisBank) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
+    with atomic_file(path) as draft, draft.open("wb") as file:
         np.savez(file, bases=piece.bases, present=piece.present)
-    temporary.replace(path)
 
 
 def _read(path: Path) -> BasisBank:

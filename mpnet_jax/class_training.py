@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from absl import logging
 
+from data_pipeline.atomic import atomic_file
 from data_pipeline.command import InputError
 from mpnet_jax import parallel
 from mpnet_jax.evaluation import HostBatch
@@ -82,11 +83,8 @@ def load(path: Path, state: TrainState, *, steps: int) -> dict[str, Any]:
 
 def _write(path: Path, state: TrainState) -> None:
     leaves = {jax.tree_util.keystr(key): leaf for key, leaf in jax.tree_util.tree_leaves_with_path(state)}
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
+    with atomic_file(path) as draft, draft.open("wb") as file:
         np.savez(file, **leaves)
-    temporary.replace(path)
 
 
 def _read(path: Path, state: TrainState) -> TrainState:

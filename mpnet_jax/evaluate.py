@@ -15,6 +15,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from data_pipeline import command
+from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
 from mpnet_jax import processes, workdir_config
@@ -116,10 +117,7 @@ def evaluate(config: Config, workdir: Path, asked: Asked) -> dict[str, Any]:
 
 def _write(folder: Path, out: dict[str, Any]) -> None:
     """Writes the results so far."""
-    folder.mkdir(exist_ok=True)
-    temporary = folder / "metrics.json.tmp"
-    temporary.write_text(json.dumps(out, indent=1, allow_nan=False) + "\n")
-    temporary.replace(folder / "metrics.json")
+    write_atomically(folder / "metrics.json", json.dumps(out, indent=1, allow_nan=False) + "\n")
 
 
 def _keep_earlier(folder: Path, out: dict[str, Any]) -> None:

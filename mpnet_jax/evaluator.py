@@ -14,7 +14,7 @@ from data_pipeline.command import InputError
 from data_pipeline.loader import Batch, evaluation_batches
 from data_pipeline.mixing import SourcePlan
 from data_pipeline.mixture_list import MixtureListSpec, fingerprint, outline
-from data_pipeline.records import RecordStore
+from data_pipeline.records.store import RecordStore
 from data_pipeline.spec import FrameSpec
 from mpnet_jax import config as config_module
 from mpnet_jax import counting, from_config, localisation, scores

@@ -14,6 +14,7 @@ import safetensors
 import safetensors.numpy
 from flax import traverse_util
 
+from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
 from mpnet_jax import from_config, workdir_config
@@ -56,11 +57,8 @@ def write_model(path: Path, model: ModelFile) -> None:
             raise InputError(f"{name} holds a number that float16 cannot; this run cannot be exported")
         tensors[name] = np.asarray(tensor, np.float16)
     about = json.dumps({"config": config_module.flatten(model.config)} | model.facts, indent=1, sort_keys=True) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
     for target, content in ((path, safetensors.numpy.save(tensors)), (path.with_suffix(".json"), about.encode())):
-        temporary = target.with_name(target.name + ".tmp")
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        write_atomically(target, content)
 
 
 def read_model(path: Path) -> ModelFile:

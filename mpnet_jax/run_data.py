@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
 from data_pipeline.mixture_list import MixtureListSpec
-from data_pipeline.picture_cache import PictureCache
+from data_pipeline.records.picture_cache import PictureCache
 from mpnet_jax import config as config_module
 from mpnet_jax.config import Config
 
@@ -30,7 +31,7 @@ def open_splits(config: Config, splits: tuple[str, ...], *, keep_pictures: bool 
         keep_pictures: of "train", once decoded; other splits, and evaluation, read each picture a few times.
     """
     cache = picture_cache(config) if keep_pictures else None
-    from data_pipeline.records import RecordStore
+    from data_pipeline.records.store import RecordStore
 
     stores = {}
     for split in splits:
@@ -182,9 +183,7 @@ def note_records(config: Config, workdir: Path, stores: dict[str, Any]) -> None:
     path = workdir / RECORDS
     facts = {"name": config.data.name, "sha256": _records_hash(stores)}
     if not path.is_file():
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(facts) + "\n")
-        temporary.replace(path)
+        write_atomically(path, json.dumps(facts) + "\n")
     elif json.loads(path.read_text())["sha256"] != facts["sha256"]:
         raise InputError(
             f"--workdir={workdir} holds a run on other records of {config.data.name}; prepare the data set as it was, "

@@ -1,10 +1,11 @@
 """What a training run writes beside its checkpoints: losses of every step, scores, time spent, and who trained it."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from data_pipeline.atomic import write_atomically
 
 LOSSES = "losses.jsonl"
 VALIDATION = "validation.jsonl"
@@ -27,9 +28,7 @@ class RunLog:
         for name in (LOSSES, VALIDATION, SESSIONS):
             path = self._workdir / name
             kept = [line for line in read_lines(path) if line["step"] <= step]
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-            os.replace(temporary, path)
+            write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
         if step == 0:  # whose checkpoints are gone: it begins anew
             (self._workdir / TIME).unlink(missing_ok=True)
 
@@ -52,9 +51,7 @@ class RunLog:
 
     def write_seconds(self, step: int, seconds: float) -> None:
         """Records the time spent up to a checkpoint."""
-        temporary = self._workdir / (TIME + ".tmp")
-        temporary.write_text(json.dumps({"step": step, "seconds": round(seconds, 1)}) + "\n")
-        os.replace(temporary, self._workdir / TIME)
+        write_atomically(self._workdir / TIME, json.dumps({"step": step, "seconds": round(seconds, 1)}) + "\n")
 
     def _append(self, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
         with (self._workdir / name).open("a") as file:

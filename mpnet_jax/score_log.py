@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from data_pipeline.atomic import write_atomically
 from mpnet_jax.scores import MixtureScores
 
 # Raised with every change that gives other scores for the same networks and mixtures.
@@ -39,12 +40,9 @@ class ScoreLog:
         path = folder / f"{name}-{self._header['fingerprint'][:8]}.jsonl"
         self._path = path
         self.done: dict[int, MixtureScores] = self._read()
-        path.parent.mkdir(parents=True, exist_ok=True)
         # Whole lines only: a kill may have left half of one.
         lines = [json.dumps(self._header), *(_line(index, self.done[index]) for index in sorted(self.done))]
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text("\n".join(lines) + "\n")
-        temporary.replace(path)
+        write_atomically(path, "\n".join(lines) + "\n")
         self._file: TextIO = path.open("a")
 
     def __enter__(self) -> "ScoreLog":

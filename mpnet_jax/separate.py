@@ -12,9 +12,10 @@ from typing import Any
 
 from absl import flags
 
-from data_pipeline import command, media
+from data_pipeline import command
+from data_pipeline.atomic import refuse_mount_point
 from data_pipeline.command import InputError
-from mpnet_jax.report.folder import refuse_mount_point
+from data_pipeline.media import reader
 
 FORMATS = ("wav", "flac")
 _MOST_SOUNDS = 8
@@ -63,7 +64,7 @@ def check(video: str | None, out: str | None, *, audio_only: bool) -> tuple[Path
         raise InputError("name a video and a folder for the results: --video=FILE --out=DIR")
     path, folder = Path(video), Path(out)
     _refuse_folder(folder)
-    header = media.probe(path)
+    header = reader.probe(path)
     if not header.has_video:
         raise InputError(
             f"--video={video} has no picture; where there is nothing to see there is nothing to separate by; "

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from configs import base
+from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
 from mpnet_jax.config import Config, check, flatten
 
@@ -51,9 +52,7 @@ def claim_workdir(workdir: Path, config: Config) -> None:
             f"--workdir={workdir} is not empty and holds no run (no config.json); name a new or an empty folder"
         )
     workdir.mkdir(parents=True, exist_ok=True)
-    temporary = workdir / "config.json.tmp"
-    temporary.write_text(json.dumps(flatten(config), indent=2) + "\n")
-    temporary.replace(workdir / "config.json")
+    write_atomically(workdir / "config.json", json.dumps(flatten(config), indent=2) + "\n")
 
 
 def read_recorded(workdir: Path) -> dict[str, Any] | None:

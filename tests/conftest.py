@@ -15,7 +15,7 @@ os.environ.setdefault("MPNET_JAX_CACHE", str(Path(tempfile.gettempdir()) / "mpne
 
 import pytest
 
-from tests.tiny_videos import write_video as _write_video
+from tests.support.tiny_videos import write_video as _write_video
 
 TINY = {"rate_hz": 8000, "fps": 4.0, "frame_px": 40, "seconds": 4.0}
 TINY_CLASSES = {"low": 200.0, "middle": 500.0, "high": 1200.0, "top": 2500.0}
@@ -38,9 +38,9 @@ def write_video():
 @pytest.fixture(scope="session")
 def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory with the set "tiny": four classes of tones, four videos each, in all three splits."""
-    from data_pipeline.builders.cutting import CutSpec
     from data_pipeline.prepare import Options, prepare
     from data_pipeline.sources import Place
+    from data_pipeline.staging.cutting import CutSpec
 
     root = tmp_path_factory.mktemp("tiny")
     for label, tone_hz in TINY_CLASSES.items():

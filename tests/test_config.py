@@ -1,14 +1,14 @@
 """Configs: every shipped one is whole, and a wrong field is refused in one sentence."""
 
 import importlib
-from pathlib import Path
 
 import pytest
 
 from configs import base
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
-from tests.short_frame_net import ShortFrameNet
+from tests.support.repository import ROOT
+from tests.support.short_frame_net import ShortFrameNet
 
 REDUCED = {
     "batch_size": 4,
@@ -27,7 +27,7 @@ REDUCED = {
     "optimiser.warmup_steps": 0,
     "miml.features": 8,
 }
-SHIPPED = sorted(path.stem for path in (Path(__file__).parent.parent / "configs").glob("[a-z]*.py"))
+SHIPPED = sorted(path.stem for path in (ROOT / "configs").glob("[a-z]*.py"))
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -14,8 +14,8 @@ from mpnet_jax.checkpoint import UNSCORED, Checkpoints
 from mpnet_jax.convert import convert
 from mpnet_jax.evaluate import evaluate
 from mpnet_jax.train import train
-from tests.short_frame_net import ShortFrameNet
-from tests.tiny_run import tiny_config
+from tests.support.short_frame_net import ShortFrameNet
+from tests.support.tiny_run import tiny_config
 
 
 def with_plus(data_dir=Path("data")):

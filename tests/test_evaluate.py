@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_pipeline.builders.cutting import CutSpec
-from data_pipeline.builders.division import Division
 from data_pipeline.command import InputError
 from data_pipeline.prepare import Options, prepare
 from data_pipeline.sources import Place
+from data_pipeline.staging.cutting import CutSpec
+from data_pipeline.staging.division import Division
 from mpnet_jax import evaluate, scores
 from mpnet_jax.asked import Asked, open_stores, sounds_asked
 from mpnet_jax.train import train
 from tests.conftest import TINY, TINY_CLASSES
-from tests.tiny_run import tiny_config
-from tests.tiny_videos import write_video
+from tests.support.tiny_run import tiny_config
+from tests.support.tiny_videos import write_video
 
 BOX = [0.25, 0.1, 0.75, 0.35]
 

@@ -14,8 +14,8 @@ from mpnet_jax.rounds import TRAINED
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.train_state import TrainState
 from mpnet_jax.train_step import make_train_step
-from tests.random_variables import random_variables
-from tests.short_frame_net import ShortFrameNet
+from tests.support.random_variables import random_variables
+from tests.support.short_frame_net import ShortFrameNet
 
 BATCH, ROWS, COLUMNS = 2, 8, 8
 STEP = 1e-6

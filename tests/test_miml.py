@@ -29,10 +29,10 @@ from mpnet_jax.run_log import LOSSES, read_lines
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.train import train
 from mpnet_jax.train_state import TrainState
-from tests.random_variables import random_variables
-from tests.short_frame_net import ShortFrameNet
+from tests.support.random_variables import random_variables
+from tests.support.short_frame_net import ShortFrameNet
+from tests.support.tiny_run import tiny_config
 from tests.test_train_step import AUDIO, ROWS
-from tests.tiny_run import tiny_config
 
 MODEL = MIML(classes=3, concepts=2, features=5)
 AXIS = frequency_axis("log", ROWS, AUDIO)

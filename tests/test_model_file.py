@@ -14,7 +14,7 @@ from mpnet_jax.checkpoint import Checkpoints
 from mpnet_jax.model_file import ModelFile, read_model, write_model
 from mpnet_jax.separation import model as module
 from mpnet_jax.separation.model import EPSILON_RELATIVE, load, read_run
-from tests.tiny_run import tiny_config
+from tests.support.tiny_run import tiny_config
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,12 @@ from mpnet_jax.lifeline import EXIT_LOST
 from mpnet_jax.processes import Membership
 from mpnet_jax.sockets import free_port
 from tests.conftest import XLA_FLAGS
-from tests.tiny_run import ROOT
+from tests.support.repository import ROOT
 
 
 def start(coordinator: str, index: int, how: str = "", **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.two_processes", coordinator, str(index), "2", *([how] if how else [])],
+        [sys.executable, "-m", "tests.support.two_processes", coordinator, str(index), "2", *([how] if how else [])],
         cwd=ROOT,
         env=os.environ | {"XLA_FLAGS": XLA_FLAGS.format(devices=1)} | variables,
         stdout=subprocess.PIPE,

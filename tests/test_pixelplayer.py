@@ -22,11 +22,11 @@ from mpnet_jax.separate_step import separate
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.train import train
 from mpnet_jax.train_state import TrainState
-from tests.random_variables import random_variables
-from tests.short_frame_net import ShortFrameNet
+from tests.support.random_variables import random_variables
+from tests.support.short_frame_net import ShortFrameNet
+from tests.support.tiny_run import tiny_config
 from tests.test_convert import state_dict, write_torch
 from tests.test_train_step import AUDIO, ROWS, SOURCES, random_batch
-from tests.tiny_run import tiny_config
 
 MODEL = PixelPlayer(visual_channels=4, unet_depth=2, unet_features=2, resnet_features=2, resnet_dilated=True)
 AXIS = frequency_axis("log", ROWS, AUDIO)

@@ -12,7 +12,7 @@ from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.place_step import Search, make_place_step
 from mpnet_jax.spectrogram.frequency import frequency_axis
-from tests.random_variables import random_variables
+from tests.support.random_variables import random_variables
 
 MODEL = MPNet(2, 2, 2, 1, True, plus_features=2, visual_activation="none")
 AUDIO = AudioSpec(rate_hz=100, clip_samples=60, fft_samples=32, hop_samples=8)

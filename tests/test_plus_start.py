@@ -10,8 +10,8 @@ from mpnet_jax import from_config
 from mpnet_jax.config import check
 from mpnet_jax.plus_start import has_learnt, plus_of_minus
 from mpnet_jax.rounds import Round
-from tests.short_frame_net import ShortFrameNet
-from tests.tiny_run import tiny_config
+from tests.support.short_frame_net import ShortFrameNet
+from tests.support.tiny_run import tiny_config
 
 
 @pytest.fixture

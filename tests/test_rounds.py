@@ -15,8 +15,8 @@ from mpnet_jax.evaluate import evaluate
 from mpnet_jax.rounds import Round, plan_rounds, round_of
 from mpnet_jax.run_log import LOSSES, read_lines
 from mpnet_jax.train import train
-from tests.short_frame_net import ShortFrameNet
-from tests.tiny_run import tiny_config
+from tests.support.short_frame_net import ShortFrameNet
+from tests.support.tiny_run import tiny_config
 
 
 def test_rounds_follow_each_other():

@@ -10,7 +10,7 @@ from data_pipeline.command import InputError
 from mpnet_jax import from_config, separate, workdir_config
 from mpnet_jax.checkpoint import Checkpoints
 from mpnet_jax.model_file import read_model
-from tests.tiny_run import run, tiny_config
+from tests.support.tiny_run import run, tiny_config
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from mpnet_jax.lifeline import EXIT_LOST
 from mpnet_jax.run_log import LOSSES, VALIDATION, read_lines
 from mpnet_jax.train import train
-from tests.tiny_run import config_file, run, start_several, tiny_config
+from tests.support.tiny_run import config_file, run, start_several, tiny_config
 
 ENDLESS = "--config.rounds.minus=5000"
 

@@ -12,9 +12,9 @@ from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.models.pixelplayer import PixelPlayer
 from mpnet_jax.start_from import mnet_of_pixelplayer, started_from
 from mpnet_jax.train import train
-from tests.random_variables import random_variables
-from tests.short_frame_net import ShortFrameNet
-from tests.tiny_run import tiny_config
+from tests.support.random_variables import random_variables
+from tests.support.short_frame_net import ShortFrameNet
+from tests.support.tiny_run import tiny_config
 
 SIZES = {"visual_channels": 4, "unet_depth": 2, "unet_features": 2, "resnet_features": 2, "resnet_dilated": True}
 

@@ -15,7 +15,7 @@ from data_pipeline.command import InputError
 from mpnet_jax.run_facts import run_facts
 from mpnet_jax.run_log import LOSSES, SESSIONS, read_lines
 from mpnet_jax.train import train
-from tests.tiny_run import config_file, run, start, tiny_config
+from tests.support.tiny_run import config_file, run, start, tiny_config
 
 
 def losses(workdir: Path) -> dict[int, float]:

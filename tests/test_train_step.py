@@ -19,8 +19,8 @@ from mpnet_jax.separate_step import make_separate_step, statistics_for_steps
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.train_state import TrainState, create_train_state
 from mpnet_jax.train_step import make_train_step, merge_statistics, training_order
-from tests.random_variables import random_variables
-from tests.short_frame_net import ShortFrameNet
+from tests.support.random_variables import random_variables
+from tests.support.short_frame_net import ShortFrameNet
 
 SIZES = {
     "visual_channels": 2,

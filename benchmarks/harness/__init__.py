@@ -1,1 +1,1 @@
-"""harness."""
+"""What the benchmarks share: programs to time, worker processes, records of results."""

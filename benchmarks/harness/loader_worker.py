@@ -42,7 +42,7 @@ class _Ours:
 
     def fill(self) -> dict[str, float]:
         """Keeps every picture, as training does in its first pass; how many there are and are kept, and CPU time."""
-        from data_pipeline.pictures import decode
+        from data_pipeline.records.pictures import decode
 
         pictures, seconds = 0, 0.0
         for index, clip in enumerate(self._store.clips):

@@ -7,6 +7,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
 from mpnet_jax.run_facts import run_facts
 
@@ -34,6 +35,4 @@ def check_file(path: str | None) -> Path:
 def write(path: Path, results: dict[str, Any]) -> None:
     """Writes results with the run's facts."""
     facts = run_facts() | {"glibc": " ".join(platform.libc_ver()), "load_average": os.getloadavg()}
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps({"facts": facts} | results, indent=2) + "\n")
-    temporary.replace(path)
+    write_atomically(path, json.dumps({"facts": facts} | results, indent=2) + "\n")

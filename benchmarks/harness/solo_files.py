@@ -11,8 +11,8 @@ import soundfile
 from absl import logging
 
 from data_pipeline.command import InputError
-from data_pipeline.records import RecordStore
-from data_pipeline.rendered import synthesise
+from data_pipeline.records.store import RecordStore
+from data_pipeline.rendered.sound import synthesise
 from data_pipeline.sources import rendered_solos
 from data_pipeline.sources.rendered_solos import SoloSet
 from mpnet_jax.run_facts import usable_cores

@@ -12,12 +12,12 @@ import apache_beam as beam  # pyright: ignore[reportMissingImports]
 from absl import logging
 from apache_beam.options.pipeline_options import PipelineOptions, TypeOptions  # pyright: ignore[reportMissingImports]
 
-from data_pipeline.builders import staging
-from data_pipeline.builders.cutting import CutSpec
-from data_pipeline.builders.staged_set import StagedSet, keyed_chunks
-from data_pipeline.builders.staging import Facts
 from data_pipeline.command import InputError
 from data_pipeline.sources import Video
+from data_pipeline.staging import staged_video
+from data_pipeline.staging.cutting import CutSpec
+from data_pipeline.staging.staged_set import StagedSet, keyed_chunks
+from data_pipeline.staging.staged_video import Facts
 
 
 def stage_all(
@@ -38,15 +38,15 @@ def stage_all(
     Raises:
         InputError: a worker wrote somewhere else.
     """
-    staging.busy_videos(stage)  # marks that an earlier run left
-    todo = [video for video in videos if staging.staged_facts(video, stage) is None]
+    staged_video.busy_videos(stage)  # marks that an earlier run left
+    todo = [video for video in videos if staged_video.staged_facts(video, stage) is None]
     logging.info("%d of %d videos are staged already", len(videos) - len(todo), len(videos))
     if todo:
         options = options or PipelineOptions()
         options.view_as(TypeOptions).pipeline_type_check = False  # as TFDS has it for the same workers
         with beam.Pipeline(runner=runner, options=options) as pipeline:
             _ = pipeline | beam.Create(todo) | beam.Reshuffle() | beam.Map(_stage, cut=cut, stage=stage)
-    facts = [staging.staged_facts(video, stage) for video in videos]
+    facts = [staged_video.staged_facts(video, stage) for video in videos]
     if None in facts:
         raise InputError(
             f"{videos[facts.index(None)].path} was staged elsewhere than in {stage}; Beam's workers need the same "
@@ -62,4 +62,4 @@ def examples(staged: StagedSet, split: str) -> beam.PTransform:
 
 def _stage(video: Video, cut: CutSpec, stage: Path) -> str | None:
     """Stages one video; the facts go by way of the folder, where the next run finds them too."""
-    return staging.stage_video(video, cut, stage).reason
+    return staged_video.stage_video(video, cut, stage).reason

@@ -14,17 +14,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from data_pipeline import record_index
-from data_pipeline.builders import staged_set
-from data_pipeline.builders.cutting import CutSpec
-from data_pipeline.builders.division import Division
-from data_pipeline.builders.pool import stage_all
-from data_pipeline.builders.staged_set import StagedSet
-from data_pipeline.builders.staging import Facts
 from data_pipeline.builders.video_chunks import DESCRIPTION, ChunkBuilder, full_disk_named
 from data_pipeline.command import InputError
+from data_pipeline.records import index_file
 from data_pipeline.sources import Listing
-from data_pipeline.splits import SPLITS
+from data_pipeline.staging import staged_set
+from data_pipeline.staging.cutting import CutSpec
+from data_pipeline.staging.division import Division
+from data_pipeline.staging.pool import stage_all
+from data_pipeline.staging.splits import SPLITS
+from data_pipeline.staging.staged_set import StagedSet
+from data_pipeline.staging.staged_video import Facts
 
 import tensorflow_datasets as tfds  # isort: skip  (after video_chunks, which keeps TensorFlow from the GPU)
 from tensorflow_datasets.core import constants  # isort: skip
@@ -207,7 +207,7 @@ class SourceSet(ChunkBuilder, skip_registration=True):  # pyright: ignore[report
         if self.info.file_format is tfds.core.FileFormat.TFRECORD:
             for split, info in self.info.splits.items():
                 paths = [Path(path) for path in info.filepaths]
-                record_index.write_index(folder, split, paths, record_index.scan(paths))
+                index_file.write_index(folder, split, paths, index_file.scan(paths))
         if self._staged is not None:
             self._staged.write_account(folder, self.parameters)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from data_pipeline import media
-from data_pipeline.rendered.film import FPS, FRAME_PX
-from data_pipeline.rendered.synthesise import RATE_HZ
-from data_pipeline.rendered.video_writer import write_video
+from data_pipeline.media import reader
+from data_pipeline.media.video_writer import write_video
+from data_pipeline.rendered.drawing.animation import FPS, FRAME_PX
+from data_pipeline.rendered.sound.synthesise import RATE_HZ
 
 LEVEL = 0.1  # root mean square of each solo
 
@@ -23,7 +23,7 @@ def true_sounds(solos: Sequence[Path], *, seconds: float) -> Waves:
         solos: video files, from left to right.
         seconds: length, at most.
     """
-    waves = [media.read_audio(file, RATE_HZ)[: round(seconds * RATE_HZ)] for file in solos]
+    waves = [reader.read_audio(file, RATE_HZ)[: round(seconds * RATE_HZ)] for file in solos]
     samples = min(map(len, waves))
     together = np.stack([wave[:samples] for wave in waves])
     levels = np.sqrt(np.mean(np.square(together), axis=1, keepdims=True))
@@ -43,5 +43,5 @@ def write_scene(path: Path, solos: Sequence[Path], sounds: Waves) -> None:
 
 def _side_by_side(solos: Sequence[Path], seconds: float) -> Iterator[np.ndarray]:
     times = np.arange(0, seconds, 1 / FPS)
-    films = [media.read_frames(file, times, FRAME_PX) for file in solos]
+    films = [reader.read_frames(file, times, FRAME_PX) for file in solos]
     return (np.concatenate(pictures, axis=1) for pictures in zip(*films, strict=True))

@@ -1,9 +1,7 @@
 """One rendered solo from its seed to its two files: the video, and what is known about it as JSON."""
 
-import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 import zlib
 from collections.abc import Iterator
@@ -11,16 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from data_pipeline.rendered import arrange, film, room, synthesise, variety
-from data_pipeline.rendered.compose import Note, Song
-from data_pipeline.rendered.film import Film
-from data_pipeline.rendered.instruments import INSTRUMENTS, Instrument
-from data_pipeline.rendered.look import AREA
-from data_pipeline.rendered.room import Room
-from data_pipeline.rendered.style import choose_style
-from data_pipeline.rendered.synthesise import RATE_HZ, Renderer
+from data_pipeline.atomic import atomic_file, write_atomically
+from data_pipeline.media.video_writer import write_video
+from data_pipeline.rendered import variety
+from data_pipeline.rendered.drawing import animation
+from data_pipeline.rendered.drawing.animation import Animation
+from data_pipeline.rendered.drawing.look import AREA
+from data_pipeline.rendered.drawing.style import choose_style
+from data_pipeline.rendered.sound import arrange, reverberation, synthesise
+from data_pipeline.rendered.sound.compose import Note, Song
+from data_pipeline.rendered.sound.instruments import INSTRUMENTS, Instrument
+from data_pipeline.rendered.sound.reverberation import Room
+from data_pipeline.rendered.sound.synthesise import RATE_HZ, Renderer
 from data_pipeline.rendered.variety import VARIETIES, Variety
-from data_pipeline.rendered.video_writer import write_video
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,9 +80,9 @@ def make_sound(
     composition_rng, sound_rng, _, kind_rng = solo_streams(name, index=index, seed=seed)
     instrument, renderer = variety.choose_timbre(kinds, INSTRUMENTS[name], renderer, kind_rng)
     notes, song = arrange.compose_solo(instrument, composition_rng, seconds=seconds, keys=kinds.keys)
-    situation = room.choose_room(sound_rng, kinds.room)
+    situation = reverberation.choose_room(sound_rng, kinds.room)
     dry = synthesise.synthesise(renderer, instrument, notes, sound_rng, seconds=seconds, cents=situation.cents)
-    samples = room.record(dry, situation, sound_rng, rate_hz=RATE_HZ)
+    samples = reverberation.record(dry, situation, sound_rng, rate_hz=RATE_HZ)
     return SoloSound(instrument, renderer, notes=notes, song=song, room=situation, samples=samples)
 
 
@@ -114,7 +115,9 @@ def render_solo(
     sound = make_sound(name, index=index, seed=seed, seconds=seconds, renderer=renderer, kinds=kinds)
     _, _, picture_rng, kind_rng = solo_streams(name, index=index, seed=seed)
     style_name, style = choose_style(kinds.styles, kind_rng.spawn(1)[0])
-    pictures = Film(name, sound.notes, picture_rng, index=index, seed=seed, seconds=seconds, area=area, style=style)
+    pictures = Animation(
+        name, sound.notes, picture_rng, index=index, seed=seed, seconds=seconds, area=area, style=style
+    )
     boxes: list[tuple[float, float, float, float]] = []
 
     def without_boxes() -> Iterator[np.ndarray]:
@@ -123,32 +126,19 @@ def render_solo(
             yield picture
 
     target = folder / name / solo_stem(name, index)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with finished_file(target.with_suffix(".mp4")) as draft:
-        write_video(draft, without_boxes(), sound.samples, fps=film.FPS, rate_hz=RATE_HZ)
+    with atomic_file(target.with_suffix(".mp4")) as draft:
+        write_video(draft, without_boxes(), sound.samples, fps=animation.FPS, rate_hz=RATE_HZ)
     facts = {"instrument": name, "index": index, "seed": seed, "seconds": seconds, "style": style_name}
     facts |= _facts(sound, pictures, boxes)
-    with finished_file(target.with_suffix(".json")) as draft:
-        draft.write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    write_atomically(target.with_suffix(".json"), json.dumps(facts) + "\n")
 
 
-@contextlib.contextmanager
-def finished_file(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives a hidden name to write to, and renames the file when the block ends without an error."""
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        yield draft
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _facts(sound: SoloSound, pictures: Film, boxes: list[tuple[float, float, float, float]]) -> dict[str, Any]:
+def _facts(sound: SoloSound, pictures: Animation, boxes: list[tuple[float, float, float, float]]) -> dict[str, Any]:
     """What the JSON file says of sound and pictures; boxes are (ymin, xmin, ymax, xmax), 0 to 1, one a picture."""
     renderer, font = sound.renderer, sound.renderer.font
     return {
-        "fps": film.FPS,
-        "frame_px": film.FRAME_PX,
+        "fps": animation.FPS,
+        "frame_px": animation.FRAME_PX,
         "rate_hz": RATE_HZ,
         "gm_program": sound.instrument.gm_program,
         "renderer": {"name": renderer.name, "version": renderer.version},

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from data_pipeline.command import InputError
-from data_pipeline.rendered.instruments import Instrument
-from data_pipeline.rendered.room import RoomRanges
-from data_pipeline.rendered.synthesise import Renderer, additive_renderer
+from data_pipeline.rendered.sound.instruments import Instrument
+from data_pipeline.rendered.sound.reverberation import RoomRanges
+from data_pipeline.rendered.sound.synthesise import Renderer, additive_renderer
 
 ALL_KEYS = tuple(range(12))
 

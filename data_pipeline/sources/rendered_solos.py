@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from data_pipeline.atomic import atomic_file
 from data_pipeline.command import InputError
-from data_pipeline.rendered import film, solo
-from data_pipeline.rendered.compose import MIN_SECONDS
-from data_pipeline.rendered.instruments import CLASSES
-from data_pipeline.rendered.look import AREA
-from data_pipeline.rendered.synthesise import Renderer
+from data_pipeline.rendered import solo
+from data_pipeline.rendered.drawing import animation
+from data_pipeline.rendered.drawing.look import AREA
+from data_pipeline.rendered.sound.compose import MIN_SECONDS
+from data_pipeline.rendered.sound.instruments import CLASSES
+from data_pipeline.rendered.sound.synthesise import Renderer
 from data_pipeline.rendered.variety import choose_variety
 
 RECORD_NAME = "rendered_solos.json"
@@ -65,10 +67,10 @@ class SoloSet:
             raise InputError(f"seconds={self.seconds:g} must be {MIN_SECONDS:g} to 600; try 24")
         if self.seed < 0:
             raise InputError(f"seed={self.seed} must be 0 or larger; try {-self.seed}")
-        if not 0.01 <= self.area[0] <= self.area[1] <= film.MAX_BOX_AREA:
+        if not 0.01 <= self.area[0] <= self.area[1] <= animation.MAX_BOX_AREA:
             low, high = self.area
             raise InputError(
-                f"area={low:g},{high:g} must be two rising shares from 0.01 to {film.MAX_BOX_AREA}; try 0.1,0.15"
+                f"area={low:g},{high:g} must be two rising shares from 0.01 to {animation.MAX_BOX_AREA}; try 0.1,0.15"
             )
 
     @property
@@ -84,8 +86,8 @@ class SoloSet:
             "format_version": FORMAT_VERSION,
             "seed": self.seed,
             "seconds": self.seconds,
-            "fps": film.FPS,
-            "frame_px": film.FRAME_PX,
+            "fps": animation.FPS,
+            "frame_px": animation.FRAME_PX,
             "area": list(self.area),
             "variety": self.variety,
             "renderer": self.renderers[0].name,
@@ -123,7 +125,7 @@ def claim_folder(solos: SoloSet) -> list[tuple[str, int]]:
             _compare(solos, json.loads(record.read_text(encoding="utf-8")))
         else:
             _refuse_strangers(solos.folder)
-            with solo.finished_file(record) as draft:
+            with atomic_file(record) as draft:
                 draft.write_text(json.dumps(solos.parameters, indent=2) + "\n", encoding="utf-8")
     except json.JSONDecodeError as error:
         raise InputError(f"{record} is no JSON file ({error}); remove it, or choose another --out") from error

@@ -1,13 +1,12 @@
 """The result of a cell as a JSON file: everything that tables, tests and curves need, small enough to be committed."""
 
 import json
-import os
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from configs import base
+from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
 from mpnet_jax.grid.cells import Cell, Plan, changed, changes
@@ -41,11 +40,8 @@ def read(workdir: Path, cell: Cell) -> dict[str, Any] | None:
 def write(workdir: Path, cell: Cell, result: Mapping[str, Any]) -> None:
     """Finishes a cell: its file is there as a whole, one line an entry, or not at all."""
     path = workdir / f"{cell.path}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
     lines = (f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in result.items())
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_atomically(path, "{\n" + ",\n".join(lines) + "\n}\n", shared=True)
 
 
 def described(cell: Cell) -> dict[str, Any]:

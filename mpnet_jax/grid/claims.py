@@ -15,6 +15,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from data_pipeline.atomic import write_atomically
+
 BEAT_SECONDS = 20.0
 
 
@@ -47,9 +49,7 @@ class Claim:
 
     def _note(self, **facts: Any) -> None:
         facts = json.loads(self._path.read_text()) | facts
-        temporary = self._path.with_name(f".{self._path.name}.{uuid.uuid4().hex}")
-        temporary.write_text(json.dumps(facts) + "\n")
-        os.replace(temporary, self._path)
+        write_atomically(self._path, json.dumps(facts) + "\n", shared=True)
 
 
 @dataclasses.dataclass(frozen=True)

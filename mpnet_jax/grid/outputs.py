@@ -1,10 +1,9 @@
 """Writes what a comparison found so far: numbers, tables, pictures and a page."""
 
 import json
-import os
-import uuid
 from pathlib import Path
 
+from data_pipeline.atomic import write_atomically
 from mpnet_jax.grid import figures
 from mpnet_jax.grid.cells import Plan
 from mpnet_jax.grid.markdown import markdown
@@ -40,7 +39,4 @@ def write_outputs(workdir: Path, plan: Plan) -> Path | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    write_atomically(path, content, shared=True)

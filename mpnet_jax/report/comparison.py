@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from data_pipeline.atomic import atomic_folder
 from mpnet_jax.report.comparison_page import comparison_page
-from mpnet_jax.report.folder import replacing
 from mpnet_jax.report.runs import NOT_THE_SAME, Pair, Run, compare, read_runs
 
 _PARTS = ("index.html", "comparison.json")
@@ -31,7 +31,7 @@ def write_comparison(folders: Sequence[str], out: Path) -> Path:
         InputError: runs that cannot be read, or an `out` that is something else than a comparison.
     """
     runs = read_runs(folders)
-    with replacing(out, _PARTS) as folder:
+    with atomic_folder(out, _PARTS) as folder:
         # Later runs are set against earlier ones.
         pairs = [compare(later, earlier) for earlier, later in itertools.combinations(runs, 2)]
         links = [_report_link(run, out) for run in runs]

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from data_pipeline.atomic import atomic_folder
 from mpnet_jax.report import charts, counting, differences, far, localisation, robustness, shell, tables
 from mpnet_jax.report.example import ReportExample
-from mpnet_jax.report.folder import replacing
 from mpnet_jax.report.listening import example_html
 from mpnet_jax.report.numbers import mean_of, text
 from mpnet_jax.report.pictures import MASK_COLORS, RANGE_DB, SOUND_COLORS, css_gradient
@@ -69,7 +69,7 @@ def write_report(
     Raises:
         InputError: `directory` is something else than a report, which is then left as it is.
     """
-    with replacing(directory, _PARTS) as folder:
+    with atomic_folder(directory, _PARTS) as folder:
         media = folder / "media"
         media.mkdir()
 

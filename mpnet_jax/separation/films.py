@@ -10,8 +10,8 @@ import numpy as np
 import soxr
 from jaxtyping import Float
 
-from data_pipeline import media
-from data_pipeline.film_writer import AAC_RATES_HZ, FilmWriter, Planes
+from data_pipeline.media import reader
+from data_pipeline.media.video_writer import AAC_RATES_HZ, Planes, VideoWriter
 from mpnet_jax.separation import overlay
 from mpnet_jax.separation.crossfade import rising
 from mpnet_jax.separation.picture_windows import of_size
@@ -52,14 +52,14 @@ def write_films(
     numbers = [number for number in files if number != RESIDUAL]
     times = (number / FPS for number in itertools.count())
     side = min(SHORT_SIDE_PX, *picture_px)
-    pictures = media.read_frames(video, times, max(side, 2), threads=2, whole=False)
+    pictures = reader.read_frames(video, times, max(side, 2), threads=2, whole=False)
     sounds = _sounds(stems, (*numbers, RESIDUAL), rate_hz)
     rate = film_rate_hz(rate_hz)
     with contextlib.ExitStack() as stack:
         first = next(sounds)
         writers = {
             number: stack.enter_context(
-                FilmWriter(path, fps=FPS, rate_hz=rate, channels=len(first[RESIDUAL]), preset=_PRESET)
+                VideoWriter(path, fps=FPS, rate_hz=rate, channels=len(first[RESIDUAL]), preset=_PRESET)
             )
             for number, path in files.items()
         }

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from data_pipeline import media
+from data_pipeline.media import reader
 from data_pipeline.spec import AudioSpec, FrameSpec
 from mpnet_jax.separation.sound_windows import start_seconds
 
@@ -38,7 +38,7 @@ def picture_windows(
     fps: float,
     side_px: int,
     threads: int = 1,
-    trace: media.Trace | None = None,
+    trace: reader.Trace | None = None,
 ) -> Iterator[UInt8[np.ndarray, "frame height width 3"]]:
     """The whole pictures of one window after another, without end: after the last one it stays.
 
@@ -53,7 +53,7 @@ def picture_windows(
     """
     seconds = frames.seconds(audio.clip_seconds)
     times = (number / fps for number in itertools.count())
-    stream = media.read_frames(path, times, side_px, threads=threads, trace=trace, whole=False)
+    stream = reader.read_frames(path, times, side_px, threads=threads, trace=trace, whole=False)
     kept: collections.deque[np.ndarray] = collections.deque()
     first, size = 0, None  # number of the first picture that is kept
     for index in itertools.count():

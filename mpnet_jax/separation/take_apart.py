@@ -10,11 +10,11 @@ from typing import Any
 import jax
 import tqdm
 
-from data_pipeline import media
-from data_pipeline.media import MediaInfo, Trace
+from data_pipeline.atomic import atomic_folder
+from data_pipeline.media import reader
+from data_pipeline.media.reader import MediaInfo, Trace
 from mpnet_jax import config as config_module
 from mpnet_jax.evaluation import SLICE
-from mpnet_jax.report.folder import replacing
 from mpnet_jax.run_facts import run_facts
 from mpnet_jax.separation.ahead import read_ahead
 from mpnet_jax.separation.crossfade import CrossFade
@@ -106,8 +106,8 @@ def take_apart(video: Path, out: Path, model: Model, settings: Settings) -> dict
     Raises:
         InputError: the video cannot be used, or the folder cannot be written.
     """
-    header = media.probe(video)
-    with replacing(out, ()) as folder, _temporary(folder / ".work") as work:
+    header = reader.probe(video)
+    with atomic_folder(out, ()) as folder, _temporary(folder / ".work") as work:
         with _progress(header.duration_s, "listening") as progress:
             listened = listen(video, work, model, settings, header=header, progress=progress)
         kept = kept_sounds(listened, keep_all=settings.sounds is not None)
@@ -191,7 +191,7 @@ def listen(
     with (
         contextlib.closing(Journal(work, settings.numbers)) as journal,
         contextlib.ExitStack() as stack,
-        read_ahead(sound_windows(media.stream_channels(video, sound), audio), batch) as windows,
+        read_ahead(sound_windows(reader.stream_channels(video, sound), audio), batch) as windows,
         read_ahead(pictures, batch) as frames,
     ):
         for window, heard in heard_windows(separator.start, windows, frames, config=config, batch=batch):

@@ -1,14 +1,12 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks.bss_eval import mixture
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.support.repository import ROOT
 
 
 def test_a_mixture_is_two_sounds_and_two_variants():

@@ -2,10 +2,11 @@ import itertools
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.support.repository import ROOT
 
 pytest.importorskip("torch")
 
@@ -15,13 +16,12 @@ from benchmarks.harness.torch_loader import Choice, Mixtures, endless_batches
 from benchmarks.loader import feeding
 from data_pipeline.loader import evaluation_batches, training_batches
 from data_pipeline.mixing import ClipTable, MixingSpec, draw_mixture
-from data_pipeline.records import RecordStore
+from data_pipeline.records.store import RecordStore
 from data_pipeline.spec import AudioSpec, FrameSpec
 
 # librosa.load imports a library that imports these.
 pytestmark = pytest.mark.filterwarnings("ignore:'(aifc|audioop|sunau)' is deprecated:DeprecationWarning")
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 AUDIO = AudioSpec(rate_hz=8000, clip_samples=4032, fft_samples=254, hop_samples=64)
 FRAMES = FrameSpec(count=2, crop_px=32)
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks.plus_headroom import VARIANTS, perfect_share, true_sounds
-from tests import tiny_run
+from tests.support import tiny_run
 
 
 def test_gives_back_what_is_lacking_and_no_more_than_there_is():

@@ -14,7 +14,7 @@ from benchmarks.scaling import Counted, all_reduced_bytes, of_round, round_confi
 from data_pipeline.command import InputError
 from mpnet_jax import parallel
 from tests.conftest import XLA_FLAGS
-from tests.tiny_run import ROOT
+from tests.support.repository import ROOT
 
 H100 = DEVICES[0]
 STEP = Step(mixtures=10, flops=494.7e10, moved_bytes=3.35e10, reduced_bytes=450e6, reductions=100)

@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +10,7 @@ from benchmarks.harness.worker import Worker
 from benchmarks.step_time import all_sizes, spread
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.support.repository import ROOT
 
 
 @pytest.mark.parametrize("name", ["full", "full_t6", "full_b2", "quickstart"])

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_pipeline.command import EXIT_BAD_INPUT, InputError, _is_for_the_user, explain, fail
-
-ROOT = Path(__file__).parents[2]
+from tests.support.repository import ROOT
 
 PROGRAM = """
 import errno

@@ -14,8 +14,8 @@ from data_pipeline import download
 from data_pipeline.command import InputError
 from data_pipeline.download import Options
 from data_pipeline.sources import Place, music_list
+from tests.support.repository import ROOT
 
-REPOSITORY = Path(__file__).parents[2]
 SOLO = Path(__file__).parent / "sources" / "data" / "MUSIC_solo_part.json"
 
 # Writes down how it was called, then does what a file named after the id says.
@@ -259,7 +259,7 @@ LISTENING = (
 def test_the_command_is_stopped_and_goes_on(tools, out):
     (tools / "eHbxLcoLWYY").write_text("slow")
     command = [sys.executable, "-c", LISTENING, f"--list={SOLO}", f"--out={out}", "--sleep_seconds=0"]
-    run = {"cwd": REPOSITORY, "text": True}
+    run = {"cwd": ROOT, "text": True}
     # A session of its own, so that the signal reaches yt-dlp too, as from a terminal.
     process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, **run)
     deadline = time.monotonic() + 60

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from benchmarks.prepare import measured
+from tests.support.repository import ROOT
 
-REPOSITORY = Path(__file__).parents[2]
 NOBODY = 65534
 THREE_HOURS_S = 3 * 3600
 
@@ -152,7 +152,7 @@ def test_what_another_user_may_not_read_is_accounted_for(tmp_path, write_video):
 import os
 from pathlib import Path
 from data_pipeline import prepare
-from data_pipeline.builders.cutting import CutSpec
+from data_pipeline.staging.cutting import CutSpec
 from data_pipeline.sources import Place
 cut = CutSpec(fps=4, frame_px=24, chunk_seconds=2, min_seconds=1)
 place = Place(Path({str(tmp_path / "videos")!r}))
@@ -160,7 +160,7 @@ prepare.prepare(prepare.Options("folder", place, Path({str(tmp_path / "of_root")
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
 prepare.prepare(prepare.Options("folder", place, Path({str(tmp_path / "data")!r}), "hostile", cut, workers=1))
 """
-    done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     reasons = {name: row["reason"] for name, row in manifest(tmp_path / "data").items()}
     assert reasons == {

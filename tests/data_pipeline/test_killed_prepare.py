@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.support.repository import ROOT
+
 KILLS = 10
 
 
@@ -35,13 +36,13 @@ def test_a_killed_preparation_ends_with_the_same_bytes(tmp_path, write_video):
         write_video(path, seconds=6, tone_hz=200 + 50 * number, pictures=pictures)
     (tmp_path / "videos" / "violin" / "bad.mp4").write_text("no video")
     start = time.monotonic()
-    subprocess.run(command(tmp_path / "videos", tmp_path / "whole"), cwd=REPOSITORY, check=True, timeout=300)
+    subprocess.run(command(tmp_path / "videos", tmp_path / "whole"), cwd=ROOT, check=True, timeout=300)
     seconds = time.monotonic() - start
 
     whole, data, killed = digests(tmp_path / "whole"), tmp_path / "killed", 0
     while killed < KILLS:
         # A group of its own, so that workers are killed with it at times, and left to notice at others.
-        process = subprocess.Popen(command(tmp_path / "videos", data), cwd=REPOSITORY, start_new_session=True)
+        process = subprocess.Popen(command(tmp_path / "videos", data), cwd=ROOT, start_new_session=True)
         time.sleep(rng.uniform(0.05, 0.9) * seconds)
         if process.poll() is None:
             (os.killpg if rng.integers(2) else os.kill)(process.pid, signal.SIGKILL)
@@ -50,5 +51,5 @@ def test_a_killed_preparation_ends_with_the_same_bytes(tmp_path, write_video):
         if (data / "solos").exists():  # whole as soon as it has its name; then once more from the start
             assert digests(data / "solos") == digests(tmp_path / "whole" / "solos")
             shutil.rmtree(data)
-    subprocess.run(command(tmp_path / "videos", data), cwd=REPOSITORY, check=True, timeout=300)
+    subprocess.run(command(tmp_path / "videos", data), cwd=ROOT, check=True, timeout=300)
     assert digests(data) == whole

@@ -2,19 +2,20 @@ import dataclasses
 import itertools
 import subprocess
 import sys
-from pathlib import Path
 
 import librosa
 import numpy as np
 import pytest
 
-from data_pipeline import loader, picture_cache
+from data_pipeline import loader
 from data_pipeline.loader import Sharding, evaluation_batches, training_batches
 from data_pipeline.mixing import ClipTable, MixingSpec, SourcePlan, draw_mixture, frame_indices
-from data_pipeline.picture_cache import PictureCache
-from data_pipeline.records import RecordStore
+from data_pipeline.records import picture_cache
+from data_pipeline.records.picture_cache import PictureCache
+from data_pipeline.records.store import RecordStore
 from data_pipeline.spec import AudioSpec, FrameSpec
 from data_pipeline.tf_cpu import tf
+from tests.support.repository import ROOT
 
 AUDIO = AudioSpec(rate_hz=8000, clip_samples=4032, fft_samples=254, hop_samples=64)
 FRAMES = FrameSpec(count=2, crop_px=32)
@@ -251,7 +252,7 @@ def test_a_program_ends_with_a_loader_that_it_left_open(tiny_set):
 from pathlib import Path
 from data_pipeline.loader import training_batches
 from data_pipeline.mixing import MixingSpec
-from data_pipeline.records import RecordStore
+from data_pipeline.records.store import RecordStore
 from data_pipeline.spec import AudioSpec, FrameSpec
 store = RecordStore.open(Path({str(tiny_set)!r}), "tiny", "train")
 made = training_batches(
@@ -259,7 +260,7 @@ made = training_batches(
 )
 next(made)
 """
-    subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[2], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
 
 
 def test_a_silent_source_keeps_its_pictures(store, first_three):

@@ -6,7 +6,7 @@ import pytest
 
 from data_pipeline.command import InputError
 from data_pipeline.mixing import ClipTable, MixingSpec, SourcePlan, draw_mixture, frame_indices, level_gain
-from data_pipeline.record_index import Clip
+from data_pipeline.records.index_file import Clip
 from data_pipeline.spec import AudioSpec, FrameSpec
 
 AUDIO = AudioSpec(rate_hz=1000, clip_samples=500, fft_samples=64, hop_samples=16)

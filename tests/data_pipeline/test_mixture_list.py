@@ -7,7 +7,7 @@ import pytest
 
 from data_pipeline.command import InputError
 from data_pipeline.mixture_list import MixtureListSpec, draw, fingerprint, load_or_draw, outline
-from data_pipeline.records import RecordStore
+from data_pipeline.records.store import RecordStore
 from data_pipeline.spec import AudioSpec
 
 AUDIO = AudioSpec(rate_hz=8000, clip_samples=4032, fft_samples=254, hop_samples=64)

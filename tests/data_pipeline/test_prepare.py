@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_pipeline import media, prepare
-from data_pipeline.builders import staging
-from data_pipeline.builders.cutting import CutSpec
-from data_pipeline.builders.division import Division
+from data_pipeline import prepare
 from data_pipeline.command import InputError
+from data_pipeline.media import reader
 from data_pipeline.prepare import Options
 from data_pipeline.sources import Place, Video, folder
+from data_pipeline.staging import staged_video
+from data_pipeline.staging.cutting import CutSpec
+from data_pipeline.staging.division import Division
+from tests.support.repository import ROOT
 
 CUT = CutSpec(fps=4, frame_px=24, chunk_seconds=2, min_seconds=1)
-REPOSITORY = Path(__file__).parents[2]
 
 
 def options_for(videos: Path, data_dir: Path, **changes) -> Options:
@@ -34,7 +35,7 @@ def options_for(videos: Path, data_dir: Path, **changes) -> Options:
 
 def run_command(*arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "data_pipeline.prepare", *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
 @pytest.fixture
@@ -142,10 +143,10 @@ def test_a_staged_video_holds_its_sound_pictures_and_boxes(tmp_path, write_video
     boxes[3] = None
     path.with_suffix(".json").write_text(json.dumps({"boxes": boxes, "fps": 10}))
     (video,) = folder.find_videos(Place(tmp_path)).videos
-    facts = staging.stage_video(video, CUT, tmp_path)
+    facts = staged_video.stage_video(video, CUT, tmp_path)
     assert (facts.reason, facts.chunks, facts.label) == (None, 3, "unlabelled")
-    chunks = list(staging.staged_chunks(facts, tmp_path))
-    sound = media.read_audio(path, CUT.rate_hz)
+    chunks = list(staged_video.staged_chunks(facts, tmp_path))
+    sound = reader.read_audio(path, CUT.rate_hz)
     assert facts.video_rms == pytest.approx(np.sqrt(np.mean(sound.astype(np.float64) ** 2)))
     stored = np.concatenate([chunk["audio"] for chunk in chunks])
     np.testing.assert_allclose(stored / 32768, sound, atol=0.5 / 32768 + 1e-9)
@@ -165,7 +166,7 @@ def test_a_staged_video_holds_its_sound_pictures_and_boxes(tmp_path, write_video
 def test_bad_boxes_skip_the_video(tmp_path, write_video, content):
     path = write_video(tmp_path / "a.mp4", seconds=2)
     path.with_suffix(".json").write_text(content)
-    facts = staging.stage_video(folder.find_videos(Place(tmp_path)).videos[0], CUT, tmp_path)
+    facts = staged_video.stage_video(folder.find_videos(Place(tmp_path)).videos[0], CUT, tmp_path)
     assert facts.reason == "bad boxes"
     assert "a.json does not hold" in facts.message
 
@@ -173,21 +174,21 @@ def test_bad_boxes_skip_the_video(tmp_path, write_video, content):
 def test_notes_of_another_tool_are_no_boxes(tmp_path, write_video):
     path = write_video(tmp_path / "a.mp4", seconds=2)
     path.with_suffix(".json").write_text('{"title": "a"}')
-    facts = staging.stage_video(folder.find_videos(Place(tmp_path)).videos[0], CUT, tmp_path)
-    assert np.isnan(next(staging.staged_chunks(facts, tmp_path))["boxes"]).all()
+    facts = staged_video.stage_video(folder.find_videos(Place(tmp_path)).videos[0], CUT, tmp_path)
+    assert np.isnan(next(staged_video.staged_chunks(facts, tmp_path))["boxes"]).all()
 
 
 def test_an_interrupted_run_goes_on(tmp_path, three_videos, monkeypatch):
-    decoded, stage_video = [], staging.stage_video
+    decoded, stage_video = [], staged_video.stage_video
 
-    def interrupted(video: Video, cut: CutSpec, where: Path, threads: int) -> staging.Facts:
+    def interrupted(video: Video, cut: CutSpec, where: Path, threads: int) -> staged_video.Facts:
         if len(decoded) == 2:
             raise KeyboardInterrupt
         decoded.append(video.id)
         return stage_video(video, cut, where, threads)
 
     options = options_for(three_videos, tmp_path / "data")
-    monkeypatch.setattr(staging, "stage_video", interrupted)
+    monkeypatch.setattr(staged_video, "stage_video", interrupted)
     with pytest.raises(KeyboardInterrupt):
         prepare.prepare(options)
     assert decoded == ["violin/0", "violin/1"]
@@ -228,7 +229,7 @@ def test_all_videos_can_go_to_one_split(tmp_path, three_videos, capsys):
 
 
 def test_a_worker_that_dies_is_explained(tmp_path, three_videos, monkeypatch):
-    monkeypatch.setattr(staging, "stage_video", die)
+    monkeypatch.setattr(staged_video, "stage_video", die)
     with pytest.raises(InputError, match=r"killed.*violin/\d; the same command goes on.*--workers=1"):
         prepare.prepare(options_for(three_videos, tmp_path, workers=2))
 

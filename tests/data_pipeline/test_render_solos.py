@@ -14,8 +14,10 @@ import pytest
 
 from data_pipeline import render_solos
 from data_pipeline.command import InputError
-from data_pipeline.rendered import film, solo, synthesise
-from data_pipeline.rendered.instruments import CLASSES
+from data_pipeline.rendered import solo
+from data_pipeline.rendered.drawing import animation
+from data_pipeline.rendered.sound import synthesise
+from data_pipeline.rendered.sound.instruments import CLASSES
 from data_pipeline.sources import rendered_solos
 from data_pipeline.sources.rendered_solos import SoloSet
 
@@ -58,10 +60,10 @@ def test_video_has_both_streams_at_the_right_length_and_rate(rendered):
     solos, _ = rendered
     for item in rendered_solos.list_solos(solos.folder):
         pictures, times_s, sound = decode(item.video)
-        assert pictures.shape == (round(SECONDS * film.FPS), film.FRAME_PX, film.FRAME_PX, 3)
-        np.testing.assert_allclose(np.diff(times_s), 1 / film.FPS, atol=1e-6)
+        assert pictures.shape == (round(SECONDS * animation.FPS), animation.FRAME_PX, animation.FRAME_PX, 3)
+        np.testing.assert_allclose(np.diff(times_s), 1 / animation.FPS, atol=1e-6)
         with av.open(str(item.video)) as container:
-            assert container.streams.video[0].average_rate == film.FPS
+            assert container.streams.video[0].average_rate == animation.FPS
             assert container.streams.audio[0].rate == synthesise.RATE_HZ
             assert abs(container.duration / av.time_base - SECONDS) < 0.15
         assert abs(sound.size / synthesise.RATE_HZ - SECONDS) < 0.15
@@ -83,10 +85,10 @@ def test_boxes_lie_in_the_picture_and_stay_small(rendered):
     solos, _ = rendered
     for item in rendered_solos.list_solos(solos.folder):
         boxes = np.array(item.facts["boxes"])
-        assert boxes.shape == (round(SECONDS * film.FPS), 4)
+        assert boxes.shape == (round(SECONDS * animation.FPS), 4)
         assert boxes.min() >= 0 and boxes.max() <= 1
         area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-        assert area.min() > 0.04 and area.max() < film.MAX_BOX_AREA
+        assert area.min() > 0.04 and area.max() < animation.MAX_BOX_AREA
 
 
 def test_everything_that_moves_is_in_the_box(rendered):
@@ -95,7 +97,7 @@ def test_everything_that_moves_is_in_the_box(rendered):
         pictures = decode(item.video)[0].astype(int)
         change = np.abs(pictures - np.median(pictures, axis=0)).max(axis=3)
         rows, columns = np.nonzero(change.max(axis=0) > 60)
-        boxes = np.array(item.facts["boxes"]) * film.FRAME_PX
+        boxes = np.array(item.facts["boxes"]) * animation.FRAME_PX
         assert rows.size, item.facts["instrument"]
         assert rows.min() >= boxes[:, 0].min() - 3 and rows.max() <= boxes[:, 2].max() + 3
         assert columns.min() >= boxes[:, 1].min() - 3 and columns.max() <= boxes[:, 3].max() + 3

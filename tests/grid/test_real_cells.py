@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from mpnet_jax.run_log import LOSSES, read_lines
-from tests.tiny_run import start
+from tests.support.tiny_run import start
 
 CONFIG = """
 from pathlib import Path
 
-from tests.tiny_run import tiny_config
+from tests.support.tiny_run import tiny_config
 
 
 def get_config():

@@ -21,8 +21,8 @@ from mpnet_jax.grid.observations import verdict
 from mpnet_jax.grid.outputs import write_outputs
 from mpnet_jax.grid.results import at_edge, results
 from mpnet_jax.report.grid_page import grid_page
-from tests.grid import stand_ins
-from tests.report.structure import Structure
+from tests.support import stand_ins
+from tests.support.report_structure import Structure
 
 CHOICE = {"rate": 1e-3, "reason": "best validation score", "scores": {"0.001": 5.0, "0.003": 4.0}}
 

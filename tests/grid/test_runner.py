@@ -14,9 +14,9 @@ from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
 from mpnet_jax.compare import compare
 from mpnet_jax.grid import cells
-from tests.grid.stand_ins import ROOT, grid_config
+from tests.support.stand_ins import ROOT, grid_config
 
-STAND_INS = Path(__file__).parent / "stand_ins.py"
+STAND_INS = ROOT / "tests/support/stand_ins.py"
 
 
 def start(workdir: Path, *rest: str, **environment: str) -> subprocess.Popen[str]:

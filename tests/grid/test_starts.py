@@ -9,8 +9,8 @@ import pytest
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
 from mpnet_jax.grid import cells
-from tests.grid.stand_ins import grid_config
 from tests.grid.test_runner import journal, results, run, start
+from tests.support.stand_ins import grid_config
 
 NAMES = [f"pixelplayer-ratio-mix2-seed{seed}-rate0.001-start" for seed in (0, 1)]
 

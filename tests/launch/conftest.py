@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch.scripts import NotingPrograms
+from tests.support.launch_scripts import NotingPrograms
 
 
 @pytest.fixture

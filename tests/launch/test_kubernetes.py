@@ -2,7 +2,7 @@
 
 import yaml
 
-from tests.launch.scripts import FLAGS, KUBERNETES, LAUNCH, ROOT, calls_shown, run
+from tests.support.launch_scripts import FLAGS, KUBERNETES, LAUNCH, ROOT, calls_shown, run
 
 
 def manifests(text: str) -> tuple[dict, dict]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch.scripts import FLAGS, KUBERNETES, LAUNCH, TPU, after, calls_shown, run
+from tests.support.launch_scripts import FLAGS, KUBERNETES, LAUNCH, TPU, after, calls_shown, run
 
 PARTS = ("say_or_do.sh", "tpu_worker.sh")  # which the others call
 SCRIPTS = sorted(path.name for path in LAUNCH.iterdir() if path.suffix in (".sh", ".sbatch") and path.name not in PARTS)

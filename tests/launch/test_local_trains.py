@@ -7,8 +7,8 @@ import pytest
 
 from mpnet_jax.run_log import LOSSES, read_lines
 from mpnet_jax.sockets import free_port
-from tests.launch.scripts import run
-from tests.tiny_run import config_file
+from tests.support.launch_scripts import run
+from tests.support.tiny_run import config_file
 
 
 @pytest.mark.e2e

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.launch.scripts import FLAGS, ROOT, after, calls_shown, run
+from tests.support.launch_scripts import FLAGS, ROOT, after, calls_shown, run
 
 
 def test_slurm_shows_its_calls() -> None:

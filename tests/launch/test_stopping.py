@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch.scripts import LAUNCH, ROOT
+from tests.support.launch_scripts import LAUNCH
+from tests.support.repository import ROOT
 
 # Notes that it began, and ends as a training run does that was asked to stop.
 TRAINING = """#!/usr/bin/env bash

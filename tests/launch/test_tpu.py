@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tests.launch.scripts import FLAGS, TPU, NotingPrograms, after, calls_shown, run
+from tests.support.launch_scripts import FLAGS, TPU, NotingPrograms, after, calls_shown, run
 
 
 def test_tpu_shows_everything_it_would_do() -> None:

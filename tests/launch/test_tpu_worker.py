@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch.scripts import LAUNCH
+from tests.support.launch_scripts import LAUNCH
 
 TRAINING = """#!/usr/bin/env bash
 echo "begun $*" >>"$NOTES"

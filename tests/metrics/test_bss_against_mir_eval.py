@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from data_pipeline.rendered.additive import synthesise_additive
-from data_pipeline.rendered.compose import Note
-from data_pipeline.rendered.instruments import INSTRUMENTS
+from data_pipeline.rendered.sound.additive import synthesise_additive
+from data_pipeline.rendered.sound.compose import Note
+from data_pipeline.rendered.sound.instruments import INSTRUMENTS
 from mpnet_jax.metrics.bss_eval import bss_eval
 
 DECIBELS = 1e-3

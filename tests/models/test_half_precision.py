@@ -7,7 +7,7 @@ import pytest
 
 from mpnet_jax.models.resnet import ResNet18
 from mpnet_jax.models.unet import UNet
-from tests.random_variables import random_variables
+from tests.support.random_variables import random_variables
 
 # bfloat16 has 8 bits: each of some 20 layers rounds by up to 2^-9 = 0.2 % of its values, errors that add up as their
 # squares do. In parts of the output's standard deviation.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mpnet_jax.models.mpnet import MPNet
-from tests.random_variables import random_variables
+from tests.support.random_variables import random_variables
 
 SIZES = {
     "visual_channels": 3,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mpnet_jax.models.unet import UNet, log_magnitude
-from tests.random_variables import random_variables
+from tests.support.random_variables import random_variables
 
 
 def parameter_count(tree):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mpnet_jax.models.upsample import UpsampleConv, upsample_conv
-from tests.random_variables import random_variables
+from tests.support.random_variables import random_variables
 
 SIZES = [(1, 1), (1, 4), (2, 3), (5, 7), (8, 6)]
 

@@ -9,8 +9,8 @@ import pytest
 
 from data_pipeline.command import InputError
 from mpnet_jax.report.comparison import write_comparison
-from tests.report.structure import Structure, read
 from tests.report.test_runs import shifted
+from tests.support.report_structure import Structure, read
 
 
 def words_of(index):

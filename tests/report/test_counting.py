@@ -1,5 +1,5 @@
 from mpnet_jax.report import counting
-from tests.report.structure import Structure
+from tests.support.report_structure import Structure
 
 
 def test_both_modes_side_by_side(rich_summary):

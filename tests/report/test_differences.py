@@ -2,7 +2,7 @@ import pytest
 
 from mpnet_jax.report import differences
 from tests.report.conftest import estimate
-from tests.report.structure import Structure
+from tests.support.report_structure import Structure
 
 
 @pytest.mark.parametrize(

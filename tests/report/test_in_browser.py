@@ -3,7 +3,7 @@ import pytest
 
 from mpnet_jax.report.comparison import write_comparison
 from mpnet_jax.report.page import write_report
-from tests.report.browser import act, needs_chromium, overflow, selfcheck
+from tests.support.browser import act, needs_chromium, overflow, selfcheck
 
 pytestmark = needs_chromium
 

@@ -1,5 +1,5 @@
 from mpnet_jax.report import localisation
-from tests.report.structure import Structure
+from tests.support.report_structure import Structure
 
 
 def test_a_table_for_each_scene(rich_summary):

@@ -1,12 +1,13 @@
 import html
+import os
 import re
 
 import numpy as np
 import pytest
 
-from mpnet_jax.report import folder, page, tables
+from mpnet_jax.report import page, tables
 from mpnet_jax.report.page import write_report
-from tests.report.structure import Structure, read
+from tests.support.report_structure import Structure, read
 
 
 def test_the_whole_page(tmp_path, summary, make_example):
@@ -133,7 +134,7 @@ def test_an_earlier_report_stays_until_the_new_one_is_whole(tmp_path, summary, m
 def test_a_failed_swap_puts_the_earlier_report_back(tmp_path, summary, monkeypatch):
     target = tmp_path / "report"
     before = write_report(target, summary=summary, examples=[]).read_bytes()
-    replace, calls = folder.os.replace, []
+    replace, calls = os.replace, []
 
     def second_fails(source, destination):
         calls.append(source)
@@ -141,7 +142,7 @@ def test_a_failed_swap_puts_the_earlier_report_back(tmp_path, summary, monkeypat
             raise OSError("in use")
         replace(source, destination)
 
-    monkeypatch.setattr(folder.os, "replace", second_fails)
+    monkeypatch.setattr(os, "replace", second_fails)
     with pytest.raises(OSError, match="in use"):
         write_report(target, summary={}, examples=[])
     assert (target / "index.html").read_bytes() == before

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mpnet_jax.report.places import gallery
-from tests.report.structure import Structure
+from tests.support.report_structure import Structure
 
 
 def test_the_greatest_place_is_the_centre_of_its_cell(make_place):

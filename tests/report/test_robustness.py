@@ -1,6 +1,6 @@
 from mpnet_jax.report import robustness
 from tests.report.conftest import estimate
-from tests.report.structure import Structure
+from tests.support.report_structure import Structure
 
 
 def test_methods_come_before_what_they_are_compared_with(rich_summary):

@@ -8,8 +8,8 @@ import pytest
 from mpnet_jax import config as config_module
 from mpnet_jax.separation import take_apart as module
 from mpnet_jax.separation.model import Model
-from tests.separation.oracle import Oracle
-from tests.tiny_run import tiny_config
+from tests.support.oracle import Oracle
+from tests.support.tiny_run import tiny_config
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_pipeline.film_writer import Planes
+from data_pipeline.media.video_writer import Planes
 from mpnet_jax.separation import overlay
 
 HEIGHT, WIDTH = 96, 128

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from data_pipeline import media
 from data_pipeline.command import InputError, guarded
+from data_pipeline.media import reader
 from mpnet_jax.separation.stems import RESIDUAL, Stems
 from mpnet_jax.separation.synthesis import Piece
 from mpnet_jax.separation.take_apart import Settings, take_apart
 from tests.data_pipeline.test_hostile_folder import cut_off
-from tests.report.structure import read
 from tests.separation.conftest import duet
-from tests.tiny_videos import copy_streams, join, write_video
+from tests.support.report_structure import read
+from tests.support.tiny_videos import copy_streams, join, write_video
 
 QUICK = Settings(sounds=2, videos=False)
 
@@ -40,7 +40,7 @@ def test_stems_equal_the_truth(tmp_path, model, oracle, rate_hz, channels):
     names = ("sound1", "sound2") if np.sum(low**2) > np.sum(high**2) else ("sound2", "sound1")
     for name, truth in zip(names, (low, high), strict=True):
         np.testing.assert_allclose(found[name], truth, atol=1e-4)
-    recorded = np.concatenate([block for _, block in media.stream_channels(video)], axis=1)
+    recorded = np.concatenate([block for _, block in reader.stream_channels(video)], axis=1)
     np.testing.assert_allclose(sum(found.values()), recorded, atol=1e-6)
     assert summary["video"]["rate_hz"] == rate_hz and summary["video"]["channels"] == channels
     assert summary["files"] == {"format": "WAV", "subtype": "FLOAT", "gain": 1.0}
@@ -65,11 +65,11 @@ def test_what_the_folder_holds(tmp_path, model, oracle):
     shown = {element["src"] for tag in ("audio", "video") for element in page.all(tag)}
     assert shown == names
     for name in ("sound1.mp4", "overview.mp4"):
-        header = media.probe(tmp_path / "out" / name)
+        header = reader.probe(tmp_path / "out" / name)
         assert header.duration_s == pytest.approx(3.0, abs=0.15) and header.has_audio
     # A film has its own sound alone.
-    alone = media.read_audio(tmp_path / "out" / "sound1.mp4", 44_100)
-    expected = media.read_audio(write_video(tmp_path / "low.mov", seconds=3.0, sound=low), 44_100)
+    alone = reader.read_audio(tmp_path / "out" / "sound1.mp4", 44_100)
+    expected = reader.read_audio(write_video(tmp_path / "low.mov", seconds=3.0, sound=low), 44_100)
     count = min(len(alone), len(expected))
     assert np.corrcoef(alone[:count], expected[:count])[0, 1] > 0.99
 
@@ -80,7 +80,7 @@ def test_heat_lies_where_the_player_stands(tmp_path, model, oracle):
     video = write_video(tmp_path / "a.mov", seconds=3.0, sound=low + 0.9 * high, pictures=grey)
     take_apart(video, tmp_path / "out", model, Settings(sounds=2))
     for name, column in (("sound1", 1.5 / 8), ("sound2", 6.5 / 8)):
-        picture = next(media.read_frames(tmp_path / "out" / f"{name}.mp4", [1.5], 96)).astype(float).sum(2)
+        picture = next(reader.read_frames(tmp_path / "out" / f"{name}.mp4", [1.5], 96)).astype(float).sum(2)
         assert (picture.sum(0).argmax() + 0.5) / 128 == pytest.approx(column, abs=0.06)
         far = slice(0, 24) if column > 0.5 else slice(-24, None)
         np.testing.assert_allclose(picture[:, far], 180, atol=12)
@@ -182,7 +182,7 @@ def test_a_huge_picture_is_made_small_while_it_is_read(tmp_path, model, oracle):
     summary = take_apart(video, tmp_path / "out", model, Settings(sounds=2))
     assert {shape[2:4] for shape in seen.frames} == {(40, 71)}
     assert any("pictures end at" in remark for remark in summary["remarks"])
-    assert media.probe(tmp_path / "out" / "overview.mp4").picture_px == (360, 640)
+    assert reader.probe(tmp_path / "out" / "overview.mp4").picture_px == (360, 640)
 
 
 @pytest.mark.parametrize(("rate_hz", "channels"), [(22_050, 6), (192_000, 1), (192_000, 2)])
@@ -190,7 +190,7 @@ def test_films_of_any_rate(tmp_path, model, oracle, rate_hz, channels):
     low, high = duet(rate_hz, 1.0, channels)
     video = write_video(tmp_path / "a.mov", seconds=1.0, rate_hz=rate_hz, sound=low + high)
     take_apart(video, tmp_path / "out", model, Settings(sounds=2))
-    header = media.probe(tmp_path / "out" / "overview.mp4")
+    header = reader.probe(tmp_path / "out" / "overview.mp4")
     assert header.audio_rate_hz == min(rate_hz, 48_000) and header.duration_s == pytest.approx(1.0, abs=0.15)
 
 
@@ -201,10 +201,10 @@ def test_pictures_that_change_their_size_keep_that_of_the_first(tmp_path, model,
         for height, width in ((48, 64), (64, 48))
     ]  # fmt: skip
     video = join(tmp_path / "turned.webm", *parts)
-    assert len({picture.shape for picture in media.read_frames(video, [0.5, 1.5], 48)}) == 2
+    assert len({picture.shape for picture in reader.read_frames(video, [0.5, 1.5], 48)}) == 2
     summary = take_apart(video, tmp_path / "out", model, Settings(sounds=2))
     assert summary["video"]["seconds"] == pytest.approx(2.0, abs=0.1)
-    assert media.probe(tmp_path / "out" / "overview.mp4").picture_px == (48, 64)
+    assert reader.probe(tmp_path / "out" / "overview.mp4").picture_px == (48, 64)
 
 
 @pytest.mark.parametrize("change", [{"rate_hz": 48_000}, {"sound": np.zeros((1, 44_100))}])
@@ -241,7 +241,7 @@ def test_a_film_is_closed_when_nothing_is_written_into_it_any_more(tmp_path, mod
         def __exit__(self, *_):
             closed.append(self._path not in busy)
 
-    monkeypatch.setattr("mpnet_jax.separation.films.FilmWriter", Film)
+    monkeypatch.setattr("mpnet_jax.separation.films.VideoWriter", Film)
     video = write_video(tmp_path / "a.mp4", seconds=1.0)
     with pytest.raises(OSError, match="No space left"):
         take_apart(video, tmp_path / "out", model, Settings(sounds=2))

@@ -8,10 +8,10 @@ What belongs into DIR: `MANUAL_DOWNLOAD_INSTRUCTIONS`.
 
 from pathlib import Path
 
-from data_pipeline.builders.division import Division
 from data_pipeline.builders.source_set import About, LabelledConfig, SourceSet, paper_and_quickstart
 from data_pipeline.command import InputError
 from data_pipeline.sources import Listing, Place, index_csv
+from data_pipeline.staging.division import Division
 
 
 class IndexCsv(SourceSet):

@@ -9,7 +9,7 @@ What belongs into DIR: `MANUAL_DOWNLOAD_INSTRUCTIONS`.
 from pathlib import Path
 
 from data_pipeline.builders.source_set import About, SourceSet
-from data_pipeline.rendered.instruments import CLASSES
+from data_pipeline.rendered.sound.instruments import CLASSES
 from data_pipeline.sources import Listing, Place, folder
 
 

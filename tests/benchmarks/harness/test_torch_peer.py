@@ -6,7 +6,7 @@ import pytest
 from benchmarks.harness.sizes import size_config, synthetic_batch
 from mpnet_jax import from_config, parallel
 from mpnet_jax.train_state import TrainState
-from tests.random_variables import random_variables
+from tests.support.random_variables import random_variables
 
 torch = pytest.importorskip("torch")
 

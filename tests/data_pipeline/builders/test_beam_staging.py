@@ -9,14 +9,15 @@ import tensorflow_datasets as tfds
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from data_pipeline.builders import beam_staging, staging
-from data_pipeline.builders.cutting import CutSpec
+from data_pipeline.builders import beam_staging
 from data_pipeline.builders.source_set import LabelledConfig
 from data_pipeline.builders.tfds_sets.video_folder import VideoFolder
 from data_pipeline.command import InputError
-from data_pipeline.records import RecordStore
+from data_pipeline.records.store import RecordStore
 from data_pipeline.sources import FrameFolder, Place, Video, folder
-from tests.data_pipeline.builders.set_case import TINY_CUT
+from data_pipeline.staging import staged_video
+from data_pipeline.staging.cutting import CutSpec
+from tests.support.set_case import TINY_CUT
 
 CUT = CutSpec(fps=4, frame_px=24, chunk_seconds=2, min_seconds=1)
 # Beam's own modules warn of what they import.
@@ -61,7 +62,7 @@ def test_what_is_staged_is_not_decoded_again(tmp_path, videos):
     stage = tmp_path / "stage"
     stage.mkdir()
     listed = folder.find_videos(Place(videos)).videos
-    first = staging.stage_video(listed[0], CUT, stage)
+    first = staged_video.stage_video(listed[0], CUT, stage)
     written = next(stage.glob("*.sound")).stat().st_mtime_ns
     facts = beam_staging.stage_all(listed, CUT, stage, runner=FnApiRunner())
     assert [fact.video_id for fact in facts] == [video.id for video in listed]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from data_pipeline.records import RecordStore
+from data_pipeline.records.store import RecordStore
+from tests.support.repository import ROOT
 
-REPOSITORY = Path(__file__).parents[3]
 SET = "data_pipeline/builders/tfds_sets/video_folder.py"
 CONFIG = {"name": "tiny", "classes": ["cello"], "fps": 4, "frame_px": 24, "chunk_seconds": 2, "min_seconds": 1}
 OURS = (sys.executable, "-m", "data_pipeline.builders.build")
@@ -28,8 +28,8 @@ def videos(tmp_path, write_video):
 def run_build(program, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [*program, *arguments],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
         capture_output=True,
         text=True,
         timeout=250,

@@ -9,9 +9,9 @@ from PIL import Image
 from data_pipeline.builders.source_set import CutConfig, LabelledConfig
 from data_pipeline.builders.tfds_sets import index_csv, music, music21, vegas
 from data_pipeline.command import InputError
-from data_pipeline.rendered.instruments import CLASSES
-from tests.data_pipeline.builders import set_case
-from tests.tiny_videos import write_video
+from data_pipeline.rendered.sound.instruments import CLASSES
+from tests.support import set_case
+from tests.support.tiny_videos import write_video
 
 IDS = ("jW_AuF6dQYY", "3wPouBFa9U0", "eHbxLcoLWYY")
 

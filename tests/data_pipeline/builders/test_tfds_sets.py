@@ -1,16 +1,14 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import tensorflow_datasets as tfds
 
 from data_pipeline.builders.source_set import CutConfig, LabelledConfig
 from data_pipeline.builders.tfds_sets import rendered_solos, video_folder
-from data_pipeline.rendered.instruments import CLASSES
-from tests.data_pipeline.builders import set_case
-from tests.tiny_videos import write_video
-
-REPOSITORY = Path(__file__).parents[3]
+from data_pipeline.rendered.sound.instruments import CLASSES
+from tests.support import set_case
+from tests.support.repository import ROOT
+from tests.support.tiny_videos import write_video
 
 
 class VideoFolderTest(set_case.SetCase):
@@ -53,12 +51,14 @@ def test_rendered_solos_have_the_rendered_classes(tmp_path):
 def test_only_the_import_of_a_set_registers_it():
     code = """
 import tensorflow_datasets as tfds
-from data_pipeline import loader, prepare, records
-from data_pipeline.builders import source_set, staged_set, tfds_sets, video_chunks
+from data_pipeline import loader, prepare
+from data_pipeline.records import store
+from data_pipeline.builders import source_set, tfds_sets, video_chunks
+from data_pipeline.staging import staged_set
 from tensorflow_datasets.core import registered
 assert not {"rendered_solos", "video_folder"} & set(registered._DATASET_REGISTRY)
 from data_pipeline.builders.tfds_sets import video_folder
 assert tfds.builder_cls("video_folder") is video_folder.VideoFolder
 assert "rendered_solos" not in registered._DATASET_REGISTRY
 """
-    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)

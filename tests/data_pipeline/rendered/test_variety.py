@@ -8,9 +8,11 @@ import pytest
 from PIL import Image
 
 from data_pipeline.command import InputError
-from data_pipeline.rendered import room, solo, style, synthesise, variety
-from data_pipeline.rendered.instruments import CLASSES, INSTRUMENTS
-from data_pipeline.rendered.soundfont import SoundFont
+from data_pipeline.rendered import solo, variety
+from data_pipeline.rendered.drawing import style
+from data_pipeline.rendered.sound import reverberation, synthesise
+from data_pipeline.rendered.sound.instruments import CLASSES, INSTRUMENTS
+from data_pipeline.rendered.sound.soundfont import SoundFont
 from data_pipeline.rendered.variety import VARIETIES
 
 ADDITIVE = synthesise.additive_renderer()
@@ -64,18 +66,18 @@ def test_solos_of_a_wide_set_share_their_notes():
 
 
 def test_plain_rooms_are_as_they_were_and_wide_ones_have_an_equaliser():
-    plain = room.choose_room(np.random.default_rng(0))
+    plain = reverberation.choose_room(np.random.default_rng(0))
     assert plain.peaks == () and abs(plain.cents) <= 20
-    wide = room.choose_room(np.random.default_rng(0), VARIETIES["wide"].room)
+    wide = reverberation.choose_room(np.random.default_rng(0), VARIETIES["wide"].room)
     assert len(wide.peaks) == 3 and all(abs(peak.decibels) <= 9 for peak in wide.peaks)
-    peak = room.Peak(1000.0, 12.0, 0.3)
+    peak = reverberation.Peak(1000.0, 12.0, 0.3)
     rate_hz = 16_000
     quiet = dataclasses.replace(plain, reverb_level=1e-9, noise_dbfs=-120.0, tilt_db_per_octave=0.0, level_dbfs=-30.0)
     time_s = np.arange(rate_hz) / rate_hz
     tones = (np.sin(2 * np.pi * 1000 * time_s) + np.sin(2 * np.pi * 4000 * time_s)).astype(np.float32)
 
-    def level_db(situation: room.Room, hz: int) -> float:
-        made = room.record(tones, situation, np.random.default_rng(0), rate_hz=rate_hz)
+    def level_db(situation: reverberation.Room, hz: int) -> float:
+        made = reverberation.record(tones, situation, np.random.default_rng(0), rate_hz=rate_hz)
         return 20 * np.log10(np.abs(np.fft.rfft(made)[hz]))
 
     raised = dataclasses.replace(quiet, peaks=(peak,))

@@ -10,8 +10,8 @@ import pytest
 
 from data_pipeline.command import InputError
 from data_pipeline.sources import Place, Skipped, files, folder
+from tests.support.repository import ROOT
 
-REPOSITORY = Path(__file__).parents[3]
 NOBODY = 65534
 
 # Lists a folder as a user for whom permissions count, which they do not for root.
@@ -38,7 +38,7 @@ def touch(root: Path, *names: str) -> None:
 
 def list_as_nobody(root: Path):
     command = [sys.executable, "-c", AS_NOBODY, str(root)]
-    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     return json.loads(result.stdout)
 
 

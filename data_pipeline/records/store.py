@@ -1,0 +1,268 @@
+"""Random access to the records of a TFDS data set.
+
+A mixture of step 812 needs five given clips, not the next five of a stream; so an index of byte offsets lies
+beside the TFRecord shards. It is made from the written files, because TFDS writes in an order of its own.
+"""
+
+import dataclasses
+import os
+import threading
+import weakref
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from data_pipeline.command import InputError
+from data_pipeline.records import index_file
+from data_pipeline.records.index_file import Clip
+from data_pipeline.records.picture_cache import PictureCache
+from data_pipeline.spec import DataSetSpec
+
+__all__ = ["Clip", "RecordStore", "write_indexes"]
+
+_SPEC_FIELDS = ("rate_hz", "fps", "frame_px")
+
+
+class RecordStore:
+    """One split of a prepared data set, read record by record in any order, from any thread.
+
+    Attributes:
+        spec: how the set was cut.
+        classes: names of the labels.
+        clips: one entry a record, in the order of the files.
+        folder: folder of the set.
+        decoded: pictures that whoever decodes them may keep for the next time.
+    """
+
+    def __init__(self, builder: Any, split: str, clips: tuple[Clip, ...], cache: PictureCache | None = None) -> None:
+        self.folder = Path(builder.data_dir)
+        self.spec = _recorded_spec(self.folder, builder.info.metadata)
+        self.classes: tuple[str, ...] = tuple(builder.info.features["label"].names)
+        self.clips = clips
+        self.decoded = PictureCache(0) if cache is None else cache
+        self._paths = [Path(path) for path in builder.info.splits[split].filepaths]
+        self._descriptors: dict[int, int] = {}
+        self._lock = threading.Lock()
+        self._finalizer = weakref.finalize(self, _close_all, self._descriptors)
+
+    @classmethod
+    def open(cls, data_dir: Path, name: str, split: str, *, cache: PictureCache | None = None) -> "RecordStore":
+        """Opens a split.
+
+        Args:
+            data_dir: folder of data sets.
+            name: name of the set.
+            split: "train", "validation" or "test".
+            cache: for decoded pictures; None keeps none.
+
+        Raises:
+            InputError: the set or the split is not there, or the set was not made by `data_pipeline.prepare`.
+        """
+        folder = _find_set(data_dir, name)
+        builder = _tfds_builder(folder)
+        _recorded_spec(folder, builder.info.metadata)  # before a scan that expects the features of such a set
+        if split not in builder.info.splits:
+            raise InputError(f"{folder} has no split {split!r}; it has {', '.join(sorted(builder.info.splits))}")
+        paths = [Path(path) for path in builder.info.splits[split].filepaths]
+        if gone := [path for path in paths if not path.exists()]:
+            raise InputError(f"{gone[0]} is gone; prepare the data set again")
+        clips = index_file.read_index(folder, split, paths)
+        if clips is None:
+            logging.info("no index of %s/%s; reading its records once to make one", folder, split)
+            clips = index_file.scan(paths)
+            try:
+                index_file.write_index(folder, split, paths, clips)
+            except OSError as error:  # a set on a disk that is read-only works all the same
+                logging.info("the index is kept in memory: %s", error)
+        return cls(builder, split, clips, cache)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def require(self, spec: DataSetSpec) -> None:
+        """Refuses a set that was cut otherwise than a run asks (`chunk_seconds` is left to the loader).
+
+        Raises:
+            InputError: names the field, both values and the way out.
+        """
+        for field in _SPEC_FIELDS:
+            stored, asked = getattr(self.spec, field), getattr(spec, field)
+            if stored != asked:
+                raise InputError(
+                    f"{self.folder} was prepared with {field}={stored:g}, and the run asks for {asked:g}; "
+                    f"ask for {stored:g}, or prepare another set with "
+                    f"`python -m data_pipeline.prepare --name=OTHER --{field}={asked:g}`"
+                )
+
+    def read(self, index: int) -> bytes:
+        """The serialized example of one record.
+
+        Args:
+            index: place in `clips`.
+
+        Raises:
+            InputError: the file is shorter than the index says, or something else lies there.
+        """
+        clip = self.clips[index]
+        self._require_record(index)
+        return self._pread(index, 0, clip.length)
+
+    def read_sound(self, index: int, start: int = 0, samples: int | None = None) -> np.ndarray:
+        """A window of a record's sound, without reading the rest of the record.
+
+        Args:
+            index: place in `clips`.
+            start: first sample.
+            samples: length; to the end when None.
+
+        Returns:
+            int16 (samples,), full scale 32768; not to be written to.
+
+        Raises:
+            InputError: as `read` does.
+            ValueError: the record is shorter.
+        """
+        clip = self.clips[index]
+        samples = clip.samples - start if samples is None else samples
+        if start < 0 or start + samples > clip.samples:
+            raise ValueError(
+                f"samples {start} to {start + samples} are not in record {index}, which has {clip.samples}; "
+                "draw windows that end within it"
+            )
+        self._require_record(index)
+        return np.frombuffer(self._pread(index, clip.parts.sound + 2 * start, 2 * samples), "<i2")
+
+    def read_pictures(self, index: int, numbers: Iterable[int]) -> list[bytes]:
+        """Some pictures of a record as JPEG files, without reading the rest of the record.
+
+        Args:
+            index: place in `clips`.
+            numbers: of the pictures in the record.
+
+        Raises:
+            InputError: as `read` does.
+        """
+        self._require_record(index)
+        spans = [self.clips[index].parts.picture(number) for number in numbers]
+        return [self._pread(index, first, end - first) for first, end in spans]
+
+    def read_boxes(self, index: int) -> np.ndarray:
+        """The player's boxes in all pictures of a record, float32 (frames, 4); see `docs/DATA.md`.
+
+        Raises:
+            InputError: as `read` does.
+        """
+        clip = self.clips[index]
+        self._require_record(index)
+        return np.frombuffer(self._pread(index, clip.parts.boxes, 16 * clip.frames), "<f4").reshape(-1, 4)
+
+    def parse(self, serialized: Any) -> dict[str, Any]:
+        """Parses one example; runs inside `tf.data`.
+
+        Args:
+            serialized: tf.string scalar, as `read` returns it.
+
+        Returns:
+            audio int16 (samples,), frames string (frames,) of JPEG files, boxes float32 (frames, 4), video_id
+            string, label int64, chunk int64, start_seconds float32, video_rms float32. Pictures stay encoded,
+            so that only those in use need be decoded.
+        """
+        from data_pipeline.tf_cpu import tf
+
+        # TFDS's own parser takes ten times as long: it passes every picture through a loop to leave it alone.
+        text, number, real = (tf.io.FixedLenFeature([], kind) for kind in (tf.string, tf.int64, tf.float32))
+        fields = {
+            "audio": text,
+            "boxes": text,
+            "frames": tf.io.RaggedFeature(tf.string),
+            "video_id": text,
+            "label": number,
+            "chunk": number,
+            "start_seconds": real,
+            "video_rms": real,
+        }
+        example = tf.io.parse_single_example(serialized, fields)
+        example["audio"] = tf.io.decode_raw(example["audio"], tf.int16)
+        example["boxes"] = tf.reshape(tf.io.decode_raw(example["boxes"], tf.float32), [-1, 4])
+        return example
+
+    def close(self) -> None:
+        """Closes the files; reading opens them again."""
+        with self._lock:
+            _close_all(self._descriptors)
+
+    def _require_record(self, index: int) -> None:
+        """Refuses a file in which the record is not where the index has it."""
+        size = index_file.HEADER.size
+        if not index_file.is_header(self._pread(index, -size, size), self.clips[index].length):
+            raise self._damaged(index)
+
+    def _pread(self, index: int, first: int, size: int) -> bytes:
+        """Bytes from a place in a record's data."""
+        clip = self.clips[index]
+        data = os.pread(self._descriptor(clip.shard), size, clip.offset + first)
+        if len(data) != size:
+            raise self._damaged(index)
+        return data
+
+    def _damaged(self, index: int) -> InputError:
+        clip = self.clips[index]
+        return InputError(
+            f"{self._paths[clip.shard]} is damaged at byte {clip.offset}: record {index} is not where "
+            "the index has it; prepare the data set again"
+        )
+
+    def _descriptor(self, shard: int) -> int:
+        with self._lock:
+            if shard not in self._descriptors:
+                self._descriptors[shard] = os.open(self._paths[shard], os.O_RDONLY | os.O_CLOEXEC)
+            return self._descriptors[shard]
+
+
+def write_indexes(folder: Path) -> None:
+    """Writes the index of every split of a set beside its shards.
+
+    Args:
+        folder: folder of one version of a set, such as `data/rendered_solos/1.0.0`.
+    """
+    splits = _tfds_builder(folder).info.splits
+    for split in splits:
+        paths = [Path(path) for path in splits[split].filepaths]
+        index_file.write_index(folder, split, paths, index_file.scan(paths))
+
+
+def _find_set(data_dir: Path, name: str) -> Path:
+    """Folder of the latest version of a set."""
+    # By their numbers: a killed build may leave a folder of another name.
+    versions = sorted(path.parent for path in (data_dir / name).glob("[0-9]*/dataset_info.json"))
+    if not versions:
+        raise InputError(
+            f"no data set at {data_dir / name}; make it with `python -m data_pipeline.prepare "
+            f"--source=folder --videos=VIDEOS --data_dir={data_dir} --name={name}`"
+        )
+    return versions[-1]
+
+
+def _tfds_builder(folder: Path) -> Any:
+    from data_pipeline.tf_cpu import tf  # noqa: F401  (before TFDS, so that no GPU is touched)
+
+    import tensorflow_datasets as tfds  # isort: skip
+
+    return tfds.builder_from_directory(str(folder))
+
+
+def _recorded_spec(folder: Path, metadata: Any) -> DataSetSpec:
+    try:
+        return DataSetSpec(**{field.name: metadata[field.name] for field in dataclasses.fields(DataSetSpec)})
+    except (KeyError, TypeError):
+        raise InputError(
+            f"{folder} does not record how it was cut; make the set with `python -m data_pipeline.prepare`"
+        ) from None
+
+
+def _close_all(descriptors: dict[int, int]) -> None:
+    while descriptors:
+        os.close(descriptors.popitem()[1])

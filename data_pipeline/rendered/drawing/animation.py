@@ -1,0 +1,169 @@
+"""The pictures of a solo: a still background and a player who moves with the notes, with the player's box."""
+
+import dataclasses
+import zlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from data_pipeline.rendered.drawing import figure_keys, figure_strings, figure_winds
+from data_pipeline.rendered.drawing.background import draw_background
+from data_pipeline.rendered.drawing.look import AREA, choose_look
+from data_pipeline.rendered.drawing.motion import Pose, choreograph
+from data_pipeline.rendered.drawing.pen import FLOOR_Y, Pen, oval
+from data_pipeline.rendered.drawing.style import Style
+from data_pipeline.rendered.sound.compose import Note
+
+FRAME_PX = 256
+FPS = 10
+MAX_BOX_AREA = 0.38
+# Shapes are drawn this many times larger and averaged, which smooths their edges.
+_OVERSAMPLE = 2
+_MARGIN_PX = 4
+_LEAN = 0.035
+
+FIGURES = {
+    "accordion": figure_keys.draw_accordion,
+    "acoustic_guitar": figure_strings.draw_guitar,
+    "cello": figure_strings.draw_cello,
+    "clarinet": figure_winds.draw_clarinet,
+    "erhu": figure_strings.draw_erhu,
+    "flute": figure_winds.draw_flute,
+    "saxophone": figure_winds.draw_saxophone,
+    "trumpet": figure_winds.draw_trumpet,
+    "tuba": figure_winds.draw_tuba,
+    "violin": figure_strings.draw_violin,
+    "xylophone": figure_keys.draw_xylophone,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stage:
+    """Where the figure stands, in oversampled pixels: origin, unit, feet, and the area that it moves in."""
+
+    origin_px: tuple[float, float]
+    unit_px: float
+    feet_px: tuple[float, float]
+    area_px: tuple[int, int, int, int]
+
+
+class Animation:
+    """Pictures of one solo, drawn one after the other.
+
+    Attributes:
+        look: the player's looks.
+        poses: one for every picture.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        notes: Sequence[Note],
+        rng: np.random.Generator,
+        *,
+        index: int,
+        seed: int,
+        seconds: float,
+        area: tuple[float, float] = AREA,
+        style: Style | None = None,
+    ) -> None:
+        """Chooses looks and background and finds room for the player.
+
+        Args:
+            name: class name of the instrument.
+            notes: what is played, in the order of their starts.
+            rng: source of looks and background.
+            index: number of the solo in its class.
+            seed: shifts the places of all solos.
+            seconds: length of the film.
+            area: smallest and largest share of the picture that the player takes.
+            style: what is done to each picture at the end; None for nothing.
+        """
+        self._style = style
+        phase = np.random.default_rng([seed, zlib.crc32(name.encode())]).random(2)
+        self.look = choose_look(name, index, rng, phase=(float(phase[0]), float(phase[1])), area=area)
+        self.poses = choreograph(notes, frames=round(seconds * FPS), fps=FPS)
+        self._draw_figure = FIGURES[name]
+        self._stage = self._find_room()
+        self._background = draw_background(
+            rng, size_px=FRAME_PX * _OVERSAMPLE, feet_y=self._stage.feet_px[1] / (FRAME_PX * _OVERSAMPLE)
+        )
+        self._draw_shadow()
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, tuple[float, float, float, float]]]:
+        """Draws the pictures.
+
+        Yields:
+            A (height, width, 3) uint8 picture, and the box (ymin, xmin, ymax, xmax) of player and instrument
+            in shares of the picture, 0 to 1.
+        """
+        still = self._background.reduce(_OVERSAMPLE)
+        left, top = self._stage.area_px[:2]
+        patch = self._background.crop(self._stage.area_px)
+        for pose in self.poses:
+            moving = patch.copy()
+            origin = (self._stage.origin_px[0] - left, self._stage.origin_px[1] - top)
+            pen = self._pen(ImageDraw.Draw(moving), pose, origin, self._stage.unit_px)
+            self._draw_figure(pen, self.look, pose)
+            picture = still.copy()
+            picture.paste(moving.reduce(_OVERSAMPLE), (left // _OVERSAMPLE, top // _OVERSAMPLE))
+            low, high = pen.extent()
+            reach = np.array([low[1] + top, low[0] + left, high[1] + top, high[0] + left])
+            ymin, xmin, ymax, xmax = np.clip(reach / (FRAME_PX * _OVERSAMPLE), 0, 1).tolist()
+            yield np.asarray(self._style(picture) if self._style else picture), (ymin, xmin, ymax, xmax)
+
+    def _pen(self, canvas: ImageDraw.ImageDraw | None, pose: Pose, origin: tuple[float, float], unit_px: float) -> Pen:
+        look = self.look
+        return Pen(
+            canvas,
+            origin_px=origin,
+            unit_px=unit_px,
+            angle=look.angle,
+            mirror=look.mirror,
+            lean=_LEAN * pose.sway,
+        )
+
+    def _find_room(self) -> _Stage:
+        """Measures the figure in all its poses and places it as a whole inside the picture."""
+        low, high = np.full(2, np.inf), np.full(2, -np.inf)
+        for pose in _extreme_poses(self.poses):
+            pen = self._pen(None, pose, (0.0, 0.0), 1.0)
+            self._draw_figure(pen, self.look, pose)
+            reach = pen.extent()
+            low, high = np.minimum(low, reach[0]), np.maximum(high, reach[1])
+        side_px = FRAME_PX * _OVERSAMPLE
+        unit_px = side_px * float(np.sqrt(self.look.area / np.prod(high - low)))
+        margin_px = _MARGIN_PX * _OVERSAMPLE
+        # A wide figure must fit as well as a square one.
+        unit_px = min(unit_px, float((side_px - 2 * margin_px) / (high - low).max()))
+        free_px = side_px - 2 * margin_px - (high - low) * unit_px
+        corner = margin_px + np.array(self.look.place) * free_px
+        origin = corner - low * unit_px
+        reach = np.concatenate([corner - margin_px, corner + (high - low) * unit_px + margin_px])
+        edges = np.clip(np.round(reach / _OVERSAMPLE), 0, FRAME_PX).astype(int) * _OVERSAMPLE
+        origin_px = (float(origin[0]), float(origin[1]))
+        feet = self._pen(None, self.poses[0], origin_px, unit_px).to_pixels([(0.0, FLOOR_Y)])[0]
+        return _Stage(
+            origin_px=origin_px,
+            unit_px=unit_px,
+            feet_px=(float(feet[0]), float(feet[1])),
+            area_px=(int(edges[0]), int(edges[1]), int(edges[2]), int(edges[3])),
+        )
+
+    def _draw_shadow(self) -> None:
+        """Darkens the background under the feet."""
+        veil = Image.new("L", self._background.size, 0)
+        canvas = ImageDraw.Draw(veil)
+        pen = self._pen(None, self.poses[0], self._stage.origin_px, self._stage.unit_px)
+        foot = pen.to_pixels(oval((0.0, FLOOR_Y), 0.75, 0.09))
+        canvas.polygon(foot.ravel().tolist(), fill=70)
+        self._background.paste((20, 16, 24), mask=veil)
+
+
+def _extreme_poses(poses: Sequence[Pose]) -> list[Pose]:
+    """The poses in which something is at its smallest or largest, and some from between."""
+    values = np.array([(p.glow, p.pitch, p.stroke, p.bellows, p.sway, *p.lifts) for p in poses])
+    combined = np.concatenate([values, values[:, 2:3] + values[:, 4:5], values[:, 2:3] - values[:, 4:5]], axis=1)
+    picked = {*combined.argmin(axis=0).tolist(), *combined.argmax(axis=0).tolist(), *range(0, len(poses), 16)}
+    return [poses[k] for k in sorted(picked)]

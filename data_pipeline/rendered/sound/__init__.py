@@ -1,0 +1,1 @@
+"""Composes and synthesises the sound of a rendered solo."""

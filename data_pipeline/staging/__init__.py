@@ -1,0 +1,1 @@
+"""Decodes videos into staged files, checks them and assigns them to splits."""

@@ -1,0 +1,216 @@
+"""One video, decoded once and cut: sound and pictures go to files as they are decoded, so memory stays flat."""
+
+import dataclasses
+import io
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from data_pipeline.atomic import atomic_file
+from data_pipeline.command import InputError
+from data_pipeline.media import reader
+from data_pipeline.sources import Video
+from data_pipeline.staging import extracted, quality
+
+JPEG_QUALITY = 90
+_INT16_SCALE = 32768
+# Sound may outlast the pictures by this much: encoders round, and a last picture may stay.
+_UNSEEN_SECONDS = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class CutSpec:
+    """How videos are cut into records.
+
+    Attributes:
+        rate_hz: samples a second of the stored sound.
+        fps: stored pictures a second.
+        frame_px: shorter side of the stored pictures.
+        chunk_seconds: longest piece of a video in one record.
+        min_seconds: shortest piece worth a record.
+        silence_dbfs: a video whose root mean square lies below this level is silent (dB, full scale = 0).
+
+    Raises:
+        InputError: a value that makes no record.
+    """
+
+    rate_hz: int = 11025
+    fps: float = 8.0
+    frame_px: int = 106
+    chunk_seconds: float = 12.0
+    min_seconds: float = 3.0
+    silence_dbfs: float = -50.0
+
+    def __post_init__(self) -> None:
+        for name in ("rate_hz", "fps", "frame_px", "chunk_seconds", "min_seconds"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"--{name}={value} must be a positive number")
+        if self.min_seconds > self.chunk_seconds:
+            raise InputError(
+                f"--min_seconds={self.min_seconds:g} must not exceed --chunk_seconds={self.chunk_seconds:g}"
+            )
+        if not self.silence_dbfs <= 0:
+            raise InputError(f"--silence_dbfs={self.silence_dbfs} must be zero or less; full scale is 0 dB")
+
+    def chunk_samples(self, samples: int) -> list[tuple[int, int]]:
+        """(first, end) sample of every chunk of a video with that many samples."""
+        length = round(self.chunk_seconds * self.rate_hz)
+        shortest = math.ceil(self.min_seconds * self.rate_hz)
+        pieces = [(first, min(first + length, samples)) for first in range(0, samples, length)]
+        return [(first, end) for first, end in pieces if end - first >= shortest]
+
+    def frame_times(self, first: int, end: int) -> np.ndarray:
+        """Seconds of the pictures of a chunk, float64 (frames,): its start, then one every 1 / fps."""
+        count = math.ceil((end - first) / self.rate_hz * self.fps - 1e-6)
+        return first / self.rate_hz + np.arange(count) / self.fps
+
+
+def cut_video(video: Video, cut: CutSpec, stem: Path, threads: int) -> dict[str, Any]:
+    """Decodes a video into files.
+
+    Args:
+        video: what to decode.
+        cut: how to cut it.
+        stem: path of the files without their suffix: `.sound` (int16 samples), `.pictures` (JPEG files, one after the
+            other) and `.npz`: `spans` int64 (chunks, 4), first and end sample, first and end picture; `start_seconds`
+            float32 (chunks,); `places` int64 (pictures, 2), first and end byte; `boxes` float32 (pictures, 4).
+        threads: of the picture decoder.
+
+    Returns:
+        What was found, as fields of `staging.Facts`.
+
+    Raises:
+        MediaError: a video that cannot be used.
+        OSError: the files cannot be written.
+    """
+    if video.pictures is None and not reader.probe(video.path).has_video:
+        raise reader.MediaError("no picture", f"{video.path} has no picture; give a video with a picture stream")
+    heard, seen = reader.Trace(), reader.Trace()
+    sound = _write_sound(video, cut, stem.with_suffix(".sound"), heard)
+    seconds = sound.samples / cut.rate_hz
+    spans = cut.chunk_samples(sound.samples)
+    if not spans:
+        raise reader.MediaError(
+            "too short", f"{video.path} lasts {seconds:.2f} s, and a record needs {cut.min_seconds:g} s"
+        )
+    if sound.muted == 1.0:
+        raise reader.MediaError("muted", f"{video.path} is muted: its sound is nothing but digital silence")
+    level_dbfs = 20 * math.log10(sound.rms)
+    if level_dbfs < cut.silence_dbfs:
+        raise reader.MediaError(
+            "silent",
+            f"{video.path} is silent: {level_dbfs:.0f} dB lies below {cut.silence_dbfs:g} dB of full scale",
+        )
+    times = np.concatenate([cut.frame_times(first, end) for first, end in spans])
+    moved, places = _write_pictures(video, cut, stem.with_suffix(".pictures"), times, seen, threads)
+    samples = sound.samples
+    if seen.end_s < seconds - _UNSEEN_SECONDS:
+        # Sound that goes on after the last picture shows nobody who makes it.
+        samples = round(seen.end_s * cut.rate_hz)
+        spans = cut.chunk_samples(samples)
+        if not spans:
+            raise reader.MediaError(
+                "picture too short",
+                f"the pictures of {video.path} end after {seen.end_s:.2f} s, and a record needs {cut.min_seconds:g} s",
+            )
+    frame_ends = np.cumsum([len(cut.frame_times(first, end)) for first, end in spans])
+    frames = int(frame_ends[-1])
+    arrays = {
+        "places": places[:frames],
+        "boxes": _boxes_at(video, times[:frames]),
+        "start_seconds": np.asarray([first / cut.rate_hz for first, _ in spans], np.float32),
+        "spans": np.column_stack([np.asarray(spans), np.concatenate([[0], frame_ends[:-1]]), frame_ends]),
+    }
+    with atomic_file(stem.with_suffix(".npz")) as draft, draft.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    return {
+        "seconds": samples / cut.rate_hz,
+        "chunks": len(spans),
+        "video_rms": sound.rms,
+        "sound_digest": sound.digest,
+        "remarks": quality.remarks(sound, heard, moved, seen, rate_hz=cut.rate_hz, fps=cut.fps),
+    }
+
+
+def _write_sound(video: Video, cut: CutSpec, path: Path, heard: reader.Trace) -> quality.SoundCheck:
+    check = quality.SoundCheck()
+    if video.path.suffix.lower() == ".npy":
+        blocks = extracted.stream_array(video.path, cut.rate_hz, heard)
+    else:
+        blocks = reader.stream_audio(video.path, cut.rate_hz, heard)
+    with atomic_file(path) as draft, draft.open("wb") as file:
+        for block in _joined(blocks, cut.rate_hz):
+            check.add(block)
+            scaled = np.clip(np.rint(block * _INT16_SCALE), -_INT16_SCALE, _INT16_SCALE - 1)
+            file.write(scaled.astype(np.int16).tobytes())
+    return check
+
+
+def _joined(blocks: Iterator[np.ndarray], samples: int) -> Iterator[np.ndarray]:
+    """Joins short blocks to such of at least that many samples: what a decoder gives is a fiftieth of a second."""
+    waiting: list[np.ndarray] = []
+    for block in blocks:
+        waiting.append(block)
+        if sum(map(len, waiting)) >= samples:
+            yield np.concatenate(waiting)
+            waiting.clear()
+    if waiting:
+        yield np.concatenate(waiting)
+
+
+def _write_pictures(
+    video: Video, cut: CutSpec, path: Path, times: np.ndarray, seen: reader.Trace, threads: int
+) -> tuple[quality.PictureCheck, np.ndarray]:
+    """Writes the pictures shown at those times, one that stays once; returns (first, end) bytes of each, int64."""
+    if video.pictures is not None:
+        pictures = extracted.read_pictures(video.pictures, times, cut.frame_px, seen)
+    else:
+        pictures = reader.read_frames(video.path, times, cut.frame_px, threads=threads, trace=seen)
+    check, places, last = quality.PictureCheck(), np.empty((len(times), 2), np.int64), None
+    with atomic_file(path) as draft, draft.open("wb") as file:
+        first = end = 0
+        for number, picture in enumerate(pictures):
+            if picture is last:
+                check.add(None)
+            else:
+                encoded, last = _jpeg(picture), picture
+                check.add(picture if isinstance(picture, np.ndarray) else np.asarray(Image.open(io.BytesIO(picture))))
+                first, end = end, end + file.write(encoded)
+            places[number] = first, end
+    return check, places
+
+
+def _jpeg(picture: np.ndarray | bytes) -> bytes:
+    if isinstance(picture, bytes):
+        return picture
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()
+
+
+def _boxes_at(video: Video, times: np.ndarray) -> np.ndarray:
+    """Boxes then, float32 (frames, 4) as ymin, xmin, ymax, xmax in parts of the picture; NaN: unknown."""
+    unknown = np.full((len(times), 4), np.nan, np.float32)
+    if video.boxes_path is None:
+        return unknown
+    try:
+        beside = json.loads(video.boxes_path.read_text())
+        if not isinstance(beside, dict) or "boxes" not in beside:
+            return unknown  # some other tool's notes on the video
+        boxes = np.asarray([[np.nan] * 4 if box is None else box for box in beside["boxes"]], np.float32)
+        fps = float(beside["fps"])
+        if boxes.ndim != 2 or boxes.shape[1] != 4 or not fps > 0:
+            raise ValueError(f"boxes of shape {boxes.shape}, fps={fps}")
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise reader.MediaError(
+            "bad boxes",
+            f"{video.boxes_path} does not hold `boxes` (frames x 4) and `fps` ({error}); mend or remove it",
+        ) from None
+    index = np.floor(times * fps + 1e-6).astype(np.int64)
+    return np.where((index < len(boxes))[:, None], boxes[np.minimum(index, len(boxes) - 1)], unknown)

@@ -1,0 +1,96 @@
+"""Sound files and folders of pictures that somebody extracted from videos before, read like a video."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from data_pipeline.media.reader import MediaError, Trace
+from data_pipeline.sources import FrameFolder
+
+_BLOCK_SAMPLES = 1 << 16
+
+
+def stream_array(path: Path, rate_hz: int, trace: Trace) -> Iterator[np.ndarray]:
+    """Reads a NumPy file of samples block by block.
+
+    Args:
+        path: `.npy` of (samples,), (channels, samples) or (samples, channels), real or integer; it does not say its
+            sample rate, so it must have been made at `rate_hz`.
+        rate_hz: samples a second.
+        trace: takes down the length.
+
+    Yields:
+        float32 (samples,), the mean of the channels; integers are scaled to full scale 1.
+
+    Raises:
+        MediaError: no such file, or no array of samples in it.
+    """
+    try:
+        samples = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise MediaError("not found", f"{path} is not there; check the path") from None
+    except (OSError, ValueError) as error:
+        raise MediaError("cannot be decoded", f"{path} holds no NumPy array ({error}); write it again") from None
+    if samples.ndim not in (1, 2) or samples.dtype.kind not in "fiu" or not samples.size:
+        raise MediaError(
+            "cannot be decoded",
+            f"{path} holds {samples.dtype} of shape {samples.shape}, and a sound is (samples,) or (channels, samples)",
+        )
+    if samples.ndim == 1:
+        samples = samples[None]
+    elif samples.shape[0] > samples.shape[1]:
+        samples = samples.T
+    scale = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max) + 1.0
+    offset = scale / 2 if samples.dtype.kind == "u" else 0.0
+    for first in range(0, samples.shape[1], _BLOCK_SAMPLES):
+        block = (samples[:, first : first + _BLOCK_SAMPLES].mean(axis=0, dtype=np.float64) - offset) / (scale - offset)
+        yield np.nan_to_num(block, posinf=1.0, neginf=-1.0).astype(np.float32)
+    trace.start_s, trace.rate_hz, trace.end_s = 0.0, rate_hz, samples.shape[1] / rate_hz
+
+
+def read_pictures(
+    frames: FrameFolder, times_s: np.ndarray, short_side_px: int, trace: Trace
+) -> Iterator[np.ndarray | bytes]:
+    """Reads the extracted pictures shown at given times, one after another.
+
+    Args:
+        frames: the folder, whose pictures are counted from 1.
+        times_s: seconds from the first picture, in ascending order.
+        short_side_px: shorter side of the pictures returned.
+        trace: takes down how many pictures there are, and where they end.
+
+    Yields:
+        The JPEG file itself where it has that size, else uint8 (height, width, 3). One picture asked for twice is one
+        object.
+
+    Raises:
+        MediaError: a picture is missing or cannot be decoded.
+    """
+    trace.start_s, trace.end_s, trace.pictures = 0.0, frames.count / frames.fps, frames.count
+    trace.least_s = trace.most_s = 1 / frames.fps
+    number, picture = -1, b""
+    for wanted in np.clip(np.floor(times_s * frames.fps + 1e-6).astype(int), 0, frames.count - 1):
+        if wanted != number:
+            number, picture = wanted, _picture(frames.folder / f"{wanted + 1:06d}.jpg", short_side_px)
+        yield picture
+
+
+def _picture(path: Path, short_side_px: int) -> np.ndarray | bytes:
+    try:
+        encoded = path.read_bytes()
+        with Image.open(io.BytesIO(encoded), formats=["JPEG"]) as image:
+            scale = short_side_px / min(image.size)
+            if scale == 1 and image.mode == "RGB":
+                image.load()  # a file that is cut off is found now
+                return encoded
+            width, height = (max(short_side_px, round(side * scale)) for side in image.size)
+            image.draft("RGB", (width, height))  # decodes large pictures at a half, a quarter or an eighth
+            kind = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+            return np.asarray(image.convert("RGB").resize((width, height), kind))
+    except FileNotFoundError:
+        raise MediaError("pictures missing", f"{path} is not there, but the list counts it; extract it again") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise MediaError("cannot be decoded", f"{path} is no JPEG picture ({error}); extract it again") from None

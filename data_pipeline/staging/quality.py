@@ -1,0 +1,145 @@
+"""What is unusual about a video: remarks for the user who must decide whether to trust it.
+
+Nothing here refuses a video; what cannot be used at all is refused where it is decoded.
+"""
+
+import hashlib
+import math
+
+import numpy as np
+
+from data_pipeline.media.reader import Trace
+
+_MUTED = 1e-4  # samples below this, -80 dB of full scale, are digital silence
+_WINDOW_SAMPLES = 2048
+_NOTHING = 1e-9  # of the strongest frequency's power: no microphone and no codec leaves so little by itself
+_SAME_PICTURE = 0.5  # mean difference of two pictures' values, of 255, that a still picture's encoding leaves
+_THUMBNAIL_STEP = 4
+
+
+class SoundCheck:
+    """Levels, offset, mutes and bandwidth of a sound that passes by in blocks.
+
+    Attributes:
+        samples: how many passed.
+    """
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self._sum = self._squares = 0.0
+        self._muted = 0
+        self._power = np.zeros(_WINDOW_SAMPLES // 2 + 1)
+        self._digest = hashlib.sha256()
+
+    def add(self, block: np.ndarray) -> None:
+        """Takes the next block: float32 (samples,), about a second, full scale 1."""
+        self.samples += len(block)
+        self._sum += float(block.sum(dtype=np.float64))
+        self._squares += float(np.square(block, dtype=np.float64).sum())
+        self._muted += int(np.count_nonzero(np.abs(block) < _MUTED))
+        if len(block) >= _WINDOW_SAMPLES:
+            self._power += np.abs(np.fft.rfft(block[:_WINDOW_SAMPLES] * np.hanning(_WINDOW_SAMPLES))) ** 2
+        self._digest.update(block.tobytes())
+
+    @property
+    def rms(self) -> float:
+        """Root mean square, full scale 1."""
+        return math.sqrt(self._squares / self.samples) if self.samples else 0.0
+
+    @property
+    def mean(self) -> float:
+        """Offset from zero, full scale 1."""
+        return self._sum / self.samples if self.samples else 0.0
+
+    @property
+    def muted(self) -> float:
+        """Share of the samples that are digital silence."""
+        return self._muted / self.samples if self.samples else 1.0
+
+    @property
+    def digest(self) -> str:
+        """Tells one sound from another: equal for equal samples."""
+        return self._digest.hexdigest()
+
+    def highest_hz(self, rate_hz: int) -> float:
+        """Frequency above which there is nothing at all."""
+        strong = np.flatnonzero(self._power > _NOTHING * self._power.max())
+        return (strong[-1] + 1) * rate_hz / _WINDOW_SAMPLES if len(strong) else 0.0
+
+
+class PictureCheck:
+    """How much the stored pictures of a video move.
+
+    Attributes:
+        pictures: how many passed.
+        still: those that equal the one before.
+    """
+
+    def __init__(self) -> None:
+        self.pictures = self.still = 0
+        self._before: np.ndarray | None = None
+
+    def add(self, picture: np.ndarray | None) -> None:
+        """Takes the next picture, uint8 (height, width, 3); None where it is the same as before."""
+        self.pictures += 1
+        if picture is None:
+            self.still += 1
+            return
+        small = picture[::_THUMBNAIL_STEP, ::_THUMBNAIL_STEP].astype(np.int16)
+        if self._before is not None and np.abs(small - self._before).mean() < _SAME_PICTURE:
+            self.still += 1
+        self._before = small
+
+
+def remarks(
+    sound: SoundCheck, heard: Trace, pictures: PictureCheck, seen: Trace, *, rate_hz: int, fps: float
+) -> dict[str, str]:
+    """What a user should know about a video that can be used.
+
+    Args:
+        sound: of the stored sound.
+        heard: what decoding the sound met.
+        pictures: of the stored pictures.
+        seen: what decoding the pictures met.
+        rate_hz: sample rate of the stored sound.
+        fps: stored pictures a second.
+
+    Returns:
+        Kind of remark, to count by -> sentence.
+    """
+    top_hz = sound.highest_hz(rate_hz)
+    broken = heard.broken_packets + seen.broken_packets
+    moving = max(pictures.pictures - 1, 1)
+    seen_end_s = max(seen.end_s, seen.unread_end_s or 0.0)
+    shown_fps = (seen.pictures - 1) / max(seen.end_s - seen.start_s, 1e-9)
+    found = {
+        "clipped": heard.clipped > 1e-3 and f"{heard.clipped:.1%} of the samples are at full scale",
+        "offset": abs(sound.mean) > 0.01 and f"the sound lies {sound.mean:+.3f} of full scale off zero",
+        "quiet": 0 < sound.rms < 0.01 and f"the level is {20 * math.log10(sound.rms):.0f} dB of full scale",
+        "partly muted": sound.muted > 0.2 and f"{sound.muted:.0%} of the sound is digital silence",
+        "low sample rate": heard.rate_hz < rate_hz and f"recorded at {heard.rate_hz} Hz, stored at {rate_hz} Hz",
+        "narrow band": 0 < top_hz < 0.4 * min(rate_hz, heard.rate_hz)
+        and f"says {heard.rate_hz} Hz, but nothing lies above {top_hz:.0f} Hz",
+        "gaps": heard.filled_s + heard.cut_s > 0.1
+        and f"{heard.filled_s:.1f} s of the sound were missing and became silence, {heard.cut_s:.1f} s overlapped",
+        "late start": abs(heard.start_s - seen.start_s) > 0.1
+        and f"the sound starts at {heard.start_s:.2f} s, the picture at {seen.start_s:.2f} s",
+        "uneven ends": abs(heard.end_s - seen_end_s) > 1.0
+        and f"the sound ends at {heard.end_s:.1f} s, the picture at {seen_end_s:.1f} s",
+        "ends early": _short_of(heard) + _short_of(seen) > 0.5
+        and f"{max(_short_of(heard), _short_of(seen)):.1f} s less than the file says",
+        "corrupt packets": broken > 0 and f"{broken} packets could not be decoded",
+        "unsteady picture rate": seen.pictures > 2
+        and seen.most_s > 1.5 * max(seen.least_s, 1e-3)
+        and f"from {seen.least_s * 1e3:.0f} to {seen.most_s * 1e3:.0f} ms from one picture to the next",
+        "few pictures": shown_fps < 0.8 * fps and f"{shown_fps:.1f} pictures a second, {fps:g} are stored",
+        "turned": seen.turned and "pictures are stored turned and were set upright",
+        "frozen picture": pictures.still >= moving and "the picture never changes",
+        "partly frozen": 0.5 < pictures.still / moving < 1
+        and f"the picture stands still {pictures.still / moving:.0%}",
+    }
+    return {kind: text for kind, text in found.items() if isinstance(text, str)}
+
+
+def _short_of(trace: Trace) -> float:
+    return max((trace.stated_end_s or 0.0) - trace.end_s, 0.0)

@@ -1,0 +1,159 @@
+"""A set between its source and its files: videos staged, counted and dealt to splits.
+
+What `data_pipeline.prepare` and the TFDS builders (`source_set`, `tfds_sets`) have in common; no TensorFlow here.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from data_pipeline.command import InputError
+from data_pipeline.sources import Listing, Video
+from data_pipeline.staging import manifest, staged_video
+from data_pipeline.staging import summary as summaries
+from data_pipeline.staging.division import Division
+from data_pipeline.staging.pool import file_bytes
+from data_pipeline.staging.splits import SPLITS
+from data_pipeline.staging.staged_video import Facts
+
+SUMMARY_FILE = "prepare_summary.json"
+STAGING = ".staging"
+
+
+@dataclasses.dataclass(frozen=True)
+class StagedSet:
+    """Staged videos with their splits.
+
+    Attributes:
+        folder: holds the staged files.
+        kept: facts of the videos that are used.
+        splits: id -> split of those.
+        rows: the account of everything listed or found, see `manifest.rows`.
+        summary: its counts, see `summary.summarise`.
+    """
+
+    folder: Path
+    kept: tuple[Facts, ...]
+    splits: dict[str, str]
+    rows: tuple[dict[str, Any], ...]
+    summary: dict[str, Any]
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes that occur, in order."""
+        return sorted({fact.label for fact in self.kept})
+
+    @property
+    def split_names(self) -> tuple[str, ...]:
+        """Splits that have a video; TFDS refuses an empty one."""
+        return tuple(name for name in SPLITS if name in self.splits.values())
+
+    @property
+    def skipped_counts(self) -> dict[str, int]:
+        """Reason -> how many videos were left out for it."""
+        return {reason: len(names) for reason, names in self.summary["skipped"].items()}
+
+    def facts_of(self, split: str) -> list[Facts]:
+        """Facts of the videos of one split."""
+        return [fact for fact in self.kept if self.splits[fact.video_id] == split]
+
+    def examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(key, example) pairs of one split, as TFDS writes them."""
+        for fact in self.facts_of(split):
+            yield from keyed_chunks(fact, self.folder)
+
+    def write_account(self, folder: Path, parameters: Mapping[str, Any]) -> None:
+        """Writes the manifest and its counts beside the records.
+
+        Args:
+            folder: of the set.
+            parameters: JSON values: how the set was cut.
+        """
+        manifest.write(folder, self.rows)
+        (folder / SUMMARY_FILE).write_text(json.dumps({"parameters": parameters, **self.summary}, indent=2) + "\n")
+
+
+def keyed_chunks(fact: Facts, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(key, example) pairs of one staged video; the key is the same on every machine."""
+    for example in staged_video.staged_chunks(fact, folder):
+        yield f"{fact.video_id}#{example['chunk']:06d}", example
+
+
+def deal(facts: Sequence[Facts], listing: Listing, folder: Path, *, division: Division, root: Path) -> StagedSet:
+    """Deals the staged videos that can be used to splits.
+
+    Args:
+        facts: of every video of the listing, from `pool.stage_all`.
+        listing: what the source found.
+        folder: holds the staged files.
+        division: how to deal them.
+        root: folder of the videos.
+
+    Raises:
+        InputError: none of the videos can be used, or they cannot be divided so.
+    """
+    usable = [fact for fact in facts if fact.reason is None]
+    divided = division.divide(usable, listing.listed_in)
+    rows = tuple(manifest.rows(listing.videos, facts, divided, listing.skipped, root=root))
+    kept = tuple(fact for fact in usable if fact.video_id in divided.splits)
+    staged = StagedSet(folder, kept, divided.splits, rows, summaries.summarise(rows))
+    if not kept:
+        raise InputError(
+            f"none of the {len(facts)} videos in {root} can be used: "
+            + "; ".join(f"{reason}: {count}" for reason, count in staged.skipped_counts.items())
+            + f"; the first: {facts[0].message}; all are in {manifest.write(folder, rows)}"
+        )
+    return staged
+
+
+def fingerprint(videos: Sequence[Video]) -> str:
+    """Tells one set of videos from another: ids, classes and sizes, but not times, which copying changes."""
+    rows = [
+        [video.id, video.label, file_bytes(video), *([video.pictures.count] if video.pictures else [])]
+        for video in videos
+    ]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def staging_folder(stage: Path, set_dir: Path, parameters: Mapping[str, Any]) -> Iterator[Path]:
+    """The folder of a set's staged videos, for this process alone.
+
+    It outlives an error, an interrupt and a kill, so that the next run goes on there, and is removed once the set is
+    in its place, which is when the context ends well. One cut with other parameters is emptied first.
+
+    Args:
+        stage: the folder; its parent holds those of other sets.
+        set_dir: folder of the finished set, for the message.
+        parameters: JSON values; what makes staged videos usable for the set.
+
+    Raises:
+        InputError: another process is at work there.
+    """
+    stage.mkdir(parents=True, exist_ok=True)
+    with (stage.parent / f"{stage.name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"another run prepares {set_dir}; wait for it or choose another name") from None
+        note = stage / "parameters.txt"
+        wanted = json.dumps(parameters)
+        if note.exists() and note.read_text() != wanted:
+            logging.info("staged videos in %s were cut with other parameters; starting again", stage)
+            shutil.rmtree(stage)
+            stage.mkdir()
+        note.write_text(wanted)
+        yield stage
+        shutil.rmtree(stage)
+        os.unlink(lock.name)
+    with contextlib.suppress(OSError):  # another set may be staged there
+        stage.parent.rmdir()

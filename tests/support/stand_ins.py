@@ -1,0 +1,230 @@
+"""Programs that stand in for training and evaluation, and a comparison that runs them.
+
+`python tests/support/stand_ins.py compare WORKDIR` makes a comparison; the other words are what it calls. Environment
+variables say what they do, and every start and end is a line of WORKDIR/../journal.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # it is run as a program too
+
+MIXTURES = 12
+FACTS = {"commit": "c", "machine": "m", "python": "3", "packages": "p", "date": "d"}
+SESSION = {"step": 1, "command": "train"} | FACTS | {"commit": "t"}
+GAIN = {"pixelplayer": 1.0, "mnet": 2.0, "mpnet": 3.0, "miml": 0.0, "miml_told": 4.0}
+
+
+def grid_config(workdir: Path):
+    """Two methods, two seeds, one ablation, of programs that take no time."""
+    from configs import base  # which the programs do without
+
+    config = base.get_config()
+    for name in ("rendered", "rendered_far", "rendered_small"):
+        (workdir.parent / name).mkdir(exist_ok=True)
+    fields = {
+        "data.directory": str(workdir.parent),
+        "data.name": "rendered",
+        "rounds.minus": 20,
+        "rounds.plus": 5,
+        "rounds.both": 10,
+        "compare.methods": ("pixelplayer", "mpnet"),
+        "compare.settings": ("ratio-mix2",),
+        "compare.seeds": (0, 1),
+        "compare.mixes": (2, 3),
+        "compare.rates.tried": (1e-3, 3e-3),
+        "compare.start.steps": int(os.environ.get("START", "0")),
+        "compare.start.changes": "data.name=rendered_far",
+        "compare.keep_runs": os.environ.get("KEEP") != "no",
+        "compare.ablations.hours": float(os.environ.get("HOURS", "0")),
+        "compare.ablations.changes": ("original: recursion.mask_on=original",),
+    }
+    config.update_from_flattened_dict(fields)
+    return config
+
+
+def train(values: dict[str, str], workdir: Path) -> int:
+    method = values["config.method"]
+    if os.environ.get("CRASH") == method:
+        sys.stderr.write("error: out of memory\n")
+        return 2
+    if os.environ.get("DIVERGE") in (values["config.optimiser.learning_rate"], workdir.name):
+        sys.stderr.write("error: the loss is not finite at step 3\n")
+        return 2
+    start = values.get("config.start_from")
+    if start is not None and not (Path(start) / "checkpoints").is_dir():
+        sys.stderr.write(f"error: config.start_from={start} is no workdir of a run\n")
+        return 2
+    (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
+    steps = sum(int(values[f"config.rounds.{name}"]) for name in ("minus", "plus", "both"))
+    if not (workdir / "time.json").exists():
+        nap("train", workdir)
+    # The greatest score is of the smallest rate.
+    score = 10.0 - 1000 * float(values["config.optimiser.learning_rate"])
+    (workdir / "validation.jsonl").write_text(json.dumps({"step": steps, "si_sdr_improvement": score}) + "\n")
+    (workdir / "sessions.jsonl").write_text(json.dumps(SESSION) + "\n")
+    (workdir / "time.json").write_text(json.dumps({"step": steps, "seconds": 60.0}) + "\n")
+    name = values.get("config.data.name", "rendered")
+    (workdir / "data.json").write_text(json.dumps({"name": name, "sha256": name + os.environ.get("DATA", "d")}) + "\n")
+    return 0
+
+
+def evaluate(values: dict[str, str], workdir: Path) -> int:
+    nap("evaluate", workdir)
+    split = values.get("split", "test")
+    own = int(values["config.mixing.sources"])
+    numbers = sorted({own, *map(int, values.get("mix", str(own)).split(","))})
+    rng = random.Random(int(values["config.seed"]))  # noqa: S311
+    names = ["mnet", "mpnet"] if values["config.rounds.plus"] != "0" else [values["config.method"]]
+    names = {"mpnet": ["mnet"], "miml": ["miml_told", "miml"]}.get(names[0], names) if len(names) == 1 else names
+
+    def score(name: str, metric: str, number: int) -> float:
+        """As the paper has it: methods, masks, and a loss by the number of sounds that is least for recursive ones."""
+        loss = (0.3 if name in ("mnet", "mpnet") else 1.0) * (number - 2)
+        ratio = 0.5 if values.get("config.mask") == "ratio" else 0.0
+        return (loss - GAIN[name] if metric == "amid" else GAIN[name] - loss) + (-ratio if metric == "sir" else ratio)
+
+    def listed(number: int) -> dict:
+        return {
+            "outline_sha256": os.environ.get("SHA", "same") + f"{split}{number}",
+            "video_ids": [[f"v{(index + 3 * n) % 10}" for n in range(number)] for index in range(MIXTURES)],
+            "methods": {
+                name: {
+                    metric: [round(score(name, metric, number) + rng.gauss(0.0, 0.1), 4) for _ in range(MIXTURES)]
+                    for metric in ("sdr", "sir", "sar", "nsdr", "amid")
+                }
+                for name in names
+            },
+            "beside": {
+                "mixture": {metric: [-1.0] * MIXTURES for metric in ("sdr", "sir", "amid")},
+                "oracle": {metric: [20.0] * MIXTURES for metric in ("sdr", "sir", "sar", "nsdr", "amid")},
+                "swapped": {metric: [-3.0] * MIXTURES for metric in ("sdr", "sir", "sar", "nsdr")},
+            },
+            "left_out": {name: {"2": "silent estimate"} for name in names},
+        }
+
+    lists = {f"mix{number}": listed(number) for number in numbers}
+    if "far" in values:
+        lists[f"far_mix{own}"] = listed(own)
+
+    def summaries(name: str) -> dict:
+        return {
+            method: {key: {"mean": sum(v) / len(v), "ci95": None, "count": len(v)} for key, v in metrics.items()}
+            for method, metrics in lists[name]["methods"].items()
+        }
+
+    out = {
+        "run": FACTS
+        | {
+            "steps": 35,
+            "step": 30,
+            "step_of": {name: 30 if name == names[-1] else 20 for name in names if name != "miml_told"},
+            "training_minutes": 1.0,
+            "data": "rendered",
+            "data_sha256": "rendered" + os.environ.get("DATA", "d"),
+            "split": split,
+        },
+        "sessions": [SESSION],
+        "methods": summaries(f"mix{own}"),
+        **{name: {} for name in ("mixture", "oracle", "swapped")},
+        "mixes": {str(number): summaries(f"mix{number}") for number in numbers},
+        "by_mixture": lists,
+        "left_out": {},
+    }
+    if "far" in values:
+        out["far"] = {"data": "rendered_far", "methods": summaries(f"far_mix{own}"), "left_out": {}}
+    if "counting" in values:
+        sounding = [index % 3 for index in range(MIXTURES)]
+        out["counting"] = {
+            "by_mixture": {"outline_sha256": "c", "video_ids": [["v1", "v2"]] * MIXTURES, "sounding": sounding},
+            **{
+                mode: {
+                    "counted": sounding,
+                    "as_trained": {"most": own, "constant": {"guess": 1, "accuracy": {"mean": 0.5}}},
+                    "constant": {"guess": 0, "accuracy": {"mean": 0.25}},
+                }
+                for mode in ("clips", "pixels")
+            },
+        }
+    if "localisation" in values:
+        guess = {"pointing": {"mean": 0.5, "ci95": None, "count": 2}}
+        out["localisation"] = [
+            {
+                "scene": "one player",
+                "scenes": 3,
+                "box_share": {"mean": 0.1, "max": 0.2},
+                "guesses": {"energy map": guess, "centre": guess},
+                "by_mixture": {
+                    "outline_sha256": "p",
+                    "video_ids": [["v1"], ["v2"], ["v3"]],
+                    "methods": {"energy map": {"pointing": [1.0, 0.0, None]}},
+                },
+            }
+        ]
+    folder = workdir if split == "test" else workdir / split
+    folder.mkdir(exist_ok=True)
+    (folder / "metrics.json").write_text(json.dumps(out))
+    return 0
+
+
+def nap(word: str, workdir: Path) -> None:
+    """Takes a while, a long one in the run that SLOW names."""
+    time.sleep(60.0 if os.environ.get("SLOW") == f"{word} {workdir.name}" else float(os.environ.get("NAP", "0")))
+
+
+def compare_by_stand_ins(workdir: Path, only: str) -> int:
+    from absl import logging
+
+    from data_pipeline import command
+    from mpnet_jax.compare import compare
+
+    logging.set_verbosity(logging.INFO)
+    programs = [sys.executable, __file__]
+    status = []
+    command.guarded(
+        lambda: status.append(
+            compare(
+                grid_config(workdir),
+                workdir,
+                given=["--config=stand_in.py"],
+                only=only,
+                minutes=float(os.environ.get("MINUTES", "inf")),
+                train=[*programs, "train"],
+                evaluate=[*programs, "evaluate"],
+            )
+        )
+    )
+    return status[0]
+
+
+def main() -> int:
+    word, *rest = sys.argv[1:]
+    if word == "compare":
+        return compare_by_stand_ins(Path(rest[0]), rest[1] if len(rest) > 1 else "*")
+    values = dict(pair if len(pair := part[2:].split("=", 1)) == 2 else (pair[0], "") for part in rest)
+    workdir = Path(values["workdir"])
+    journal = workdir.parents[2] / "journal"
+
+    def note(what: str) -> None:
+        with journal.open("a") as file:
+            file.write(f"{what} {word} {workdir.name}\n")
+
+    def stopped(number: int, _: object) -> None:
+        note("stopped")
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, stopped)
+    note("begins")
+    status = {"train": train, "evaluate": evaluate}[word](values, workdir)
+    note("ends")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

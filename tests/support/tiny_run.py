@@ -1,0 +1,91 @@
+"""A run so small that a test can train it: shared by the tests of the commands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import ml_collections
+
+from configs import base
+from mpnet_jax.sockets import free_port
+from tests.conftest import TINY, XLA_FLAGS
+from tests.support.repository import ROOT
+
+
+def tiny_config(data_dir: Path) -> ml_collections.ConfigDict:
+    """A config for the tiny data set."""
+    config = base.get_config()
+    fields = {
+        "name": "tiny",
+        "rounds.minus": 6,
+        "rounds.plus": 0,
+        "rounds.both": 0,
+        "batch_size": 4,
+        "data.directory": str(data_dir),
+        "data.name": "tiny",
+        "data.fps": TINY["fps"],
+        "data.frame_px": TINY["frame_px"],
+        "audio.rate_hz": TINY["rate_hz"],
+        "audio.clip_samples": 31 * 64,
+        "audio.fft_samples": 254,
+        "audio.hop_samples": 64,
+        "audio.frequency_rows": 32,
+        "frames.count": 1,
+        "frames.crop_px": 32,
+        "mixing.silent_probability": 0.0,
+        "model.visual_channels": 4,
+        "model.unet_depth": 3,
+        "model.unet_features": 4,
+        "model.plus_features": 4,
+        "model.resnet_features": 4,
+        "optimiser.name": "adam",
+        "optimiser.schedule": "constant",
+        "log_every": 1,
+        "summary_every": 4,
+        "validate_every": 2,
+        "checkpoint_every": 2,
+        "evaluation.mixtures": 6,
+        "evaluation.validation_mixtures": 4,
+        "evaluation.batch_size": 4,
+        "evaluation.examples": 3,
+    }
+    config.update_from_flattened_dict(fields)
+    return config
+
+
+def config_file(folder: Path, data_dir: Path) -> Path:
+    """Writes a config file that a command can take."""
+    path = folder / "tiny.py"
+    path.write_text(
+        "from pathlib import Path\n"
+        "from tests.support.tiny_run import tiny_config\n"
+        f"def get_config():\n    return tiny_config(Path({str(data_dir)!r}))\n"
+    )
+    return path
+
+
+def start(module: str, *arguments: str, devices: int = 2) -> subprocess.Popen[str]:
+    """Starts a command as a user would, with a number of forced CPU devices."""
+    environment = os.environ | {"XLA_FLAGS": XLA_FLAGS.format(devices=devices)}
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def start_several(module: str, *arguments: str, count: int = 2) -> list[subprocess.Popen[str]]:
+    """Starts a command as several processes of one device each, the first one first."""
+    meeting = ("--distributed", f"--coordinator=127.0.0.1:{free_port()}", f"--process_count={count}")
+    return [start(module, *arguments, *meeting, f"--process_index={index}", devices=1) for index in range(count)]
+
+
+def run(module: str, *arguments: str, devices: int = 2) -> tuple[int, str]:
+    """Runs a command to its end; returns (exit status, output)."""
+    process = start(module, *arguments, devices=devices)
+    output, _ = process.communicate(timeout=280)
+    return process.returncode, output

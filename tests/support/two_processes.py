@@ -1,0 +1,72 @@
+"""One of several processes that do what a training run does together, without a model: for test_parallel.py.
+
+`python -m tests.support.two_processes COORDINATOR INDEX COUNT [die|fail]`, with PYTHONPATH at the checkout.
+"""
+
+import sys
+import time
+
+import numpy as np
+
+from data_pipeline.command import InputError
+from mpnet_jax import parallel
+from mpnet_jax.evaluation import DEVICE_INPUTS, validation_score
+from mpnet_jax.metrics.si_sdr import si_sdr
+from mpnet_jax.processes import Membership
+from mpnet_jax.stop_request import StopRequest
+
+LAST = 2  # place of the last mixture of a list, which two processes share unevenly
+
+
+def main(coordinator: str, index: int, count: int, how: str) -> None:
+    """Checks what processes tell each other; then both end, or one dies in the midst."""
+    with StopRequest(at_once=True), parallel.joined(Membership(coordinator, index, count)):
+        assert parallel.process_place() == (index, count)
+        assert parallel.is_first() == (index == 0)
+        first = parallel.of_first({"a": np.full((2, 3), 7.5 + index, np.float32), "step": np.int32(4 + index)})
+        assert first["a"].tolist() == [[7.5] * 3] * 2 and first["step"] == 4
+        assert parallel.all_processes(np.array([index, -index], np.int32)).tolist() == [0, 0, 1, -1]
+        assert parallel.same_as_first("same") and parallel.same_as_first(f"text {index}") == (index == 0)
+        average = parallel.parallel_map(lambda variables, batch: parallel.mean_over_devices(variables * batch["x"]))
+        halves = parallel.shard({"x": np.array([1.0 + 2 * index], np.float32)})
+        assert parallel.unreplicate(average(parallel.replicate(np.float32(2.0)), halves)) == 4.0
+
+        largest = parallel.LargestOfAll()
+        told = [largest(15 if index == 1 and turn == 2 else 0) for turn in range(5)]
+        assert told == [0, 0, 0, 15, 0], told
+        of_own, of_all = score([2 * index, 2 * index + 1]), score_of_list()
+        np.testing.assert_allclose(of_own, of_all, rtol=1e-6)
+        sys.stdout.write("all agree\n")
+        sys.stdout.flush()
+        if how == "fail" and index == 1:
+            raise InputError("process 1 does not like its input")
+        while how in ("die", "fail"):  # until one is killed
+            largest(0)
+            time.sleep(0.01)
+
+
+def sounds(places: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """True and separated sounds of some mixtures of the list: (mixture, source, samples)."""
+    both = [np.random.default_rng(place).standard_normal((2, 2, 50)).astype(np.float32) for place in places]
+    truth, noise = np.stack(both, axis=1)
+    return truth, truth + 0.3 * noise
+
+
+def score(places: list[int]) -> float:
+    """The score of the whole list by a process that makes these places of it."""
+    truth, separated = sounds([min(place, LAST) for place in places])
+    batch = {"source_waveform": truth, "index": np.array(places), "valid": np.array(places) <= LAST}
+    inputs = dict.fromkeys(DEVICE_INPUTS, truth)
+    return validation_score(lambda _: {"waveform": separated}, [batch | inputs])
+
+
+def score_of_list() -> float:
+    """The same, of the list itself."""
+    truth, separated = sounds(list(range(LAST + 1)))
+    mixture = np.broadcast_to(truth.sum(1, keepdims=True), truth.shape)
+    return float(np.mean(si_sdr(truth, separated) - si_sdr(truth, mixture)))
+
+
+if __name__ == "__main__":
+    place, number, several, *rest = sys.argv[1:]
+    main(place, int(number), int(several), rest[0] if rest else "")
