@@ -22,10 +22,10 @@ from configs import base
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import from_config
-from mpnet_jax.candidates import mean_magnitude
 from mpnet_jax.config import Config
-from mpnet_jax.localise import CHUNK_BYTES, places
-from mpnet_jax.minus_plus import Rules
+from mpnet_jax.recursion.candidates import mean_magnitude
+from mpnet_jax.recursion.minus_plus import Rules
+from mpnet_jax.recursion.places import CHUNK_BYTES, places
 from mpnet_jax.run_facts import run_facts
 
 SIDES = (14, 28)  # of the map of places

@@ -33,10 +33,11 @@ from mpnet_jax.losses import ratio_target
 from mpnet_jax.methods import TrainedMethods
 from mpnet_jax.metrics.aggregate import mixture_means, summarise
 from mpnet_jax.metrics.workers import Job, SourceScores, score_mixtures
-from mpnet_jax.minus_plus import EPSILON, by_candidate, energy_order
 from mpnet_jax.models.mpnet import MPNet
+from mpnet_jax.recursion.minus_plus import EPSILON, by_candidate, energy_order
+from mpnet_jax.recursion.networks import Batch, separate_clips
 from mpnet_jax.run_data import mixture_list, open_splits
-from mpnet_jax.separate_step import Batch, separate_clips, waveforms
+from mpnet_jax.separate_step import waveforms
 
 # What is scored, and beside which of them its difference is taken.
 VARIANTS = {

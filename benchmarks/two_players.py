@@ -150,11 +150,11 @@ def _likest(stems: Waves, truth: Waves) -> np.ndarray:
 
 def take_scenes(scenes: Sequence[Scene], workdir: Path | None, *, seconds: float) -> Iterator[dict[str, Any]]:
     """Separates and scores scene after scene."""
-    from mpnet_jax import compilation_cache
+    from mpnet_jax import parallel
     from mpnet_jax.separation.model import load
     from mpnet_jax.separation.take_apart import Settings, take_apart
 
-    compilation_cache.enable()
+    parallel.keep_compiled_programs()
     model = load(workdir)
     for scene in scenes:
         with tempfile.TemporaryDirectory() as name:

@@ -18,11 +18,11 @@ from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
 from mpnet_jax import workdir_config
+from mpnet_jax.comparison import cell_files, cells, programs
+from mpnet_jax.comparison.report.outputs import write_outputs
+from mpnet_jax.comparison.runner import Runner
 from mpnet_jax.config import Config
-from mpnet_jax.grid import cell_files, cells, programs
-from mpnet_jax.grid.outputs import write_outputs
-from mpnet_jax.grid.runner import Runner
-from mpnet_jax.stop_request import StopRequest
+from mpnet_jax.processes.stop_request import StopRequest
 
 
 def main() -> None:

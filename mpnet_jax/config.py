@@ -13,7 +13,7 @@ from data_pipeline.command import InputError
 from data_pipeline.mixing import MixingSpec
 from data_pipeline.mixture_list import MixtureListSpec
 from data_pipeline.spec import AudioSpec, DataSetSpec, FrameSpec
-from mpnet_jax.grid import cells
+from mpnet_jax.comparison import cells
 from mpnet_jax.rounds import METHODS, plan_rounds
 
 # ml_collections types every field as a union of all kinds of values, which no operation takes.

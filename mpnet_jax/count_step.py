@@ -6,11 +6,11 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Shaped
 
-from mpnet_jax.candidates import Candidates
-from mpnet_jax.localise import places
-from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
-from mpnet_jax.separate_step import Batch, apply_net, of_mixture, separate
+from mpnet_jax.recursion.candidates import Candidates
+from mpnet_jax.recursion.minus_plus import Rules
+from mpnet_jax.recursion.networks import Batch, apply_net, of_mixture, separate
+from mpnet_jax.recursion.places import places
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 
 # What the recursion chooses among: the clips, or the places of one picture that shows them side by side.

@@ -18,10 +18,11 @@ from data_pipeline import command
 from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
-from mpnet_jax import processes, workdir_config
+from mpnet_jax import workdir_config
 from mpnet_jax.asked import Asked, open_stores, sounds_asked
 from mpnet_jax.config import Config
 from mpnet_jax.metrics.localisation import DEFINITION as LOCALISATION
+from mpnet_jax.processes import membership
 from mpnet_jax.run_facts import run_facts
 from mpnet_jax.run_log import LOSSES, SESSIONS, TIME, VALIDATION, read_lines
 
@@ -32,7 +33,7 @@ _KEPT = ("mixes", "counting", "localisation", "far")
 
 def main() -> None:
     """The command."""
-    processes.refuse_several("evaluate", way_out="start one alone (srun --ntasks=1)")
+    membership.refuse_several("evaluate", way_out="start one alone (srun --ntasks=1)")
     config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
     recorded = workdir_config.read_recorded(workdir)
@@ -64,11 +65,11 @@ def evaluate(config: Config, workdir: Path, asked: Asked) -> dict[str, Any]:
     """
     stores = open_stores(config, asked)
     # Here, because these load JAX: bad input is answered before.
-    from mpnet_jax import compilation_cache, scores
+    from mpnet_jax import parallel, scores
     from mpnet_jax.evaluator import Evaluator
     from mpnet_jax.report.page import write_report
 
-    compilation_cache.enable()
+    parallel.keep_compiled_programs()
     folder = workdir if asked.split == "test" else workdir / asked.split
     evaluator = Evaluator(config, workdir, stores=stores, asked=asked)
     own = int(config.mixing.sources)

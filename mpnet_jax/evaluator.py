@@ -26,9 +26,9 @@ from mpnet_jax.evaluation import SeparatedMixture, separate_mixtures
 from mpnet_jax.examples import place_examples, report_example
 from mpnet_jax.methods import TrainedMethods
 from mpnet_jax.metrics.definitions import DEFINITIONS
+from mpnet_jax.metrics.names import METHODS
 from mpnet_jax.report.example import ReportExample, choose_examples
-from mpnet_jax.report.names import METHODS
-from mpnet_jax.report.places import PlaceExample
+from mpnet_jax.report.sections.places import PlaceExample
 from mpnet_jax.run_data import data_fingerprint, mixture_list, named_list
 from mpnet_jax.run_facts import usable_cores
 from mpnet_jax.score_log import ScoreLog

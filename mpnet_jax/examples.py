@@ -9,7 +9,7 @@ from data_pipeline.spec import AudioSpec
 from mpnet_jax.evaluation import SeparatedMixture
 from mpnet_jax.localisation import Scene, scores_of
 from mpnet_jax.report.example import ReportExample
-from mpnet_jax.report.places import PlaceExample
+from mpnet_jax.report.sections.places import PlaceExample
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 
 

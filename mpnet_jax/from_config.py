@@ -10,7 +10,6 @@ from absl import logging
 
 from data_pipeline.command import InputError
 from mpnet_jax import nmf, optim
-from mpnet_jax.candidates import ENERGIES
 from mpnet_jax.config import Config, audio_spec
 from mpnet_jax.count_step import make_count_step
 from mpnet_jax.losses import Objective
@@ -22,7 +21,6 @@ from mpnet_jax.miml_step import (
     make_miml_train_step,
     make_relate_step,
 )
-from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.class_net import ClassNet
 from mpnet_jax.models.miml import MIML
 from mpnet_jax.models.mpnet import MPNet
@@ -31,8 +29,11 @@ from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.pixelplayer_step import make_pixelplayer_separate_step, make_pixelplayer_train_step
 from mpnet_jax.place_step import Search, make_place_step
 from mpnet_jax.plus_start import has_learnt, plus_of_minus
+from mpnet_jax.recursion.candidates import ENERGIES
+from mpnet_jax.recursion.minus_plus import Rules
+from mpnet_jax.recursion.networks import WrittenEnergy
 from mpnet_jax.rounds import Round, plan_rounds, round_of
-from mpnet_jax.separate_step import WrittenEnergy, make_separate_step
+from mpnet_jax.separate_step import make_separate_step
 from mpnet_jax.spectrogram.frequency import FrequencyAxis, frequency_axis
 from mpnet_jax.train_state import TrainState, create_train_state
 from mpnet_jax.train_step import make_train_step

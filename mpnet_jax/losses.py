@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mpnet_jax.minus_plus import EPSILON, Rules, Separation
+from mpnet_jax.recursion.minus_plus import EPSILON, Rules, Separation
 
 # A share this close to 0 or 1 has a finite logarithm; inside the bounds nothing changes.
 _SHARE_MARGIN = 1e-6

@@ -13,7 +13,7 @@ from mpnet_jax import from_config, miml_stages, parallel
 from mpnet_jax.checkpoint import METHODS, Checkpoints
 from mpnet_jax.config import Config
 from mpnet_jax.evaluation import Separator
-from mpnet_jax.report.names import METHODS as NAMES
+from mpnet_jax.metrics.names import METHODS as NAMES
 
 
 class TrainedMethods:

@@ -11,11 +11,12 @@ from jaxtyping import Array, Float
 from data_pipeline.spec import AudioSpec
 from mpnet_jax import nmf
 from mpnet_jax.losses import multi_label_margin
-from mpnet_jax.minus_plus import EPSILON
 from mpnet_jax.models.class_net import ClassNet
 from mpnet_jax.models.miml import MIML
+from mpnet_jax.recursion.minus_plus import EPSILON
+from mpnet_jax.recursion.networks import Batch
 from mpnet_jax.rounds import NETS
-from mpnet_jax.separate_step import Batch, Written, evaluation_step
+from mpnet_jax.separate_step import Written, evaluation_step
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.train_state import TrainState
 from mpnet_jax.train_step import gradient_step

@@ -11,8 +11,9 @@ from jaxtyping import Array
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.losses import TARGETS, magnitude_weight, mask_loss
 from mpnet_jax.models.pixelplayer import PixelPlayer
+from mpnet_jax.recursion.networks import Batch
 from mpnet_jax.rounds import NETS
-from mpnet_jax.separate_step import Batch, Written, evaluation_step
+from mpnet_jax.separate_step import Written, evaluation_step
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.train_state import TrainState
 from mpnet_jax.train_step import gradient_step

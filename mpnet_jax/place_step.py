@@ -8,10 +8,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from data_pipeline.spec import AudioSpec
-from mpnet_jax.localise import places, row_and_column
-from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
-from mpnet_jax.separate_step import Batch, apply_net, of_mixture, separate, waveforms, written_shares
+from mpnet_jax.recursion.minus_plus import Rules
+from mpnet_jax.recursion.networks import Batch, apply_net, of_mixture, separate
+from mpnet_jax.recursion.places import places, row_and_column
+from mpnet_jax.separate_step import waveforms, written_shares
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 
 

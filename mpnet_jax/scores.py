@@ -11,8 +11,8 @@ from mpnet_jax.evaluation import SeparatedMixture
 from mpnet_jax.metrics.aggregate import count_left_out, mixture_means, summarise
 from mpnet_jax.metrics.bss_eval import SILENT_ESTIMATE
 from mpnet_jax.metrics.definitions import definitions
+from mpnet_jax.metrics.names import METHODS
 from mpnet_jax.metrics.workers import Job, score_mixtures
-from mpnet_jax.report.names import METHODS
 
 RATIOS = ("sdr", "sir", "sar")
 BESIDE = ("mixture", "oracle", "swapped")

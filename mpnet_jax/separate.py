@@ -27,11 +27,11 @@ def main() -> None:
     try:
         video, out = check(values.video, values.out, audio_only=values.audio_only)
         # Here, because these load JAX: bad input is answered before.
-        from mpnet_jax import compilation_cache
+        from mpnet_jax import parallel
         from mpnet_jax.separation.model import load
         from mpnet_jax.separation.take_apart import Settings, take_apart
 
-        compilation_cache.enable()
+        parallel.keep_compiled_programs()
         model = load(Path(values.workdir) if values.workdir else None)
         settings = Settings(values.sounds, values.most_sounds, values.format, values.videos, values.picture_px)
         summary = take_apart(video, out, model, settings)

@@ -19,9 +19,11 @@ from ml_collections import config_flags
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import config as config_module
-from mpnet_jax import processes, workdir_config
+from mpnet_jax import workdir_config
 from mpnet_jax.config import Config
 from mpnet_jax.meter import Meter
+from mpnet_jax.processes import membership
+from mpnet_jax.processes.stop_request import StopRequest
 from mpnet_jax.rounds import Round
 from mpnet_jax.run_data import (
     note_records,
@@ -31,7 +33,6 @@ from mpnet_jax.run_data import (
     training_batches,
     validation_share,
 )
-from mpnet_jax.stop_request import StopRequest
 
 if TYPE_CHECKING:
     from mpnet_jax.run_keeper import RunKeeper
@@ -47,11 +48,11 @@ def main() -> None:
     """The command."""
     config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
-    member = processes.from_flags()
+    member = membership.from_flags()
     with StopRequest(at_once=True) as stop:
-        from mpnet_jax import parallel
+        from mpnet_jax.processes import joining
 
-        with parallel.joined(member):
+        with joining.joined(member):
             status = train(config, workdir, stop)
     if status:
         sys.exit(status)
@@ -77,9 +78,9 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
     if recorded is not None:
         workdir_config.refuse_other(recorded, config, workdir)
     stores = open_splits(config, ("train", "validation"), keep_pictures=True)
-    from mpnet_jax import compilation_cache, parallel
+    from mpnet_jax import parallel
 
-    compilation_cache.enable()
+    parallel.keep_compiled_programs()
     parallel.check_batch(config.batch_size, field="batch_size")
     refuse_processes(config)
     refuse_too_few_clips(config, stores)
@@ -291,5 +292,5 @@ if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     config_flags.DEFINE_config_file("config", "configs/quickstart.py", "Config file; fields by --config.field=value.")
     flags.DEFINE_string("workdir", None, "Folder of the run; runs/<config.name> by default.")
-    processes.define_flags()
+    membership.define_flags()
     command.run(main)

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from mpnet_jax.candidates import Candidates, EnergyFn, mean_magnitude
 from mpnet_jax.losses import Objective, separation_loss
-from mpnet_jax.minus_plus import Rules, energy_order
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import mean_over_devices
+from mpnet_jax.recursion.candidates import Candidates, EnergyFn, mean_magnitude
+from mpnet_jax.recursion.minus_plus import Rules, energy_order
+from mpnet_jax.recursion.networks import Batch, WrittenEnergy, apply_net, of_mixture, separate
 from mpnet_jax.rounds import TRAINED
-from mpnet_jax.separate_step import Batch, WrittenEnergy, apply_net, of_mixture, separate
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.train_state import TrainState
 

@@ -1,7 +1,7 @@
 import jax
 import pytest
 
-from mpnet_jax import compilation_cache
+from mpnet_jax import parallel
 
 
 @pytest.fixture
@@ -15,14 +15,14 @@ def folder_set(monkeypatch):
 
 
 def test_one_process_keeps_programs_in_the_users_folder(folder_set):
-    compilation_cache.enable()
+    parallel.keep_compiled_programs()
     assert folder_set == ["/cache/mpnet_jax/compiled"]
 
 
 def test_several_processes_keep_programs_only_where_they_are_told(folder_set, monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
-    compilation_cache.enable()
+    parallel.keep_compiled_programs()
     assert folder_set == []
     monkeypatch.setenv("MPNET_JAX_CACHE", "/share/cache")
-    compilation_cache.enable()
+    parallel.keep_compiled_programs()
     assert folder_set == ["/share/cache"]

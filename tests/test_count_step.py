@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpnet_jax.candidates import Candidates
 from mpnet_jax.count_step import make_count_step, side_by_side
 from mpnet_jax.counting import counted
-from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.place_step import Search, make_place_step
-from mpnet_jax.separate_step import apply_net, separate
+from mpnet_jax.recursion.candidates import Candidates
+from mpnet_jax.recursion.minus_plus import Rules
+from mpnet_jax.recursion.networks import apply_net, separate
 from tests.test_place_step import AUDIO, AXIS, MODEL, random_batch, variables  # noqa: F401
 
 CLIPS = 4

@@ -4,7 +4,6 @@ import numpy as np
 import optax
 import pytest
 
-from mpnet_jax.candidates import Candidates
 from mpnet_jax.losses import (
     Objective,
     binary_cross_entropy,
@@ -15,7 +14,8 @@ from mpnet_jax.losses import (
     separation_loss,
     share_loss,
 )
-from mpnet_jax.minus_plus import Networks, Rules, minus_plus
+from mpnet_jax.recursion.candidates import Candidates
+from mpnet_jax.recursion.minus_plus import Networks, Rules, minus_plus
 
 
 def test_weight_by_hand():

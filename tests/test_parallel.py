@@ -13,9 +13,10 @@ import pytest
 
 from data_pipeline.command import EXIT_BAD_INPUT, InputError
 from mpnet_jax import parallel
-from mpnet_jax.lifeline import EXIT_LOST
-from mpnet_jax.processes import Membership
-from mpnet_jax.sockets import free_port
+from mpnet_jax.processes import joining
+from mpnet_jax.processes.membership import Membership
+from mpnet_jax.processes.monitor import EXIT_LOST
+from mpnet_jax.processes.sockets import free_port
 from tests.conftest import XLA_FLAGS
 from tests.support.repository import ROOT
 
@@ -90,7 +91,7 @@ def test_a_signal_ends_a_process_that_waits_for_the_others():
 def test_jax_begins_when_all_are_there(monkeypatch: pytest.MonkeyPatch):
     begun = []
 
-    class Line(parallel.lifeline.Member):
+    class Line(joining.monitor.Member):
         def __init__(self, *_: object, **__: object) -> None:
             self.relay_port = 1
             begun.append("met the first")
@@ -98,10 +99,10 @@ def test_jax_begins_when_all_are_there(monkeypatch: pytest.MonkeyPatch):
         def wait_for_all(self) -> None:
             begun.append("all there")
 
-    monkeypatch.setattr(parallel.lifeline, "Member", Line)
+    monkeypatch.setattr(joining.monitor, "Member", Line)
     monkeypatch.setattr(jax.distributed, "initialize", lambda **_: begun.append("JAX"))
     monkeypatch.setenv("no_grpc_proxy", "")  # puts back what was there
-    parallel._join(Membership("127.0.0.1:1", 1, 2), [])
+    joining._join(Membership("127.0.0.1:1", 1, 2), [])
     assert begun == ["met the first", "all there", "JAX"]
 
 
@@ -117,7 +118,7 @@ def test_jax_begins_when_all_are_there(monkeypatch: pytest.MonkeyPatch):
 def test_no_proxy_keeps_what_was_named_before(before: dict, after: str, monkeypatch: pytest.MonkeyPatch):
     for name in ("no_grpc_proxy", "no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, before.get(name, ""))  # also puts back what was there
-    parallel._need_no_proxy("127.0.0.1")
+    joining._need_no_proxy("127.0.0.1")
     assert os.environ["no_grpc_proxy"] == after
 
 

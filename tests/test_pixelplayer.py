@@ -8,17 +8,17 @@ import pytest
 
 from mpnet_jax import from_config, torch_weights
 from mpnet_jax.asked import Asked
-from mpnet_jax.candidates import Candidates
 from mpnet_jax.checkpoint import Checkpoints
 from mpnet_jax.convert import convert
 from mpnet_jax.evaluate import evaluate
-from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.models.pixelplayer import PixelPlayer, Synthesizer
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.pixelplayer_step import make_pixelplayer_separate_step, make_pixelplayer_train_step
+from mpnet_jax.recursion.candidates import Candidates
+from mpnet_jax.recursion.minus_plus import Rules
+from mpnet_jax.recursion.networks import separate
 from mpnet_jax.rounds import NETS, plan_rounds
-from mpnet_jax.separate_step import separate
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.train import train
 from mpnet_jax.train_state import TrainState

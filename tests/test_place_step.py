@@ -7,10 +7,10 @@ import pytest
 from configs import quickstart
 from data_pipeline.spec import AudioSpec
 from mpnet_jax import from_config
-from mpnet_jax.localise import energy_map
-from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.place_step import Search, make_place_step
+from mpnet_jax.recursion.minus_plus import Rules
+from mpnet_jax.recursion.places import energy_map
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from tests.support.random_variables import random_variables
 

@@ -64,7 +64,7 @@ def test_an_interrupt_while_the_model_loads_promises_nothing(tmp_path, video, mo
 
     values = {"video": str(video), "out": str(tmp_path / "out"), "workdir": None, "audio_only": False}
     monkeypatch.setattr(separate.flags, "FLAGS", types.SimpleNamespace(**values))
-    monkeypatch.setattr("mpnet_jax.compilation_cache.enable", lambda: None)
+    monkeypatch.setattr("mpnet_jax.parallel.keep_compiled_programs", lambda: None)
     monkeypatch.setattr("mpnet_jax.separation.model.load", interrupted)
     with pytest.raises(SystemExit) as stopped:
         separate.main()

@@ -8,14 +8,15 @@ import optax
 import pytest
 
 from data_pipeline.spec import AudioSpec
-from mpnet_jax import separate_step
-from mpnet_jax.candidates import mean_magnitude
 from mpnet_jax.losses import Objective
-from mpnet_jax.minus_plus import Rules
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS, parallel_step, replicate, shard, unreplicate
+from mpnet_jax.recursion import networks
+from mpnet_jax.recursion.candidates import mean_magnitude
+from mpnet_jax.recursion.minus_plus import Rules
+from mpnet_jax.recursion.networks import statistics_for_steps
 from mpnet_jax.rounds import TRAINED
-from mpnet_jax.separate_step import make_separate_step, statistics_for_steps
+from mpnet_jax.separate_step import make_separate_step
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.train_state import TrainState, create_train_state
 from mpnet_jax.train_step import make_train_step, merge_statistics, training_order
@@ -185,8 +186,8 @@ def test_order_of_training(monkeypatch, order):
         orders.append(order)
         return minus_plus(*args, order=order, **options)
 
-    minus_plus = separate_step.minus_plus
-    monkeypatch.setattr(separate_step, "minus_plus", spy)
+    minus_plus = networks.minus_plus
+    monkeypatch.setattr(networks, "minus_plus", spy)
     state = state_of(random_variables_of_sets(SOURCES), optax.sgd(RATE))
     new_state, _ = jax.eval_shape(
         jax.vmap(train_step_of(order=order), in_axes=(None, 0), axis_name=DEVICE_AXIS),

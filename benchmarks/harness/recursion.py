@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpnet_jax import from_config
-from mpnet_jax.candidates import Candidates
 from mpnet_jax.config import Config, audio_spec
-from mpnet_jax.minus_plus import Rules, Separation
 from mpnet_jax.models.mpnet import MPNet
-from mpnet_jax.separate_step import separate
+from mpnet_jax.recursion.candidates import Candidates
+from mpnet_jax.recursion.minus_plus import Rules, Separation
+from mpnet_jax.recursion.networks import separate
 
 # What the networks' last layers are told to say whatever they hear, so that a vector alone decides what its mask takes.
 _FEATURE, _GIVEN_BACK = 1.0, -100.0

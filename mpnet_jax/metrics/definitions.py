@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from mpnet_jax.metrics import amid, bss_eval
-from mpnet_jax.report.names import METHODS
+from mpnet_jax.metrics.names import METHODS
 
 DEFINITIONS = {
     "NSDR": "SDR of the separation minus SDR of the untouched mixture, in dB, source by source; 0 where the estimate "

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mpnet_jax.models.batch_norm import BatchNorm
+from mpnet_jax.models.layers.batch_norm import BatchNorm
 
 
 class RelationNet(nn.Module):

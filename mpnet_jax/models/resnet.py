@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from mpnet_jax.models.batch_norm import BatchNorm
-from mpnet_jax.models.conv import Conv3x3
+from mpnet_jax.models.layers.batch_norm import BatchNorm
+from mpnet_jax.models.layers.conv import Conv3x3
 
 # Mean and standard deviation of ImageNet's pictures in red, green, blue, for values in [0, 1].
 IMAGE_MEAN = (0.485, 0.456, 0.406)

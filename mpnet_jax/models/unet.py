@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from mpnet_jax.models.batch_norm import BatchNorm
-from mpnet_jax.models.conv import HalvingConv
-from mpnet_jax.models.upsample import UpsampleConv
+from mpnet_jax.models.layers.batch_norm import BatchNorm
+from mpnet_jax.models.layers.conv import HalvingConv
+from mpnet_jax.models.layers.upsample import UpsampleConv
 
 MAX_WIDTH = 8  # channels grow with depth up to this multiple of the first width
 

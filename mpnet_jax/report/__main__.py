@@ -9,7 +9,7 @@ from pathlib import Path
 from absl import flags
 
 from data_pipeline import command
-from mpnet_jax.report.comparison import write_comparison
+from mpnet_jax.report.side_by_side import write_comparison
 
 
 def main() -> None:

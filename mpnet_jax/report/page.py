@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from data_pipeline.atomic import atomic_folder
-from mpnet_jax.report import charts, counting, differences, far, localisation, robustness, shell, tables
+from mpnet_jax.report.drawing import charts, shell
+from mpnet_jax.report.drawing.numbers import mean_of, text
+from mpnet_jax.report.drawing.pictures import MASK_COLORS, RANGE_DB, SOUND_COLORS, css_gradient
+from mpnet_jax.report.drawing.shell import Section
 from mpnet_jax.report.example import ReportExample
-from mpnet_jax.report.listening import example_html
-from mpnet_jax.report.numbers import mean_of, text
-from mpnet_jax.report.pictures import MASK_COLORS, RANGE_DB, SOUND_COLORS, css_gradient
-from mpnet_jax.report.places import PlaceExample, gallery
-from mpnet_jax.report.shell import Section
+from mpnet_jax.report.sections import counting, differences, far, localisation, robustness, tables
+from mpnet_jax.report.sections.listening import example_html
+from mpnet_jax.report.sections.places import PlaceExample, gallery
 
 _PARTS = ("index.html", "media")
 _KEY = (

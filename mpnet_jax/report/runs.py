@@ -11,8 +11,8 @@ from jaxtyping import Float
 
 from data_pipeline.command import InputError
 from mpnet_jax.metrics.aggregate import summarise
-from mpnet_jax.report.names import METHODS, METRICS
-from mpnet_jax.report.numbers import mapping, mean_of
+from mpnet_jax.metrics.names import METHODS, METRICS
+from mpnet_jax.report.drawing.numbers import mapping, mean_of
 
 NOT_THE_SAME = "not the same mixtures: no paired difference"
 

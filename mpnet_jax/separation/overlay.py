@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8, UInt16
 from PIL import Image
 
-from mpnet_jax.report.pictures import HEAT_COLORS
+from mpnet_jax.report.drawing.pictures import HEAT_COLORS
 
 # One a sound, told apart by eyes of all kinds (Okabe and Ito).
 COLORS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0), (0, 114, 178))

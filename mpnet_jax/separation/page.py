@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mpnet_jax.report import charts, shell, tables
-from mpnet_jax.report.shell import Section
+from mpnet_jax.report.drawing import charts, shell
+from mpnet_jax.report.drawing.shell import Section
+from mpnet_jax.report.sections import tables
 from mpnet_jax.separation.overlay import COLORS
 
 _MOST_POINTS = 300

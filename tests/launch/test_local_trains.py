@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from mpnet_jax.processes.sockets import free_port
 from mpnet_jax.run_log import LOSSES, read_lines
-from mpnet_jax.sockets import free_port
 from tests.support.launch_scripts import run
 from tests.support.tiny_run import config_file
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mpnet_jax.report.example import ReportExample
-from mpnet_jax.report.places import PlaceExample
+from mpnet_jax.report.sections.places import PlaceExample
 
 
 def estimate(mean, count=4):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from mpnet_jax.report.comparison import write_comparison
 from mpnet_jax.report.page import write_report
+from mpnet_jax.report.side_by_side import write_comparison
 from tests.support.browser import act, needs_chromium, overflow, selfcheck
 
 pytestmark = needs_chromium

@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from mpnet_jax.report import page, tables
+from mpnet_jax.report import page
 from mpnet_jax.report.page import write_report
+from mpnet_jax.report.sections import tables
 from tests.support.report_structure import Structure, read
 
 

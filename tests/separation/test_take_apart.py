@@ -340,7 +340,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, model, oracle,
 
 @pytest.mark.parametrize(("most", "kind", "magic"), [(2**32 - 1, "WAV", b"RIFF"), (100_000, "RF64", b"RF64")])
 def test_sizes_are_wide_only_where_they_must_be(tmp_path, monkeypatch, most, kind, magic):
-    monkeypatch.setattr("mpnet_jax.separation.wav_header._MOST_BYTES", most)
+    monkeypatch.setattr("mpnet_jax.separation.stems._MOST_BYTES", most)
     (tmp_path / "out").mkdir()
     stems = Stems(tmp_path, rate_hz=48_000, channels=8)
     sound = np.random.default_rng(0).normal(0, 0.1, (8, 2000)).astype(np.float32)

@@ -4,7 +4,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from mpnet_jax.models.batch_norm import BatchNorm
+from mpnet_jax.models.layers.batch_norm import BatchNorm
 
 
 class ShortFrameNet(nn.Module):

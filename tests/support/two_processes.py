@@ -12,15 +12,16 @@ from data_pipeline.command import InputError
 from mpnet_jax import parallel
 from mpnet_jax.evaluation import DEVICE_INPUTS, validation_score
 from mpnet_jax.metrics.si_sdr import si_sdr
-from mpnet_jax.processes import Membership
-from mpnet_jax.stop_request import StopRequest
+from mpnet_jax.processes import joining
+from mpnet_jax.processes.membership import Membership
+from mpnet_jax.processes.stop_request import StopRequest
 
 LAST = 2  # place of the last mixture of a list, which two processes share unevenly
 
 
 def main(coordinator: str, index: int, count: int, how: str) -> None:
     """Checks what processes tell each other; then both end, or one dies in the midst."""
-    with StopRequest(at_once=True), parallel.joined(Membership(coordinator, index, count)):
+    with StopRequest(at_once=True), joining.joined(Membership(coordinator, index, count)):
         assert parallel.process_place() == (index, count)
         assert parallel.is_first() == (index == 0)
         first = parallel.of_first({"a": np.full((2, 3), 7.5 + index, np.float32), "step": np.int32(4 + index)})

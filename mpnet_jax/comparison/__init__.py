@@ -1,0 +1,1 @@
+"""A comparison of methods: its cells, which process works on which cell, and the results."""

@@ -1,0 +1,191 @@
+"""The result of a cell as a JSON file: everything that tables, tests and curves need, small enough to be committed."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from configs import base
+from data_pipeline.atomic import write_atomically
+from data_pipeline.command import InputError
+from mpnet_jax import config as config_module
+from mpnet_jax.comparison.cells import Cell, Plan, changed, changes
+from mpnet_jax.workdir_config import is_free
+
+FACTS = ("commit", "machine", "python", "packages", "date")
+# Of a list's values by mixture: what stands beside the methods is not tested against anything.
+_DIGITS = {"methods": 3, "beside": 2}
+# Of the evaluation's settings, those that no number of a kind depends on, by how they begin.
+_SHOWN = ("evaluation.batch_size", "evaluation.examples")
+_OF_TEST_SPLIT = ("evaluation.far.", "evaluation.places.", "evaluation.counting.", "evaluation.mixtures")
+_WITHOUT = {"cells": _SHOWN, "ablations": (*_SHOWN, *_OF_TEST_SPLIT)}
+_WITHOUT["trials"] = _WITHOUT["starts"] = (*_WITHOUT["ablations"], "evaluation.other_mixtures", "evaluation.bss")
+# Of the training's: what no number depends on.
+_NO_NUMBER = ("name",)
+_OF_PLUS = ("loss.plus", "loss.ratio_plus", "model.plus_", "optimiser.scale.plus_net")
+_KEPT = ("mixes", "far", "left_out", "differences")
+
+
+def read(workdir: Path, cell: Cell) -> dict[str, Any] | None:
+    """What is known of a cell; None while it is not finished."""
+    path = workdir / f"{cell.path}.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read as JSON ({error}); delete it, and the cell is made again") from None
+
+
+def write(workdir: Path, cell: Cell, result: Mapping[str, Any]) -> None:
+    """Finishes a cell: its file is there as a whole, one line an entry, or not at all."""
+    path = workdir / f"{cell.path}.json"
+    lines = (f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in result.items())
+    write_atomically(path, "{\n" + ",\n".join(lines) + "\n}\n", shared=True)
+
+
+def described(cell: Cell) -> dict[str, Any]:
+    """What a cell is, for its file."""
+    out = {"kind": cell.kind, "method": cell.method, "mask": cell.mask, "sources": cell.sources, "seed": cell.seed}
+    return out | ({"change": cell.change, "overrides": dict(cell.overrides)} if cell.change else {})
+
+
+def origin(workdir: Path, start: Cell) -> dict[str, Any]:
+    """Of a cell's start, what tells it from one of the same name that was trained at another time."""
+    made = read(workdir, start) or {}
+    return {"path": start.path, "score": made.get("score"), "date": made.get("made", {}).get("date")}
+
+
+def settings(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
+    """How a cell is trained, where `configs/base.py` has it otherwise, and evaluated: {field: value} as from JSON."""
+    defaults, run = (config_module.flatten(of) for of in (base.get_config(), changed(config, cell, rate)))
+    without = _NO_NUMBER if cell.method == "miml" else (*_NO_NUMBER, "miml.")
+    if run["method"] != "mpnet" or not (run["rounds.plus"] or run["rounds.both"]):
+        without += _OF_PLUS
+    trained = {
+        field: value
+        for field, value in run.items()
+        if value != defaults[field] and not is_free(field) and not field.startswith(without)
+    }
+    asked = {f"evaluation.{field}": value for field, value in config_module.flatten(config.evaluation).items()}
+    fields = {field: value for field, value in asked.items() if not field.startswith(_WITHOUT[cell.kind])}
+    return json.loads(json.dumps(trained | fields | changes(cell, config, rate)))
+
+
+def refuse_other_settings(workdir: Path, plan: Plan, config: Any) -> None:
+    """Refuses a comparison that has cells made with other settings than they would be made with now.
+
+    Files without settings, of before they were noted, pass.
+
+    Raises:
+        InputError: names the file and the field.
+    """
+    defaults = json.loads(json.dumps(config_module.flatten(base.get_config())))
+    for cell in plan:
+        made = read(workdir, cell)
+        if made is None or "settings" not in made:
+            continue
+        wanted = settings(cell, config, made["rate"] if cell.rate is not None else made["learning_rate"]["rate"])
+        # A field that came later has its old behaviour as its default.
+        recorded = {field: defaults.get(field) for field in wanted} | made["settings"]
+        for field in sorted(recorded):
+            if recorded[field] != wanted.get(field, defaults.get(field)):
+                raise InputError(
+                    f"{workdir / cell.path}.json was made with config.{field}={recorded[field]!r}, and would be made "
+                    f"with {wanted.get(field, defaults.get(field))!r} now; set it as it was, delete the file, or "
+                    "compare in another --workdir"
+                )
+
+
+def sessions(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Who trained a run, for a cell's file, from its sessions' lines; empty where an earlier version trained it."""
+    return [{key: line[key] for key in ("step", *FACTS)} for line in lines]
+
+
+def diverged(result: Mapping[str, Any]) -> bool:
+    """Whether a cell's training failed for good: its file has no score."""
+    return result.get("score", 0.0) is None
+
+
+def result(
+    cell: Cell, metrics: Mapping[str, Any], *, choice: Mapping[str, Any], commands: Sequence[str], minutes: float
+) -> dict[str, Any]:
+    """The file of an evaluated cell.
+
+    Args:
+        cell: which.
+        metrics: its run's metrics.json.
+        choice: of its learning rate.
+        commands: that made it.
+        minutes: of the evaluation, from the start that ended it.
+
+    Returns:
+        JSON-ready dict. `lists` has what the evaluation's `by_mixture` has, with the videos by their places in
+        `videos` and three digits behind the point: one value a mixture, method and metric, for paired tests. `beside`
+        (mixture, oracle and swapped pictures) has two.
+    """
+    run = metrics["run"]
+    steps = {"trained": run["steps"], "evaluated": run["step"]}
+    if len(run["step_of"]) > 1:
+        steps["round_one"] = run["step_of"]["mnet"]
+    lists = dict(metrics["by_mixture"])
+    counting = dict(metrics.get("counting", {}))
+    if counting:
+        lists["counting"] = counting.pop("by_mixture")
+    scenes = [dict(scene) for scene in metrics.get("localisation", ())]
+    lists |= {f"places, {scene['scene']}": scene.pop("by_mixture") for scene in scenes}
+    videos = sorted({video for of in lists.values() for row in of["video_ids"] for video in row})
+    places = {video: place for place, video in enumerate(videos)}
+    return {
+        "cell": described(cell),
+        "learning_rate": dict(choice),
+        "steps": steps,
+        "minutes": {"training": run["training_minutes"], "evaluation": round(minutes, 1)},
+        "made": {"commands": list(commands)} | {key: run[key] for key in FACTS},
+        "trained": sessions(metrics["sessions"]),
+        "data": {"name": run["data"], "sha256": run["data_sha256"], "split": run["split"]},
+        "methods": metrics["methods"] | {name: metrics[name] for name in ("mixture", "oracle", "swapped")},
+        **{key: metrics[key] for key in _KEPT if key in metrics},
+        **({"counting": counting} if counting else {}),
+        **({"localisation": scenes} if scenes else {}),
+        "videos": videos,
+        "lists": {name: _compact(of, places) for name, of in lists.items()},
+    }
+
+
+def refuse_other_mixtures(cell: Cell, new: Mapping[str, Any], others: Iterable[tuple[Cell, Mapping[str, Any]]]) -> None:
+    """Refuses a result that was not made from the same data and the same mixtures as its neighbours.
+
+    Raises:
+        InputError: names both cells and what differs.
+    """
+    for other, old in others:
+        if not (old.get("data") and new.get("data")):  # of before it was noted
+            continue
+        if old["data"]["name"] == new["data"]["name"] and old["data"]["sha256"] != new["data"]["sha256"]:
+            raise InputError(
+                f"{cell.path} was trained on other records of {new['data']['name']} than {other.path}; "
+                "prepare the data set as it was, or compare in another --workdir"
+            )
+        if other.sources != cell.sources or old["data"].get("split") != new["data"].get("split"):
+            continue
+        for name in old.get("lists", {}).keys() & new.get("lists", {}).keys():
+            if old["lists"][name]["outline_sha256"] != new["lists"][name]["outline_sha256"]:
+                raise InputError(
+                    f"{cell.path} was evaluated on another list {name} of mixtures than {other.path}; "
+                    "set config.evaluation and the data sets as they were, or compare in another --workdir"
+                )
+
+
+def _compact(of: Mapping[str, Any], places: Mapping[str, int]) -> dict[str, Any]:
+    rest = {key: value for key, value in of.items() if key not in ("video_ids", *_DIGITS)}
+    rows = [[places[video] for video in row] for row in of["video_ids"]]
+    return rest | {"rows": rows} | {key: _short(of[key], digits) for key, digits in _DIGITS.items() if key in of}
+
+
+def _short(by_name: Mapping[str, Any], digits: int) -> dict[str, Any]:
+    """{name: {metric: values}} with so many digits behind the point."""
+    return {
+        name: {key: [None if value is None else round(value, digits) for value in values] for key, values in of.items()}
+        for name, of in by_name.items()
+    }

@@ -1,0 +1,298 @@
+"""All that a comparison's finished cells say, as one JSON-ready dict."""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mpnet_jax.comparison.cell_files import diverged, read
+from mpnet_jax.comparison.cells import DEFAULT, NO_MASK, Cell, Plan
+from mpnet_jax.comparison.progress import minutes_of
+from mpnet_jax.comparison.report.entries import ROUND_ONE, TOLD, Entry, differences, estimates, gather, mean
+from mpnet_jax.comparison.report.observations import observations
+from mpnet_jax.metrics.definitions import definitions
+from mpnet_jax.metrics.names import METRICS, method_name
+from mpnet_jax.report.sections.counting import MODES
+from mpnet_jax.run_facts import run_facts
+
+_BESIDE = ("mixture", "oracle")
+_COUNTED = ("as_trained", "all")
+# Rows that stand beside a method's in its cell, whose file says neither their step nor their swapped pictures.
+_OTHER_STEP = (ROUND_ONE, TOLD)
+_ENERGY_MAP = "energy map"  # as `localisation` names it, which loads JAX
+
+DEFINITIONS = {
+    "intervals": "95 %, from drawing seeds and videos, the same draws for all methods: videos with replacement, seeds "
+    "by Student's t of one degree less than there are. With one seed, over videos alone.",
+    "differences": "Seed by seed and mixture by mixture; what either method leaves out is left out.",
+    "holds": "The interval of the difference lies above zero; does not hold: below; undecided: zero is in it, or there "
+    "is one seed alone: videos say nothing of another training.",
+    "learning rate": "The one with the best validation score in trials, for each method.",
+    "M-Net": "Trained alone, for as many steps as MP-Net's rounds one and three.",
+    "M-Net of round one": "Of MP-Net's run: the best by validation of fewer steps. The P-Net learnt on the last of "
+    "them, and round three trained the M-Net on.",
+    "mean SAR": "The untouched mixture has no artefacts. Where a mask is full its sound is the mixture, at about "
+    "140 dB, and a few of them move a mean: the medians are in the table of mixtures. A silent sound has no SAR.",
+}
+
+
+def results(workdir: Path, plan: Plan) -> dict[str, Any]:
+    """Reads the cells and compares them.
+
+    Returns:
+        JSON-ready dict: `made`, `done` ({kind: [finished, planned]}), `hours` ({kind: of training and evaluation}; a
+        run that is of several kinds counts for the first), `definitions`, `entries` ({key: `method`, `mask`,
+        `sources`, `seeds`, `rate`, `minutes`, `steps`, `commits`, `test`, `far`, `swapped`, `mixes`, `mixtures`,
+        `counting`, `localisation`}), `differences` and `far_differences` ({"ratio-mix2": {"mpnet - mnet": {metric:
+        estimate}}}), `observations`, `beside` ({"mixture" or "oracle": {list of mixtures: {metric: estimate}}}),
+        `rates`, `rates_at_edge` ({method: "lowest" or "highest"} where the best rate is that), `ablations`, `failed`
+        ({key of an entry: seeds at which training failed}).
+    """
+    entries, rates = gather(workdir, plan.cells), _rates(workdir, plan)
+    return {
+        "made": run_facts(),
+        "done": {
+            kind: [sum(read(workdir, cell) is not None for cell in cells), len(cells)]
+            for kind, cells in vars(plan).items()
+        },
+        "hours": _hours(workdir, plan),
+        "definitions": definitions(dict.fromkeys(entry.method for entry in entries.values()))
+        | DEFINITIONS
+        | _starts(workdir, plan),
+        "entries": {key: _entry(entry) for key, entry in entries.items()},
+        "differences": _by_setting(entries, far=False),
+        "far_differences": _by_setting(entries, far=True),
+        "observations": observations(entries),
+        "beside": {name: _beside(entries, name) for name in _BESIDE},
+        "rates": rates,
+        "rates_at_edge": at_edge(plan, rates),
+        "ablations": _ablations(workdir, plan),
+        "failed": _failed(workdir, plan),
+    }
+
+
+def _hours(workdir: Path, plan: Plan) -> dict[str, float]:
+    """Hours of training and evaluation by kind, one process after the other."""
+    trained, out = set(), {}
+    for kind, cells in vars(plan).items():
+        minutes = 0.0
+        for result in filter(None, (read(workdir, cell) for cell in cells)):
+            command = result["made"]["commands"][0]
+            minutes += minutes_of(result) - (result["minutes"]["training"] or 0.0 if command in trained else 0.0)
+            trained.add(command)
+        out[kind] = round(minutes / 60, 2)
+    return out
+
+
+def _failed(workdir: Path, plan: Plan) -> dict[str, list[int]]:
+    """Seeds of the cells whose loss did not stay finite, by method, mask and sounds."""
+    out: dict[str, list[int]] = {}
+    for cell in plan.cells:
+        result = read(workdir, cell)
+        if result is not None and diverged(result):
+            out.setdefault(f"{cell.method}-{cell.setting}", []).append(cell.seed)
+    return out
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    lists = {name for result in entry.results.values() for name in result["lists"]}
+    numbers = sorted(int(name.removeprefix("mix")) for name in lists if name.startswith("mix"))
+    minutes = [result["minutes"]["training"] for result in entry.results.values()]
+    out = {
+        "method": entry.method,
+        "mask": entry.mask,
+        "sources": entry.sources,
+        "seeds": list(entry.results),
+        "rate": sorted({result["learning_rate"]["rate"] for result in entry.results.values()}),
+        # A row of round one has no time of its own.
+        "minutes": None if None in minutes or entry.method == ROUND_ONE else round(sum(minutes) / len(minutes), 1),
+        "steps": _steps(entry),
+        "commits": {
+            "training": sorted({of["commit"] for result in entry.results.values() for of in result.get("trained", ())}),
+            "evaluation": sorted({result["made"]["commit"] for result in entry.results.values()}),
+        },
+        "test": estimates(entry, entry.own),
+        "far": estimates(entry, f"far_{entry.own}"),
+        "swapped": _swapped(entry),
+        "mixes": {str(number): estimates(entry, f"mix{number}") for number in numbers},
+        "mixtures": {"test": entry.mixtures(entry.own), "far": entry.mixtures(f"far_{entry.own}")},
+    }
+    counting = {}
+    for mode in MODES:
+        right = {part: mean(entry.counted_right(mode, as_trained=part == "as_trained")) for part in _COUNTED}
+        if right["all"] is not None:
+            counting[mode] = {part: drawn and drawn.estimate(low=0.0, high=1.0) for part, drawn in right.items()}
+            counting[mode]["constant"] = _best_constant(entry, mode)
+    if entry.method == "mpnet":
+        out |= {"counting": counting, "localisation": _localisation(entry)}
+    return out
+
+
+def _steps(entry: Entry) -> dict[str, list[int]]:
+    """Steps `trained`, and the step `evaluated` for its validation score, a seed each; of rows beside what is known."""
+    if entry.method == ROUND_ONE:
+        found = [result["steps"].get("round_one") for result in entry.results.values()]
+        return {} if None in found else {"evaluated": found}
+    if entry.method in _OTHER_STEP:
+        return {}
+    return {key: [result["steps"][key] for result in entry.results.values()] for key in ("trained", "evaluated")}
+
+
+def _swapped(entry: Entry) -> dict[str, Any]:
+    """{list: estimate of NSDR} of the method asked with another sound's pictures; of rows that have it."""
+    if entry.method in _OTHER_STEP:
+        return {}
+    lists = {"test": entry.own, "far": f"far_{entry.own}"}
+    found = {part: mean(entry.samples(name, "nsdr", of_what="swapped", part="beside")) for part, name in lists.items()}
+    return {part: drawn.estimate() for part, drawn in found.items() if drawn is not None}
+
+
+def _best_constant(entry: Entry, mode: str) -> dict[str, float | None]:
+    """How often the one number that is right most often would be right; it depends on the mixtures alone."""
+    for result in entry.results.values():
+        found = result.get("counting", {}).get(mode, {})
+        if "constant" in found:
+            of = {"as_trained": found["as_trained"], "all": found}
+            return {part: of[part]["constant"]["accuracy"]["mean"] for part in _COUNTED}
+    return dict.fromkeys(_COUNTED)
+
+
+def _localisation(entry: Entry) -> list[dict[str, Any]]:
+    """The scenes of a results file, the energy map's guesses over all seeds; the others do not depend on the seed."""
+    first = next((result["localisation"] for result in entry.results.values() if "localisation" in result), [])
+    out = []
+    for scene in first:
+        name = f"places, {scene['scene']}"
+        drawn = {key: mean(entry.samples(name, key, of_what=_ENERGY_MAP)) for key in scene["guesses"][_ENERGY_MAP]}
+        ours = {key: found.estimate(low=0.0, high=1.0) for key, found in drawn.items() if found is not None}
+        out.append(scene | {"guesses": scene["guesses"] | {_ENERGY_MAP: ours}})
+    return out
+
+
+def _beside(entries: Mapping[str, Entry], what: str) -> dict[str, Any]:
+    """{list of mixtures: {metric: estimate}} of what depends on no training, from the first cell that has the list."""
+    out: dict[str, Any] = {}
+    for entry in entries.values():
+        for name in (entry.own, f"far_{entry.own}"):
+            found = {metric: entry.samples(name, metric, of_what=what, part="beside") for metric in METRICS}
+            first = {metric: dict([next(iter(of.items()))]) for metric, of in found.items() if of}
+            drawn = {metric: mean(of) for metric, of in first.items()}
+            if drawn and name not in out:
+                out[name] = {metric: one.estimate() for metric, one in drawn.items() if one is not None}
+                if what == "mixture":
+                    out[name]["nsdr"] = {"mean": 0.0, "ci95": None}  # by definition
+    return out
+
+
+def _by_setting(entries: Mapping[str, Entry], *, far: bool) -> dict[str, Any]:
+    """Differences between every two methods of one setting; MIML, without a mask, stands in each."""
+    out: dict[str, Any] = {}
+    settings = dict.fromkeys((entry.mask, entry.sources) for entry in entries.values() if entry.mask != NO_MASK)
+    for mask, sources in settings:
+        there = [entry for entry in entries.values() if entry.sources == sources and entry.mask in (mask, NO_MASK)]
+        name = f"far_mix{sources}" if far else f"mix{sources}"
+        pairs = {
+            f"{second.method} - {first.method}": differences(second, first, name)
+            for first, second in itertools.combinations(there, 2)
+        }
+        out[f"{mask}-mix{sources}"] = {pair: values for pair, values in pairs.items() if values}
+    return {setting: pairs for setting, pairs in out.items() if pairs}
+
+
+def _starts(workdir: Path, plan: Plan) -> dict[str, str]:
+    """A line on the networks that cells begin with; none where they are random."""
+    of_cells = dict.fromkeys(cell.start for cell in plan.cells if cell.start is not None)
+    found = {start: result for start in of_cells if (result := read(workdir, start)) is not None}
+    if not found:
+        return {}
+    first, result = next(iter(found.items()))
+    scores = ", ".join(f"{result['score']:.2f} (seed {start.seed})" for start, result in found.items())
+    return {
+        "start": f"all methods but MIML begin with the networks of one {method_name(first.method)} a seed, "
+        f"trained {dict(first.overrides)['rounds.both']} steps on {result['data']['name']} ({first.setting}); its "
+        f"validation SI-SDR improvement there, in dB: {scores}"
+    }
+
+
+def _rates(workdir: Path, plan: Plan) -> dict[str, Any]:
+    """{method: {rate: validation score}} of the finished trials."""
+    out: dict[str, Any] = {}
+    for trial in plan.trials:
+        result = read(workdir, trial)
+        if result is not None:
+            out.setdefault(trial.method, {})[f"{trial.rate:g}"] = result["score"]
+    return out
+
+
+def at_edge(plan: Plan, rates: Mapping[str, Mapping[str, float | None]]) -> dict[str, str]:
+    """Methods whose best rate is the lowest or the highest of those tried: a better one may lie beyond."""
+    out = {}
+    for method, scores in rates.items():
+        tried = sorted(trial.rate for trial in plan.trials if trial.method == method and trial.rate is not None)
+        known = {float(rate): score for rate, score in scores.items() if score is not None}
+        if known and len(scores) == len(tried):
+            best = f"{max(known, key=lambda rate: known[rate]):g}"
+            edges = {f"{tried[0]:g}": "lowest", f"{tried[-1]:g}": "highest"}
+            out |= {method: edges[best]} if best in edges else {}
+    return out
+
+
+def _ablations(workdir: Path, plan: Plan) -> list[dict[str, Any]]:
+    """What each change does on the validation split: numbers, and differences to no change."""
+    found: dict[str, dict[Cell, Any]] = {}
+    for cell in plan.ablations:
+        if (result := read(workdir, cell)) is not None:
+            found.setdefault(cell.change, {})[cell] = result
+    first = plan.ablations[0].seed if plan.ablations else None
+    alone = [{cell: result for cell, result in of.items() if cell.seed == first} for of in found.values()]
+    learnt = [{cell: result for cell, result in of.items() if not diverged(result)} for of in found.values()]
+    return _ablation_rows([of for of in alone if of]) + _ablation_rows([of for of in learnt if len(of) > 1])
+
+
+def _ablation_rows(changes: Sequence[Mapping[Cell, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """A row for each change, over the seeds that it was made with."""
+    learnt = [_as_entry({cell: result for cell, result in of.items() if not diverged(result)}) for of in changes]
+    default = next((entry for of, entry in zip(changes, learnt, strict=True) if next(iter(of)).change == DEFAULT), None)
+    out = []
+    for of, entry in zip(changes, learnt, strict=True):
+        cell, result = next(iter(of.items()))
+        seeds = sorted(entry.results if entry else {made.seed for made in of})
+        lists = next(iter(entry.results.values()))["lists"] if entry else ()
+        names = [name for name in lists if name.startswith("mix")]
+        row = {
+            "change": cell.change,
+            "name": cell.change + (f" ({len(seeds)} seeds)" if len(seeds) > 1 else ""),
+            "overrides": dict(cell.overrides),
+            "method": cell.method,
+            "setting": cell.setting,
+            "seeds": seeds,
+            "rate": result["learning_rate"]["rate"],
+            "lists": {name: estimates(entry, name) for name in names if entry},
+        }
+        if entry is None:
+            row["failed"] = True
+        else:
+            if default is not None and cell.change != DEFAULT:
+                row["differences"] = {name: differences(entry, default, name) for name in names}
+            row["over_round_one"] = _over_round_one(entry, names)
+            row["steps"] = [[of["steps"].get("round_one"), of["steps"]["evaluated"]] for of in entry.results.values()]
+        out.append(row)
+    return out
+
+
+def _over_round_one(entry: Entry, names: Sequence[str]) -> dict[str, Any]:
+    """What MP-Net gains over the best M-Net of its round one; empty where there is none."""
+    round_one = dataclasses.replace(entry, method=ROUND_ONE)
+    if entry.method != "mpnet" or not round_one.samples(entry.own, "nsdr"):
+        return {}
+    return {name: differences(entry, round_one, name) for name in names}
+
+
+def _as_entry(made: Mapping[Cell, Mapping[str, Any]]) -> Entry | None:
+    """An ablation's results as a row, None of none; where MP-Net was cut down to the M-Net, of the M-Net."""
+    if not made:
+        return None
+    cell, result = next(iter(made.items()))
+    last = list(result["lists"][f"mix{cell.sources}"]["methods"])[-1]
+    return Entry(last, cell.mask, cell.sources, {cell.seed: of for cell, of in made.items()})

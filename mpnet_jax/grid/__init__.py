@@ -1,1 +1,0 @@
-"""A comparison of methods: its cells, who works on which, and what comes of them."""

@@ -1,0 +1,1 @@
+"""Several processes that train as one: how they meet, stop together and notice a lost one."""

@@ -1,0 +1,1 @@
+"""Parts of a page: charts, spectrograms, tables and the frame around them."""

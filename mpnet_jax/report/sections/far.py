@@ -1,0 +1,40 @@
+"""How well methods do on a data set far from what they were trained on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mpnet_jax.metrics.names import METRICS, method_name
+from mpnet_jax.report.drawing import sortable
+from mpnet_jax.report.drawing.numbers import mapping, text
+
+
+def section(far: Any) -> str:
+    """The table of one run; "" without results."""
+    values = mapping(far)
+    rows = [(method_name(key), of) for key, of in methods_of(values).items()]
+    if not rows:
+        return ""
+    return (
+        f'<p class="note">The same networks on {text(values.get("data"))}, a data set that nothing was trained on.</p>'
+        f"{table(rows)}"
+    )
+
+
+def methods_of(far: Any) -> dict[str, Mapping[str, Any]]:
+    """{method or baseline: {metric: estimate}} of a results file's `far`."""
+    given = mapping(mapping(far).get("methods"))
+    return {str(key): values for key, values in given.items() if isinstance(values, Mapping)}
+
+
+def table(rows: Sequence[tuple[str, Mapping[str, Any]]], *, head: str = "Method") -> str:
+    """Rows of (name, {metric: estimate}); "" without any."""
+    cells = [
+        [
+            sortable.words(name),
+            *(sortable.estimated(values.get(metric)) for metric in METRICS),
+            sortable.count_of(values),
+        ]
+        for name, values in rows
+    ]
+    heads = [head, *sortable.metric_heads(), "Mixtures"]
+    return sortable.table(heads, cells, caption="Means over mixtures far from the training set, 95 % intervals")

@@ -1,0 +1,100 @@
+"""How scores change with the number of sounds in a mixture: curves and a table."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mpnet_jax.metrics.names import BASELINES, METRICS, method_name, unit
+from mpnet_jax.report.drawing import sortable
+from mpnet_jax.report.drawing.series import Series, lines
+
+CURVES = ("nsdr", "sir", "sar", "amid")
+
+
+def by_method(mixes: Any) -> dict[str, dict[int, Mapping[str, Any]]]:
+    """{method: {number of sounds: {metric: estimate}}} of a results file's {"2": {method: {metric: estimate}}}."""
+    found: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for count, methods in (mixes if isinstance(mixes, Mapping) else {}).items():
+        if isinstance(methods, Mapping) and str(count).isdecimal():
+            for method, values in methods.items():
+                if isinstance(values, Mapping):
+                    found.setdefault(str(method), {})[int(count)] = values
+    return {method: dict(sorted(values.items())) for method, values in found.items()}
+
+
+def cards(series: Sequence[tuple[str, int, Mapping[int, Any]]], *, mixture: Any = None, labels: bool = True) -> str:
+    """A card of curves for each metric.
+
+    Args:
+        series: (name, style, {number of sounds: {metric: estimate}}).
+        mixture: the same of the untouched mixture, a thin line where it does not flatten the others.
+        labels: whether lines are named at their ends.
+
+    Returns:
+        HTML, or "" where there is less than a curve.
+    """
+    found = []
+    for metric in CURVES:
+        drawn = [
+            Series(name, {count: values.get(metric) for count, values in by_count.items()}, style)
+            for name, style, by_count in series
+        ]
+        quiet = Series("mixture", _of_mixture(metric, mixture or {}), 0)
+        label = f"{metric.upper()} ({unit(metric)})" if unit(metric) else metric.upper()
+        better = "lower" if metric == "amid" else "higher"
+        svg = lines(drawn, [quiet], x_label="sounds in the mixture", y_label=label, labels=labels)
+        if svg:
+            title = f'{metric.upper()} <span class="hint">{better} is better</span>'
+            found.append(f'<figure class="card"><figcaption>{title}</figcaption>{svg}</figure>')
+    return f'<div class="cards">{"".join(found)}</div>' if found else ""
+
+
+def section(mixes: Any) -> str:
+    """Curves and table of one run; "" without mixes."""
+    methods = by_method(mixes)
+    trained = [(method_name(key), values) for key, values in _ordered(methods) if key not in BASELINES]
+    drawn = cards(
+        [(name, style, values) for style, (name, values) in enumerate(trained)], mixture=methods.get("mixture")
+    )
+    rows = [
+        (count, method_name(key), values[count])
+        for count in sorted({count for values in methods.values() for count in values})
+        for key, values in _ordered(methods)
+        if count in values
+    ]
+    return drawn + table([(name, count, values) for count, name, values in rows])
+
+
+def table(rows: Sequence[tuple[str, int, Mapping[str, Any]]], *, head: str = "Method") -> str:
+    """Rows of (name, number of sounds, {metric: estimate})."""
+    cells = [
+        [
+            sortable.words(name),
+            sortable.plain(count),
+            *(sortable.estimated(values.get(metric)) for metric in METRICS),
+            sortable.count_of(values),
+        ]
+        for name, count, values in rows
+    ]
+    heads = [head, "Sounds", *sortable.metric_heads(), "Mixtures"]
+    return sortable.table(
+        heads, cells, caption="Means over mixtures of each number of sounds, 95 % intervals", kind="compact"
+    )
+
+
+def _ordered(methods: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Trained methods, the main one (by what is known of the names) first, then what they are compared with."""
+    first = ("mpnet", "mnet", "pixelplayer", "miml")
+
+    def place(key: str) -> tuple[int, int]:
+        if key in BASELINES:
+            return 2, list(BASELINES).index(key)
+        return (0, first.index(key)) if key in first else (1, 0)
+
+    return [(key, methods[key]) for key in sorted(methods, key=place)]
+
+
+def _of_mixture(metric: str, mixture: Mapping[int, Any]) -> dict[int, Any]:
+    """The untouched mixture's estimates; its NSDR is nothing by definition."""
+    if metric == "nsdr":
+        return {count: {"mean": 0.0} for count in mixture}
+    return {count: values.get(metric) for count, values in mixture.items()}
