@@ -93,7 +93,7 @@ test-all: $(READY)
 # Whatever runs on all devices, on eight of them.
 test-devices: $(READY)
 	XLA_FLAGS=--xla_force_host_platform_device_count=8 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' \
-		tests/test_parallel.py tests/test_train_step.py tests/test_evaluation.py tests/models/layers/test_batch_norm.py
+		tests/test_parallel.py tests/steps/test_train_step.py tests/steps/test_separated_mixtures.py tests/models/layers/test_batch_norm.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

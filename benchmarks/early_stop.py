@@ -22,10 +22,10 @@ from benchmarks.harness.recursion import TAKES_ALL, TAKES_NOTHING, mixture_shape
 from configs import base, quickstart
 from data_pipeline import command
 from data_pipeline.command import InputError
-from mpnet_jax.config import Config
+from mpnet_jax.config.specs import Config
 from mpnet_jax.recursion.candidates import Candidates
 from mpnet_jax.recursion.minus_plus import Rules, Separation
-from mpnet_jax.run_facts import run_facts
+from mpnet_jax.run.facts import run_facts
 
 STEPS = 6
 SIZES: dict[str, tuple[Callable[[], Config], int]] = {

@@ -21,8 +21,8 @@ from benchmarks.harness.loader_worker import paper_config
 from benchmarks.harness.worker import Worker
 from data_pipeline import command
 from data_pipeline.command import InputError
-from mpnet_jax.config import Config
-from mpnet_jax.run_facts import usable_cores
+from mpnet_jax.config.specs import Config
+from mpnet_jax.run.facts import usable_cores
 
 MODULE = "benchmarks.harness.loader_worker"
 STAGED_MIXTURES = 64

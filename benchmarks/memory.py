@@ -13,7 +13,7 @@ from benchmarks.harness.sizes import size_config
 from benchmarks.harness.worker import ALLOCATORS, BACKENDS, Worker
 from data_pipeline import command
 from data_pipeline.command import InputError
-from mpnet_jax.run_facts import usable_cores
+from mpnet_jax.run.facts import usable_cores
 
 STEPS = 3
 

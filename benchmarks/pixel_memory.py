@@ -21,12 +21,12 @@ from benchmarks.harness.recursion import mixture_shape, recursion, variable_shap
 from configs import base
 from data_pipeline import command
 from data_pipeline.command import InputError
-from mpnet_jax import from_config
-from mpnet_jax.config import Config
+from mpnet_jax.config.specs import Config
+from mpnet_jax.methods import registry
 from mpnet_jax.recursion.candidates import mean_magnitude
 from mpnet_jax.recursion.minus_plus import Rules
 from mpnet_jax.recursion.places import CHUNK_BYTES, places
-from mpnet_jax.run_facts import run_facts
+from mpnet_jax.run.facts import run_facts
 
 SIDES = (14, 28)  # of the map of places
 STEPS = 6
@@ -41,7 +41,7 @@ class Program(NamedTuple):
 
 def network(config: Config, batch_size: int = 1) -> Program:
     """One pass of the M-Net's U-Net, from mixtures to feature maps."""
-    model = from_config.model(config)
+    model = registry.model(config)
     of_steps = variable_shapes(config)
     one_set = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), of_steps["batch_stats"]["minus_net"])
     variables = {"params": {"minus_net": of_steps["params"]["minus_net"]}, "batch_stats": {"minus_net": one_set}}

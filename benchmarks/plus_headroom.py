@@ -25,19 +25,21 @@ from benchmarks.harness import record
 from data_pipeline import command
 from data_pipeline.command import InputError
 from data_pipeline.loader import evaluation_batches
-from mpnet_jax import from_config, workdir_config
-from mpnet_jax.checkpoint import Checkpoints
-from mpnet_jax.config import Config, audio_spec, frame_spec
-from mpnet_jax.evaluation import DEVICE_INPUTS, HostBatch, Separator
-from mpnet_jax.losses import ratio_target
-from mpnet_jax.methods import TrainedMethods
+from mpnet_jax.config import saved_config
+from mpnet_jax.config.specs import Config, audio_spec, frame_spec
+from mpnet_jax.methods import registry
 from mpnet_jax.metrics.aggregate import mixture_means, summarise
 from mpnet_jax.metrics.workers import Job, SourceScores, score_mixtures
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.recursion.minus_plus import EPSILON, by_candidate, energy_order
 from mpnet_jax.recursion.networks import Batch, separate_clips
-from mpnet_jax.run_data import mixture_list, open_splits
-from mpnet_jax.separate_step import waveforms
+from mpnet_jax.run.checkpoint import Checkpoints
+from mpnet_jax.run.data import mixture_list, open_splits
+from mpnet_jax.steps.device_pass import HostBatch, Separator
+from mpnet_jax.steps.losses import ratio_target
+from mpnet_jax.steps.separate_step import waveforms
+from mpnet_jax.steps.separated_mixtures import DEVICE_INPUTS
+from mpnet_jax.weights.trained import TrainedMethods
 
 # What is scored, and beside which of them its difference is taken.
 VARIANTS = {
@@ -80,8 +82,8 @@ def true_sounds(truth: Array, mixture: Array) -> Array:
 
 def all_ways(config: Config, *, with_plus: bool) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
     """The pass of one device: waveforms (batch, source, samples) of every variant."""
-    model, axis, audio = from_config.model(config), from_config.axis(config), audio_spec(config)
-    rules = from_config.rules(config)
+    model, axis, audio = registry.model(config), registry.axis(config), audio_spec(config)
+    rules = registry.rules(config)
     assert isinstance(model, MPNet) and with_plus
 
     def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
@@ -122,10 +124,10 @@ def main() -> None:
     values = flags.FLAGS
     file = record.check_file(values.json)
     workdir = Path(values.workdir or "")
-    recorded = workdir_config.read_recorded(workdir) if values.workdir else None
+    recorded = saved_config.read_recorded(workdir) if values.workdir else None
     if recorded is None:
         raise InputError(f"--workdir={values.workdir} holds no run (no config.json); name a folder of a trained MP-Net")
-    config = workdir_config.restored(recorded, workdir / "config.json")
+    config = saved_config.restored(recorded, workdir / "config.json")
     config.data.directory = values.data_dir
     checkpoints = Checkpoints(workdir, read_only=True)
     methods = TrainedMethods(config, checkpoints, "latest")

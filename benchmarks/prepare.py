@@ -23,7 +23,7 @@ from absl import flags, logging
 from benchmarks.harness import record
 from data_pipeline import command
 from data_pipeline.command import InputError
-from mpnet_jax.run_facts import usable_cores
+from mpnet_jax.run.facts import usable_cores
 
 FPS, HEIGHT, WIDTH, BITS_PER_SECOND, RATE_HZ = 30, 720, 1280, 2_500_000, 44_100
 SOLO_SECONDS = 24

@@ -23,9 +23,10 @@ from benchmarks.harness.sizes import synthetic_batch
 from configs import base
 from data_pipeline import command
 from data_pipeline.command import InputError
-from mpnet_jax import from_config, parallel
-from mpnet_jax.config import Config
-from mpnet_jax.rounds import TRAINED
+from mpnet_jax import parallel
+from mpnet_jax.config.rounds import TRAINED
+from mpnet_jax.config.specs import Config
+from mpnet_jax.methods import registry
 
 COUNTS = (8, 64, 512)
 SHARES = (1, 10)  # mixtures a device beside the most that fit: the least, and the paper's batch of 80 on 8 devices
@@ -111,14 +112,14 @@ def round_config(name: str, batch: int) -> Config:
 
 def count(config: Config) -> Counted:
     """Compiles the step of a config's one round for every device here and asks XLA about one device's share."""
-    (only,) = from_config.rounds(config)
+    (only,) = registry.rounds(config)
     with mock.patch("jax.default_backend", return_value="an accelerator"):
-        state = jax.eval_shape(lambda: from_config.state_at(config, 0))
+        state = jax.eval_shape(lambda: registry.state_at(config, 0))
         batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in synthetic_batch(config).items()}
         everywhere = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct((jax.device_count(), *x.shape), x.dtype), (state, batch)
         )
-        step: Any = parallel.parallel_step(from_config.train_step(config, only))
+        step: Any = parallel.parallel_step(registry.train_step(config, only))
         compiled = step.lower(*everywhere).compile()
     cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
     stored = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes

@@ -22,7 +22,7 @@ from benchmarks.harness.sizes import size_config
 from benchmarks.harness.worker import BACKENDS, Worker
 from data_pipeline import command
 from data_pipeline.command import InputError
-from mpnet_jax.run_facts import usable_cores
+from mpnet_jax.run.facts import usable_cores
 
 TURN_SECONDS = 2.0  # a turn repeats a short step until about this much time has passed
 MATMUL_RUNS = 5

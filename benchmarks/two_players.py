@@ -151,8 +151,8 @@ def _likest(stems: Waves, truth: Waves) -> np.ndarray:
 def take_scenes(scenes: Sequence[Scene], workdir: Path | None, *, seconds: float) -> Iterator[dict[str, Any]]:
     """Separates and scores scene after scene."""
     from mpnet_jax import parallel
-    from mpnet_jax.separation.model import load
     from mpnet_jax.separation.take_apart import Settings, take_apart
+    from mpnet_jax.weights.trained import load
 
     parallel.keep_compiled_programs()
     model = load(workdir)

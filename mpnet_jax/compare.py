@@ -16,12 +16,12 @@ from ml_collections import config_flags
 
 from data_pipeline import command
 from data_pipeline.command import InputError
-from mpnet_jax import config as config_module
-from mpnet_jax import workdir_config
 from mpnet_jax.comparison import cell_files, cells, programs
 from mpnet_jax.comparison.report.outputs import write_outputs
 from mpnet_jax.comparison.runner import Runner
-from mpnet_jax.config import Config
+from mpnet_jax.config import check as config_module
+from mpnet_jax.config import saved_config
+from mpnet_jax.config.specs import Config
 from mpnet_jax.processes.stop_request import StopRequest
 
 
@@ -82,7 +82,7 @@ def compare(
             raise InputError(f"--workdir={workdir} has no finished cell of this config's grid; make some first")
         return 0
     _require_data(config)
-    workdir_config.claim_workdir(workdir, config)
+    saved_config.claim_workdir(workdir, config)
     with StopRequest() as stop:
         runner = Runner(
             config, workdir, plan=plan, given=given, stop=stop, minutes=minutes, train=train, evaluate=evaluate

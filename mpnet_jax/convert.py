@@ -22,12 +22,13 @@ from ml_collections import config_flags
 
 from data_pipeline import command
 from data_pipeline.command import InputError
-from mpnet_jax import config as config_module
-from mpnet_jax import torch_weights, workdir_config
-from mpnet_jax.config import Config
+from mpnet_jax.config import check as config_module
+from mpnet_jax.config import saved_config
+from mpnet_jax.config.specs import Config
+from mpnet_jax.weights import torch_weights
 
 if TYPE_CHECKING:
-    from mpnet_jax.train_state import TrainState
+    from mpnet_jax.steps.train_state import TrainState
 
 # Flag: what it holds and the network that it fills.
 FILES = {
@@ -63,13 +64,13 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
         raise InputError(f"nothing to convert; give at least one of {', '.join(f'--{name}' for name in FILES)}")
     if {"frame", "resnet"} <= files.keys():
         raise InputError("--frame and --resnet are both of the frame network; give one of them")
-    if workdir_config.read_recorded(workdir) is not None:
+    if saved_config.read_recorded(workdir) is not None:
         raise InputError(f"--workdir={workdir} holds a run already; name a new folder")
     weights = {name: torch_weights.read_weights(path) for name, path in files.items()}
 
-    from mpnet_jax import from_config
+    from mpnet_jax.methods import registry
 
-    state = from_config.state_at(config, 0)
+    state = registry.state_at(config, 0)
     params, batch_stats = dict(state.params), dict(state.batch_stats)
     for name, path in files.items():
         net = FILES[name][1]
@@ -96,9 +97,9 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
 
 def _save(config: Config, workdir: Path, state: "TrainState", methods: Sequence[str]) -> None:
     """Writes the state as the latest, and as the best so far of these methods."""
-    from mpnet_jax.checkpoint import UNSCORED, Checkpoints
+    from mpnet_jax.run.checkpoint import UNSCORED, Checkpoints
 
-    workdir_config.claim_workdir(workdir, config)
+    saved_config.claim_workdir(workdir, config)
     checkpoints = Checkpoints(workdir)
     checkpoints.save(state)
     for method in methods:

@@ -17,14 +17,14 @@ from ml_collections import config_flags
 from data_pipeline import command
 from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
-from mpnet_jax import config as config_module
-from mpnet_jax import workdir_config
-from mpnet_jax.asked import Asked, open_stores, sounds_asked
-from mpnet_jax.config import Config
+from mpnet_jax.config import check as config_module
+from mpnet_jax.config import saved_config
+from mpnet_jax.config.specs import Config
+from mpnet_jax.evaluation.options import EvaluationOptions, open_stores, sounds_asked
 from mpnet_jax.metrics.localisation import DEFINITION as LOCALISATION
 from mpnet_jax.processes import membership
-from mpnet_jax.run_facts import run_facts
-from mpnet_jax.run_log import LOSSES, SESSIONS, TIME, VALIDATION, read_lines
+from mpnet_jax.run.facts import run_facts
+from mpnet_jax.run.log import LOSSES, SESSIONS, TIME, VALIDATION, read_lines
 
 SPLITS = ("train", "validation", "test")
 # Parts of an earlier evaluation of the same networks that are kept when they are not asked for again.
@@ -36,19 +36,19 @@ def main() -> None:
     membership.refuse_several("evaluate", way_out="start one alone (srun --ntasks=1)")
     config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
-    recorded = workdir_config.read_recorded(workdir)
+    recorded = saved_config.read_recorded(workdir)
     if recorded is None:
         raise InputError(
             f"--workdir={workdir} holds no run; train one: python -m mpnet_jax.train --workdir={workdir} --config=..."
         )
-    workdir_config.refuse_other(recorded, config, workdir)
+    saved_config.refuse_other(recorded, config, workdir)
     values = flags.FLAGS
     mixes = sounds_asked(values.mix)
-    asked = Asked(values.split, values.checkpoint, mixes, values.counting, values.localisation, values.far)
+    asked = EvaluationOptions(values.split, values.checkpoint, mixes, values.counting, values.localisation, values.far)
     evaluate(config, workdir, asked)
 
 
-def evaluate(config: Config, workdir: Path, asked: Asked) -> dict[str, Any]:
+def evaluate(config: Config, workdir: Path, asked: EvaluationOptions) -> dict[str, Any]:
     """Evaluates one checkpoint on one split.
 
     Args:
@@ -65,8 +65,9 @@ def evaluate(config: Config, workdir: Path, asked: Asked) -> dict[str, Any]:
     """
     stores = open_stores(config, asked)
     # Here, because these load JAX: bad input is answered before.
-    from mpnet_jax import parallel, scores
-    from mpnet_jax.evaluator import Evaluator
+    from mpnet_jax import parallel
+    from mpnet_jax.evaluation import scores, tables
+    from mpnet_jax.evaluation.evaluator import Evaluator
     from mpnet_jax.report.page import write_report
 
     parallel.keep_compiled_programs()
@@ -85,24 +86,24 @@ def evaluate(config: Config, workdir: Path, asked: Asked) -> dict[str, Any]:
     }
     _keep_earlier(folder, out)
     _write(folder, out)
-    sys.stdout.write(scores.table(out) + "\n")
+    sys.stdout.write(tables.table(out) + "\n")
     others = {number: evaluator.separation(number) for number in asked.mixes if number != own}
     if others:
         of_all = dict(sorted((others | {own: out}).items()))
         out["mixes"] = {str(number): scores.by_method(result) for number, result in of_all.items()}
         out["by_mixture"] |= {f"mix{number}": result["by_mixture"] for number, result in others.items()}
         _write(folder, out)
-        sys.stdout.write(scores.table_of_mixes(out["mixes"]) + "\n")
+        sys.stdout.write(tables.table_of_mixes(out["mixes"]) + "\n")
     places = []
     if asked.counting:
         out["counting"] = evaluator.counting()
         _write(folder, out)
-        sys.stdout.write(scores.table_of_counts(out["counting"]) + "\n")
+        sys.stdout.write(tables.table_of_counts(out["counting"]) + "\n")
     if asked.localisation:
         out["localisation"], places = evaluator.localisation()
         out["definitions"] |= {"localisation": LOCALISATION}
         _write(folder, out)
-        sys.stdout.write(scores.table_of_places(out["localisation"]) + "\n")
+        sys.stdout.write(tables.table_of_places(out["localisation"]) + "\n")
     if asked.far:
         found = evaluator.far()
         out["far"] = {"data": config.evaluation.far.name, "methods": scores.by_method(found)} | {
@@ -110,7 +111,7 @@ def evaluate(config: Config, workdir: Path, asked: Asked) -> dict[str, Any]:
         }
         out["by_mixture"] |= {f"far_mix{own}": found["by_mixture"]}
         _write(folder, out)
-        sys.stdout.write(f"far: {config.evaluation.far.name}\n{scores.table(found)}\n")
+        sys.stdout.write(f"far: {config.evaluation.far.name}\n{tables.table(found)}\n")
     page = write_report(folder / "report", summary=out, examples=evaluator.examples(out), places=places)
     sys.stdout.write(f"numbers: {folder / 'metrics.json'}\nreport:  {page}\n")
     return out

@@ -16,8 +16,8 @@ def main() -> None:
     workdir, out = flags.FLAGS.workdir, flags.FLAGS.out
     if not workdir or not out:
         raise InputError("name a run and a file: --workdir=RUN --out=FILE.safetensors")
-    from mpnet_jax.model_file import write_model
-    from mpnet_jax.separation.model import read_run
+    from mpnet_jax.weights.model_file import write_model
+    from mpnet_jax.weights.trained import read_run
 
     model = read_run(Path(workdir))
     write_model(Path(out), model)

@@ -28,8 +28,8 @@ def main() -> None:
         video, out = check(values.video, values.out, audio_only=values.audio_only)
         # Here, because these load JAX: bad input is answered before.
         from mpnet_jax import parallel
-        from mpnet_jax.separation.model import load
         from mpnet_jax.separation.take_apart import Settings, take_apart
+        from mpnet_jax.weights.trained import load
 
         parallel.keep_compiled_programs()
         model = load(Path(values.workdir) if values.workdir else None)

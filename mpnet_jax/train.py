@@ -18,14 +18,13 @@ from ml_collections import config_flags
 
 from data_pipeline import command
 from data_pipeline.command import InputError
-from mpnet_jax import config as config_module
-from mpnet_jax import workdir_config
-from mpnet_jax.config import Config
-from mpnet_jax.meter import Meter
+from mpnet_jax.config import check as config_module
+from mpnet_jax.config import saved_config
+from mpnet_jax.config.rounds import Round
+from mpnet_jax.config.specs import Config
 from mpnet_jax.processes import membership
 from mpnet_jax.processes.stop_request import StopRequest
-from mpnet_jax.rounds import Round
-from mpnet_jax.run_data import (
+from mpnet_jax.run.data import (
     note_records,
     open_splits,
     refuse_processes,
@@ -33,10 +32,11 @@ from mpnet_jax.run_data import (
     training_batches,
     validation_share,
 )
+from mpnet_jax.run.meter import Meter
 
 if TYPE_CHECKING:
-    from mpnet_jax.run_keeper import RunKeeper
-    from mpnet_jax.train_state import TrainState
+    from mpnet_jax.run.writer import RunWriter
+    from mpnet_jax.steps.train_state import TrainState
 
 EXAMPLE_MIXTURES = 2  # shown in TensorBoard
 PRETRAINED = ", the frame network too; for ImageNet's: python -m mpnet_jax.convert"
@@ -74,9 +74,9 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
     """
     stop = stop or StopRequest()
     # 1. Everything that can be refused is looked at before anything slow.
-    recorded = workdir_config.read_recorded(workdir)
+    recorded = saved_config.read_recorded(workdir)
     if recorded is not None:
-        workdir_config.refuse_other(recorded, config, workdir)
+        saved_config.refuse_other(recorded, config, workdir)
     stores = open_splits(config, ("train", "validation"), keep_pictures=True)
     from mpnet_jax import parallel
 
@@ -87,14 +87,14 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
 
     # 2. The first of all processes looks after the workdir.
     if parallel.is_first():
-        workdir_config.claim_workdir(workdir, config)
+        saved_config.claim_workdir(workdir, config)
         note_records(config, workdir, stores)
     validation = validation_share(config, stores, workdir)
     batches_from = training_batches(config, workdir, stores["train"])
-    from mpnet_jax.methods import for_separation
-    from mpnet_jax.run_keeper import RunKeeper
+    from mpnet_jax.run.writer import RunWriter
+    from mpnet_jax.weights.trained import for_separation
 
-    keeper = RunKeeper(workdir, rate_hz=config.audio.rate_hz) if parallel.is_first() else None
+    keeper = RunWriter(workdir, rate_hz=config.audio.rate_hz) if parallel.is_first() else None
     try:
         # 3. The state: new, or the last checkpoint's.
         state = first_state(config, workdir, keeper)
@@ -117,15 +117,16 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
     return 0
 
 
-def first_state(config: Config, workdir: Path, keeper: "RunKeeper | None") -> "TrainState":
+def first_state(config: Config, workdir: Path, keeper: "RunWriter | None") -> "TrainState":
     """The state to go on from, on the host: the first process's, in every process."""
     import numpy as np
 
-    from mpnet_jax import from_config, parallel
+    from mpnet_jax import parallel
+    from mpnet_jax.methods import registry
 
     saved = None if keeper is None else keeper.step()
     step = int(parallel.of_first(np.int32(-1 if saved is None else saved)))
-    state = from_config.state_at(config, max(step, 0))
+    state = registry.state_at(config, max(step, 0))
     describe(state)
     if step >= 0:
         if keeper is not None:
@@ -133,7 +134,7 @@ def first_state(config: Config, workdir: Path, keeper: "RunKeeper | None") -> "T
         logging.info("going on from step %d in %s", step, workdir)
     elif config.start_from:
         if keeper is not None:
-            from mpnet_jax.start_from import started_from
+            from mpnet_jax.run.start_from import started_from
 
             state = started_from(config, state)
     else:
@@ -169,7 +170,7 @@ class _Loop:
         batches_from: Callable[..., Iterator[Any]],
         for_separation: Callable[[Any], Any],
         validation: list[Any],
-        keeper: "RunKeeper | None",
+        keeper: "RunWriter | None",
         stop: StopRequest,
     ) -> None:
         from mpnet_jax.parallel import LargestOfAll
@@ -186,11 +187,11 @@ class _Loop:
 
     def run(self, state: "TrainState") -> None:
         """Runs the rounds that are left of a (host) state, or until asked to stop."""
-        from mpnet_jax import from_config
+        from mpnet_jax.methods import registry
 
         config = self._config
         self.step = first_step = int(state.step)
-        rounds = from_config.rounds(config)
+        rounds = registry.rounds(config)
         batches = self._batches_from(first_step=first_step)
         meter = Meter(
             steps=rounds[-1].last_step,
@@ -201,16 +202,17 @@ class _Loop:
         for each in rounds:
             if self.step < each.last_step and not self.stopped_by:
                 if self.step == each.first_step:
-                    state = from_config.begin(config, state, each)
+                    state = registry.begin(config, state, each)
                 state = self._run_round(each, state, batches, meter)
 
     def _run_round(self, each: Round, state: "TrainState", batches: Iterator[Any], meter: Meter) -> "TrainState":
         """Runs one round to its end, or until asked to stop, from a state on the host to one on the host."""
-        from mpnet_jax import from_config, parallel
+        from mpnet_jax import parallel
+        from mpnet_jax.methods import registry
 
         logging.info("round %s: steps %d to %d train %s", each.name, self.step + 1, each.last_step, each.trained)
-        train_step = parallel.parallel_step(from_config.train_step(self._config, each))
-        separate = parallel.parallel_map(from_config.separate_step(self._config, with_plus=each.with_plus))
+        train_step = parallel.parallel_step(registry.train_step(self._config, each))
+        separate = parallel.parallel_map(registry.separate_step(self._config, with_plus=each.with_plus))
         on_devices = parallel.replicate(state)
         pending: list[Any] = []
         while self.step < each.last_step and not self._asked_to_stop():
@@ -269,14 +271,16 @@ class _Loop:
         meter.report(self.step, lines[-1]["loss"])
 
     def _validate(self, separate: Any, state: Any, each: Round) -> None:
-        from mpnet_jax.evaluation import Separator, validation_score
+        from mpnet_jax.steps.device_pass import Separator
+        from mpnet_jax.steps.separated_mixtures import validation_score
 
         score = validation_score(Separator(separate, self._for_separation(state.variables)), self._validation)
         if self._keeper is not None:
             self._keeper.validation(self.step, score, state, method=each.method)
 
     def _show(self, separate: Any, state: Any) -> None:
-        from mpnet_jax.evaluation import Separator, separate_mixtures
+        from mpnet_jax.steps.device_pass import Separator
+        from mpnet_jax.steps.separated_mixtures import separate_mixtures
 
         separated = separate_mixtures(Separator(separate, self._for_separation(state.variables)), self._validation[:1])
         shown = [mixture for _, mixture in zip(range(EXAMPLE_MIXTURES), separated, strict=False)]

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from data_pipeline.command import InputError
-from mpnet_jax import from_config, torch_weights
-from mpnet_jax.asked import Asked
-from mpnet_jax.checkpoint import UNSCORED, Checkpoints
 from mpnet_jax.convert import convert
 from mpnet_jax.evaluate import evaluate
+from mpnet_jax.evaluation.options import EvaluationOptions
+from mpnet_jax.methods import registry
+from mpnet_jax.run.checkpoint import UNSCORED, Checkpoints
 from mpnet_jax.train import train
+from mpnet_jax.weights import torch_weights
 from tests.support.short_frame_net import ShortFrameNet
 from tests.support.tiny_run import tiny_config
 
@@ -46,7 +47,7 @@ def state_dict(names, template, seed=0):
 @pytest.fixture(scope="module")
 def variables():
     """Shapes of the networks of `with_plus`."""
-    state = jax.eval_shape(lambda: from_config.initial_state(with_plus()))
+    state = jax.eval_shape(lambda: registry.initial_state(with_plus()))
     return {net: {"params": state.params[net], "batch_stats": state.batch_stats[net]} for net in state.params}
 
 
@@ -106,7 +107,7 @@ def test_the_authors_files_become_a_run(tmp_path, variables):
     config = with_plus()
     convert(config, tmp_path / "run", files)
     checkpoints = Checkpoints(tmp_path / "run")
-    template = jax.eval_shape(lambda: from_config.initial_state(config).variables)
+    template = jax.eval_shape(lambda: registry.initial_state(config).variables)
     assert [checkpoints.step(kind) for kind in ("latest", "best_mnet", "best_mpnet")] == [0, 0, 0]
     assert checkpoints.best_score("mpnet") == UNSCORED
     for kind in ("latest", "best_mnet", "best_mpnet"):
@@ -134,7 +135,7 @@ def test_torchvisions_trunk_becomes_a_run_that_evaluates(tmp_path, tiny_set, var
     numpy.save_file(entries, tmp_path / "resnet.safetensors")
     config = tiny_config(tiny_set)
     convert(config, tmp_path / "run", {"resnet": tmp_path / "resnet.safetensors"})
-    before = evaluate(config, tmp_path / "run", Asked("test"))
+    before = evaluate(config, tmp_path / "run", EvaluationOptions("test"))
     assert before["run"]["step"] == 0
     assert np.isfinite(before["methods"]["mnet"]["nsdr"]["mean"])
 
@@ -215,7 +216,7 @@ def test_the_second_round_alone_starts_from_another_run(tmp_path, tiny_set, monk
     states = []
     for config, name in ((first, "first"), (second, "second")):
         checkpoints = Checkpoints(tmp_path / name, read_only=True)
-        template = jax.eval_shape(lambda c=config: from_config.initial_state(c).variables)
+        template = jax.eval_shape(lambda c=config: registry.initial_state(c).variables)
         kind = "best_mnet" if name == "first" else "latest"
         states.append(checkpoints.restore_variables(template, kind=kind))
         checkpoints.close()

@@ -11,8 +11,9 @@ from data_pipeline.prepare import Options, prepare
 from data_pipeline.sources import Place
 from data_pipeline.staging.cutting import CutSpec
 from data_pipeline.staging.division import Division
-from mpnet_jax import evaluate, scores
-from mpnet_jax.asked import Asked, open_stores, sounds_asked
+from mpnet_jax import evaluate
+from mpnet_jax.evaluation import scores
+from mpnet_jax.evaluation.options import EvaluationOptions, open_stores, sounds_asked
 from mpnet_jax.train import train
 from tests.conftest import TINY, TINY_CLASSES
 from tests.support.tiny_run import tiny_config
@@ -69,7 +70,7 @@ def workdir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def whole(data_dir: Path, workdir: Path) -> dict:
     """Everything that can be asked, in one go."""
-    everything = Asked("test", mixes=(2, 3), counting=True, localisation=True, far=True)
+    everything = EvaluationOptions("test", mixes=(2, 3), counting=True, localisation=True, far=True)
     return evaluate.evaluate(asked(data_dir), workdir, everything)
 
 
@@ -147,7 +148,7 @@ def test_nothing_is_scored_twice(whole: dict, data_dir: Path, workdir: Path, mon
     (log,) = (workdir / "scores").glob("test_mix2-*.jsonl")
     lines = log.read_text().splitlines(keepends=True)
     log.write_text("".join(lines[:3]) + lines[3][:10])  # stopped in the midst of the third mixture
-    again = evaluate.evaluate(asked(data_dir), workdir, Asked("test"))
+    again = evaluate.evaluate(asked(data_dir), workdir, EvaluationOptions("test"))
     assert len(seen) == 3
     assert again["mixtures"] == whole["mixtures"]
     assert again["methods"] == whole["methods"]
@@ -163,8 +164,8 @@ def test_numbers_do_not_depend_on_batch_size_and_workers(
     next((workdir / "scores").glob("test_mix2-*.jsonl")).unlink()
     config = asked(data_dir)
     config.evaluation.batch_size = 3
-    monkeypatch.setattr("mpnet_jax.evaluator.usable_cores", lambda: 1)
-    other = evaluate.evaluate(config, workdir, Asked("test", counting=True))
+    monkeypatch.setattr("mpnet_jax.evaluation.evaluator.usable_cores", lambda: 1)
+    other = evaluate.evaluate(config, workdir, EvaluationOptions("test", counting=True))
     assert other["mixtures"] == whole["mixtures"]
     assert other["methods"] == whole["methods"]
     assert other["counting"] == whole["counting"]
@@ -172,7 +173,7 @@ def test_numbers_do_not_depend_on_batch_size_and_workers(
 
 @pytest.mark.slow
 def test_another_split_has_a_folder_of_its_own(whole: dict, data_dir: Path, workdir: Path) -> None:
-    evaluate.evaluate(asked(data_dir), workdir, Asked("validation", "latest"))
+    evaluate.evaluate(asked(data_dir), workdir, EvaluationOptions("validation", "latest"))
     assert json.loads((workdir / "validation" / "metrics.json").read_text())["run"]["split"] == "validation"
     assert json.loads((workdir / "metrics.json").read_text())["run"]["split"] == "test"
 
@@ -220,7 +221,7 @@ def test_what_cannot_be_is_refused_at_once(data_dir: Path, fields: dict, what: d
     config = asked(data_dir)
     config.update_from_flattened_dict(fields)
     with pytest.raises(InputError) as refused:
-        open_stores(config, Asked(**{"split": "test"} | what))
+        open_stores(config, EvaluationOptions(**{"split": "test"} | what))
     assert sentence in str(refused.value)
 
 

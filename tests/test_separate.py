@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from data_pipeline.command import InputError
-from mpnet_jax import from_config, separate, workdir_config
-from mpnet_jax.checkpoint import Checkpoints
-from mpnet_jax.model_file import read_model
+from mpnet_jax import separate
+from mpnet_jax.config import saved_config
+from mpnet_jax.methods import registry
+from mpnet_jax.run.checkpoint import Checkpoints
+from mpnet_jax.weights.model_file import read_model
 from tests.support.tiny_run import run, tiny_config
 
 
@@ -65,7 +67,7 @@ def test_an_interrupt_while_the_model_loads_promises_nothing(tmp_path, video, mo
     values = {"video": str(video), "out": str(tmp_path / "out"), "workdir": None, "audio_only": False}
     monkeypatch.setattr(separate.flags, "FLAGS", types.SimpleNamespace(**values))
     monkeypatch.setattr("mpnet_jax.parallel.keep_compiled_programs", lambda: None)
-    monkeypatch.setattr("mpnet_jax.separation.model.load", interrupted)
+    monkeypatch.setattr("mpnet_jax.weights.trained.load", interrupted)
     with pytest.raises(SystemExit) as stopped:
         separate.main()
     assert (stopped.value.code, capsys.readouterr().err) == (130, "interrupted; nothing was written\n")
@@ -82,9 +84,9 @@ def test_the_flags_reach_the_check(tmp_path):
 def test_a_video_is_taken_apart_by_a_run_and_by_its_exported_networks(tmp_path, video):
     config = tiny_config(tmp_path)
     workdir = tmp_path / "run"
-    workdir_config.claim_workdir(workdir, config)
+    saved_config.claim_workdir(workdir, config)
     checkpoints = Checkpoints(workdir)
-    checkpoints.save_best(from_config.state_at(config, 0), 1.0, method="mnet")
+    checkpoints.save_best(registry.state_at(config, 0), 1.0, method="mnet")
     checkpoints.close()
     out = tmp_path / "out"
     status, output = run("mpnet_jax.separate", f"--video={video}", f"--out={out}", f"--workdir={workdir}", "--sounds=2")

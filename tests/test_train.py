@@ -12,8 +12,8 @@ import pytest
 
 from data_pipeline import command
 from data_pipeline.command import InputError
-from mpnet_jax.run_facts import run_facts
-from mpnet_jax.run_log import LOSSES, SESSIONS, read_lines
+from mpnet_jax.run.facts import run_facts
+from mpnet_jax.run.log import LOSSES, SESSIONS, read_lines
 from mpnet_jax.train import train
 from tests.support.tiny_run import config_file, run, start, tiny_config
 
@@ -92,7 +92,7 @@ def test_a_stop_signal_saves_and_says_how_to_go_on(
 
 
 @pytest.mark.e2e
-@pytest.mark.slow  # of a step: tests/test_train_step.py, for every change
+@pytest.mark.slow  # of a step: tests/steps/test_train_step.py, for every change
 def test_one_device_and_two_give_the_same_losses(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
     workdir = tmp_path / "run"
     arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}")

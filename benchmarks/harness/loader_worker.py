@@ -11,9 +11,9 @@ from typing import Any
 
 from benchmarks.harness.worker import answer
 from configs import music_mix2
-from mpnet_jax import config as config_module
-from mpnet_jax.config import Config
-from mpnet_jax.run_data import open_splits
+from mpnet_jax.config import specs
+from mpnet_jax.config.specs import Config
+from mpnet_jax.run.data import open_splits
 
 BURN_IN_BATCHES = 4  # more than either loader makes ahead, so that as much is in work after a turn as before it
 
@@ -34,9 +34,9 @@ class _Ours:
 
         config = paper_config(fields)
         self._store = open_splits(config, ("train",), keep_pictures=True)["train"]
-        self._audio, self._frames = config_module.audio_spec(config), config_module.frame_spec(config)
+        self._audio, self._frames = specs.audio_spec(config), specs.frame_spec(config)
         self._batch_size = config.batch_size
-        self._mixing = mixing = config_module.mixing_spec(config)
+        self._mixing = mixing = specs.mixing_spec(config)
         self._table = ClipTable(self._store.clips, self._audio, sources=mixing.sources, same_class=mixing.same_class)
         self._first_step = 0
 
@@ -144,7 +144,7 @@ class _Theirs:
         torch_loader = importlib.import_module("benchmarks.harness.torch_loader")
         importlib.import_module("torch").set_num_threads(1)
         config = paper_config(fields)
-        audio, frames = config_module.audio_spec(config), config_module.frame_spec(config)
+        audio, frames = specs.audio_spec(config), specs.frame_spec(config)
         self._mixtures = torch_loader.Mixtures(Path(folder), audio, frames, as_bytes=self._as_bytes)
         self._batches = lambda: torch_loader.endless_batches(
             self._mixtures, batch_size=config.batch_size, workers=workers

@@ -9,7 +9,7 @@ from typing import Any
 
 from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
-from mpnet_jax.run_facts import run_facts
+from mpnet_jax.run.facts import run_facts
 
 
 def has_torch() -> bool:

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpnet_jax import from_config
-from mpnet_jax.config import Config, audio_spec
+from mpnet_jax.config.specs import Config, audio_spec
+from mpnet_jax.methods import registry
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.recursion.candidates import Candidates
 from mpnet_jax.recursion.minus_plus import Rules, Separation
@@ -23,7 +23,7 @@ def variable_shapes(config: Config) -> dict[str, Any]:
     """Shapes of parameters and running statistics, both sound networks included."""
     config = config.copy_and_resolve_references()
     config.rounds.plus = max(1, config.rounds.plus)
-    state = jax.eval_shape(lambda: from_config.initial_state(config))
+    state = jax.eval_shape(lambda: registry.initial_state(config))
     return {"params": dict(state.params), "batch_stats": dict(state.batch_stats)}
 
 
@@ -65,7 +65,7 @@ def recursion(
     skip_finished: bool = False,
 ) -> Callable[[dict[str, Any], jax.Array, Candidates], Separation]:
     """`(variables, mixture, candidates) -> Separation`, without the statistics that a step gives back."""
-    model = from_config.model(config)
+    model = registry.model(config)
     assert isinstance(model, MPNet)
     model = model.clone(plus_features=config.model.plus_features)
 

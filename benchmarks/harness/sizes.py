@@ -7,7 +7,7 @@ import numpy as np
 
 from configs import base, quickstart
 from data_pipeline.command import InputError
-from mpnet_jax.config import Config, audio_spec
+from mpnet_jax.config.specs import Config, audio_spec
 
 FULL_BATCH = 4
 NAMES = ("full", "quickstart")

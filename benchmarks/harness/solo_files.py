@@ -15,7 +15,7 @@ from data_pipeline.records.store import RecordStore
 from data_pipeline.rendered.sound import synthesise
 from data_pipeline.sources import rendered_solos
 from data_pipeline.sources.rendered_solos import SoloSet
-from mpnet_jax.run_facts import usable_cores
+from mpnet_jax.run.facts import usable_cores
 
 LIST_FILE = "solos.json"
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F  # pyright: ignore[reportMissingImports]
 from torch import nn  # pyright: ignore[reportMissingImports]
 
 from benchmarks.harness.torch_nets import ResNet18, UNet
-from mpnet_jax.config import Config, audio_spec
+from mpnet_jax.config.specs import Config, audio_spec
 from mpnet_jax.spectrogram.frequency import frequency_axis
 
 IMAGE_MEAN = (0.485, 0.456, 0.406)

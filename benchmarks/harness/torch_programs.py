@@ -6,7 +6,7 @@ from torch.utils.flop_counter import FlopCounterMode  # pyright: ignore[reportMi
 from benchmarks.harness.program import MATRIX_GFLOP, MATRIX_SIDE, PICTURES, Program
 from benchmarks.harness.sizes import size_config, synthetic_batch
 from benchmarks.harness.torch_peer import MPNet, TrainingStep, to_torch
-from mpnet_jax.config import Config, audio_spec
+from mpnet_jax.config.specs import Config, audio_spec
 
 
 def build(size: str, part: str, memory_format: str) -> Program:

@@ -8,9 +8,9 @@ from typing import Any
 from configs import base
 from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
-from mpnet_jax import config as config_module
 from mpnet_jax.comparison.cells import Cell, Plan, changed, changes
-from mpnet_jax.workdir_config import is_free
+from mpnet_jax.config import check as config_module
+from mpnet_jax.config.saved_config import is_free
 
 FACTS = ("commit", "machine", "python", "packages", "date")
 # Of a list's values by mixture: what stands beside the methods is not tested against anything.

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from data_pipeline.command import InputError
 from mpnet_jax.comparison.cell_files import read
 from mpnet_jax.comparison.cells import METHODS, Cell
-from mpnet_jax.rounds import plan_rounds
-from mpnet_jax.run_log import VALIDATION, read_lines
+from mpnet_jax.config.rounds import plan_rounds
+from mpnet_jax.run.log import VALIDATION, read_lines
 
 
 class Choice(NamedTuple):

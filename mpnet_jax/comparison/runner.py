@@ -19,9 +19,9 @@ from mpnet_jax.comparison.programs import Lost
 from mpnet_jax.comparison.progress import Progress, minutes_of
 from mpnet_jax.comparison.rates import Choice
 from mpnet_jax.processes.stop_request import StopRequest
-from mpnet_jax.run_data import RECORDS
-from mpnet_jax.run_facts import run_facts
-from mpnet_jax.run_log import SESSIONS, RunLog, read_lines
+from mpnet_jax.run.data import RECORDS
+from mpnet_jax.run.facts import run_facts
+from mpnet_jax.run.log import SESSIONS, RunLog, read_lines
 
 DIVERGED = "the loss is not finite"  # how training says so
 

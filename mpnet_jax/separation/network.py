@@ -11,12 +11,13 @@ from jaxtyping import Bool, Float, UInt8
 
 from data_pipeline.mixing import LARGEST_LIFT
 from data_pipeline.spectrogram import stft
-from mpnet_jax import config as config_module
-from mpnet_jax import counting, from_config
-from mpnet_jax.config import Config
-from mpnet_jax.evaluation import HostBatch, Separator
-from mpnet_jax.separation.model import Model
+from mpnet_jax.config import specs
+from mpnet_jax.config.specs import Config
+from mpnet_jax.evaluation import counting
+from mpnet_jax.methods import registry
 from mpnet_jax.separation.sound_windows import SoundWindow
+from mpnet_jax.steps.device_pass import HostBatch, Separator
+from mpnet_jax.weights.trained import Model
 
 Pictures = UInt8[np.ndarray, "frame height width 3"]
 # A window that is quieter than the loudest so far by more than this is taken for a pause and lifted by no more.
@@ -56,7 +57,7 @@ def make_separator(model: Model, *, sounds: int | None, most: int, silence_dbfs:
         most: greatest number that it may find then.
         silence_dbfs: what is left is silence when it is under white noise of this level.
     """
-    silence = counting.magnitude_of_noise(silence_dbfs, config_module.audio_spec(model.config))
+    silence = counting.magnitude_of_noise(silence_dbfs, specs.audio_spec(model.config))
     return model.separator(
         _place_step,
         steps=most if sounds is None else sounds,
@@ -68,7 +69,7 @@ def make_separator(model: Model, *, sounds: int | None, most: int, silence_dbfs:
 def _place_step(config: Config, **options: Any) -> Callable[..., Any]:
     """Gives back what is wanted here alone: the rest is not computed."""
     # Masks stay soft: on the validation split, thresholded ones lose half a decibel.
-    step = from_config.place_step(config, place_side=config.recursion.place_side, mask="ratio", **options)
+    step = registry.place_step(config, place_side=config.recursion.place_side, mask="ratio", **options)
 
     def run(variables: Any, batch: Any) -> Any:
         out = step(variables, batch)
@@ -112,7 +113,7 @@ def heard_windows(
         config: of the run.
         batch: windows at a time.
     """
-    audio, leveller = config_module.audio_spec(config), Leveller(config)
+    audio, leveller = specs.audio_spec(config), Leveller(config)
     pending: Iterator[tuple[SoundWindow, Heard]] = iter(())
     for group in _batched(zip(windows, pictures, strict=False), batch):
         listened = [window for window, _ in group]

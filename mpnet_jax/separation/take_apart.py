@@ -13,14 +13,12 @@ import tqdm
 from data_pipeline.atomic import atomic_folder
 from data_pipeline.media import reader
 from data_pipeline.media.reader import MediaInfo, Trace
-from mpnet_jax import config as config_module
-from mpnet_jax.evaluation import SLICE
-from mpnet_jax.run_facts import run_facts
+from mpnet_jax.config import specs
+from mpnet_jax.run.facts import run_facts
 from mpnet_jax.separation.ahead import read_ahead
 from mpnet_jax.separation.crossfade import CrossFade
 from mpnet_jax.separation.films import write_films
 from mpnet_jax.separation.journal import Journal
-from mpnet_jax.separation.model import Model
 from mpnet_jax.separation.network import heard_windows, make_separator
 from mpnet_jax.separation.page import Curves, write_page
 from mpnet_jax.separation.picture_windows import picture_windows, short_side_px
@@ -29,6 +27,8 @@ from mpnet_jax.separation.sound_windows import hop_columns, sound_windows, start
 from mpnet_jax.separation.stems import RESIDUAL, Stems, refuse_channels
 from mpnet_jax.separation.synthesis import Synthesis
 from mpnet_jax.separation.tracking import Tracker
+from mpnet_jax.steps.device_pass import SLICE
+from mpnet_jax.weights.trained import Model
 
 # A sound with less than this part of the loudest one's energy, or never heard in so many windows in a row (where there
 # are as many), was no sound: it goes back to the residual.
@@ -167,7 +167,7 @@ def listen(
         header: of the video.
         progress: told the seconds that are done, as they are.
     """
-    config, audio = model.config, config_module.audio_spec(model.config)
+    config, audio = model.config, specs.audio_spec(model.config)
     separator = make_separator(
         model,
         sounds=settings.sounds,
@@ -179,7 +179,7 @@ def listen(
     pictures = picture_windows(
         video,
         audio,
-        config_module.frame_spec(config),
+        specs.frame_spec(config),
         fps=config.data.fps,
         side_px=short_side_px(header.picture_px, settings.picture_px or config.data.frame_px),
         trace=seen,
@@ -286,7 +286,7 @@ def _films(
         stems=listened.stems,
         rate_hz=listened.rate_hz,
         maps=listened.journal.maps(),
-        hop_s=start_seconds(1, config_module.audio_spec(model.config)),
+        hop_s=start_seconds(1, specs.audio_spec(model.config)),
         picture_px=header.picture_px,
         progress=progress,
     )

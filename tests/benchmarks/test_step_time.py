@@ -9,7 +9,7 @@ from benchmarks.harness.sizes import size_config, synthetic_batch
 from benchmarks.harness.worker import Worker
 from benchmarks.step_time import all_sizes, spread
 from data_pipeline.command import InputError
-from mpnet_jax import config as config_module
+from mpnet_jax.config import check as config_module
 from tests.support.repository import ROOT
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mpnet_jax.run_log import LOSSES, read_lines
+from mpnet_jax.run.log import LOSSES, read_lines
 from tests.support.tiny_run import start
 
 CONFIG = """

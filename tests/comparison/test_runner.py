@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from data_pipeline.command import InputError
-from mpnet_jax import config as config_module
 from mpnet_jax.compare import compare
 from mpnet_jax.comparison import cells
+from mpnet_jax.config import check as config_module
 from tests.support.stand_ins import ROOT, grid_config
 
 STAND_INS = ROOT / "tests/support/stand_ins.py"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from data_pipeline.command import InputError
-from mpnet_jax import config as config_module
 from mpnet_jax.comparison import cells
+from mpnet_jax.config import check as config_module
 from tests.comparison.test_runner import journal, results, run, start
 from tests.support.stand_ins import grid_config
 

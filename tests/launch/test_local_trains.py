@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mpnet_jax.processes.sockets import free_port
-from mpnet_jax.run_log import LOSSES, read_lines
+from mpnet_jax.run.log import LOSSES, read_lines
 from tests.support.launch_scripts import run
 from tests.support.tiny_run import config_file
 

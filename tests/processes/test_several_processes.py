@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mpnet_jax.processes.monitor import EXIT_LOST
-from mpnet_jax.run_log import LOSSES, VALIDATION, read_lines
+from mpnet_jax.run.log import LOSSES, VALIDATION, read_lines
 from mpnet_jax.train import train
 from tests.support.tiny_run import config_file, run, start_several, tiny_config
 

@@ -6,14 +6,14 @@ import numpy as np
 import optax
 import pytest
 
-from mpnet_jax.losses import Objective
+from mpnet_jax.config.rounds import TRAINED
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.recursion.minus_plus import Rules
-from mpnet_jax.rounds import TRAINED
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
-from mpnet_jax.train_state import TrainState
-from mpnet_jax.train_step import make_train_step
+from mpnet_jax.steps.losses import Objective
+from mpnet_jax.steps.train_state import TrainState
+from mpnet_jax.steps.train_step import make_train_step
 from tests.support.random_variables import random_variables
 from tests.support.short_frame_net import ShortFrameNet
 

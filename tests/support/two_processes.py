@@ -10,11 +10,11 @@ import numpy as np
 
 from data_pipeline.command import InputError
 from mpnet_jax import parallel
-from mpnet_jax.evaluation import DEVICE_INPUTS, validation_score
 from mpnet_jax.metrics.si_sdr import si_sdr
 from mpnet_jax.processes import joining
 from mpnet_jax.processes.membership import Membership
 from mpnet_jax.processes.stop_request import StopRequest
+from mpnet_jax.steps.separated_mixtures import DEVICE_INPUTS, validation_score
 
 LAST = 2  # place of the last mixture of a list, which two processes share unevenly
 

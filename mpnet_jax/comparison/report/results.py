@@ -14,7 +14,7 @@ from mpnet_jax.comparison.report.observations import observations
 from mpnet_jax.metrics.definitions import definitions
 from mpnet_jax.metrics.names import METRICS, method_name
 from mpnet_jax.report.sections.counting import MODES
-from mpnet_jax.run_facts import run_facts
+from mpnet_jax.run.facts import run_facts
 
 _BESIDE = ("mixture", "oracle")
 _COUNTED = ("as_trained", "all")

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from benchmarks.harness.sizes import size_config, synthetic_batch
-from mpnet_jax import from_config, parallel
-from mpnet_jax.train_state import TrainState
+from mpnet_jax import parallel
+from mpnet_jax.methods import registry
+from mpnet_jax.steps.train_state import TrainState
 from tests.support.random_variables import random_variables
 
 torch = pytest.importorskip("torch")
@@ -84,16 +85,16 @@ def copy_parameters(model, params):
 
 def our_metrics(config, batch):
     """Parameters at the start, and the metrics of the first steps."""
-    each = from_config.rounds(config)[0]
+    each = registry.rounds(config)[0]
     rows = config.audio.frequency_rows
     mixture = jnp.ones((config.batch_size, rows, batch["mixture_magnitude"].shape[-1]))
-    variables = random_variables(from_config.model(config), jnp.asarray(batch["frames"]), mixture)
+    variables = random_variables(registry.model(config), jnp.asarray(batch["frames"]), mixture)
     variables = jax.tree.map(lambda x: x.astype(np.float64), variables)
     statistics = dict(variables["batch_stats"])
     statistics["minus_net"] = jax.tree.map(lambda x: np.stack([x] * config.mixing.sources), statistics["minus_net"])
     state = TrainState(jnp.zeros((), jnp.int32), variables["params"], statistics, ())
-    state = parallel.replicate(from_config.state_in(config, state, each))
-    step = parallel.parallel_step(from_config.train_step(config, each))
+    state = parallel.replicate(registry.state_in(config, state, each))
+    step = parallel.parallel_step(registry.train_step(config, each))
     metrics = []
     for _ in range(STEPS):
         state, of_step = step(state, parallel.shard(batch))

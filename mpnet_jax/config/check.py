@@ -1,0 +1,233 @@
+"""Reads and checks a run's config; below the commands, functions take the plain values made here.
+
+Checks import neither JAX nor TensorFlow, so that a wrong field is refused at once.
+"""
+
+import sys
+from typing import Any
+
+import ml_collections
+from absl import flags
+
+from data_pipeline.command import InputError
+from mpnet_jax.comparison import cells
+from mpnet_jax.config.rounds import METHODS, plan_rounds
+from mpnet_jax.config.specs import Config, audio_spec
+
+CHOICES = {
+    "method": METHODS,
+    "audio.pad_mode": ("reflect", "constant"),
+    "mixing.level_of": ("video", "window"),
+    "mixing.truth": ("magnitude", "phase_sensitive"),
+    "mixing.gain_scale": ("linear", "decibels"),
+    "evaluation.level_distribution": ("uniform", "triangular"),
+    "model.compute": ("float32", "bfloat16"),
+    "model.visual_pooling": ("max", "mean"),
+    "model.visual_activation": ("sigmoid", "none"),
+    "model.plus_start": ("random", "minus_net"),
+    "mask": ("binary", "ratio"),
+    "loss.ratio": ("absolute", "cross_entropy"),
+    "loss.ratio_plus": ("absolute", "cross_entropy"),
+    "loss.plus": ("effective", "sum"),
+    "audio.frequency_axis": ("log", "released", "mel", "linear"),
+    "recursion.mask_on": ("remaining", "original"),
+    "recursion.subtraction": ("difference", "product"),
+    "recursion.subtracted": ("solo", "final"),
+    "recursion.energy": ("magnitude", "power", "written"),
+    "loss.remaining": ("after", "before"),
+    "recursion.training_order": ("ground_truth", "predicted", "drawn"),
+    "recursion.unroll": ("auto", "yes", "no"),
+    "miml.learns_from": ("solos", "mixtures"),
+    "miml.divergence": ("kullback_leibler", "itakura_saito", "euclidean"),
+    "optimiser.name": ("sgd", "adam", "adam_l2", "adamw"),
+    "optimiser.schedule": ("steps", "cosine", "exponential", "constant"),
+    "evaluation.bss": ("fft", "mir_eval"),
+}
+
+_AT_LEAST_ONE = (
+    "batch_size",
+    "log_every",
+    "summary_every",
+    "validate_every",
+    "checkpoint_every",
+    "frames.count",
+    "frames.crop_px",
+    "mixing.sources",
+    "recursion.place_side",
+    "model.visual_channels",
+    "model.unet_depth",
+    "model.unet_features",
+    "model.plus_features",
+    "model.resnet_features",
+    "miml.classes",
+    "miml.class_steps",
+    "miml.class_mixtures",
+    "miml.mixtures",
+    "miml.bases",
+    "miml.iterations",
+    "miml.features",
+    "miml.concepts",
+    "miml.bases_of_class",
+    "miml.separation_iterations",
+    "optimiser.decay_steps",
+    "evaluation.mixtures",
+    "evaluation.other_mixtures",
+    "evaluation.validation_mixtures",
+    "evaluation.counting.mixtures",
+    "evaluation.counting.clips",
+    "evaluation.places.mixtures",
+    "evaluation.places.frame_px",
+    "evaluation.far.mixtures",
+    "evaluation.batch_size",
+    "compare.takeover_minutes",
+)
+
+_UNIT_INTERVAL = (
+    "mixing.silent_probability",
+    "model.statistics_decay",
+    "recursion.neighbourhood",
+    "compare.rates.share",
+    "compare.ablations.share",
+    "optimiser.decay",
+)
+
+_NOT_NEGATIVE = (
+    "data.picture_cache_gib",
+    "rounds.minus",
+    "rounds.plus",
+    "rounds.both",
+    "mixing.gain_low",
+    "loss.remaining_weight",
+    "model.log_epsilon",
+    "recursion.floor",
+    "optimiser.learning_rate",
+    "optimiser.round_scale.minus",
+    "optimiser.round_scale.plus",
+    "optimiser.round_scale.both",
+    "optimiser.scale.frame_trunk",
+    "optimiser.scale.frame_head",
+    "optimiser.scale.minus_net",
+    "optimiser.scale.plus_net",
+    "optimiser.warmup_steps",
+    "miml.threshold",
+    "miml.class_rate",
+    "frames.stride_seconds",
+    "optimiser.momentum",
+    "optimiser.weight_decay",
+    "evaluation.level_difference_db",
+    "evaluation.examples",
+    "compare.ablations.hours",
+    "compare.start.steps",
+    "compare.start.learning_rate",
+)
+
+
+def from_flags() -> Config:
+    """The config of `--config`, with what `--config.field=value` changes, checked.
+
+    Raises:
+        InputError: the file cannot be read, or a field is wrong.
+    """
+    try:
+        config = flags.FLAGS.config
+        config.keys()  # a file that could not be read shows only when the config is used
+    except OSError:
+        given = [argument for argument in sys.argv if argument.lstrip("-").startswith("config=")]
+        raise InputError(f"{' '.join(given)} cannot be read; the shipped configs are configs/*.py") from None
+    check(config)
+    return config
+
+
+def check(config: Config) -> None:
+    """Refuses a config that cannot run.
+
+    Args:
+        config: all fields of `configs/base.py`.
+
+    Raises:
+        InputError: the first field that is wrong, its value, the rule and the way out.
+    """
+    _check_fields(flatten(config))
+    if config.mixing.gain_high < config.mixing.gain_low:
+        raise InputError(
+            f"config.mixing.gain_high={config.mixing.gain_high} must be at least gain_low={config.mixing.gain_low}"
+        )
+    if config.frames.crop_px > config.data.frame_px:
+        raise InputError(
+            f"config.frames.crop_px={config.frames.crop_px} must be at most config.data.frame_px="
+            f"{config.data.frame_px}, the stored pictures' shorter side"
+        )
+    if config.mixing.gain_scale == "decibels" and config.mixing.gain_low <= 0:
+        raise InputError(
+            f"config.mixing.gain_low={config.mixing.gain_low} has no level in decibels; give a gain above 0, such as "
+            "0.1 for 20 dB under 1, or set config.mixing.gain_scale='linear'"
+        )
+    _check_spectrogram(config)
+    cells.plan(config)
+    try:
+        plan_rounds(config.rounds.to_dict(), trained_before=bool(config.start_from), method=config.method)
+    except ValueError as error:
+        raise InputError(f"config.{error}") from None
+    if config.method == "miml" and config.mixing.same_class:
+        raise InputError(
+            "config.mixing.same_class=True and config.method=miml do not go together: MIML tells sounds apart by their "
+            "classes alone; set same_class to False, or take another method"
+        )
+    if config.model.plus_start == "minus_net" and config.model.plus_features != config.model.unet_features:
+        raise InputError(
+            f"config.model.plus_start=minus_net takes weights of unet_features={config.model.unet_features}, and "
+            f"plus_features={config.model.plus_features} has no place for them; give both the same value, or set "
+            "plus_start to random"
+        )
+    if config.method == "mpnet" and config.mixing.sources == 1 and (config.rounds.plus or config.rounds.both):
+        raise InputError(
+            "config.mixing.sources=1 leaves the P-Net nothing to give back; set config.rounds.plus and .both to 0, or "
+            "take mixtures of at least 2 sources"
+        )
+
+
+def _check_fields(flat: dict[str, Any]) -> None:
+    """Looks at each field by itself."""
+    for field, allowed in CHOICES.items():
+        if flat[field] not in allowed:
+            raise InputError(f"config.{field}={flat[field]!r} is unknown; use one of {', '.join(allowed)}")
+    for fields, fits, rule in (
+        (_AT_LEAST_ONE, lambda value: value >= 1, "be at least 1"),
+        (_UNIT_INTERVAL, lambda value: 0 <= value <= 1, "lie between 0 and 1"),
+        (_NOT_NEGATIVE, lambda value: value >= 0, "not be negative"),
+    ):
+        for field in fields:
+            if not fits(flat[field]):
+                raise InputError(f"config.{field}={flat[field]} must {rule}")
+
+
+def _check_spectrogram(config: Config) -> None:
+    """Both sides of the spectrogram must survive the U-Net's halvings."""
+    try:
+        audio = audio_spec(config)
+    except ValueError as error:
+        raise InputError(f"config.audio: {error}") from None
+    step = 2**config.model.unet_depth
+
+    def nearest(side: int) -> int:
+        return max(step, side // step * step)
+
+    rows, columns = config.audio.frequency_rows, audio.time_frames
+    if rows % step:
+        raise InputError(f"config.audio.frequency_rows={rows} must divide by 2**unet_depth={step}; try {nearest(rows)}")
+    if columns % step:
+        raise InputError(
+            f"config.audio.clip_samples={audio.clip_samples} gives {columns} columns, which must divide by "
+            f"2**unet_depth={step}; try clip_samples={(nearest(columns) - 1) * audio.hop_samples}"
+        )
+
+
+def flatten(config: Config) -> dict[str, Any]:
+    """Fields as {"group.field": value}, tuples as lists (what JSON gives back)."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, ml_collections.ConfigDict):
+            flat |= {f"{name}.{inner}": item for inner, item in flatten(value).items()}
+        else:
+            flat[name] = list(value) if isinstance(value, tuple) else value
+    return flat

@@ -1,0 +1,108 @@
+"""The config that a workdir, or a model file, was made with."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from configs import base
+from data_pipeline.atomic import write_atomically
+from data_pipeline.command import InputError
+from mpnet_jax.config.check import check, flatten
+from mpnet_jax.config.specs import Config
+
+# Fields that may differ between two runs in one workdir: they change what is shown or kept, not what is computed.
+FREE_FIELDS = (
+    "data.directory",
+    "data.picture_cache_dir",
+    "data.picture_cache_gib",
+    "evaluation.",
+    "compare.",
+    "log_every",
+    "summary_every",
+    "validate_every",
+    "checkpoint_every",
+    "recursion.neighbourhood",
+    "recursion.place_side",
+    "recursion.unroll",
+)
+
+
+def is_free(field: str) -> bool:
+    """Whether a field may change between runs in one workdir."""
+    return any(field == free or (free.endswith(".") and field.startswith(free)) for free in FREE_FIELDS)
+
+
+def claim_workdir(workdir: Path, config: Config) -> None:
+    """Takes a workdir for this config: records it in a new one, refuses one of another config.
+
+    Args:
+        workdir: made when missing.
+        config: the run's.
+
+    Raises:
+        InputError: the workdir holds a run of another config, or cannot be used.
+    """
+    recorded = read_recorded(workdir)
+    if recorded is not None:
+        refuse_other(recorded, config, workdir)
+        return
+    if workdir.exists() and not workdir.is_dir():
+        raise InputError(f"--workdir={workdir} is a file; name a folder")
+    if workdir.is_dir() and any(workdir.iterdir()):
+        raise InputError(
+            f"--workdir={workdir} is not empty and holds no run (no config.json); name a new or an empty folder"
+        )
+    workdir.mkdir(parents=True, exist_ok=True)
+    write_atomically(workdir / "config.json", json.dumps(flatten(config), indent=2) + "\n")
+
+
+def read_recorded(workdir: Path) -> dict[str, Any] | None:
+    """The flat config that a workdir was made with; None where there is no run."""
+    path = workdir / "config.json"
+    if not path.is_file():
+        return None
+    try:
+        recorded = json.loads(path.read_text())
+        if not isinstance(recorded, dict):
+            raise ValueError(f"it holds a {type(recorded).__name__}, not fields")
+    except ValueError as error:  # of JSON and of the encoding too
+        raise InputError(f"{path} is not readable ({error}); restore it or choose another --workdir") from None
+    return recorded
+
+
+def restored(recorded: dict[str, Any], where: Path) -> Config:
+    """The config that a flat one was made of; fields that are missing there have the values of `configs/base.py`.
+
+    Args:
+        recorded: of `read_recorded` or a model file.
+        where: the file, for the message.
+
+    Raises:
+        InputError: a field that this version does not know, or one that cannot be.
+    """
+    config = base.get_config()
+    unknown = sorted(recorded.keys() - flatten(config).keys())
+    if unknown:
+        raise InputError(f"{where} has the field {unknown[0]}, which this version does not know; use the one it is of")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in recorded.items()}
+    try:
+        config.update_from_flattened_dict(values)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where} holds no config: {' '.join(str(error).split())}") from None
+    try:
+        check(config)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    return config
+
+
+def refuse_other(recorded: dict[str, Any], config: Config, workdir: Path) -> None:
+    """Raises InputError where a recorded config and this one would compute different things."""
+    wanted = flatten(config)
+    recorded = flatten(base.get_config()) | recorded  # a field that came later has its old behaviour as its default
+    for field in sorted(recorded.keys() | wanted.keys()):
+        if not is_free(field) and recorded.get(field) != wanted.get(field):
+            raise InputError(
+                f"--workdir={workdir} holds a run with config.{field}={recorded.get(field)!r}, this one has "
+                f"{wanted.get(field)!r}; choose another --workdir or the same value"
+            )

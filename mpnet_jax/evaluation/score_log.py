@@ -1,0 +1,104 @@
+"""Scores as they come, one line a mixture: an evaluation that was stopped goes on where it was."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from data_pipeline.atomic import write_atomically
+from mpnet_jax.evaluation.scores import MixtureScores
+
+# Raised with every change that gives other scores for the same networks and mixtures.
+VERSION = 1
+
+
+def fingerprint(facts: Mapping[str, Any]) -> str:
+    """A hash of what scores depend on: networks, mixtures, definitions."""
+    return hashlib.sha256(json.dumps({"version": VERSION, **facts}, sort_keys=True).encode()).hexdigest()
+
+
+class ScoreLog:
+    """The scores of one list of mixtures, kept in a file line by line.
+
+    Attributes:
+        done: scores by the mixture's place in the list, of this and of earlier runs.
+    """
+
+    def __init__(self, folder: Path, name: str, facts: Mapping[str, Any]) -> None:
+        """Opens a log; other networks, mixtures or definitions have another one.
+
+        Args:
+            folder: made when missing.
+            name: the file's is this and some digits of the fingerprint.
+            facts: what the scores depend on.
+        """
+        self._header = {"fingerprint": fingerprint(facts)}
+        path = folder / f"{name}-{self._header['fingerprint'][:8]}.jsonl"
+        self._path = path
+        self.done: dict[int, MixtureScores] = self._read()
+        # Whole lines only: a kill may have left half of one.
+        lines = [json.dumps(self._header), *(_line(index, self.done[index]) for index in sorted(self.done))]
+        write_atomically(path, "\n".join(lines) + "\n")
+        self._file: TextIO = path.open("a")
+
+    def __enter__(self) -> "ScoreLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, index: int, scores: MixtureScores) -> None:
+        """Keeps one mixture's scores."""
+        self.done[index] = scores
+        self._file.write(_line(index, scores) + "\n")
+        self._file.flush()
+
+    def _read(self) -> dict[int, MixtureScores]:
+        if not self._path.is_file():
+            return {}
+        done = {}
+        lines = self._path.read_text().splitlines()
+        try:
+            if not lines or json.loads(lines[0]) != self._header:
+                return {}
+            for line in lines[1:]:
+                row = json.loads(line)
+                done[int(row["index"])] = _scores(row)
+        except (ValueError, KeyError, TypeError):
+            pass  # the end of a line that was cut off; what was read before it is whole
+        return done
+
+
+def _line(index: int, scores: MixtureScores) -> str:
+    row = {
+        "index": index,
+        "ratios": {
+            variant: {ratio: [_plain(value) for value in values.tolist()] for ratio, values in ratios.items()}
+            for variant, ratios in scores.ratios.items()
+        },
+        "reasons": scores.reasons,
+        "amid": {variant: _plain(value) for variant, value in scores.amid.items()},
+        "step": scores.step,
+    }
+    return json.dumps(row, allow_nan=False)
+
+
+def _scores(row: Mapping[str, Any]) -> MixtureScores:
+    return MixtureScores(
+        ratios={
+            variant: {ratio: np.array([float(value) for value in values]) for ratio, values in ratios.items()}
+            for variant, ratios in row["ratios"].items()
+        },
+        reasons={variant: tuple(reasons) for variant, reasons in row["reasons"].items()},
+        amid={variant: float(value) for variant, value in row["amid"].items()},
+        step=list(row["step"]),
+    )
+
+
+def _plain(value: float) -> float | str:
+    """JSON has no word for what is not finite; Python reads these words back."""
+    return value if math.isfinite(value) else repr(value)

@@ -1,0 +1,1 @@
+"""MIML: bases of clips by non-negative matrix factorisation, and networks that relate them to classes."""

@@ -1,0 +1,184 @@
+"""MIML's factorisation of clips, its training step and its evaluation pass, for one device of many."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from data_pipeline.spec import AudioSpec
+from mpnet_jax.config.rounds import NETS
+from mpnet_jax.methods.miml import nmf
+from mpnet_jax.methods.miml.class_net import ClassNet
+from mpnet_jax.methods.miml.network import MIML
+from mpnet_jax.recursion.minus_plus import EPSILON
+from mpnet_jax.recursion.networks import Batch
+from mpnet_jax.spectrogram.frequency import FrequencyAxis
+from mpnet_jax.steps.separate_step import Written, evaluation_step
+from mpnet_jax.steps.train_state import TrainState
+from mpnet_jax.steps.train_step import gradient_step
+
+CLASS_TRUNK = "frame_net"  # all of the class network's parameters
+
+
+def make_factorise_step(*, bases: int, beta: float, iterations: int, seed: int) -> Callable[[Any, Batch], Batch]:
+    """Builds the pass that takes clips apart into bases.
+
+    Args:
+        bases: of each clip.
+        beta: of the divergence, see `nmf.BETAS`.
+        iterations: of the factorisation.
+        seed: of what it starts from.
+
+    Returns:
+        `(nothing, batch) -> batch`: from `magnitude` (batch, freq, time) and `number` (batch,), the clips' own, with
+        which each starts whatever its batch, to `bases` (batch, basis, freq) with a greatest value of 1.
+    """
+
+    def run(_: Any, batch: Batch) -> Batch:
+        key = jax.random.key(seed)
+
+        def start(number: Array, magnitude: Array) -> nmf.Factors:
+            return nmf.random_start(jax.random.fold_in(key, number), magnitude, bases)
+
+        starts = jax.vmap(start)(batch["number"], batch["magnitude"])
+        found = nmf.factorise(batch["magnitude"], starts, beta=beta, iterations=iterations).bases.mT
+        return {"bases": found / jnp.maximum(jnp.max(found, -1, keepdims=True), nmf.EPSILON)}
+
+    return run
+
+
+def make_relate_step(model: MIML) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
+    """Builds the pass from `bases` (batch, basis, freq) to `relations` (batch, basis, class), whose sum is 1."""
+    assert not model.train
+
+    def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
+        relations: Any = model.apply(variables, batch["bases"], method="relate")
+        return {"relations": jax.nn.softmax(relations)}
+
+    return run
+
+
+def make_miml_train_step(
+    model: MIML, optimiser: optax.GradientTransformation, *, axis_name: str | None
+) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
+    """Builds the step that `parallel.parallel_step` runs.
+
+    Args:
+        model: in evaluation form.
+        optimiser: of its network.
+        axis_name: of the devices.
+
+    Returns:
+        `(state, batch) -> (state, metrics)`, of batches of `basis_bank.training_batches`; metrics are means over all
+        devices: the loss, and how often the class with the highest score is there.
+    """
+    learning = model.clone(train=True, axis_name=axis_name)
+
+    def loss_fn(params: Any, state: TrainState, batch: Batch) -> tuple[Array, tuple[Any, dict[str, Array]]]:
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        scores, updated = learning.apply(variables, batch["bases"], mutable=["batch_stats"])
+        loss = jnp.mean(multi_label_margin(scores, batch["present"]))
+        first = jnp.take_along_axis(batch["present"], jnp.argmax(scores, -1, keepdims=True), -1)
+        return loss, (updated["batch_stats"], {"loss": loss, "first_is_there": jnp.mean(first)})
+
+    return gradient_step(loss_fn, optimiser, NETS["miml"])
+
+
+def make_class_step(
+    model: ClassNet, optimiser: optax.GradientTransformation, *, axis_name: str | None
+) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
+    """Builds the step by which the class network learns from `frames` and `source_label` of a batch.
+
+    Args:
+        model: in evaluation form.
+        optimiser: of the network.
+        axis_name: of the devices.
+
+    Returns:
+        `(state, batch) -> (state, metrics)`: the cross entropy of clips and the share whose best class is right.
+    """
+    learning = model.clone(train=True, axis_name=axis_name)
+
+    def loss_fn(params: Any, state: TrainState, batch: Batch) -> tuple[Array, tuple[Any, dict[str, Array]]]:
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        scores, updated = learning.apply(variables, batch["frames"], mutable=["batch_stats"])
+        labels = batch["source_label"]
+        loss = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(scores, labels))
+        right = jnp.mean(jnp.argmax(scores, -1) == labels)
+        return loss, (updated["batch_stats"], {"loss": loss, "right": right})
+
+    return gradient_step(loss_fn, optimiser, (CLASS_TRUNK,))
+
+
+def make_miml_separate_step(
+    class_net: ClassNet | None,
+    *,
+    axis: FrequencyAxis,
+    audio: AudioSpec,
+    floor: float,
+    mask: str,
+    beta: float,
+    iterations: int,
+) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
+    """Builds the evaluation pass; see `separate_step.evaluation_step`.
+
+    The bases of the classes that are seen stay as they are, their gains are fitted to the mixture, and each source has
+    its share of the estimate. Two sources of one class have the same bases, and so the same share.
+
+    Args:
+        class_net: names the classes of the clips, in evaluation form; None where they are told by `source_label`.
+        axis: on which masks are shown.
+        audio: window and transform.
+        floor: linear magnitude added to the mixture.
+        mask: "ratio", the shares themselves, or "binary", thresholded at 0.5.
+        beta: of the divergence, see `nmf.BETAS`.
+        iterations: updates of the gains.
+
+    Returns:
+        The pass, whose variables hold a `dictionary` (class, basis, freq), see `basis_bank.dictionary`, and where a
+        `class_net` is given the variables of that.
+    """
+
+    def separated(variables: dict[str, Any], batch: Batch, mixture: Float[Array, "batch rows time"]) -> Written:
+        linear = batch["mixture_magnitude"] + floor
+        if class_net is None:
+            labels = batch["source_label"]
+        else:
+            scores: Any = class_net.apply(variables["class_net"], batch["frames"])
+            labels = jnp.argmax(scores, -1)
+        of_sources = variables["dictionary"][labels]
+        batch_size, sources, count, freq = of_sources.shape
+        bases = of_sources.reshape(batch_size, sources * count, freq).mT
+        gains = nmf.fit_gains(linear, bases, beta=beta, iterations=iterations)
+        share = nmf.wiener_shares(bases, gains, sources=sources)
+        if mask == "binary":
+            share = (share > 0.5).astype(share.dtype)
+        shown = axis.warp(share * linear[:, None]) / jnp.maximum(mixture[:, None], EPSILON)
+        return Written(
+            share=share,
+            mask=jnp.clip(shown, 0.0, 1.0),
+            before=jnp.broadcast_to(mixture[:, None], shown.shape),
+            step=jnp.zeros((batch_size, sources), jnp.int32),  # all at once
+        )
+
+    return evaluation_step(separated, axis=axis, audio=audio, floor=floor, mask=mask)
+
+
+def multi_label_margin(
+    scores: Float[Array, "*batch class"], present: Float[Array, "*batch class"]
+) -> Float[Array, "*batch"]:
+    """How far the classes that are there fall short of leading all others by 1.
+
+    Args:
+        scores: of each class.
+        present: 1 for the classes that are there, else 0; where none is, or none is missing, there is no loss.
+
+    Returns:
+        The sum over all pairs of one that is there and one that is not, divided by the number of classes.
+    """
+    short = jax.nn.relu(1.0 - (scores[..., :, None] - scores[..., None, :]))
+    pairs = present[..., :, None] * (1.0 - present[..., None, :])
+    return jnp.sum(short * pairs, (-2, -1)) / scores.shape[-1]

@@ -1,0 +1,83 @@
+"""PixelPlayer's training step and evaluation pass, for one device of many."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array
+
+from data_pipeline.spec import AudioSpec
+from mpnet_jax.config.rounds import NETS
+from mpnet_jax.models.pixelplayer import PixelPlayer
+from mpnet_jax.recursion.networks import Batch
+from mpnet_jax.spectrogram.frequency import FrequencyAxis
+from mpnet_jax.steps.losses import TARGETS, magnitude_weight, mask_loss
+from mpnet_jax.steps.separate_step import Written, evaluation_step
+from mpnet_jax.steps.train_state import TrainState
+from mpnet_jax.steps.train_step import gradient_step
+
+
+def make_pixelplayer_train_step(
+    model: PixelPlayer,
+    optimiser: optax.GradientTransformation,
+    *,
+    axis_name: str | None,
+    axis: FrequencyAxis,
+    floor: float,
+    mask: str,
+    distance: str = "cross_entropy",
+) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
+    """Builds the step that `parallel.parallel_step` runs.
+
+    Args:
+        model: in evaluation form.
+        optimiser: of all its networks.
+        axis_name: of the devices.
+        axis: the network's.
+        floor: linear magnitude added to the mixture.
+        mask: "binary" or "ratio", of every source against its share of the mixture.
+        distance: weighted, in the mean; see `losses.mask_loss`.
+
+    Returns:
+        `(state, batch) -> (state, metrics)`; metrics are means over all devices.
+    """
+    learning = model.clone(train=True, axis_name=axis_name)
+
+    def loss_fn(params: Any, state: TrainState, batch: Batch) -> tuple[Array, tuple[Any, dict[str, Array]]]:
+        mixture = axis.warp(batch["mixture_magnitude"] + floor)
+        targets = TARGETS[mask](axis.warp(batch["source_magnitude"]), mixture[:, None])
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        logits, updated = learning.apply(variables, batch["frames"], mixture, mutable=["batch_stats"])
+        loss = jnp.mean(magnitude_weight(mixture)[:, None] * mask_loss(logits, targets, distance=distance))
+        return loss, (updated["batch_stats"], {"loss": loss})
+
+    return gradient_step(loss_fn, optimiser, NETS["pixelplayer"])
+
+
+def make_pixelplayer_separate_step(
+    model: PixelPlayer, *, axis: FrequencyAxis, audio: AudioSpec, floor: float, mask: str
+) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
+    """Builds the evaluation pass; see `separate_step.evaluation_step`.
+
+    Args:
+        model: in evaluation form.
+        axis: the network's.
+        audio: window and transform.
+        floor: linear magnitude added to the mixture.
+        mask: "binary", thresholded at 0.5 on the linear axis, or "ratio".
+    """
+    assert not model.train
+
+    def separated(variables: dict[str, Any], batch: Batch, mixture: Array) -> Written:
+        masks = jax.nn.sigmoid(cast(Array, model.apply(variables, batch["frames"], mixture)))
+        share = axis.unwarp(masks)
+        return Written(
+            share=(share > 0.5).astype(share.dtype) if mask == "binary" else share,
+            mask=masks,
+            before=jnp.broadcast_to(mixture[:, None], masks.shape),
+            step=jnp.zeros(masks.shape[:2], jnp.int32),  # all at once
+        )
+
+    return evaluation_step(separated, axis=axis, audio=audio, floor=floor, mask=mask)

@@ -1,0 +1,1 @@
+"""One training run: its data, checkpoints, logs and facts."""

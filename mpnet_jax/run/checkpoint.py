@@ -1,0 +1,208 @@
+"""Checkpoints by orbax: asynchronous, atomic, the latest and the best of each method."""
+
+import contextlib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from data_pipeline.command import InputError
+from mpnet_jax.config.rounds import RESULTS as METHODS
+from mpnet_jax.steps.train_state import TrainState
+
+UNSCORED = -1e3  # dB; the score of weights that no validation has seen, below any other
+
+
+class Checkpoints:
+    """The checkpoints of one workdir: `latest` to go on from, `best_<method>` to evaluate.
+
+    A checkpoint is written under a temporary name and renamed when it is whole, so a kill at any moment leaves the one
+    before. Two latest ones are kept. Every process holds the whole state, so of several processes one alone, the first,
+    opens this and writes; orbax then waits for no other.
+
+    Attributes:
+        workdir: of the run.
+
+    Args:
+        workdir: of the run.
+        read_only: make no folder.
+    """
+
+    def __init__(self, workdir: Path, *, read_only: bool = False) -> None:
+        self.workdir = workdir
+        folder = workdir.resolve() / "checkpoints"
+        self._managers = {"latest": _manager(folder / "latest", read_only=read_only, max_to_keep=2)}
+        for method in METHODS:
+            self._managers[f"best_{method}"] = _manager(
+                folder / f"best_{method}",
+                read_only=read_only,
+                max_to_keep=1,
+                best_fn=lambda metrics: metrics["score"],
+                best_mode="max",
+            )
+
+    def save(self, state: TrainState) -> None:
+        """Starts to write a (host) state as the latest; waits only for the one before."""
+        step = int(state.step)
+        manager = self._managers["latest"]
+        if step not in manager.all_steps():
+            with self._full_disk_refused():
+                manager.save(step, args=ocp.args.StandardSave(_as_dict(state)))
+
+    def save_best(self, state: TrainState, score: float, *, method: str) -> None:
+        """Starts to write a (host) state as a method's best so far, with its score."""
+        step, manager = int(state.step), self._managers[f"best_{method}"]
+        if step not in manager.all_steps():
+            with self._full_disk_refused():
+                manager.save(step, args=ocp.args.StandardSave(_as_dict(state)), metrics={"score": score})
+
+    def best_score(self, method: str) -> float:
+        """Score of a method's best checkpoint; minus infinity when there is none."""
+        manager = self._managers[f"best_{method}"]
+        step = manager.latest_step()
+        if step is None:
+            return -np.inf
+        metrics = manager.metrics(step)
+        return -np.inf if metrics is None else float(metrics["score"])
+
+    def step(self, kind: str) -> int | None:
+        """Step of the "latest" or a "best_..." checkpoint; None when there is none."""
+        return self._managers[kind].latest_step()
+
+    def restore(self, template: TrainState, *, kind: str) -> TrainState:
+        """Restores a state onto the host.
+
+        Args:
+            template: a state of the shapes that the config gives in the round of the checkpoint's step.
+            kind: "latest" or "best_" and one of `METHODS`.
+
+        Raises:
+            InputError: no checkpoint, or one of another model.
+        """
+        manager, step = self._existing(kind)
+        wanted = _as_dict(template)
+        saved = manager.item_metadata(step).tree
+        _refuse_other_model(_shapes(saved), _shapes(wanted), Path(manager.directory) / str(step))
+        abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), wanted)
+        restored = manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        # opt_state is a tree of tuples, which orbax gives back in the template's form.
+        return TrainState(**restored)
+
+    def restore_variables(
+        self, template: dict[str, Any], *, kind: str, without: Collection[str] = ()
+    ) -> dict[str, Any]:
+        """Restores networks alone onto the host: no optimiser, whose shape depends on the round.
+
+        Args:
+            template: {"params": by network, "batch_stats": by network} of the shapes that the config gives.
+            kind: "latest" or "best_" and one of `METHODS`.
+            without: networks that the checkpoint may lack; they keep the template's values.
+
+        Raises:
+            InputError: no checkpoint, or one of another model.
+        """
+        manager, step = self._existing(kind)
+        saved = manager.item_metadata(step).tree
+        wanted = {
+            part: {net: tree for net, tree in template[part].items() if net in saved[part] or net not in without}
+            for part in ("params", "batch_stats")
+        }
+        folder = Path(manager.directory) / str(step)
+        _refuse_other_model(_shapes(saved), _shapes(wanted), folder)
+        abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), wanted)
+        restored = ocp.PyTreeCheckpointer().restore(
+            folder / "default",
+            args=ocp.args.PyTreeRestore(
+                item=abstract,
+                restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
+                partial_restore=True,
+            ),
+        )
+        return {part: template[part] | restored[part] for part in wanted}
+
+    def _existing(self, kind: str) -> tuple[ocp.CheckpointManager, int]:
+        manager = self._managers[kind]
+        step = manager.latest_step()
+        if step is None:
+            raise InputError(
+                f"no {kind} checkpoint in {manager.directory}; train first: "
+                "python -m mpnet_jax.train --config=... --workdir=..."
+            )
+        return manager, step
+
+    def wait(self) -> None:
+        """Returns when everything that was saved is on disk."""
+        with self._full_disk_refused():
+            for manager in self._managers.values():
+                manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits, then lets go of the folder."""
+        with self._full_disk_refused():
+            for manager in self._managers.values():
+                manager.close()
+
+    @contextlib.contextmanager
+    def _full_disk_refused(self) -> Iterator[None]:
+        """Turns the storage library's error of a full disk, which may come from an earlier save, into a sentence.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        try:
+            yield
+        except ValueError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            folder, kept = Path(self._managers["latest"].directory), self.step("latest")
+            raise InputError(
+                f"cannot write a checkpoint to {folder}: no space is left on the disk; free some and give the same "
+                f"command again, it goes on from {'the start' if kept is None else f'step {kept}'}"
+            ) from None
+
+
+def _manager(folder: Path, *, read_only: bool, **options: Any) -> ocp.CheckpointManager:
+    """A manager of one folder, which waits for no other process."""
+    if not read_only:
+        folder.mkdir(parents=True, exist_ok=True)
+    this_process = ocp.options.MultiprocessingOptions(
+        primary_host=jax.process_index(),
+        active_processes={jax.process_index()},
+        barrier_sync_key_prefix=folder.name,
+    )
+    return ocp.CheckpointManager(
+        folder,
+        item_handlers=ocp.StandardCheckpointHandler(multiprocessing_options=this_process),
+        options=ocp.CheckpointManagerOptions(
+            create=False, read_only=read_only, multiprocessing_options=this_process, **options
+        ),
+    )
+
+
+def _as_dict(state: TrainState) -> dict[str, Any]:
+    return {
+        "step": state.step,
+        "params": state.params,
+        "batch_stats": state.batch_stats,
+        "opt_state": state.opt_state,
+    }
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): tuple(leaf.shape) for path, leaf in leaves if hasattr(leaf, "shape")}
+
+
+def _refuse_other_model(saved: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
+    for name, shape in wanted.items():
+        if (
+            name.startswith(("['params']", "['batch_stats']"))
+            and saved.get(name, shape if not saved else None) != shape
+        ):
+            raise InputError(
+                f"checkpoint {folder} is of another model: {name} has shape {saved.get(name)} there and {shape} "
+                "by the config; use the config that it was trained with"
+            )

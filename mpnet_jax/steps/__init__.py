@@ -1,0 +1,1 @@
+"""What is computed for one batch on one device: losses, the training step and the evaluation passes."""

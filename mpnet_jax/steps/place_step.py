@@ -1,0 +1,107 @@
+"""The evaluation pass for real videos: the places of one picture are the candidates, and the rules say when it ends."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from data_pipeline.spec import AudioSpec
+from mpnet_jax.models.mpnet import MPNet
+from mpnet_jax.recursion.minus_plus import Rules
+from mpnet_jax.recursion.networks import Batch, apply_net, of_mixture, separate
+from mpnet_jax.recursion.places import places, row_and_column
+from mpnet_jax.spectrogram.frequency import FrequencyAxis
+from mpnet_jax.steps.separate_step import waveforms, written_shares
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """How sounds are looked for in a picture.
+
+    Attributes:
+        steps: greatest number of sounds.
+        neighbourhood: of a place that was taken, see `localise.neighbours`.
+    """
+
+    steps: int
+    neighbourhood: float
+
+
+def make_place_step(
+    model: MPNet,
+    *,
+    axis: FrequencyAxis,
+    audio: AudioSpec,
+    rules: Rules,
+    mask: str,
+    with_plus: bool,
+    search: Search,
+) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
+    """Builds the pass that `parallel.parallel_map` runs: one video a sample, its places are the candidates.
+
+    A sample ends when the rules say so or when every place is closed; once all have ended, no network runs.
+
+    Args:
+        model: in evaluation form.
+        axis: the network's.
+        audio: window and transform.
+        rules: of the recursion, with its end.
+        mask: "binary" or "ratio".
+        with_plus: run the P-Net.
+        search: how many sounds, and how far apart.
+
+    Returns:
+        `(variables, batch) -> dict`. Of the batch: `mixture_magnitude` and, where waveforms are wanted,
+        `mixture_phase` (batch, freq_linear, time), `frames` (batch, frame, height, width, 3) uint8. Given back, an
+        inactive step being silent: `active` (batch, step); `place` (batch, step, 2), row and column in the map of
+        places, -1 where inactive; `vector` (batch, step, k), of that place; `energy` (batch, step, height, width), the
+        map that it was chosen by; `share` (batch, step, freq_linear, time), of the mixture, in [0, 1], `magnitude`, the
+        same times the mixture, and `waveform` (batch, step, samples), what is written out; `mask` and `before` (what
+        the mask acted on) (batch, step, rows, time); `remaining` (batch, rows, time), what is left. Source: Sec. 3.2.
+    """
+    assert not model.train
+
+    def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
+        linear = batch["mixture_magnitude"]
+        mixture = axis.warp(linear + rules.floor)
+        params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
+        vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look_at_places")
+        height, width = vectors.shape[1:3]
+        separation = separate(
+            {"minus_net": model, "plus_net": model},
+            variables,
+            mixture,
+            places(vectors, search.neighbourhood),
+            steps=search.steps,
+            rules=of_mixture(rules, linear),
+            with_plus=with_plus,
+            skip_finished=True,
+        )
+        shares = written_shares(separation, mixture, rules=rules, mask=mask, axis=axis)
+        by_step = {
+            "active": separation.active,
+            "place": row_and_column(separation.chosen, width),
+            "vector": _vectors_at(vectors, separation.chosen),
+            "energy": separation.energies.reshape(search.steps, -1, height, width),
+            "share": shares,
+            "magnitude": shares * linear,
+            "mask": separation.masks,
+            "before": rules.reference(separation.before, mixture),
+        }
+        out = {name: jnp.swapaxes(value, 0, 1) for name, value in by_step.items()}
+        if "mixture_phase" in batch:
+            out["waveform"] = waveforms(out["magnitude"], batch["mixture_phase"], audio)
+        return out | {"remaining": separation.remaining}
+
+    return run
+
+
+def _vectors_at(
+    vectors: Float[Array, "batch height width k"], chosen: Int[Array, "step batch"]
+) -> Float[Array, "step batch k"]:
+    """The vector of the place that each step took; zero where it took none."""
+    flat = vectors.reshape(vectors.shape[0], -1, vectors.shape[-1])
+    taken = jnp.take_along_axis(flat, jnp.maximum(chosen, 0).T[..., None], axis=1).swapaxes(0, 1)
+    return jnp.where(chosen[..., None] < 0, 0.0, taken)

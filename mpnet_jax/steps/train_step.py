@@ -1,0 +1,134 @@
+"""One training step, for one device of many."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from mpnet_jax.config.rounds import TRAINED
+from mpnet_jax.models.mpnet import MPNet
+from mpnet_jax.parallel import mean_over_devices
+from mpnet_jax.recursion.candidates import Candidates, EnergyFn, mean_magnitude
+from mpnet_jax.recursion.minus_plus import Rules, energy_order
+from mpnet_jax.recursion.networks import Batch, WrittenEnergy, apply_net, of_mixture, separate
+from mpnet_jax.spectrogram.frequency import FrequencyAxis
+from mpnet_jax.steps.losses import Objective, separation_loss
+from mpnet_jax.steps.train_state import TrainState
+
+
+def merge_statistics(statistics: Any, sets: int) -> Any:
+    """Undoes `statistics_for_steps` after a training step: the sets themselves, or the steps' mean for one set."""
+    return jax.tree.map(lambda x: x if x.shape[0] == sets else jnp.mean(x, axis=0, keepdims=True), statistics)
+
+
+def training_order(
+    how: str, sources: Float[Array, "batch source freq time"], energy: EnergyFn
+) -> Int[Array, "batch source"] | None:
+    """The source that each step takes; None where the prediction decides. See `Objective.order`."""
+    if how == "predicted":
+        return None
+    if how == "drawn":
+        return jnp.broadcast_to(jnp.arange(sources.shape[1]), sources.shape[:2])
+    return energy_order(sources, energy)
+
+
+# (what learns, state, batch) -> (loss, (running statistics of all networks, parts of the loss))
+LossFn = Callable[[Any, TrainState, Batch], tuple[Array, tuple[Any, dict[str, Array]]]]
+
+
+def gradient_step(
+    loss_fn: LossFn, optimiser: optax.GradientTransformation, trained: Sequence[str]
+) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
+    """Builds a step that moves the networks `trained` down the gradient of a loss, over all devices."""
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
+        learnt = {net: state.params[net] for net in trained}
+        gradients, (batch_stats, metrics) = jax.grad(loss_fn, has_aux=True)(learnt, state, batch)
+        gradients, metrics = mean_over_devices((gradients, metrics))
+        updates, opt_state = optimiser.update(gradients, state.opt_state, learnt)
+        params = state.params | optax.apply_updates(learnt, updates)
+        metrics["gradient_norm"] = optax.tree.norm(gradients)
+        return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
+
+    return step
+
+
+def make_train_step(
+    model: MPNet,
+    optimiser: optax.GradientTransformation,
+    *,
+    axis_name: str | None,
+    round_name: str,
+    axis: FrequencyAxis,
+    rules: Rules,
+    objective: Objective,
+    unroll: bool,
+) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
+    """Builds the step that `parallel.parallel_step` runs.
+
+    Args:
+        model: in evaluation form.
+        optimiser: of the networks that the round trains; as in the state.
+        axis_name: of the devices.
+        round_name: "minus", "plus" or "both": see `rounds`. Networks that it does not train run with their running
+            statistics, which stay as they are.
+        axis: the network's.
+        rules: of the recursion.
+        objective: the loss.
+        unroll: see `minus_plus`.
+
+    Returns:
+        `(state, batch) -> (state, metrics)`; metrics are means over all devices.
+    """
+    assert not model.train
+    trained = TRAINED[round_name]
+    with_plus = "plus_net" in trained
+    learning = model.clone(train=True, axis_name=axis_name)
+    # Of a source by itself there is no mask to write out.
+    true_energy = mean_magnitude if isinstance(rules.energy, WrittenEnergy) else rules.energy
+    models = {net: learning if net in trained else model for net in TRAINED["both"]}
+
+    def loss_fn(learnt: Any, state: TrainState, batch: Batch) -> tuple[Array, tuple[Any, dict[str, Array]]]:
+        params = state.params | learnt
+        linear = batch["mixture_magnitude"] + rules.floor
+        mixture = axis.warp(linear)
+        sources = axis.warp(batch["source_magnitude"])
+        vectors, looked = apply_net(
+            models["frame_net"],
+            "frame_net",
+            params["frame_net"],
+            state.batch_stats["frame_net"],
+            batch["frames"],
+            method="look",
+        )
+        separation = separate(
+            models,
+            {"params": params, "batch_stats": state.batch_stats},
+            mixture,
+            Candidates(vectors),
+            steps=sources.shape[1],
+            rules=of_mixture(rules, linear),
+            with_plus=with_plus,
+            order=training_order(objective.order, sources, true_energy),
+            unroll=unroll,
+        )
+        loss, parts = separation_loss(
+            separation,
+            mixture,
+            sources,
+            rules=rules,
+            objective=objective,
+            minus_weight=float("minus_net" in trained),
+            with_plus=with_plus,
+        )
+        seen = {"frame_net": looked}
+        for name, by_step in separation.statistics.items():
+            net = f"{name}_net"
+            seen[net] = merge_statistics(by_step, jax.tree.leaves(state.batch_stats[net])[0].shape[0])
+        batch_stats = state.batch_stats | {net: seen[net] for net in trained}
+        return loss, (batch_stats, {"loss": loss, **parts})
+
+    return gradient_step(loss_fn, optimiser, trained)

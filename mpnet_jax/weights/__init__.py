@@ -1,0 +1,1 @@
+"""Trained networks: of a run, of a model file, of PyTorch."""

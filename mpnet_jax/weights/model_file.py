@@ -1,0 +1,106 @@
+"""Trained networks in one safe file of half the size: tensors in safetensors' format, and their config beside them.
+
+`NAME.safetensors` holds every parameter and running statistic by its path, such as `params/frame_net/conv1/kernel`, in
+float16; `NAME.json` the run's config and what `separate` needs to know besides. Neither can hold code.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+from flax import traverse_util
+
+from data_pipeline.atomic import write_atomically
+from data_pipeline.command import InputError
+from mpnet_jax.config import check as config_module
+from mpnet_jax.config import saved_config
+from mpnet_jax.config.specs import Config
+from mpnet_jax.methods import registry
+
+SUFFIX = ".safetensors"
+_PARTS = ("params", "batch_stats")
+
+
+class ModelFile(NamedTuple):
+    """Contents of a model file.
+
+    Attributes:
+        config: of the run.
+        variables: parameters and running statistics in float32, on the host.
+        facts: JSON-ready: `method` ("mnet" or "mpnet"), `step`, `networks` (a hash of them before they were rounded),
+            and `epsilon_relative` where one was chosen.
+    """
+
+    config: Config
+    variables: dict[str, Any]
+    facts: dict[str, Any]
+
+
+def write_model(path: Path, model: ModelFile) -> None:
+    """Writes both files, whole or not at all.
+
+    Args:
+        path: its name ends in `.safetensors`.
+        model: what to write.
+
+    Raises:
+        InputError: another ending, or a number that float16 cannot hold.
+    """
+    if path.suffix != SUFFIX:
+        raise InputError(f"{path} must end in {SUFFIX}; its config is written beside it")
+    tensors = {}
+    for name, tensor in _flat(model.variables).items():
+        if np.any(np.abs(tensor) > np.finfo(np.float16).max) or not np.all(np.isfinite(tensor)):
+            raise InputError(f"{name} holds a number that float16 cannot; this run cannot be exported")
+        tensors[name] = np.asarray(tensor, np.float16)
+    about = json.dumps({"config": config_module.flatten(model.config)} | model.facts, indent=1, sort_keys=True) + "\n"
+    for target, content in ((path, safetensors.numpy.save(tensors)), (path.with_suffix(".json"), about.encode())):
+        write_atomically(target, content)
+
+
+def read_model(path: Path) -> ModelFile:
+    """Reads a model file and the config beside it.
+
+    Raises:
+        InputError: one of the two is missing or damaged, or they do not belong together.
+    """
+    beside = path.with_suffix(".json")
+    for file in (path, beside):
+        if not file.is_file():
+            raise InputError(f"{file} is not there; a model is two files, *{SUFFIX} and *.json")
+    try:
+        tensors = safetensors.numpy.load_file(path)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise InputError(f"{path} is no readable safetensors file ({error}); fetch it again") from None
+    try:
+        facts = json.loads(beside.read_text())
+        facts = {name: facts[name] for name in ("config", "method", "step", "networks")} | facts
+        config = saved_config.restored(facts.pop("config"), beside)
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError) as error:
+        raise InputError(f"{beside} describes no model ({error!r}); fetch it again") from None
+    epsilon = facts.get("epsilon_relative")
+    if epsilon is not None and not (isinstance(epsilon, int | float) and 0 < epsilon <= 1):
+        raise InputError(f"{beside} describes no model (epsilon_relative={epsilon!r} is no share); fetch it again")
+    template = _flat(jax.eval_shape(lambda: registry.initial_state(config).variables))
+    _refuse_other(path, {n: t.shape for n, t in tensors.items()}, {n: t.shape for n, t in template.items()})
+    variables = traverse_util.unflatten_dict(
+        {name: tensors[name].astype(wanted.dtype) for name, wanted in template.items()}, sep="/"
+    )
+    return ModelFile(config, {part: variables.get(part, {}) for part in _PARTS}, facts)
+
+
+def _flat(variables: dict[str, Any]) -> dict[str, Any]:
+    return traverse_util.flatten_dict({part: variables[part] for part in _PARTS}, sep="/")
+
+
+def _refuse_other(path: Path, given: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]]) -> None:
+    for name in sorted(given.keys() | wanted.keys()):
+        if given.get(name) != wanted.get(name):
+            raise InputError(
+                f"{path} does not fit its config: {name} has shape {given.get(name)} there and "
+                f"{wanted.get(name)} by the config; export the run again"
+            )

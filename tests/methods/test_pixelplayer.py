@@ -1,0 +1,152 @@
+"""PixelPlayer: its step by hand, a run by the commands, and its weights from elsewhere."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from mpnet_jax.config.rounds import NETS, plan_rounds
+from mpnet_jax.convert import convert
+from mpnet_jax.evaluate import evaluate
+from mpnet_jax.evaluation.options import EvaluationOptions
+from mpnet_jax.methods import registry
+from mpnet_jax.methods.pixelplayer import make_pixelplayer_separate_step, make_pixelplayer_train_step
+from mpnet_jax.models.mpnet import MPNet
+from mpnet_jax.models.pixelplayer import PixelPlayer, Synthesizer
+from mpnet_jax.parallel import DEVICE_AXIS
+from mpnet_jax.recursion.candidates import Candidates
+from mpnet_jax.recursion.minus_plus import Rules
+from mpnet_jax.recursion.networks import separate
+from mpnet_jax.run.checkpoint import Checkpoints
+from mpnet_jax.spectrogram.frequency import frequency_axis
+from mpnet_jax.steps.train_state import TrainState
+from mpnet_jax.train import train
+from mpnet_jax.weights import torch_weights
+from tests.steps.test_train_step import AUDIO, ROWS, SOURCES, random_batch
+from tests.support.random_variables import random_variables
+from tests.support.short_frame_net import ShortFrameNet
+from tests.support.tiny_run import tiny_config
+from tests.test_convert import state_dict, write_torch
+
+MODEL = PixelPlayer(visual_channels=4, unet_depth=2, unet_features=2, resnet_features=2, resnet_dilated=True)
+AXIS = frequency_axis("log", ROWS, AUDIO)
+
+
+def test_synthesizer_by_hand():
+    vectors, features = jnp.array([[[1.0, 2.0]]]), jnp.array([[[[3.0, 5.0]]]])
+    variables = {"params": {"scale": jnp.array([10.0, 1.0]), "bias": jnp.array([0.5])}}
+    np.testing.assert_allclose(Synthesizer().apply(variables, vectors, features), [[[[40.5]]]])
+
+
+def test_every_source_of_a_round_is_learnt():
+    (one,) = plan_rounds({"minus": 0, "plus": 0, "both": 3}, method="pixelplayer")
+    assert (one.trained, one.method, one.with_plus) == (NETS["pixelplayer"], "pixelplayer", False)
+    with pytest.raises(ValueError, match="rounds: pixelplayer has one; give "):
+        plan_rounds({"minus": 2, "plus": 0, "both": 3}, method="pixelplayer")
+
+
+@pytest.fixture
+def problem(monkeypatch):
+    monkeypatch.setattr("mpnet_jax.models.pixelplayer.ResNet18", ShortFrameNet)
+    batch = {name: x if x.dtype == np.uint8 else x.astype(np.float32) for name, x in random_batch().items()}
+    mixture = AXIS.warp(batch["mixture_magnitude"])
+    variables = random_variables(MODEL, jnp.asarray(batch["frames"]), mixture)
+    return jax.tree.map(jnp.asarray, variables), batch, mixture
+
+
+@pytest.mark.parametrize(("mask", "distance"), [("binary", "cross_entropy"), ("ratio", "absolute")])
+def test_loss_is_the_weighted_mean_over_sources(problem, mask, distance):
+    variables, batch, mixture = problem
+    optimiser = optax.sgd(0.1)
+    step = make_pixelplayer_train_step(
+        MODEL, optimiser, axis_name=DEVICE_AXIS, axis=AXIS, floor=0.0, mask=mask, distance=distance
+    )
+    state = TrainState(jnp.zeros((), jnp.int32), variables["params"], variables["batch_stats"], ())
+    # One device of one, as `parallel` runs it.
+    step = jax.jit(jax.vmap(step, in_axes=(None, 0), axis_name=DEVICE_AXIS))
+    new, metrics = step(state.with_optimiser(optimiser, NETS["pixelplayer"]), jax.tree.map(lambda x: x[None], batch))
+    new, metrics = jax.tree.map(lambda x: x[0], (new, metrics))
+    learning = MODEL.clone(train=True)
+    logits, _ = learning.apply(variables, jnp.asarray(batch["frames"]), mixture, mutable=["batch_stats"])
+    masks = np.asarray(jax.nn.sigmoid(logits), np.float64)
+    mixture = np.asarray(mixture)[:, None]
+    share = np.asarray(AXIS.warp(batch["source_magnitude"])) / np.maximum(mixture, 1e-6)
+    target = (share > 0.5) if mask == "binary" else np.clip(share, 0, 1)
+    error = -np.log(np.where(target, masks, 1 - masks)) if mask == "binary" else np.abs(masks - target)
+    expected = np.mean(np.clip(np.log1p(mixture), 1e-3, 10) * error)
+    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-4)
+    for net in NETS["pixelplayer"]:
+        moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), variables["params"][net], new.params[net])
+        assert any(jax.tree.leaves(moved)), net
+
+
+@pytest.mark.parametrize("mask", ["binary", "ratio"])
+def test_masks_act_on_the_whole_mixture(problem, mask):
+    variables, batch, mixture = problem
+    run = make_pixelplayer_separate_step(MODEL, axis=AXIS, audio=AUDIO, floor=0.0, mask=mask)
+    out = jax.tree.map(np.asarray, jax.jit(run)(variables, batch))
+    masks = np.asarray(jax.nn.sigmoid(MODEL.apply(variables, jnp.asarray(batch["frames"]), mixture)))
+    np.testing.assert_allclose(out["mask"], masks, atol=1e-5)
+    share = np.einsum("fr,bsrt->bsft", AXIS.back, masks)
+    written = (share > 0.5) if mask == "binary" else share
+    np.testing.assert_allclose(out["magnitude"], written * batch["mixture_magnitude"][:, None], rtol=1e-3, atol=1e-4)
+
+
+def test_without_scale_and_bias_its_masks_are_the_m_nets_first(problem, monkeypatch):
+    variables, batch, mixture = problem
+    monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
+    synthesizer = {"scale": jnp.ones(4), "bias": jnp.zeros(1)}
+    plain = variables | {"params": variables["params"] | {"synthesizer": synthesizer}}
+    masks = np.asarray(jax.nn.sigmoid(MODEL.apply(plain, jnp.asarray(batch["frames"]), mixture)))
+    m_net = MPNet(visual_channels=4, unet_depth=2, unet_features=2, resnet_features=2, resnet_dilated=True)
+    shared = {part: {"frame_net": of["frame_net"], "minus_net": of["sound_net"]} for part, of in variables.items()}
+    candidates = Candidates(m_net.apply(shared, jnp.asarray(batch["frames"]), method="look"))
+    # Running statistics have an axis of steps there.
+    shared["batch_stats"]["minus_net"] = jax.tree.map(lambda x: x[None], shared["batch_stats"]["minus_net"])
+    assert masks.shape[1] == SOURCES
+    for candidate in range(SOURCES):
+        order = jnp.full((len(masks), 1), candidate)
+        models = {"minus_net": m_net, "plus_net": m_net}
+        first = separate(models, shared, mixture, candidates, steps=1, rules=Rules(), with_plus=False, order=order)
+        np.testing.assert_allclose(first.masks[0], masks[:, candidate], atol=1e-6)
+    # And so are the energies by which it would choose.
+    chosen = separate(models, shared, mixture, candidates, steps=1, rules=Rules(), with_plus=False)
+    energies = (masks * np.asarray(mixture)[:, None]).mean((2, 3))
+    np.testing.assert_allclose(chosen.energies[0], energies, rtol=1e-5)
+    np.testing.assert_array_equal(chosen.chosen[0], energies.argmax(1))
+
+
+def test_a_run_trains_and_evaluates(tmp_path, tiny_set, monkeypatch):
+    monkeypatch.setattr("mpnet_jax.models.pixelplayer.ResNet18", ShortFrameNet)
+    config = tiny_config(tiny_set)
+    config.method = "pixelplayer"
+    config.rounds.minus, config.rounds.both = 0, 2
+    assert train(config, tmp_path / "run") == 0
+    out = evaluate(config, tmp_path / "run", EvaluationOptions("test"))
+    assert list(out["methods"]) == ["pixelplayer"]
+    assert out["run"]["method"] == "PixelPlayer"
+
+
+def test_its_weights_become_a_run(tmp_path):
+    config = tiny_config(tmp_path)
+    config.method = "pixelplayer"
+    config.rounds.minus, config.rounds.both = 0, 2
+    state = jax.eval_shape(lambda: registry.initial_state(config))
+    tables = {
+        "frame": ("frame_net", torch_weights.resnet_names()),
+        "sound": ("sound_net", torch_weights.unet_names(3)),
+        "synthesizer": ("synthesizer", torch_weights.synthesizer_names()),
+    }
+    files, entries = {}, {}
+    for name, (net, table) in tables.items():
+        shapes = {"params": state.params[net], "batch_stats": state.batch_stats.get(net, {})}
+        entries[name] = state_dict(table, shapes)
+        files[name] = write_torch(tmp_path / f"{name}.pth", entries[name])
+    convert(config, tmp_path / "run", files)
+    checkpoints = Checkpoints(tmp_path / "run", read_only=True)
+    restored = checkpoints.restore_variables(state.variables, kind="best_pixelplayer")
+    checkpoints.close()
+    np.testing.assert_array_equal(restored["params"]["synthesizer"]["scale"], entries["synthesizer"]["scale"])
+    bias = restored["params"]["sound_net"]["up_0"]["bias"]
+    np.testing.assert_array_equal(bias, entries["sound"]["unet_block.model.4.bias"])

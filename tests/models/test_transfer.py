@@ -1,0 +1,111 @@
+"""A P-Net that begins as the M-Net."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from data_pipeline.command import InputError
+from mpnet_jax.config.check import check
+from mpnet_jax.config.rounds import Round
+from mpnet_jax.methods import registry
+from mpnet_jax.models.transfer import has_learnt, plus_of_minus
+from tests.support.short_frame_net import ShortFrameNet
+from tests.support.tiny_run import tiny_config
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
+    config = tiny_config(tmp_path)
+    config.model.plus_start = "minus_net"
+    config.rounds.plus = config.rounds.both = 2
+    config.mixing.sources = 3
+    return config
+
+
+@pytest.fixture
+def state(config):
+    """Of which the M-Net has learnt: every leaf of it is another number."""
+    state = jax.tree.map(np.asarray, registry.initial_state(config))
+    rng = np.random.default_rng(0)
+
+    def drawn(tree):
+        return jax.tree.map(lambda x: rng.random(x.shape, np.float32), tree)
+
+    return state.replace(
+        params=state.params | {"minus_net": drawn(state.params["minus_net"])},
+        batch_stats=state.batch_stats | {"minus_net": drawn(state.batch_stats["minus_net"])},
+    )
+
+
+def test_what_was_separated_takes_the_mixtures_place(state, config):
+    """With a deaf second channel and the M-Net's last layer, the P-Net is the M-Net of its first step."""
+    found = plus_of_minus(state.variables)
+    params, statistics = found["params"]["plus_net"], found["batch_stats"]["plus_net"]
+    assert jax.tree.map(np.shape, found) == jax.tree.map(np.shape, state.variables)
+    remix, sound = jnp.asarray(np.random.default_rng(1).random((2, 2, 32, 32), np.float32))
+    model = registry.model(config)
+    one_map = {name: leaf[..., :1] for name, leaf in state.params["minus_net"]["up_0"].items()}
+    kernel = params["down_0"]["kernel"].copy()
+    kernel[:, :, 1] = 0.0
+    given = model.apply(
+        {
+            "params": found["params"] | {"plus_net": params | {"up_0": one_map, "down_0": {"kernel": kernel}}},
+            "batch_stats": found["batch_stats"] | {"plus_net": jax.tree.map(lambda x: x[1], statistics)},
+        },
+        remix,
+        sound,
+        method="give_back",
+    )
+    wanted = model.apply(
+        state.variables | {"batch_stats": {"minus_net": jax.tree.map(lambda x: x[0], state.batch_stats["minus_net"])}},
+        remix,
+        method="listen",
+    )
+    np.testing.assert_allclose(given, wanted[..., 0], rtol=1e-5, atol=1e-5)
+
+
+def test_all_else_stays(state):
+    found = plus_of_minus(state.variables)
+    for kind, trees in state.variables.items():
+        for net in trees.keys() - {"plus_net"}:
+            assert found[kind][net] is trees[net]
+    ours, before = found["params"]["plus_net"], state.params["plus_net"]
+    np.testing.assert_array_equal(ours["down_0"]["kernel"][:, :, 1], before["down_0"]["kernel"][:, :, 1])
+    for name in ("kernel", "bias"):
+        np.testing.assert_array_equal(ours["up_0"][name], before["up_0"][name])
+
+
+def test_only_a_p_net_that_has_not_learnt_begins_anew(config, state):
+    plus, both = Round("plus", 6, 2), Round("both", 8, 2)
+    first = registry.begin(config, state, plus)
+    assert not np.array_equal(first.params["plus_net"]["up_1"]["kernel"], state.params["plus_net"]["up_1"]["kernel"])
+    assert has_learnt(first.batch_stats["plus_net"])
+    changed = first.replace(params=first.params | {"plus_net": jax.tree.map(lambda x: x + 1, first.params["plus_net"])})
+    for then in (plus, both):
+        again = registry.begin(config, changed, then)
+        jax.tree.map(np.testing.assert_array_equal, again.params, changed.params)
+
+
+def test_without_a_round_of_its_own_it_begins_with_the_last_one(config, state):
+    found = registry.begin(config, state, Round("both", 6, 2))
+    assert has_learnt(found.batch_stats["plus_net"])
+
+
+@pytest.mark.parametrize(
+    "change", [{"model.plus_start": "random"}, {}], ids=["by the config", "of an M-Net that is random"]
+)
+def test_it_stays_random(config, state, change):
+    config.update_from_flattened_dict(change)
+    if not change:
+        state = jax.tree.map(np.asarray, registry.initial_state(config))
+    found = registry.begin(config, state, Round("plus", 0, 2))
+    jax.tree.map(np.testing.assert_array_equal, found.params, state.params)
+
+
+def test_another_width_is_one_sentence(config):
+    check(config)
+    config.model.plus_features = 8
+    with pytest.raises(InputError, match="plus_features=8 has no place for them"):
+        check(config)

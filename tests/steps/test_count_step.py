@@ -1,0 +1,88 @@
+"""One pass without an end tells what every end would count."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mpnet_jax.evaluation.counting import counted
+from mpnet_jax.models.mpnet import MPNet
+from mpnet_jax.recursion.candidates import Candidates
+from mpnet_jax.recursion.minus_plus import Rules
+from mpnet_jax.recursion.networks import apply_net, separate
+from mpnet_jax.steps.count_step import make_count_step, side_by_side
+from mpnet_jax.steps.place_step import Search, make_place_step
+from tests.steps.test_place_step import AUDIO, AXIS, MODEL, random_batch, variables  # noqa: F401
+
+CLIPS = 4
+ENDS = (0.001, 0.05, 0.2, 0.4, 0.6, 0.9)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    rng = np.random.default_rng(1)
+    frames = rng.integers(0, 256, (2, CLIPS, 1, 16, 32, 3), dtype=np.uint8)
+    return {"mixture_magnitude": random_batch((1.0, 0.0))["mixture_magnitude"], "frames": frames}
+
+
+def left_of(variables, batch, neighbourhood):  # noqa: F811
+    step = make_count_step(MODEL, axis=AXIS, rules=Rules(), with_plus=True, neighbourhood=neighbourhood)
+    return np.asarray(jax.jit(step)(variables, batch)["left"], np.float64)
+
+
+def test_clips_are_counted_as_the_recursion_ends(variables, batch):  # noqa: F811
+    left = left_of(variables, batch, None)
+    assert left.shape == (2, CLIPS + 1)
+    assert (np.diff(left) <= 1e-7).all()
+    params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
+    vectors, _ = apply_net(MODEL, "frame_net", params, statistics, jnp.asarray(batch["frames"]), method="look")
+    models: dict[str, MPNet] = {"minus_net": MODEL, "plus_net": MODEL}
+    for epsilon in ENDS:
+        separation = separate(
+            models,
+            variables,
+            AXIS.warp(jnp.asarray(batch["mixture_magnitude"])),
+            Candidates(vectors),
+            steps=CLIPS,
+            rules=Rules(epsilon_relative=epsilon),
+            with_plus=True,
+        )
+        found = counted(left, epsilon_relative=epsilon, epsilon_absolute=0.0)
+        np.testing.assert_array_equal(found, np.asarray(separation.active).sum(0))
+    most = counted(left, epsilon_relative=0.001, epsilon_absolute=0.0)
+    assert most[0] > 1 and most[1] == 0  # the second is silent
+
+
+def test_places_are_counted_as_the_recursion_ends(variables, batch):  # noqa: F811
+    left = left_of(variables, batch, 0.0)
+    scene = np.asarray(side_by_side(jnp.asarray(batch["frames"])))
+    places = {
+        "mixture_magnitude": batch["mixture_magnitude"],
+        "mixture_phase": np.zeros_like(batch["mixture_magnitude"]),
+        "frames": scene,
+    }
+    for epsilon in ENDS[1:4]:
+        step = make_place_step(
+            MODEL,
+            axis=AXIS,
+            audio=AUDIO,
+            rules=Rules(epsilon_relative=epsilon),
+            mask="binary",
+            with_plus=True,
+            search=Search(CLIPS, neighbourhood=0.0),
+        )
+        active = np.asarray(jax.jit(step)(variables, places)["active"])
+        found = counted(left, epsilon_relative=epsilon, epsilon_absolute=0.0)
+        np.testing.assert_array_equal(found, active.sum(1))
+
+
+@pytest.mark.parametrize(("clips", "shape"), [(1, (2, 3)), (3, (2, 9)), (4, (4, 6)), (6, (4, 9)), (5, (4, 9))])
+def test_clips_stand_side_by_side(clips, shape):
+    frames = jnp.asarray(np.random.default_rng(0).integers(1, 256, (1, clips, 2, 2, 3, 3), dtype=np.uint8))
+    scene = np.asarray(side_by_side(frames))
+    assert scene.shape == (1, 2, *shape, 3)
+    columns = shape[1] // 3
+    for clip in range(clips):
+        row, column = divmod(clip, columns)
+        np.testing.assert_array_equal(scene[0, :, 2 * row : 2 * row + 2, 3 * column : 3 * column + 3], frames[0, clip])
+    assert (scene == 0).sum() == 2 * (shape[0] * shape[1] * 3 - clips * 18)

@@ -1,0 +1,168 @@
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from data_pipeline.command import InputError
+from mpnet_jax.config import check as config_module
+from mpnet_jax.config import saved_config
+from mpnet_jax.methods import registry
+from mpnet_jax.run.checkpoint import Checkpoints
+from mpnet_jax.weights import trained as module
+from mpnet_jax.weights.model_file import ModelFile, read_model, write_model
+from mpnet_jax.weights.trained import EPSILON_RELATIVE, load, read_run
+from tests.support.tiny_run import tiny_config
+
+
+@pytest.fixture(scope="module")
+def tiny() -> ModelFile:
+    config = tiny_config(Path("data"))
+    config.rounds.both = 2
+    variables = jax.tree.map(np.asarray, registry.initial_state(config).variables)
+    return ModelFile(config, variables, {"method": "mpnet", "step": 7, "networks": "abc", "epsilon_relative": 0.3})
+
+
+@pytest.fixture
+def written(tiny, tmp_path) -> Path:
+    path = tmp_path / "models" / "tiny.safetensors"
+    write_model(path, tiny)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(tiny, tmp_path_factory) -> Path:
+    """A workdir whose best MP-Net are the tiny networks."""
+    workdir = tmp_path_factory.mktemp("runs") / "tiny"
+    saved_config.claim_workdir(workdir, tiny.config)
+    checkpoints = Checkpoints(workdir)
+    state = registry.state_at(tiny.config, 8)
+    checkpoints.save_best(state.replace(step=np.int32(8)), 1.0, method="mpnet")
+    checkpoints.close()
+    return workdir
+
+
+def test_a_model_comes_back_in_half_the_size(tiny, written):
+    again = read_model(written)
+    assert config_module.flatten(again.config) == config_module.flatten(tiny.config)
+    assert again.facts == tiny.facts
+    assert jax.tree.structure(again.variables) == jax.tree.structure(tiny.variables)
+    for before, after in zip(jax.tree.leaves(tiny.variables), jax.tree.leaves(again.variables), strict=True):
+        assert after.dtype == before.dtype
+        np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-6)  # 11 bits
+    numbers = sum(leaf.size for leaf in jax.tree.leaves(tiny.variables))
+    assert written.stat().st_size < 2 * numbers + 200 * len(jax.tree.leaves(tiny.variables))
+    assert {path.name for path in written.parent.iterdir()} == {"tiny.safetensors", "tiny.json"}
+
+
+def test_a_number_too_great_for_the_file_is_refused(tiny, tmp_path):
+    wrong = jax.tree.map(lambda x: np.full_like(x, 1e6), tiny.variables)
+    with pytest.raises(InputError, match="holds a number that float16 cannot"):
+        write_model(tmp_path / "a.safetensors", tiny._replace(variables=wrong))
+    with pytest.raises(InputError, match=r"must end in \.safetensors"):
+        write_model(tmp_path / "a.npz", tiny)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda path: path.unlink(), "is not there; a model is two files"),
+        (lambda path: path.with_suffix(".json").unlink(), "is not there; a model is two files"),
+        (lambda path: path.write_bytes(path.read_bytes()[:1000]), "is no readable safetensors file"),
+        (lambda path: path.write_bytes(b"\x80\x04code"), "is no readable safetensors file"),
+        (lambda path: path.with_suffix(".json").write_text("{"), "describes no model"),
+        (lambda path: path.with_suffix(".json").write_text("[1]"), "describes no model"),
+        (lambda path: path.with_suffix(".json").write_text('{"config": {}}'), "describes no model"),
+        (lambda path: changed(path, "audio.frequency_axis", "bark"), "frequency_axis='bark' is unknown"),
+        (lambda path: path.with_suffix(".json").write_bytes(b"\xff\xfe"), "describes no model"),
+        (lambda path: given(path, epsilon_relative="much"), "epsilon_relative='much' is no share"),
+        (lambda path: given(path, epsilon_relative=float("nan")), "epsilon_relative=nan is no share"),
+        (lambda path: changed(path, "audio.frequency_axis", 7), "holds no config"),
+        (lambda path: changed(path, "audio.rows", 32), "has the field audio.rows, which this version does not know"),
+        (lambda path: changed(path, "model.unet_features", 8), "does not fit its config: batch_stats/minus_net"),
+        (lambda path: changed(path, "model.plus_features", 8), "does not fit its config: batch_stats/plus_net"),
+    ],
+)
+def test_a_damaged_model_is_one_sentence(written, damage, sentence):
+    damage(written)
+    with pytest.raises(InputError) as refused:
+        read_model(written)
+    assert sentence in str(refused.value) and "\n" not in str(refused.value)
+
+
+def changed(path: Path, field: str, value: object) -> None:
+    beside = path.with_suffix(".json")
+    facts = json.loads(beside.read_text())
+    facts["config"][field] = value
+    beside.write_text(json.dumps(facts))
+
+
+def given(path: Path, **facts: object) -> None:
+    beside = path.with_suffix(".json")
+    beside.write_text(json.dumps(json.loads(beside.read_text()) | facts))
+
+
+def test_a_tensor_of_another_model_is_refused(written):
+    tensors = safetensors.numpy.load_file(written)
+    safetensors.numpy.save_file({name: x for name, x in tensors.items() if "plus_net" not in name}, written)
+    with pytest.raises(InputError, match=r"batch_stats/plus_net.* has shape None there"):
+        read_model(written)
+
+
+def test_the_best_networks_of_a_run(run, tiny):
+    found = read_run(run)
+    assert (found.facts["method"], found.facts["step"]) == ("mpnet", 8)
+    assert config_module.flatten(found.config) == config_module.flatten(tiny.config)
+    for before, after in zip(jax.tree.leaves(tiny.variables), jax.tree.leaves(found.variables), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_reading_a_run_writes_nothing_into_it(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    shutil.rmtree(copy / "checkpoints" / "latest")
+    before = sorted(copy.rglob("*"))
+    read_run(copy)
+    assert sorted(copy.rglob("*")) == before
+
+
+def test_epsilon_is_the_one_that_was_chosen_for_these_networks(run):
+    assert load(run).about | {"source": ""} == read_run(run).facts | {
+        "source": "", "epsilon_relative": EPSILON_RELATIVE, "epsilon_from": "default"
+    }  # fmt: skip
+    networks = read_run(run).facts["networks"]
+    metrics = {"run": {"networks": {"mpnet": networks}}, "counting": {"pixels": {"epsilon_relative": 0.07}}}
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert (load(run).epsilon_relative, load(run).about["epsilon_from"]) == (0.07, "validation")
+    metrics["run"]["networks"]["mpnet"] = "of earlier networks"
+    (run / "metrics.json").write_text(json.dumps(metrics))
+    assert load(run).about["epsilon_from"] == "default"
+
+
+def test_without_a_run_the_model_that_ships(written, monkeypatch):
+    monkeypatch.setattr(module, "SHIPPED", written)
+    shipped = load(None)
+    assert shipped.about["source"] == "pretrained/tiny.safetensors" and shipped.epsilon_relative == 0.3
+    monkeypatch.setattr(module, "SHIPPED", written.with_name("other.safetensors"))
+    with pytest.raises(InputError, match=r"no model ships with this version .* give --workdir=RUN"):
+        load(None)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "sentence"),
+    [
+        (None, "holds no run; train one"),
+        ({"method": "pixelplayer", "rounds.minus": 0, "rounds.plus": 0}, "method pixelplayer has no recursion"),
+        ({"name": "empty"}, "no latest checkpoint"),
+        ({"no.such": 1}, "has the field no.such"),
+    ],
+)
+def test_a_workdir_without_networks_is_one_sentence(tmp_path, recorded, sentence):
+    if recorded is not None:
+        (tmp_path / "config.json").write_text(json.dumps(recorded))
+    with pytest.raises(InputError, match=sentence):
+        read_run(tmp_path)

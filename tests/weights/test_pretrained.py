@@ -1,0 +1,52 @@
+"""The model that ships: small, safe, described, and able to take a scene apart that it never saw."""
+
+import json
+
+import numpy as np
+import pytest
+import safetensors
+import soundfile
+import soxr
+
+from data_pipeline.render_scene import render
+from mpnet_jax.metrics.bss_eval import bss_eval
+from mpnet_jax.separation.take_apart import Settings, take_apart
+from mpnet_jax.weights.trained import SHIPPED, load
+
+RATE_HZ = 11_025
+
+
+def test_it_is_small_and_says_where_it_comes_from():
+    assert SHIPPED.stat().st_size < 12 * 2**20
+    with safetensors.safe_open(SHIPPED, "numpy") as file:
+        assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}
+    about = json.loads(SHIPPED.with_suffix(".json").read_text())
+    assert 0 < about["epsilon_relative"] < 1
+    assert about["networks"] in (SHIPPED.parent / "README.md").read_text()
+
+
+def test_it_takes_two_players_apart(tmp_path):
+    render(tmp_path, ["tuba", "violin"], seconds=9.0, seed=1000)
+    found = take_apart(tmp_path / "scene.mp4", tmp_path / "apart", load(None), Settings(sounds=2, videos=False))
+    places = [sound["place"][1] for sound in found["sounds"]]
+    assert sorted(place < 0.5 for place in places) == [False, True], places
+    truth = np.stack([heard(tmp_path / name) for name in ("1_tuba.wav", "2_violin.wav")])
+    by_place = [tmp_path / "apart" / found["sounds"][index]["file"] for index in np.argsort(places)]
+    stems = np.stack([heard(path)[: truth.shape[1]] for path in by_place])
+    mixture = np.broadcast_to(truth.sum(axis=0), truth.shape)
+    scores = bss_eval(truth[:, : stems.shape[1]], np.stack([stems, stems[::-1], mixture[:, : stems.shape[1]]]))
+    gained, swapped = (scores.sdr[:2] - scores.sdr[2]).mean(axis=1)
+    assert gained > 3.0, "decibels over the untouched mixture"
+    assert gained > swapped + 6.0, "each stem is that of the player at its place"
+
+
+def heard(path):
+    samples, rate_hz = soundfile.read(path, dtype="float32")
+    return soxr.resample(samples, rate_hz, RATE_HZ)
+
+
+@pytest.mark.parametrize("sounds", [1, 2])
+def test_it_counts_the_players_who_play(tmp_path, sounds):
+    render(tmp_path, ["accordion", "trumpet"][:sounds], seconds=9.0, seed=1000)
+    found = take_apart(tmp_path / "scene.mp4", tmp_path / "apart", load(None), Settings(videos=False))
+    assert len(found["sounds"]) == sounds
