@@ -22,7 +22,7 @@ from configs import base
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax.config.specs import Config
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.recursion.candidates import mean_magnitude
 from mpnet_jax.recursion.minus_plus import Rules
 from mpnet_jax.recursion.places import CHUNK_BYTES, places
@@ -41,7 +41,7 @@ class Program(NamedTuple):
 
 def network(config: Config, batch_size: int = 1) -> Program:
     """One pass of the M-Net's U-Net, from mixtures to feature maps."""
-    model = registry.model(config)
+    model = method_of(config).model()
     of_steps = variable_shapes(config)
     one_set = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), of_steps["batch_stats"]["minus_net"])
     variables = {"params": {"minus_net": of_steps["params"]["minus_net"]}, "batch_stats": {"minus_net": one_set}}

@@ -26,20 +26,19 @@ from data_pipeline import command
 from data_pipeline.command import InputError
 from data_pipeline.loader import evaluation_batches
 from mpnet_jax.config import saved_config
-from mpnet_jax.config.specs import Config, audio_spec, frame_spec
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.mpnet import MinusPlus
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.metrics.aggregate import mixture_means, summarise
 from mpnet_jax.metrics.workers import Job, SourceScores, score_mixtures
-from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.recursion.minus_plus import EPSILON, by_candidate, energy_order
 from mpnet_jax.recursion.networks import Batch, separate_clips
 from mpnet_jax.run.checkpoint import Checkpoints
-from mpnet_jax.run.data import mixture_list, open_splits
+from mpnet_jax.run.data import open_splits, split_list
 from mpnet_jax.steps.device_pass import HostBatch, Separator
 from mpnet_jax.steps.losses import ratio_target
 from mpnet_jax.steps.separate_step import waveforms
 from mpnet_jax.steps.separated_mixtures import DEVICE_INPUTS
-from mpnet_jax.weights.trained import TrainedMethods
+from mpnet_jax.weights.trained import TrainedNetworks
 
 # What is scored, and beside which of them its difference is taken.
 VARIANTS = {
@@ -80,11 +79,9 @@ def true_sounds(truth: Array, mixture: Array) -> Array:
     return jax.lax.scan(step, mixture, truth)[1]
 
 
-def all_ways(config: Config, *, with_plus: bool) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
+def all_ways(method: MinusPlus) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
     """The pass of one device: waveforms (batch, source, samples) of every variant."""
-    model, axis, audio = registry.model(config), registry.axis(config), audio_spec(config)
-    rules = registry.rules(config)
-    assert isinstance(model, MPNet) and with_plus
+    model, axis, audio, rules = method.model(), method.axis, method.audio, method.rules()
 
     def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
         linear = batch["mixture_magnitude"]
@@ -124,29 +121,28 @@ def main() -> None:
     values = flags.FLAGS
     file = record.check_file(values.json)
     workdir = Path(values.workdir or "")
-    recorded = saved_config.read_recorded(workdir) if values.workdir else None
-    if recorded is None:
-        raise InputError(f"--workdir={values.workdir} holds no run (no config.json); name a folder of a trained MP-Net")
-    config = saved_config.restored(recorded, workdir / "config.json")
+    config = saved_config.restored(saved_config.require_recorded(workdir), workdir / "config.json")
     config.data.directory = values.data_dir
     checkpoints = Checkpoints(workdir, read_only=True)
-    methods = TrainedMethods(config, checkpoints, "latest")
-    if methods.main != "mpnet":
-        raise InputError(f"--workdir={workdir} has trained no P-Net yet; name a run past its second round")
-    separator = methods.separator("mpnet", all_ways)
-    store = open_splits(config, ("validation",))["validation"]
-    mixtures = mixture_list(config, workdir, store, "validation", values.sources)
+    method = method_of(config)
+    networks = TrainedNetworks(method, checkpoints, "latest")
+    if not isinstance(method, MinusPlus) or networks.main != "mpnet":
+        raise InputError(f"--workdir={workdir} has trained no Plus-Net yet; name a run past its second round")
+    separator = networks.separator(all_ways(method))
+    store = open_splits(method.data, ("validation",))["validation"]
+    spec = method.evaluation.list_spec("validation", values.sources)
+    mixtures = split_list(method.audio, workdir, store, spec, "validation")
 
     batches = evaluation_batches(
         store,
         mixtures,
-        audio=audio_spec(config),
-        frames=frame_spec(config),
-        batch_size=config.evaluation.batch_size,
+        audio=method.audio,
+        frames=method.data.frames,
+        batch_size=method.evaluation.batch_size,
     )
     in_order: list[bool] = []
     scores = list(
-        score_mixtures(_jobs(separator, batches, in_order), workers=values.workers, method=config.evaluation.bss)
+        score_mixtures(_jobs(separator, batches, in_order), workers=values.workers, method=method.evaluation.bss)
     )
     checkpoints.close()
     videos = [[store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
@@ -160,7 +156,7 @@ def main() -> None:
     results = {
         "command": "python -m benchmarks.plus_headroom " + " ".join(sys.argv[1:]),
         "what": "NSDR, SIR and SAR in dB, with 95 % intervals over videos",
-        "step": methods.steps["mpnet"],
+        "step": networks.steps["mpnet"],
         "share_in_order": summarise(np.array(in_order, np.float64), videos),
         "scores": {
             kind: {

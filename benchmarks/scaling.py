@@ -24,9 +24,8 @@ from configs import base
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import parallel
-from mpnet_jax.config.rounds import TRAINED
 from mpnet_jax.config.specs import Config
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.registry import method_of
 
 COUNTS = (8, 64, 512)
 SHARES = (1, 10)  # mixtures a device beside the most that fit: the least, and the paper's batch of 80 on 8 devices
@@ -99,11 +98,11 @@ def round_config(name: str, batch: int) -> Config:
     Raises:
         InputError: an unknown round.
     """
-    if name not in TRAINED:
-        raise InputError(f"--rounds: {name!r} is unknown; use {', '.join(TRAINED)}")
     config: Any = base.get_config()
+    if name not in config.rounds:
+        raise InputError(f"--rounds: {name!r} is unknown; use {', '.join(config.rounds)}")
     config.start_from = "elsewhere"  # else a P-Net must follow an M-Net
-    for each in TRAINED:
+    for each in config.rounds:
         config.rounds[each] = int(each == name)
     config.recursion.unroll = "yes"
     config.batch_size = batch
@@ -112,14 +111,15 @@ def round_config(name: str, batch: int) -> Config:
 
 def count(config: Config) -> Counted:
     """Compiles the step of a config's one round for every device here and asks XLA about one device's share."""
-    (only,) = registry.rounds(config)
+    method = method_of(config)
+    (only,) = method.rounds
     with mock.patch("jax.default_backend", return_value="an accelerator"):
-        state = jax.eval_shape(lambda: registry.state_at(config, 0))
+        state = jax.eval_shape(lambda: method.state_at(0))
         batch = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in synthetic_batch(config).items()}
         everywhere = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct((jax.device_count(), *x.shape), x.dtype), (state, batch)
         )
-        step: Any = parallel.parallel_step(registry.train_step(config, only))
+        step: Any = parallel.parallel_step(method.train_step(only))
         compiled = step.lower(*everywhere).compile()
     cost, memory = compiled.cost_analysis(), compiled.memory_analysis()
     stored = memory.argument_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes

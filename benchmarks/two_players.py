@@ -167,7 +167,7 @@ def take_scenes(scenes: Sequence[Scene], workdir: Path | None, *, seconds: float
             for place, sound in enumerate(given["sounds"]):
                 stem = soundfile.read(folder / "two" / sound["file"], frames=truth.shape[1], dtype="float32")[0]
                 stems[place, : len(stem)] = stem
-            rate_hz = model.config.audio.rate_hz
+            rate_hz = model.method.audio.rate_hz
             yield {
                 "videos": scene.names,
                 "counted": len(found["sounds"]),

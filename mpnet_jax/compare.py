@@ -22,6 +22,7 @@ from mpnet_jax.comparison.runner import Runner
 from mpnet_jax.config import check as config_module
 from mpnet_jax.config import saved_config
 from mpnet_jax.config.specs import Config
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.processes.stop_request import StopRequest
 
 
@@ -75,7 +76,9 @@ def compare(
     plan = cells.plan(config)
     wanted = plan.matching(only)
     for cell in wanted:
-        config_module.check(cells.changed(config, cell, cell.rate or config.compare.rates.tried[0]))
+        changed = cells.changed(config, cell, cell.rate or config.compare.rates.tried[0])
+        config_module.check(changed)
+        method_of(changed)  # refuses fields that do not fit the method
     cell_files.refuse_other_settings(workdir, plan, config)
     if report_only:
         if not _report(workdir, plan):

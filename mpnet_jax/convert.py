@@ -68,16 +68,17 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
         raise InputError(f"--workdir={workdir} holds a run already; name a new folder")
     weights = {name: torch_weights.read_weights(path) for name, path in files.items()}
 
-    from mpnet_jax.methods import registry
+    from mpnet_jax.methods.registry import method_of
 
-    state = registry.state_at(config, 0)
+    method = method_of(config)
+    state = method.state_at(0)
     params, batch_stats = dict(state.params), dict(state.batch_stats)
     for name, path in files.items():
         net = FILES[name][1]
         if net not in params:
             raise InputError(
                 f"--{name}={path}: {net} is none of this config's networks ({', '.join(sorted(params))}); see "
-                "config.method and, for a P-Net, config.rounds"
+                "its fields method and, for a Plus-Net, rounds"
             )
         template = {"params": params[net], "batch_stats": batch_stats.get(net, {})}
         try:
@@ -91,8 +92,8 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
     random = sorted(params.keys() - {FILES[name][1] for name in files})
     if random:
         logging.info("%s: random weights", ", ".join(random))
-    methods = [config.method] if config.method != "mpnet" else ["mnet", "mpnet"] if "plus" in files else ["mnet"]
-    _save(config, workdir, state.replace(params=params, batch_stats=batch_stats), methods)
+    results = method.results_with({FILES[name][1] for name in files})
+    _save(config, workdir, state.replace(params=params, batch_stats=batch_stats), results)
 
 
 def _save(config: Config, workdir: Path, state: "TrainState", methods: Sequence[str]) -> None:

@@ -9,22 +9,28 @@ from what it was trained on. Scores are kept as they come: a command that was st
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 from ml_collections import config_flags
 
 from data_pipeline import command
 from data_pipeline.atomic import write_atomically
-from data_pipeline.command import InputError
 from mpnet_jax.config import check as config_module
 from mpnet_jax.config import saved_config
 from mpnet_jax.config.specs import Config
-from mpnet_jax.evaluation.options import EvaluationOptions, open_stores, sounds_asked
+from mpnet_jax.evaluation.options import EvaluationOptions, open_stores, parse_mixes
 from mpnet_jax.metrics.localisation import DEFINITION as LOCALISATION
+from mpnet_jax.metrics.names import method_name
 from mpnet_jax.processes import membership
+from mpnet_jax.run.data import data_fingerprint
 from mpnet_jax.run.facts import run_facts
 from mpnet_jax.run.log import LOSSES, SESSIONS, TIME, VALIDATION, read_lines
+
+if TYPE_CHECKING:
+    from data_pipeline.records.store import RecordStore
+    from mpnet_jax.evaluation.evaluator import Evaluator
+    from mpnet_jax.methods.registry import Method
 
 SPLITS = ("train", "validation", "test")
 # Parts of an earlier evaluation of the same networks that are kept when they are not asked for again.
@@ -36,47 +42,50 @@ def main() -> None:
     membership.refuse_several("evaluate", way_out="start one alone (srun --ntasks=1)")
     config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
-    recorded = saved_config.read_recorded(workdir)
-    if recorded is None:
-        raise InputError(
-            f"--workdir={workdir} holds no run; train one: python -m mpnet_jax.train --workdir={workdir} --config=..."
-        )
-    saved_config.refuse_other(recorded, config, workdir)
+    saved_config.refuse_other(saved_config.require_recorded(workdir), config, workdir)
     values = flags.FLAGS
-    mixes = sounds_asked(values.mix)
-    asked = EvaluationOptions(values.split, values.checkpoint, mixes, values.counting, values.localisation, values.far)
-    evaluate(config, workdir, asked)
+    options = EvaluationOptions(
+        values.split,
+        values.checkpoint,
+        parse_mixes(values.mix),
+        counting=values.counting,
+        localisation=values.localisation,
+        far=values.far,
+    )
+    evaluate(config, workdir, options)
 
 
-def evaluate(config: Config, workdir: Path, asked: EvaluationOptions) -> dict[str, Any]:
+def evaluate(config: Config, workdir: Path, options: EvaluationOptions) -> dict[str, Any]:
     """Evaluates one checkpoint on one split.
 
     Args:
-        config: the run's.
-        workdir: the run's; `metrics.json` and `report/` are written to it for the test split, under the split's name
-            for others.
-        asked: what to evaluate.
+        config: The config of the run.
+        workdir: Folder of the run. `metrics.json` and `report/` are written to it for the test split, and to a folder
+            of the split's name in it for others.
+        options: What to evaluate.
 
     Returns:
-        What is written to `metrics.json`.
+        The contents of `metrics.json`.
 
     Raises:
-        InputError: no checkpoint, another model's, or something that does not fit method, split or data.
+        InputError: There is no checkpoint, it is of another model, or an option does not fit method, split or data.
     """
-    stores = open_stores(config, asked)
-    # Here, because these load JAX: bad input is answered before.
+    # These import JAX, so wrong flags are refused before.
     from mpnet_jax import parallel
     from mpnet_jax.evaluation import scores, tables
     from mpnet_jax.evaluation.evaluator import Evaluator
+    from mpnet_jax.methods.registry import method_of
     from mpnet_jax.report.page import write_report
 
+    method = method_of(config)
+    stores = open_stores(method, options)
     parallel.keep_compiled_programs()
-    folder = workdir if asked.split == "test" else workdir / asked.split
-    evaluator = Evaluator(config, workdir, stores=stores, asked=asked)
-    own = int(config.mixing.sources)
+    folder = workdir if options.split == "test" else workdir / options.split
+    evaluator = Evaluator(method, workdir, stores=stores, options=options)
+    own = method.evaluation.drawn.sources
     out = evaluator.separation(own)
     out["by_mixture"] = {f"mix{own}": out["by_mixture"]}
-    out["run"] = evaluator.facts() | {"training_minutes": _training_minutes(workdir), **run_facts()}
+    out["run"] = _facts(evaluator, method, stores[options.split], options) | _facts_of_run(workdir)
     out["sessions"] = read_lines(workdir / SESSIONS)
     if out["sessions"]:
         out["run"]["trained_at"] = ", ".join(dict.fromkeys(line["commit"] for line in out["sessions"]))
@@ -87,7 +96,7 @@ def evaluate(config: Config, workdir: Path, asked: EvaluationOptions) -> dict[st
     _keep_earlier(folder, out)
     _write(folder, out)
     sys.stdout.write(tables.table(out) + "\n")
-    others = {number: evaluator.separation(number) for number in asked.mixes if number != own}
+    others = {number: evaluator.separation(number) for number in options.mixes if number != own}
     if others:
         of_all = dict(sorted((others | {own: out}).items()))
         out["mixes"] = {str(number): scores.by_method(result) for number, result in of_all.items()}
@@ -95,16 +104,16 @@ def evaluate(config: Config, workdir: Path, asked: EvaluationOptions) -> dict[st
         _write(folder, out)
         sys.stdout.write(tables.table_of_mixes(out["mixes"]) + "\n")
     places = []
-    if asked.counting:
+    if options.counting:
         out["counting"] = evaluator.counting()
         _write(folder, out)
         sys.stdout.write(tables.table_of_counts(out["counting"]) + "\n")
-    if asked.localisation:
+    if options.localisation:
         out["localisation"], places = evaluator.localisation()
         out["definitions"] |= {"localisation": LOCALISATION}
         _write(folder, out)
         sys.stdout.write(tables.table_of_places(out["localisation"]) + "\n")
-    if asked.far:
+    if options.far:
         found = evaluator.far()
         out["far"] = {"data": config.evaluation.far.name, "methods": scores.by_method(found)} | {
             part: found[part] for part in ("left_out", "differences")
@@ -115,6 +124,38 @@ def evaluate(config: Config, workdir: Path, asked: EvaluationOptions) -> dict[st
     page = write_report(folder / "report", summary=out, examples=evaluator.examples(out), places=places)
     sys.stdout.write(f"numbers: {folder / 'metrics.json'}\nreport:  {page}\n")
     return out
+
+
+def _facts(
+    evaluator: "Evaluator", method: "Method", store: "RecordStore", options: EvaluationOptions
+) -> dict[str, Any]:
+    """Returns what a results file says of the evaluated networks and their data."""
+    from data_pipeline.mixture_list import fingerprint
+
+    networks, config = evaluator.networks, method.config
+    return {
+        "method": method_name(networks.main),
+        "config": config.name,
+        "split": options.split,
+        "step": networks.steps[networks.main],
+        "step_of": dict(networks.steps),
+        "steps": method.rounds[-1].last_step,
+        "mask": config.mask,
+        "seed": config.seed,
+        "checkpoint": options.checkpoint,
+        "networks": dict(networks.fingerprints),
+        "bss": method.evaluation.bss,
+        "mixtures_sha256": fingerprint(store, evaluator.own),
+        "data": method.data.name,
+        "data_sha256": data_fingerprint(method.data),
+    }
+
+
+def _facts_of_run(workdir: Path) -> dict[str, Any]:
+    """Returns the minutes of training, and the commit and machine of this evaluation."""
+    path = workdir / TIME
+    minutes = round(json.loads(path.read_text())["seconds"] / 60, 1) if path.is_file() else None
+    return {"training_minutes": minutes, **run_facts()}
 
 
 def _write(folder: Path, out: dict[str, Any]) -> None:
@@ -133,11 +174,6 @@ def _keep_earlier(folder: Path, out: dict[str, Any]) -> None:
     if same:
         out.update({part: before[part] for part in _KEPT if part in before})
         out["by_mixture"] = before.get("by_mixture", {}) | out["by_mixture"]
-
-
-def _training_minutes(workdir: Path) -> float | None:
-    path = workdir / TIME
-    return round(json.loads(path.read_text())["seconds"] / 60, 1) if path.is_file() else None
 
 
 if __name__ == "__main__":

@@ -24,17 +24,11 @@ from mpnet_jax.config.rounds import Round
 from mpnet_jax.config.specs import Config
 from mpnet_jax.processes import membership
 from mpnet_jax.processes.stop_request import StopRequest
-from mpnet_jax.run.data import (
-    note_records,
-    open_splits,
-    refuse_processes,
-    refuse_too_few_clips,
-    training_batches,
-    validation_share,
-)
+from mpnet_jax.run.data import TRAINING_SPLITS, note_records, open_splits, refuse_too_few_clips, validation_share
 from mpnet_jax.run.meter import Meter
 
 if TYPE_CHECKING:
+    from mpnet_jax.methods.registry import Method
     from mpnet_jax.run.writer import RunWriter
     from mpnet_jax.steps.train_state import TrainState
 
@@ -73,41 +67,44 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
         InputError: data, devices or workdir do not fit the config; the loss is no longer finite.
     """
     stop = stop or StopRequest()
-    # 1. Everything that can be refused is looked at before anything slow.
+    # 1. Bad input is refused before anything slow.
     recorded = saved_config.read_recorded(workdir)
     if recorded is not None:
         saved_config.refuse_other(recorded, config, workdir)
-    stores = open_splits(config, ("train", "validation"), keep_pictures=True)
     from mpnet_jax import parallel
+    from mpnet_jax.methods.registry import method_of
 
+    method = method_of(config)
+    stores = open_splits(method.data, TRAINING_SPLITS, keep_pictures=True)
+    for store in stores.values():
+        method.check_classes(store.classes, store.folder)
     parallel.keep_compiled_programs()
     parallel.check_batch(config.batch_size, field="batch_size")
-    refuse_processes(config)
-    refuse_too_few_clips(config, stores)
+    method.check_processes(parallel.process_place()[1])
+    refuse_too_few_clips(method.data, stores)
 
-    # 2. The first of all processes looks after the workdir.
+    # 2. The first of all processes creates or checks the workdir.
     if parallel.is_first():
         saved_config.claim_workdir(workdir, config)
-        note_records(config, workdir, stores)
-    validation = validation_share(config, stores, workdir)
-    batches_from = training_batches(config, workdir, stores["train"])
+        note_records(method.data, workdir, stores)
+    validation = validation_share(method.data, method.evaluation, stores, workdir)
+    batches_from = method.training_batches(workdir, stores["train"])
     from mpnet_jax.run.writer import RunWriter
-    from mpnet_jax.weights.trained import for_separation
 
-    keeper = RunWriter(workdir, rate_hz=config.audio.rate_hz) if parallel.is_first() else None
+    writer = RunWriter(workdir, rate_hz=method.audio.rate_hz) if parallel.is_first() else None
     try:
-        # 3. The state: new, or the last checkpoint's.
-        state = first_state(config, workdir, keeper)
+        # 3. The state is new, or restored from the last checkpoint.
+        state = first_state(method, workdir, writer)
         # 4. The logs are cut back to that state.
-        if keeper is not None:
-            keeper.begin(int(state.step))
+        if writer is not None:
+            writer.begin(int(state.step))
         # 5. The loop.
         stop.at_once = False
-        loop = _Loop(config, batches_from, for_separation(config, workdir), validation, keeper, stop)
+        loop = _Loop(method, batches_from, method.completion(workdir), validation, writer, stop)
         loop.run(state)
     finally:
-        if keeper is not None:
-            keeper.close()
+        if writer is not None:
+            writer.close()
     again = " ".join(sys.argv[1:])
     if loop.stopped_by:
         name = signal.Signals(loop.stopped_by).name
@@ -117,28 +114,26 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
     return 0
 
 
-def first_state(config: Config, workdir: Path, keeper: "RunWriter | None") -> "TrainState":
-    """The state to go on from, on the host: the first process's, in every process."""
+def first_state(method: "Method", workdir: Path, writer: "RunWriter | None") -> "TrainState":
+    """Returns the training state to continue from, as host arrays; process 0 restores or makes it and broadcasts it."""
     import numpy as np
 
     from mpnet_jax import parallel
-    from mpnet_jax.methods import registry
 
-    saved = None if keeper is None else keeper.step()
+    saved = None if writer is None else writer.step()
     step = int(parallel.of_first(np.int32(-1 if saved is None else saved)))
-    state = registry.state_at(config, max(step, 0))
+    state = method.state_at(max(step, 0))
     describe(state)
     if step >= 0:
-        if keeper is not None:
-            state = keeper.restore(state)
+        if writer is not None:
+            state = writer.restore(state)
         logging.info("going on from step %d in %s", step, workdir)
-    elif config.start_from:
-        if keeper is not None:
-            from mpnet_jax.run.start_from import started_from
-
-            state = started_from(config, state)
+    elif method.config.start_from:
+        if writer is not None:
+            state = method.started_from(state)
     else:
-        logging.info("all networks start from random weights%s", "" if config.method == "miml" else PRETRAINED)
+        pretrained = PRETRAINED if "frame_net" in state.params else ""
+        logging.info("all networks start from random weights%s", pretrained)
     return parallel.of_first(state)
 
 
@@ -166,20 +161,20 @@ class _Loop:
 
     def __init__(
         self,
-        config: Config,
+        method: "Method",
         batches_from: Callable[..., Iterator[Any]],
-        for_separation: Callable[[Any], Any],
+        complete: Callable[[Any], Any],
         validation: list[Any],
-        keeper: "RunWriter | None",
+        writer: "RunWriter | None",
         stop: StopRequest,
     ) -> None:
         from mpnet_jax.parallel import LargestOfAll
 
-        self._config = config
+        self._method, self._config = method, method.config
         self._batches_from = batches_from
-        self._for_separation = for_separation
+        self._complete = complete
         self._validation = validation
-        self._keeper = keeper
+        self._writer = writer
         self._stop = stop
         self._signal_of_any = LargestOfAll()
         self.step = 0
@@ -187,32 +182,28 @@ class _Loop:
 
     def run(self, state: "TrainState") -> None:
         """Runs the rounds that are left of a (host) state, or until asked to stop."""
-        from mpnet_jax.methods import registry
-
-        config = self._config
+        rounds = self._method.rounds
         self.step = first_step = int(state.step)
-        rounds = registry.rounds(config)
         batches = self._batches_from(first_step=first_step)
         meter = Meter(
             steps=rounds[-1].last_step,
-            batch_size=config.batch_size,
+            batch_size=self._config.batch_size,
             first_step=first_step,
-            seconds_before=0.0 if self._keeper is None else self._keeper.seconds(),
+            seconds_before=0.0 if self._writer is None else self._writer.seconds(),
         )
         for each in rounds:
             if self.step < each.last_step and not self.stopped_by:
                 if self.step == each.first_step:
-                    state = registry.begin(config, state, each)
+                    state = self._method.begin(state, each)
                 state = self._run_round(each, state, batches, meter)
 
     def _run_round(self, each: Round, state: "TrainState", batches: Iterator[Any], meter: Meter) -> "TrainState":
         """Runs one round to its end, or until asked to stop, from a state on the host to one on the host."""
         from mpnet_jax import parallel
-        from mpnet_jax.methods import registry
 
         logging.info("round %s: steps %d to %d train %s", each.name, self.step + 1, each.last_step, each.trained)
-        train_step = parallel.parallel_step(registry.train_step(self._config, each))
-        separate = parallel.parallel_map(registry.separate_step(self._config, with_plus=each.with_plus))
+        train_step = parallel.parallel_step(self._method.train_step(each))
+        separate = parallel.parallel_map(self._method.separate_step(each.result))
         on_devices = parallel.replicate(state)
         pending: list[Any] = []
         while self.step < each.last_step and not self._asked_to_stop():
@@ -266,30 +257,30 @@ class _Loop:
                     f"the loss is not finite at step {line['step']} ({line}); the last checkpoint is kept; "
                     "lower config.optimiser.learning_rate or look at the data"
                 )
-        if self._keeper is not None:
-            self._keeper.losses(lines)
+        if self._writer is not None:
+            self._writer.losses(lines)
         meter.report(self.step, lines[-1]["loss"])
 
     def _validate(self, separate: Any, state: Any, each: Round) -> None:
         from mpnet_jax.steps.device_pass import Separator
         from mpnet_jax.steps.separated_mixtures import validation_score
 
-        score = validation_score(Separator(separate, self._for_separation(state.variables)), self._validation)
-        if self._keeper is not None:
-            self._keeper.validation(self.step, score, state, method=each.method)
+        score = validation_score(Separator(separate, self._complete(state.variables)), self._validation)
+        if self._writer is not None:
+            self._writer.validation(self.step, score, state, method=each.result)
 
     def _show(self, separate: Any, state: Any) -> None:
         from mpnet_jax.steps.device_pass import Separator
         from mpnet_jax.steps.separated_mixtures import separate_mixtures
 
-        separated = separate_mixtures(Separator(separate, self._for_separation(state.variables)), self._validation[:1])
+        separated = separate_mixtures(Separator(separate, self._complete(state.variables)), self._validation[:1])
         shown = [mixture for _, mixture in zip(range(EXAMPLE_MIXTURES), separated, strict=False)]
-        if self._keeper is not None:
-            self._keeper.mixtures(self.step, shown)
+        if self._writer is not None:
+            self._writer.mixtures(self.step, shown)
 
     def _save(self, state: Any, meter: Meter) -> None:
-        if self._keeper is not None:
-            self._keeper.checkpoint(self.step, state, meter.total_seconds())
+        if self._writer is not None:
+            self._writer.checkpoint(self.step, state, meter.total_seconds())
 
 
 if __name__ == "__main__":

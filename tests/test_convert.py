@@ -11,7 +11,7 @@ from data_pipeline.command import InputError
 from mpnet_jax.convert import convert
 from mpnet_jax.evaluate import evaluate
 from mpnet_jax.evaluation.options import EvaluationOptions
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.run.checkpoint import UNSCORED, Checkpoints
 from mpnet_jax.train import train
 from mpnet_jax.weights import torch_weights
@@ -47,7 +47,7 @@ def state_dict(names, template, seed=0):
 @pytest.fixture(scope="module")
 def variables():
     """Shapes of the networks of `with_plus`."""
-    state = jax.eval_shape(lambda: registry.initial_state(with_plus()))
+    state = jax.eval_shape(lambda: method_of(with_plus()).initial_state())
     return {net: {"params": state.params[net], "batch_stats": state.batch_stats[net]} for net in state.params}
 
 
@@ -107,7 +107,7 @@ def test_the_authors_files_become_a_run(tmp_path, variables):
     config = with_plus()
     convert(config, tmp_path / "run", files)
     checkpoints = Checkpoints(tmp_path / "run")
-    template = jax.eval_shape(lambda: registry.initial_state(config).variables)
+    template = jax.eval_shape(lambda: method_of(config).initial_state().variables)
     assert [checkpoints.step(kind) for kind in ("latest", "best_mnet", "best_mpnet")] == [0, 0, 0]
     assert checkpoints.best_score("mpnet") == UNSCORED
     for kind in ("latest", "best_mnet", "best_mpnet"):
@@ -216,7 +216,7 @@ def test_the_second_round_alone_starts_from_another_run(tmp_path, tiny_set, monk
     states = []
     for config, name in ((first, "first"), (second, "second")):
         checkpoints = Checkpoints(tmp_path / name, read_only=True)
-        template = jax.eval_shape(lambda c=config: registry.initial_state(c).variables)
+        template = jax.eval_shape(lambda c=config: method_of(c).initial_state().variables)
         kind = "best_mnet" if name == "first" else "latest"
         states.append(checkpoints.restore_variables(template, kind=kind))
         checkpoints.close()

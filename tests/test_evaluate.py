@@ -13,7 +13,8 @@ from data_pipeline.staging.cutting import CutSpec
 from data_pipeline.staging.division import Division
 from mpnet_jax import evaluate
 from mpnet_jax.evaluation import scores
-from mpnet_jax.evaluation.options import EvaluationOptions, open_stores, sounds_asked
+from mpnet_jax.evaluation.options import EvaluationOptions, open_stores, parse_mixes
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.train import train
 from tests.conftest import TINY, TINY_CLASSES
 from tests.support.tiny_run import tiny_config
@@ -181,12 +182,12 @@ def test_another_split_has_a_folder_of_its_own(whole: dict, data_dir: Path, work
 @pytest.mark.parametrize("given", [["two"], ["2", "0"], ["9"], ["1"], ["2.5"]])
 def test_wrong_numbers_of_sounds_are_one_sentence(given: list[str]) -> None:
     with pytest.raises(InputError, match="must be numbers of sounds from 2 to 8; try --mix=2,3,4,5"):
-        sounds_asked(given)
+        parse_mixes(given)
 
 
 def test_numbers_of_sounds() -> None:
-    assert sounds_asked([]) == ()
-    assert sounds_asked(["5", "2", "2"]) == (2, 5)
+    assert parse_mixes([]) == ()
+    assert parse_mixes(["5", "2", "2"]) == (2, 5)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,7 @@ def test_what_cannot_be_is_refused_at_once(data_dir: Path, fields: dict, what: d
     config = asked(data_dir)
     config.update_from_flattened_dict(fields)
     with pytest.raises(InputError) as refused:
-        open_stores(config, EvaluationOptions(**{"split": "test"} | what))
+        open_stores(method_of(config), EvaluationOptions(**{"split": "test"} | what))
     assert sentence in str(refused.value)
 
 

@@ -9,7 +9,7 @@ import pytest
 from data_pipeline.command import InputError
 from mpnet_jax import separate
 from mpnet_jax.config import saved_config
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.weights.model_file import read_model
 from tests.support.tiny_run import run, tiny_config
@@ -86,7 +86,7 @@ def test_a_video_is_taken_apart_by_a_run_and_by_its_exported_networks(tmp_path, 
     workdir = tmp_path / "run"
     saved_config.claim_workdir(workdir, config)
     checkpoints = Checkpoints(workdir)
-    checkpoints.save_best(registry.state_at(config, 0), 1.0, method="mnet")
+    checkpoints.save_best(method_of(config).state_at(0), 1.0, method="mnet")
     checkpoints.close()
     out = tmp_path / "out"
     status, output = run("mpnet_jax.separate", f"--video={video}", f"--out={out}", f"--workdir={workdir}", "--sounds=2")

@@ -10,7 +10,7 @@ from benchmarks.harness.program import MATRIX_SIDE, PICTURES, Program
 from benchmarks.harness.sizes import size_config, synthetic_batch
 from mpnet_jax import parallel
 from mpnet_jax.config.specs import Config, audio_spec
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.models.mpnet import MPNet
 
 
@@ -29,10 +29,11 @@ def matmul() -> Program:
 
 def _step(config: Config) -> Program:
     """The step of the first round: `pmap`, donated state, batch on the device."""
-    each = registry.rounds(config)[0]
-    state = parallel.replicate(registry.state_at(config, 0))
+    method = method_of(config)
+    each = method.rounds[0]
+    state = parallel.replicate(method.state_at(0))
     batch = parallel.parallel_map(lambda batch: batch)(parallel.shard(synthetic_batch(config)))
-    mapped: Any = parallel.parallel_step(registry.train_step(config, each))
+    mapped: Any = parallel.parallel_step(method.train_step(each))
     step = mapped.lower(state, batch).compile()
     kept = [state]  # the step takes its state's memory: the last result is the next argument
 
@@ -45,7 +46,7 @@ def _step(config: Config) -> Program:
 
 def _network(config: Config, part: str) -> Program:
     """One network: forward, or the gradient of its mean square for its parameters."""
-    model = registry.model(config).clone(train=True)
+    model = method_of(config).model().clone(train=True)
     rng = np.random.default_rng(0)
     if part == "frame_net":
         side = config.frames.crop_px

@@ -33,10 +33,11 @@ class _Ours:
         from data_pipeline.mixing import ClipTable
 
         config = paper_config(fields)
-        self._store = open_splits(config, ("train",), keep_pictures=True)["train"]
-        self._audio, self._frames = specs.audio_spec(config), specs.frame_spec(config)
+        data = specs.data_spec(config)
+        self._store = open_splits(data, ("train",), keep_pictures=True)["train"]
+        self._audio, self._frames = data.audio, data.frames
         self._batch_size = config.batch_size
-        self._mixing = mixing = specs.mixing_spec(config)
+        self._mixing = mixing = data.mixing
         self._table = ClipTable(self._store.clips, self._audio, sources=mixing.sources, same_class=mixing.same_class)
         self._first_step = 0
 

@@ -8,11 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpnet_jax.config.specs import Config, audio_spec
-from mpnet_jax.methods import registry
-from mpnet_jax.models.mpnet import MPNet
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.recursion.candidates import Candidates
-from mpnet_jax.recursion.minus_plus import Rules, Separation
-from mpnet_jax.recursion.networks import separate
+from mpnet_jax.recursion.minus_plus import Rules, Separation, minus_plus
+from mpnet_jax.recursion.networks import bind
 
 # What the networks' last layers are told to say whatever they hear, so that a vector alone decides what its mask takes.
 _FEATURE, _GIVEN_BACK = 1.0, -100.0
@@ -23,7 +22,7 @@ def variable_shapes(config: Config) -> dict[str, Any]:
     """Shapes of parameters and running statistics, both sound networks included."""
     config = config.copy_and_resolve_references()
     config.rounds.plus = max(1, config.rounds.plus)
-    state = jax.eval_shape(lambda: registry.initial_state(config))
+    state = jax.eval_shape(lambda: method_of(config).initial_state())
     return {"params": dict(state.params), "batch_stats": dict(state.batch_stats)}
 
 
@@ -65,19 +64,15 @@ def recursion(
     skip_finished: bool = False,
 ) -> Callable[[dict[str, Any], jax.Array, Candidates], Separation]:
     """`(variables, mixture, candidates) -> Separation`, without the statistics that a step gives back."""
-    model = registry.model(config)
-    assert isinstance(model, MPNet)
-    model = model.clone(plus_features=config.model.plus_features)
+    model: Any = method_of(config).model().clone(plus_features=config.model.plus_features)
 
     def run(variables: dict[str, Any], mixture: jax.Array, candidates: Candidates) -> Separation:
-        separation = separate(
-            {"minus_net": model, "plus_net": model},
-            variables,
+        separation = minus_plus(
             mixture,
             candidates,
+            bind({"minus_net": model, "plus_net": model}, variables, steps=steps, with_plus=with_plus),
             steps=steps,
             rules=rules,
-            with_plus=with_plus,
             unroll=unroll,
             skip_finished=skip_finished,
         )

@@ -15,7 +15,7 @@ from typing import Any
 from configs import miml
 from data_pipeline.command import InputError
 
-# What a cell trains, by its name: the value of config.method.
+# The method that a cell trains, by the cell's name.
 METHODS = {"miml": "miml", "pixelplayer": "pixelplayer", "mnet": "mpnet", "mpnet": "mpnet"}
 WITHOUT_MASK = frozenset({"miml"})
 NO_MASK = "none"

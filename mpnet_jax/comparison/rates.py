@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from data_pipeline.command import InputError
 from mpnet_jax.comparison.cell_files import read
-from mpnet_jax.comparison.cells import METHODS, Cell
-from mpnet_jax.config.rounds import plan_rounds
+from mpnet_jax.comparison.cells import Cell
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.run.log import VALIDATION, read_lines
 
 
@@ -57,17 +57,16 @@ def choose(workdir: Path, trials: Sequence[Cell], given: Sequence[float]) -> Cho
     return Choice(rate, reason, scores)
 
 
-def validation_score(run: Path, cell: Cell, config: Any) -> float | None:
+def validation_score(run: Path, config: Any) -> float | None:
     """The best score in training of the method that a run is named after, in dB; None without any.
 
     Args:
         run: workdir of the run.
-        cell: whose run it is.
         config: of the run.
     """
-    rounds = plan_rounds(config.rounds.to_dict(), trained_before=bool(config.start_from), method=METHODS[cell.method])
-    main = rounds[-1].method
-    spans = [(each.first_step, each.last_step) for each in rounds if each.method == main]
+    rounds = method_of(config).rounds
+    main = rounds[-1].result
+    spans = [(each.first_step, each.last_step) for each in rounds if each.result == main]
     scores = [
         float(line["si_sdr_improvement"])
         for line in read_lines(run / VALIDATION)

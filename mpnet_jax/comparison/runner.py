@@ -253,7 +253,7 @@ class Runner:
         return {
             "cell": cell_files.described(cell),
             **chosen,
-            "score": None if diverged else rates.validation_score(run, cell, config),
+            "score": None if diverged else rates.validation_score(run, config),
             "score_of": "best validation SI-SDR improvement in training, dB",
             "minutes": {"training": round(RunLog(run).seconds() / 60, 1)},
             "made": {"commands": list(commands)} | {key: facts[key] for key in cell_files.FACTS},

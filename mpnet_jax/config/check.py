@@ -10,12 +10,9 @@ import ml_collections
 from absl import flags
 
 from data_pipeline.command import InputError
-from mpnet_jax.comparison import cells
-from mpnet_jax.config.rounds import METHODS, plan_rounds
 from mpnet_jax.config.specs import Config, audio_spec
 
 CHOICES = {
-    "method": METHODS,
     "audio.pad_mode": ("reflect", "constant"),
     "mixing.level_of": ("video", "window"),
     "mixing.truth": ("magnitude", "phase_sensitive"),
@@ -163,27 +160,6 @@ def check(config: Config) -> None:
             "0.1 for 20 dB under 1, or set config.mixing.gain_scale='linear'"
         )
     _check_spectrogram(config)
-    cells.plan(config)
-    try:
-        plan_rounds(config.rounds.to_dict(), trained_before=bool(config.start_from), method=config.method)
-    except ValueError as error:
-        raise InputError(f"config.{error}") from None
-    if config.method == "miml" and config.mixing.same_class:
-        raise InputError(
-            "config.mixing.same_class=True and config.method=miml do not go together: MIML tells sounds apart by their "
-            "classes alone; set same_class to False, or take another method"
-        )
-    if config.model.plus_start == "minus_net" and config.model.plus_features != config.model.unet_features:
-        raise InputError(
-            f"config.model.plus_start=minus_net takes weights of unet_features={config.model.unet_features}, and "
-            f"plus_features={config.model.plus_features} has no place for them; give both the same value, or set "
-            "plus_start to random"
-        )
-    if config.method == "mpnet" and config.mixing.sources == 1 and (config.rounds.plus or config.rounds.both):
-        raise InputError(
-            "config.mixing.sources=1 leaves the P-Net nothing to give back; set config.rounds.plus and .both to 0, or "
-            "take mixtures of at least 2 sources"
-        )
 
 
 def _check_fields(flat: dict[str, Any]) -> None:

@@ -1,91 +1,68 @@
-"""The three rounds of training: the M-Net, then a P-Net on top of it, then both. Source: Sec. 3.4.
-
-PixelPlayer and MIML have one round, "both", in which all their networks learn.
-"""
+"""Rounds of training: stretches of steps, each of which trains some of a method's networks. Source: Sec. 3.4."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-# What each round trains; all other networks keep their parameters and their running statistics.
-TRAINED = {
-    "minus": ("frame_net", "minus_net"),
-    "plus": ("plus_net",),
-    "both": ("frame_net", "minus_net", "plus_net"),
-}
-# Networks of the methods that have one round.
-NETS = {
-    "pixelplayer": ("frame_net", "sound_net", "synthesizer"),
-    "miml": ("relation_net",),
-}
-METHODS = ("mpnet", *NETS)
-# What the rounds of all methods train, as the results name it; of one run, the main one comes last.
-RESULTS = ("mnet", *METHODS)
+
+class RoundKind(NamedTuple):
+    """What a round of one name trains.
+
+    Attributes:
+        trained: Names of the networks that learn. All others keep their parameters and running statistics.
+        result: Name under which results report the networks that the round trains.
+    """
+
+    trained: tuple[str, ...]
+    result: str
 
 
 class Round(NamedTuple):
-    """A stretch of training.
+    """One round of a run.
 
     Attributes:
-        name: "minus", "plus" or "both".
-        first_step: optimiser steps done before it.
-        steps: its length.
-        of: the method, one of `METHODS`.
+        name: "minus", "plus" or "both", as in `config.rounds`.
+        first_step: Optimiser steps done before the round.
+        steps: Length of the round in steps.
+        trained: Names of the networks that learn.
+        result: See `RoundKind`.
     """
 
     name: str
     first_step: int
     steps: int
-    of: str = "mpnet"
+    trained: tuple[str, ...]
+    result: str
 
     @property
     def last_step(self) -> int:
-        """Steps done at its end."""
+        """Optimiser steps done at the end of the round."""
         return self.first_step + self.steps
 
-    @property
-    def trained(self) -> tuple[str, ...]:
-        """Names of the networks that learn."""
-        return NETS.get(self.of, TRAINED[self.name])
 
-    @property
-    def with_plus(self) -> bool:
-        """Whether the recursion runs the P-Net."""
-        return "plus_net" in self.trained
-
-    @property
-    def method(self) -> str:
-        """What it trains, one of `RESULTS`: MP-Net without its P-Net is the M-Net."""
-        return "mnet" if self.of == "mpnet" and not self.with_plus else self.of
-
-
-def plan_rounds(steps: Mapping[str, int], *, trained_before: bool = False, method: str = "mpnet") -> tuple[Round, ...]:
-    """The rounds in their order, without those of no steps.
+def plan_rounds(steps: Mapping[str, int], kinds: Mapping[str, RoundKind]) -> tuple[Round, ...]:
+    """Returns the rounds of a run in their order, without those of 0 steps.
 
     Args:
-        steps: length of each round by its name.
-        trained_before: whether training starts from an M-Net that was trained elsewhere.
-        method: one of `METHODS`.
+        steps: Length of each round by its name.
+        kinds: The rounds that the method has, in their order.
 
     Raises:
-        ValueError: no round at all, a P-Net that is to learn on an M-Net which never did, or rounds of MP-Net for
-            another method.
+        ValueError: Every round has 0 steps, or a round has steps that the method does not have.
     """
     rounds: list[Round] = []
-    for name in TRAINED:
+    for name, kind in kinds.items():
         if steps[name]:
-            rounds.append(Round(name, rounds[-1].last_step if rounds else 0, steps[name], method))
+            rounds.append(Round(name, rounds[-1].last_step if rounds else 0, steps[name], *kind))
+    unknown = [name for name, length in steps.items() if length and name not in kinds]
+    if unknown:
+        others = " and ".join(f"rounds.{name}" for name in steps if name not in kinds)
+        (only,) = kinds
+        raise ValueError(f"rounds: {kinds[only].result} has one; give rounds.{only} its steps and set {others} to 0")
     if not rounds:
         raise ValueError("rounds: every one has 0 steps; give at least one of them some")
-    if method != "mpnet" and (steps["minus"] or steps["plus"]):
-        raise ValueError(f"rounds: {method} has one; give rounds.both its steps and set rounds.minus and .plus to 0")
-    if rounds[0].name == "plus" and not trained_before:
-        raise ValueError(
-            "rounds.plus needs an M-Net that was trained before; give rounds.minus some steps, or name a run's "
-            "workdir in config.start_from"
-        )
     return tuple(rounds)
 
 
 def round_of(rounds: tuple[Round, ...], step: int) -> Round:
-    """The round that step number `step` belonged to, whose optimiser a checkpoint of that step holds."""
+    """Returns the round that a step belongs to; a checkpoint of that step holds the round's optimiser state."""
     return next((r for r in rounds if step <= r.last_step), rounds[-1])

@@ -70,6 +70,20 @@ def read_recorded(workdir: Path) -> dict[str, Any] | None:
     return recorded
 
 
+def require_recorded(workdir: Path) -> dict[str, Any]:
+    """Returns the flat config of a workdir's run.
+
+    Raises:
+        InputError: The workdir holds no run.
+    """
+    recorded = read_recorded(workdir)
+    if recorded is None:
+        raise InputError(
+            f"--workdir={workdir} holds no run; train one: python -m mpnet_jax.train --workdir={workdir} --config=..."
+        )
+    return recorded
+
+
 def restored(recorded: dict[str, Any], where: Path) -> Config:
     """The config that a flat one was made of; fields that are missing there have the values of `configs/base.py`.
 

@@ -1,4 +1,4 @@
-"""What an evaluation consists of: separation, counting, localisation, examples to look at."""
+"""The parts of an evaluation: separation, counting, localisation, and examples for the report."""
 
 import functools
 import sys
@@ -16,99 +16,79 @@ from data_pipeline.mixing import SourcePlan
 from data_pipeline.mixture_list import MixtureListSpec, fingerprint, outline
 from data_pipeline.records.store import RecordStore
 from data_pipeline.spec import FrameSpec
-from mpnet_jax.config import specs
-from mpnet_jax.config.specs import Config
 from mpnet_jax.evaluation import counting, scenes, scores
-from mpnet_jax.evaluation.examples import place_examples, report_example
 from mpnet_jax.evaluation.options import EvaluationOptions
 from mpnet_jax.evaluation.score_log import ScoreLog
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.registry import Method
 from mpnet_jax.metrics.definitions import DEFINITIONS
-from mpnet_jax.metrics.names import METHODS
 from mpnet_jax.report.example import ReportExample, choose_examples
 from mpnet_jax.report.sections.places import PlaceExample
 from mpnet_jax.run.checkpoint import Checkpoints
-from mpnet_jax.run.data import data_fingerprint, mixture_list, named_list
+from mpnet_jax.run.data import named_list, split_list
 from mpnet_jax.run.facts import usable_cores
 from mpnet_jax.steps.count_step import MODES
+from mpnet_jax.steps.device_pass import Separator
 from mpnet_jax.steps.separated_mixtures import SeparatedMixture, separate_mixtures
-from mpnet_jax.weights.trained import TrainedMethods
+from mpnet_jax.weights.trained import TrainedNetworks
 
 Mixtures = Sequence[Sequence[SourcePlan]]
-# Examples of places shown in the report, of each kind of scene.
-_PLACES_SHOWN = 6
-# Samples of noise alone that are counted at each level.
-_NOISES = 48
+_PLACES_SHOWN = 6  # examples of each kind of scene in the report
+_NOISES = 48  # samples of noise alone that are counted at each level
 
 
 class Evaluator:
-    """The parts of an evaluation of one checkpoint on one split."""
+    """The parts of an evaluation of one checkpoint on one split.
+
+    Attributes:
+        networks: The restored networks.
+        own: The fixed mixtures of the run's number of sounds.
+    """
 
     def __init__(
-        self, config: Config, workdir: Path, *, stores: Mapping[str, RecordStore], asked: EvaluationOptions
+        self, method: Method, workdir: Path, *, stores: Mapping[str, RecordStore], options: EvaluationOptions
     ) -> None:
-        """Restores the methods.
+        """Restores the networks.
 
         Args:
-            config: the run's.
-            workdir: the run's.
-            stores: of `asked.open_stores`.
-            asked: what to evaluate.
+            method: The method of the run.
+            workdir: Folder of the run.
+            stores: See `options.open_stores`.
+            options: What to evaluate.
 
         Raises:
-            InputError: no checkpoint, or another model's.
+            InputError: There is no checkpoint, or it is of another model.
         """
-        self._config, self._workdir, self._stores, self._asked = config, workdir, stores, asked
-        self._split, self._store = asked.split, stores[asked.split]
-        self._audio = specs.audio_spec(config)
+        self._method, self._workdir, self._stores = method, workdir, stores
+        self._audio, self._spec = method.audio, method.evaluation
+        self._split, self._store = options.split, stores[options.split]
         checkpoints = Checkpoints(workdir)
-        self._methods = TrainedMethods(config, checkpoints, asked.checkpoint)
+        self.networks = TrainedNetworks(method, checkpoints, options.checkpoint)
         checkpoints.close()
-        self._own = mixture_list(config, workdir, self._store, self._split)
-        logging.info("%s of %s, on %s", asked.checkpoint, self._methods.about(), self._split)
-
-    def facts(self) -> dict[str, Any]:
-        """What a results file says of the run."""
-        main = self._methods.main
-        return {
-            "method": METHODS[main],
-            "config": self._config.name,
-            "split": self._split,
-            "step": self._methods.steps[main],
-            "step_of": dict(self._methods.steps),
-            "steps": registry.rounds(self._config)[-1].last_step,
-            "mask": self._config.mask,
-            "seed": self._config.seed,
-            "checkpoint": self._asked.checkpoint,
-            "networks": dict(self._methods.fingerprints),
-            "bss": self._config.evaluation.bss,
-            "mixtures_sha256": fingerprint(self._store, self._own),
-            "data": self._config.data.name,
-            "data_sha256": data_fingerprint(self._config),
-        }
+        self.own = split_list(self._audio, workdir, self._store, self._spec.list_spec(self._split), self._split)
+        logging.info("%s of %s, on %s", options.checkpoint, self.networks, self._split)
 
     def separation(self, sounds: int) -> dict[str, Any]:
         """Separates and scores the fixed mixtures of a number of sounds; see `scores.results`.
 
-        Scores are kept in `scores/` as they come, and an evaluation that was stopped goes on there.
+        Scores are written to `scores/` one by one, so that an evaluation that was stopped resumes there.
         """
-        spec = specs.mixture_list_spec(self._config, self._split, sounds)
+        spec = self._spec.list_spec(self._split, sounds)
         # AMID takes half the time, and is shown of mixtures as in training.
-        amid = sounds == int(self._config.mixing.sources)
+        amid = sounds == self._spec.drawn.sources
         return self._scored(spec, self._store, f"{self._split}_mix{sounds}", amid=amid)
 
     def far(self) -> dict[str, Any]:
-        """The same of as many sounds as in training, from the test split of the far data set."""
-        store, spec = self._stores["far"], specs.mixture_list_spec(self._config, "far")
+        """Separates and scores mixtures of the far data set, of as many sounds as in training."""
+        store, spec = self._stores["far"], self._spec.list_spec("far")
         return self._scored(spec, store, f"far_mix{spec.sources}", amid=True)
 
     def _scored(self, spec: MixtureListSpec, store: RecordStore, name: str, *, amid: bool) -> dict[str, Any]:
-        """Results of a list under its name, those that are known already from the log of that name."""
-        mixtures = named_list(self._config, self._workdir, store, spec, name)
+        """Returns the results of a list; scores that the log of its name holds are not computed again."""
+        mixtures = named_list(self._audio, self._workdir, store, spec, name)
         facts = {
-            "networks": dict(self._methods.fingerprints),
+            "networks": dict(self.networks.fingerprints),
             "mixtures": fingerprint(store, mixtures),
-            "bss": self._config.evaluation.bss,
+            "bss": self._spec.bss,
             "definitions": DEFINITIONS,
             "amid": amid,
         }
@@ -116,13 +96,13 @@ class Evaluator:
             missing = [index for index in range(len(mixtures)) if index not in log.done]
             with _progress(len(mixtures), name, done=len(log.done)) as bar:
                 separated = self._separate([mixtures[index] for index in missing], store)
-                scored = scores.score(separated, workers=usable_cores(), bss=self._config.evaluation.bss, amid=amid)
+                scored = scores.score(separated, workers=usable_cores(), bss=self._spec.bss, amid=amid)
                 for index, found in zip(missing, scored, strict=True):
                     log.add(index, found)
                     bar.update()
         ordered = [log.done[index] for index in range(len(mixtures))]
         video_ids, classes = _video_ids(store, mixtures), _classes(store, mixtures)
-        out = scores.results(ordered, video_ids, classes, method=self._methods.main)
+        out = scores.results(ordered, video_ids, classes, method=self.networks.main)
         out["by_mixture"] = {"outline_sha256": outline(store, mixtures, spec), "video_ids": video_ids} | out[
             "by_mixture"
         ]
@@ -130,22 +110,22 @@ class Evaluator:
 
     def counting(self) -> dict[str, Any]:
         """Counts sounds among silent clips; epsilon is chosen on the validation split, never on the one reported."""
-        asked = self._config.evaluation.counting
-        silence = counting.magnitude_of_noise(asked.silence_dbfs, self._audio)
-        most = int(self._config.mixing.sources)
+        silence = counting.magnitude_of_noise(self._spec.silence_dbfs, self._audio)
+        most = self._spec.drawn.sources
         stores = {split: self._stores[split] for split in ("validation", self._split)}
-        own = specs.mixture_list_spec(self._config, self._split)
-        spec = counting.with_silent_clips(own, count=asked.mixtures, visible=asked.clips)
+        spec = counting.with_silent_clips(
+            self._spec.drawn, count=self._spec.counting_mixtures, visible=self._spec.counting_clips
+        )
         lists = {
-            split: named_list(self._config, self._workdir, store, spec, f"{split}_counting")
+            split: named_list(self._audio, self._workdir, store, spec, f"{split}_counting")
             for split, store in stores.items()
         }
         sounding = {split: np.array([sum(plan.gain > 0 for plan in m) for m in lists[split]]) for split in lists}
         video_ids = _video_ids(self._store, lists[self._split])
         out: dict[str, Any] = {
             "tuned_on": "validation",
-            "method": self._methods.main,
-            "silence_dbfs": asked.silence_dbfs,
+            "method": self.networks.main,
+            "silence_dbfs": self._spec.silence_dbfs,
             "definition": counting.DEFINITION,
             "by_mixture": {
                 "outline_sha256": outline(self._store, lists[self._split], spec),
@@ -154,7 +134,7 @@ class Evaluator:
             },
         }
         for mode in MODES:
-            separator = self._methods.separator(self._methods.main, registry.count_step, mode=mode)
+            separator = self.networks.separator(self._method.count_step(self.networks.main, mode=mode))
             left = {
                 split: counting.what_is_left(
                     separator, self._batches(lists[split], f"counting by {mode}, {split}", stores[split])
@@ -169,22 +149,20 @@ class Evaluator:
             out[mode] |= {"curve": curve, "noise": []}
             for level in counting.NOISE_DBFS:
                 quiet = self._batches(lists[self._split][:_NOISES], f"noise at {level:g} dBFS", self._store)
-                noise = counting.noise_batches(quiet, self._audio, level_dbfs=level, seed=self._config.evaluation.seed)
+                noise = counting.noise_batches(quiet, self._audio, level_dbfs=level, seed=self._spec.drawn.seed)
                 found = counting.counted(counting.what_is_left(separator, noise), **ends)
-                counts = np.bincount(found, minlength=asked.clips + 1).tolist()
+                counts = np.bincount(found, minlength=self._spec.counting_clips + 1).tolist()
                 out[mode]["noise"].append({"level_dbfs": level, "counted": counts})
         return out
 
     def localisation(self) -> tuple[list[dict[str, Any]], list[PlaceExample]]:
         """Looks for the player who sounds: alone in the picture, and beside one who is silent."""
-        asked = self._config.evaluation.places
-        store = self._stores["places"]
-        own = specs.mixture_list_spec(self._config, "test")
-        separator = self._methods.separator(self._methods.main, registry.place_step, steps=1, with_plus=False)
+        store, own = self._stores["places"], self._spec.drawn
+        separator = self._place_separator()
         out, examples = [], []
         for name, sources in (("one player", 1), ("two players", 2)):
             spec = MixtureListSpec(
-                count=asked.mixtures,
+                count=self._spec.places_mixtures,
                 sources=sources,
                 same_class=False,
                 level_difference_db=0.0,
@@ -193,8 +171,8 @@ class Evaluator:
                 seed=own.seed,
                 sounding=(1,),
             )
-            mixtures = named_list(self._config, self._workdir, store, spec, f"places_{sources}")
-            batches = self._batches(mixtures, name, store, frames=FrameSpec(1, asked.frame_px))
+            mixtures = named_list(self._audio, self._workdir, store, spec, f"places_{sources}")
+            batches = self._batches(mixtures, name, store, frames=FrameSpec(1, self._spec.places_frame_px))
             found = list(scenes.scenes(separator, batches))
             if not any(np.isfinite(scene.box).all() for scene in found):
                 raise InputError(
@@ -202,31 +180,59 @@ class Evaluator:
                 )
             out.append(scenes.localisation_results(name, found, _video_ids(store, mixtures)))
             out[-1]["by_mixture"]["outline_sha256"] = outline(store, mixtures, spec)
-            examples += place_examples(found, _classes(store, mixtures), most=_PLACES_SHOWN)
+            examples += scenes.place_examples(found, _classes(store, mixtures), most=_PLACES_SHOWN)
         return out, examples
 
     def examples(self, out: dict[str, Any]) -> list[ReportExample]:
         """The best, median and worst mixtures, separated once more."""
         rows = out["mixtures"]
         nsdr = np.array([np.mean([np.nan if v is None else v for v in row["nsdr"]]) for row in rows])
-        chosen = choose_examples(nsdr, self._config.evaluation.examples)
-        mixtures = [self._own[index] for index, _ in chosen]
+        chosen = choose_examples(nsdr, self._spec.examples)
+        mixtures = [self.own[index] for index, _ in chosen]
         if not mixtures:
             return []
-        audio, axis = self._audio, registry.axis(self._config)
         return [
-            report_example(mixture, rows[index], rank=rank, audio=audio, axis=axis, heat=heat)
+            self._report_example(mixture, rows[index], rank=rank, heat=heat)
             for (index, rank), mixture, heat in zip(
                 chosen, self._separate(mixtures, self._store), self._heat_maps(mixtures), strict=True
             )
         ]
 
+    def _report_example(
+        self, mixture: SeparatedMixture, row: Mapping[str, Any], *, rank: str, heat: np.ndarray | None
+    ) -> ReportExample:
+        """Returns what the report shows of a mixture, whose entry in the results' `mixtures` is `row`."""
+        classes, axis = row["classes"], self._method.axis
+        return ReportExample(
+            title=f"{rank.capitalize()}: mixture {row['index']}, {' and '.join(classes)}",
+            classes=classes,
+            video_ids=row["video_ids"],
+            frames=mixture.frames,
+            rate_hz=self._audio.rate_hz,
+            mixture_waveform=mixture.mixture,
+            separated_waveform=mixture.separated,
+            true_waveform=mixture.truth,
+            mixture_spectrogram=np.asarray(axis.warp(mixture.mixture_magnitude)),
+            separated_spectrogram=np.asarray(axis.warp(mixture.separated_magnitude)),
+            true_spectrogram=np.asarray(axis.warp(mixture.true_magnitude)),
+            mask=mixture.mask,
+            true_mask=mixture.true_mask,
+            row_hz=axis.hz,
+            hop_seconds=self._audio.hop_samples / self._audio.rate_hz,
+            scores=[{name: row[name][n] for name in ("sdr", "sir", "sar", "nsdr")} for n in range(len(classes))],
+            heat=heat,
+        )
+
+    def _place_separator(self) -> Separator:
+        """Returns the pass of one step that maps the energy over the single places of a picture (Eq. 7)."""
+        return self.networks.separator(self._method.place_step(self.networks.main, steps=1, place_side=1))
+
     def _heat_maps(self, mixtures: Mixtures) -> Iterator[np.ndarray | None]:
         """Where each source's own picture sounds, by the first step on the whole mixture (Eq. 7)."""
-        if self._config.method != "mpnet":
+        if not self._method.has_recursion:
             yield from [None] * len(mixtures)
             return
-        separator = self._methods.separator(self._methods.main, registry.place_step, steps=1, with_plus=False)
+        separator = self._place_separator()
         for batch in self._batches(mixtures, "heat maps", self._store):
             maps = scenes.maps_of_sources(separator, batch)
             yield from maps[batch["valid"]]
@@ -235,12 +241,12 @@ class Evaluator:
         if not mixtures:
             return iter(())
         separators = dict(self._separators)
-        main = separators.pop(self._methods.main)
+        main = separators.pop(self.networks.main)
         return separate_mixtures(main, self._read(mixtures, store), separators)
 
     @functools.cached_property
     def _separators(self) -> dict[str, Any]:
-        return self._methods.separators()
+        return self.networks.separators()
 
     def _batches(
         self, mixtures: Mixtures, title: str, store: RecordStore, frames: FrameSpec | None = None
@@ -256,8 +262,8 @@ class Evaluator:
             store,
             mixtures,
             audio=self._audio,
-            frames=frames or specs.frame_spec(self._config),
-            batch_size=self._config.evaluation.batch_size,
+            frames=frames or self._method.data.frames,
+            batch_size=self._spec.batch_size,
         )
 
 

@@ -1,13 +1,15 @@
-"""What an evaluation was asked for, refused at once where it cannot be done: before anything slow, and whole."""
+"""The options of an evaluation, and the data sets that it needs; what does not fit is refused before anything slow."""
 
 import dataclasses
-from pathlib import Path
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from data_pipeline.command import InputError
 from data_pipeline.records.store import RecordStore
-from data_pipeline.spec import DataSetSpec
-from mpnet_jax.config.specs import Config, data_set_spec
 from mpnet_jax.run.data import open_splits
+
+if TYPE_CHECKING:
+    from mpnet_jax.methods.registry import Method  # which imports JAX
 
 _MOST_SOUNDS = 8
 
@@ -18,12 +20,11 @@ class EvaluationOptions:
 
     Attributes:
         split: "train", "validation" or "test".
-        checkpoint: "best" (by validation: of MP-Net, with the M-Net alone beside it, where both were trained) or
-            "latest".
-        mixes: numbers of sounds to test on beside the run's own.
-        counting: count sounds among silent clips, in both ways of looking.
-        localisation: look for the sounding player.
-        far: separate mixtures of a data set far from what was trained on.
+        checkpoint: "best" (by validation: MP-Net, and beside it the M-Net alone, where both were trained) or "latest".
+        mixes: Numbers of sounds to test on besides the run's own.
+        counting: Whether to count sounds among silent clips, by clips and by places.
+        localisation: Whether to search the sounding player.
+        far: Whether to separate mixtures of a data set far from the training data.
     """
 
     split: str
@@ -34,11 +35,11 @@ class EvaluationOptions:
     far: bool = False
 
 
-def sounds_asked(given: list[str]) -> tuple[int, ...]:
-    """The numbers of sounds of `--mix`, rising.
+def parse_mixes(given: Sequence[str]) -> tuple[int, ...]:
+    """Returns the numbers of sounds of `--mix` in ascending order.
 
     Raises:
-        InputError: something else than numbers from 2 to `_MOST_SOUNDS`; a single sound is no mixture.
+        InputError: An element is no number from 2 to `_MOST_SOUNDS`; a single sound is no mixture.
     """
     try:
         numbers = sorted({int(number) for number in given})
@@ -51,83 +52,83 @@ def sounds_asked(given: list[str]) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def open_stores(config: Config, asked: EvaluationOptions) -> dict[str, RecordStore]:
-    """Opens every data set that will be needed.
+def open_stores(method: "Method", options: EvaluationOptions) -> dict[str, RecordStore]:
+    """Opens every data set that an evaluation needs.
 
     Args:
-        config: the run's.
-        asked: what for.
+        method: The method of the run.
+        options: What to evaluate.
 
     Returns:
-        `asked.split`, and where they are needed "validation", "places" and "far".
+        The stores of `options.split` and, where they are needed, of "validation", "places" and "far".
 
     Raises:
-        InputError: what was asked does not fit the method, the split or the data.
+        InputError: An option does not fit the method, the split or the data.
     """
-    if config.method != "mpnet" and (asked.counting or asked.localisation):
-        flag = "--counting" if asked.counting else "--localisation"
-        raise InputError(f"{flag} needs the recursion, and config.method={config.method} has none; leave it out")
-    if asked.counting and asked.split == "validation":
-        raise InputError(
-            "--counting chooses epsilon on the validation split and cannot report on it; take --split=test"
-        )
-    if asked.localisation and asked.split != "test":
-        raise InputError(f"--localisation has scenes for the test split alone, not for --split={asked.split}")
-    if asked.far and asked.split != "test":
-        raise InputError(f"--far is a test set, not for --split={asked.split}; leave it out, or take --split=test")
-    splits = dict.fromkeys((asked.split, "validation") if asked.counting else (asked.split,))
-    stores = open_splits(config, tuple(splits))
+    _check(method, options)
+    data = method.data
+    stores = open_splits(data, tuple(dict.fromkeys([options.split, *(["validation"] if options.counting else [])])))
     for split, store in stores.items():
-        if asked.mixes:
-            _require_sounds(config, store, asked.mixes[-1], f"--mix={asked.mixes[-1]} on {split}")
-        if asked.counting:
-            clips = config.evaluation.counting.clips
-            _require_sounds(config, store, clips, f"config.evaluation.counting.clips={clips} on {split}")
-    if asked.localisation:
-        stores["places"] = _open_places(config)
-    if asked.far:
-        stores["far"] = _open_far(config, stores[asked.split].classes)
+        method.check_classes(store.classes, store.folder)
+        if options.mixes:
+            _require_sounds(method, store, options.mixes[-1], f"--mix={options.mixes[-1]} on {split}")
+        if options.counting:
+            clips = method.evaluation.counting_clips
+            _require_sounds(method, store, clips, f"config.evaluation.counting.clips={clips} on {split}")
+    if options.localisation:
+        stores["places"] = _open_places(method)
+    if options.far:
+        stores["far"] = _open_far(method, stores[options.split].classes)
     return stores
 
 
-def _require_sounds(config: Config, store: RecordStore, sounds: int, what: str) -> None:
-    long_enough = [clip for clip in store.clips if clip.samples >= config.audio.clip_samples]
-    same = config.mixing.same_class
-    there = len({clip.video_id for clip in long_enough} if same else {clip.label for clip in long_enough})
-    if there < sounds:
-        kind = "videos" if same else "classes"
-        raise InputError(f"{what} needs {sounds} {kind} that are long enough, the split has {there}; ask for fewer")
-
-
-def _open_places(config: Config) -> RecordStore:
-    """The data set of scenes, whose boxes are known."""
-    asked = config.evaluation.places
-    folder = Path(config.data.directory)
-    if not (folder / asked.name).is_dir():
+def _check(method: "Method", options: EvaluationOptions) -> None:
+    """Refuses options that do not fit the method or the split."""
+    if options.counting or options.localisation:
+        method.check_recursion("--counting" if options.counting else "--localisation")
+    if options.counting and options.split == "validation":
         raise InputError(
-            f"--localisation needs the data set {folder / asked.name} (config.evaluation.places.name); "
+            "--counting chooses epsilon on the validation split and cannot report on it; take --split=test"
+        )
+    if options.localisation and options.split != "test":
+        raise InputError(f"--localisation has scenes for the test split alone, not for --split={options.split}")
+    if options.far and options.split != "test":
+        raise InputError(f"--far is a test set, not for --split={options.split}; leave it out, or take --split=test")
+
+
+def _require_sounds(method: "Method", store: RecordStore, sounds: int, what: str) -> None:
+    long_enough = [clip for clip in store.clips if clip.samples >= method.audio.clip_samples]
+    same = method.data.mixing.same_class
+    available = len({clip.video_id for clip in long_enough} if same else {clip.label for clip in long_enough})
+    if available < sounds:
+        kind = "videos" if same else "classes"
+        raise InputError(f"{what} needs {sounds} {kind} that are long enough, the split has {available}; ask for fewer")
+
+
+def _open_places(method: "Method") -> RecordStore:
+    """Opens the data set of scenes whose boxes are known."""
+    folder, spec = method.data.directory / method.evaluation.places_name, method.evaluation
+    if not folder.is_dir():
+        raise InputError(
+            f"--localisation needs the data set {folder} (config.evaluation.places.name); "
             "`make quickstart-report` renders and prepares one, docs/METRICS.md says how"
         )
-    store = RecordStore.open(folder, asked.name, "test")
-    store.require(DataSetSpec(config.audio.rate_hz, config.data.fps, asked.frame_px, chunk_seconds=0.0))
-    _require_sounds(config, store, 2, f"--localisation in {folder / asked.name}")
+    store = RecordStore.open(folder.parent, folder.name, "test")
+    store.require(dataclasses.replace(method.data.records, frame_px=spec.places_frame_px))
+    _require_sounds(method, store, 2, f"--localisation in {folder}")
     return store
 
 
-def _open_far(config: Config, classes: tuple[str, ...]) -> RecordStore:
-    """The data set far from what was trained on."""
-    folder = Path(config.data.directory) / config.evaluation.far.name
+def _open_far(method: "Method", classes: Sequence[str]) -> RecordStore:
+    """Opens the data set far from the training data."""
+    folder = method.data.directory / method.evaluation.far_name
     if not folder.is_dir():
         raise InputError(
             f"--far needs the data set {folder} (config.evaluation.far.name); prepare one of the same sizes, its "
             "videos in the split test"
         )
     store = RecordStore.open(folder.parent, folder.name, "test")
-    store.require(data_set_spec(config))
-    if config.method == "miml" and store.classes != classes:
-        raise InputError(
-            f"--far in {folder} has the classes {', '.join(store.classes)}; MIML knows the classes "
-            f"{', '.join(classes)} alone: prepare a set of these, or leave --far out"
-        )
-    _require_sounds(config, store, config.mixing.sources, f"--far in {folder}")
+    store.require(method.data.records)
+    method.check_far_classes(store.classes, classes, folder)
+    _require_sounds(method, store, method.evaluation.drawn.sources, f"--far in {folder}")
     return store

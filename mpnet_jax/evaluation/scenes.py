@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 
 from mpnet_jax.metrics import localisation as metric
 from mpnet_jax.metrics.aggregate import summarise
+from mpnet_jax.report.sections.places import PlaceExample
 from mpnet_jax.steps.device_pass import HostBatch, Separator
 
 OURS = "energy map"
@@ -141,3 +142,31 @@ def localisation_results(name: str, found: Sequence[Scene], video_ids: Sequence[
     known = shares[np.isfinite(shares)]
     share = {"mean": float(known.mean()), "max": float(known.max())} if len(known) else {"mean": None, "max": None}
     return {"scene": name, "scenes": len(found), "box_share": share, "guesses": guesses, "by_mixture": by_mixture}
+
+
+def place_examples(found: Sequence[Scene], classes: Sequence[Sequence[str]], *, most: int) -> list[PlaceExample]:
+    """Scenes for the report: the best, middle and worst by area under the curve, so that the page flatters nobody.
+
+    Args:
+        found: scenes in the order of their list.
+        classes: of each scene's players, the sounding one first.
+        most: how many are shown at most.
+    """
+    scored = [(scores_of(scene, scene.energy), scene) for scene in found]
+    known = sorted((s for s in scored if np.isfinite(s[0]["auc"])), key=lambda s: -s[0]["auc"])
+    places = np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).round().astype(int))
+    examples = []
+    for scores, scene in (known[place] for place in places):
+        sounding, *others = classes[scene.index]
+        beside = f", beside a silent {others[0]}" if others else ""
+        examples.append(
+            PlaceExample(
+                title=f"{sounding} sounds{beside}",
+                frame=scene.frame,
+                heat=scene.energy,
+                box=tuple(scene.box.tolist()),
+                hit=scores["pointing"] == 1.0,
+                note=f"AUC {scores['auc']:.2f}, IoU {scores['iou']:.2f}",
+            )
+        )
+    return examples

@@ -1,7 +1,7 @@
-"""PixelPlayer's training step and evaluation pass, for one device of many."""
+"""PixelPlayer, which separates all sounds in one pass. Source: "The Sound of Pixels" (ECCV 2018)."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -9,14 +9,53 @@ import optax
 from jaxtyping import Array
 
 from data_pipeline.spec import AudioSpec
-from mpnet_jax.config.rounds import NETS
+from mpnet_jax.config.rounds import Round, RoundKind
+from mpnet_jax.methods import registry, settings
 from mpnet_jax.models.pixelplayer import PixelPlayer
+from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.recursion.networks import Batch
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.steps.losses import TARGETS, magnitude_weight, mask_loss
 from mpnet_jax.steps.separate_step import Written, evaluation_step
 from mpnet_jax.steps.train_state import TrainState
 from mpnet_jax.steps.train_step import gradient_step
+
+NETWORKS = ("frame_net", "sound_net", "synthesizer")
+
+
+@registry.register
+class SoundOfPixels(registry.Method):
+    """PixelPlayer with one round, "both", in which all its networks learn."""
+
+    name = "pixelplayer"
+    kinds: ClassVar = {"both": RoundKind(NETWORKS, "pixelplayer")}
+
+    def model(self) -> PixelPlayer:
+        """Builds the networks, in evaluation form."""
+        return PixelPlayer(**settings.visual_fields(self.config))
+
+    def model_inputs(self) -> tuple[jax.ShapeDtypeStruct, ...]:
+        """Returns the shapes that the networks are initialised with."""
+        return settings.visual_inputs(self.config)
+
+    def train_step(self, each: Round) -> Callable[..., Any]:
+        """Builds the training step, for one device."""
+        return make_pixelplayer_train_step(
+            self.model(),
+            settings.optimiser(self.config, each),
+            axis_name=DEVICE_AXIS,
+            axis=self.axis,
+            floor=self.config.recursion.floor,
+            mask=self.config.mask,
+            distance=settings.distance(self.config),
+        )
+
+    def separate_step(self, result: str) -> Callable[..., Any]:
+        """Builds the evaluation pass, for one device."""
+        del result
+        return make_pixelplayer_separate_step(
+            self.model(), axis=self.axis, audio=self.audio, floor=self.config.recursion.floor, mask=self.config.mask
+        )
 
 
 def make_pixelplayer_train_step(
@@ -53,7 +92,7 @@ def make_pixelplayer_train_step(
         loss = jnp.mean(magnitude_weight(mixture)[:, None] * mask_loss(logits, targets, distance=distance))
         return loss, (updated["batch_stats"], {"loss": loss})
 
-    return gradient_step(loss_fn, optimiser, NETS["pixelplayer"])
+    return gradient_step(loss_fn, optimiser, NETWORKS)
 
 
 def make_pixelplayer_separate_step(

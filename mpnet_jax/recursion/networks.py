@@ -70,30 +70,15 @@ def apply_net(model: MPNet, net: str, params: Any, statistics: Any, *inputs: Arr
     return output, updated["batch_stats"][net]
 
 
-def separate(
-    models: Mapping[str, MPNet],
-    variables: dict[str, Any],
-    mixture: Float[Array, "batch freq time"],
-    candidates: Candidates,
-    *,
-    steps: int,
-    rules: Rules,
-    with_plus: bool,
-    order: Array | None = None,
-    **how: bool,
-) -> Separation:
-    """The recursion with a model's networks.
+def bind(models: Mapping[str, MPNet], variables: dict[str, Any], *, steps: int, with_plus: bool) -> Networks:
+    """Returns the functions that the recursion calls, with their parameters and running statistics bound.
 
     Args:
-        models: the model by the network's name, "minus_net" and "plus_net": each in the form that the network runs in.
-        variables: parameters and running statistics.
-        mixture: linear magnitudes on the network's axis.
-        candidates: clips, or places of a picture.
-        steps: greatest number of sounds.
-        rules: see `minus_plus`.
-        with_plus: run the P-Net.
-        order: see `minus_plus`.
-        how: `unroll` and `skip_finished` of `minus_plus`.
+        models: The model by the network's name, "minus_net" and "plus_net": each in the form that the network runs in,
+            training or evaluation.
+        variables: Parameters and running statistics.
+        steps: Steps of the recursion.
+        with_plus: Whether to run the Plus-Net.
     """
     params, sets = variables["params"], variables["batch_stats"]
 
@@ -108,15 +93,7 @@ def separate(
     statistics = {"minus": statistics_for_steps(sets["minus_net"], steps)}
     if with_plus:
         statistics["plus"] = statistics_for_steps(sets["plus_net"], steps - 1)
-    return minus_plus(
-        mixture,
-        candidates,
-        Networks(minus, plus if with_plus else None, statistics),
-        steps=steps,
-        rules=rules,
-        order=order,
-        **how,
-    )
+    return Networks(minus, plus if with_plus else None, statistics)
 
 
 def separate_clips(
@@ -140,12 +117,11 @@ def separate_clips(
     """
     params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
     vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look")
-    return separate(
-        {"minus_net": model, "plus_net": model},
-        variables,
+    steps = vectors.shape[1]
+    return minus_plus(
         mixture,
         Candidates(vectors),
-        steps=vectors.shape[1],
+        bind({"minus_net": model, "plus_net": model}, variables, steps=steps, with_plus=with_plus),
+        steps=steps,
         rules=of_mixture(rules, batch["mixture_magnitude"]),
-        with_plus=with_plus,
     )

@@ -10,7 +10,6 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from data_pipeline.command import InputError
-from mpnet_jax.config.rounds import RESULTS as METHODS
 from mpnet_jax.steps.train_state import TrainState
 
 UNSCORED = -1e3  # dB; the score of weights that no validation has seen, below any other
@@ -33,35 +32,27 @@ class Checkpoints:
 
     def __init__(self, workdir: Path, *, read_only: bool = False) -> None:
         self.workdir = workdir
-        folder = workdir.resolve() / "checkpoints"
-        self._managers = {"latest": _manager(folder / "latest", read_only=read_only, max_to_keep=2)}
-        for method in METHODS:
-            self._managers[f"best_{method}"] = _manager(
-                folder / f"best_{method}",
-                read_only=read_only,
-                max_to_keep=1,
-                best_fn=lambda metrics: metrics["score"],
-                best_mode="max",
-            )
+        self._folder, self._read_only = workdir.resolve() / "checkpoints", read_only
+        self._managers: dict[str, ocp.CheckpointManager] = {}
 
     def save(self, state: TrainState) -> None:
         """Starts to write a (host) state as the latest; waits only for the one before."""
         step = int(state.step)
-        manager = self._managers["latest"]
+        manager = self._manager("latest")
         if step not in manager.all_steps():
             with self._full_disk_refused():
                 manager.save(step, args=ocp.args.StandardSave(_as_dict(state)))
 
     def save_best(self, state: TrainState, score: float, *, method: str) -> None:
         """Starts to write a (host) state as a method's best so far, with its score."""
-        step, manager = int(state.step), self._managers[f"best_{method}"]
+        step, manager = int(state.step), self._manager(f"best_{method}")
         if step not in manager.all_steps():
             with self._full_disk_refused():
                 manager.save(step, args=ocp.args.StandardSave(_as_dict(state)), metrics={"score": score})
 
     def best_score(self, method: str) -> float:
         """Score of a method's best checkpoint; minus infinity when there is none."""
-        manager = self._managers[f"best_{method}"]
+        manager = self._manager(f"best_{method}")
         step = manager.latest_step()
         if step is None:
             return -np.inf
@@ -70,14 +61,14 @@ class Checkpoints:
 
     def step(self, kind: str) -> int | None:
         """Step of the "latest" or a "best_..." checkpoint; None when there is none."""
-        return self._managers[kind].latest_step()
+        return self._manager(kind).latest_step()
 
     def restore(self, template: TrainState, *, kind: str) -> TrainState:
         """Restores a state onto the host.
 
         Args:
             template: a state of the shapes that the config gives in the round of the checkpoint's step.
-            kind: "latest" or "best_" and one of `METHODS`.
+            kind: "latest" or "best_<method>".
 
         Raises:
             InputError: no checkpoint, or one of another model.
@@ -98,7 +89,7 @@ class Checkpoints:
 
         Args:
             template: {"params": by network, "batch_stats": by network} of the shapes that the config gives.
-            kind: "latest" or "best_" and one of `METHODS`.
+            kind: "latest" or "best_<method>".
             without: networks that the checkpoint may lack; they keep the template's values.
 
         Raises:
@@ -123,8 +114,17 @@ class Checkpoints:
         )
         return {part: template[part] | restored[part] for part in wanted}
 
+    def _manager(self, kind: str) -> ocp.CheckpointManager:
+        """Opens the folder of "latest" or "best_<method>" at its first use."""
+        if kind not in self._managers:
+            best: dict[str, Any] = {"max_to_keep": 1, "best_fn": lambda metrics: metrics["score"], "best_mode": "max"}
+            self._managers[kind] = _open_manager(
+                self._folder / kind, read_only=self._read_only, **({"max_to_keep": 2} if kind == "latest" else best)
+            )
+        return self._managers[kind]
+
     def _existing(self, kind: str) -> tuple[ocp.CheckpointManager, int]:
-        manager = self._managers[kind]
+        manager = self._manager(kind)
         step = manager.latest_step()
         if step is None:
             raise InputError(
@@ -157,14 +157,14 @@ class Checkpoints:
         except ValueError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            folder, kept = Path(self._managers["latest"].directory), self.step("latest")
+            folder, kept = self._folder / "latest", self.step("latest")
             raise InputError(
                 f"cannot write a checkpoint to {folder}: no space is left on the disk; free some and give the same "
                 f"command again, it goes on from {'the start' if kept is None else f'step {kept}'}"
             ) from None
 
 
-def _manager(folder: Path, *, read_only: bool, **options: Any) -> ocp.CheckpointManager:
+def _open_manager(folder: Path, *, read_only: bool, **options: Any) -> ocp.CheckpointManager:
     """A manager of one folder, which waits for no other process."""
     if not read_only:
         folder.mkdir(parents=True, exist_ok=True)

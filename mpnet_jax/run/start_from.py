@@ -1,45 +1,41 @@
-"""Networks of another run that training starts with: of the same method, or of PixelPlayer for the M-Net."""
+"""Networks of another run, which training starts with."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import logging
 
 from data_pipeline.command import InputError
 from mpnet_jax.config.saved_config import read_recorded
-from mpnet_jax.config.specs import Config
-from mpnet_jax.models.transfer import mnet_of_pixelplayer, pixelplayer_shapes
 from mpnet_jax.run.checkpoint import Checkpoints
-from mpnet_jax.steps.train_state import TrainState
-
-# By method: which checkpoint is taken; the latest where there is none of them.
-_BEST = {"mpnet": ("best_mpnet", "best_mnet")}
 
 
-def started_from(config: Config, state: TrainState) -> TrainState:
-    """A new state with the networks of `config.start_from`.
+def recorded_method(workdir: Path, *, default: str) -> str:
+    """Returns the name of the method that a workdir's run trains; a run without a config has the default."""
+    return (read_recorded(workdir) or {}).get("method", default)
 
-    MP-Net takes those of an MP-Net, an M-Net (its P-Net stays as it is) or a PixelPlayer.
+
+def restored(
+    workdir: Path, template: dict[str, Any], results: Sequence[str], *, without: Collection[str] = ()
+) -> dict[str, Any]:
+    """Returns the variables of the best checkpoint of the first of `results` that has one, else of the latest.
 
     Args:
-        config: the run's.
-        state: on the host.
+        workdir: Folder of the other run.
+        template: See `Checkpoints.restore_variables`.
+        results: Names of results, such as "mnet".
+        without: See `Checkpoints.restore_variables`.
 
     Raises:
-        InputError: no run there, one without a checkpoint, or one of another model.
+        InputError: There is no run, it has no checkpoint, or it is of another model.
     """
-    folder = Path(config.start_from)
-    if not (folder / "checkpoints").is_dir():
-        raise InputError(f"config.start_from={config.start_from} is no workdir of a run (no folder checkpoints in it)")
-    method = (read_recorded(folder) or {}).get("method", config.method)
-    checkpoints = Checkpoints(folder, read_only=True)
-    best = _BEST.get(method, (f"best_{method}",))
-    kind = next((kind for kind in best if checkpoints.step(kind) is not None), "latest")
-    if (method, config.method) == ("pixelplayer", "mpnet"):
-        template = pixelplayer_shapes(state.variables)
-        found = checkpoints.restore_variables(template, kind=kind)
-        variables = mnet_of_pixelplayer(found, state.variables)
-    else:
-        variables = checkpoints.restore_variables(state.variables, kind=kind, without=("plus_net",))
-    logging.info("starting from %s of step %s in %s", kind, checkpoints.step(kind), config.start_from)
+    if not (workdir / "checkpoints").is_dir():
+        raise InputError(f"config.start_from={workdir} is no workdir of a run (no folder checkpoints in it)")
+    checkpoints = Checkpoints(workdir, read_only=True)
+    kinds = (f"best_{result}" for result in results)
+    kind = next((kind for kind in kinds if checkpoints.step(kind) is not None), "latest")
+    variables = checkpoints.restore_variables(template, kind=kind, without=without)
+    logging.info("starting from %s of step %s in %s", kind, checkpoints.step(kind), workdir)
     checkpoints.close()
-    return state.replace(**variables)
+    return variables

@@ -11,10 +11,8 @@ from jaxtyping import Bool, Float, UInt8
 
 from data_pipeline.mixing import LARGEST_LIFT
 from data_pipeline.spectrogram import stft
-from mpnet_jax.config import specs
-from mpnet_jax.config.specs import Config
 from mpnet_jax.evaluation import counting
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.registry import Method
 from mpnet_jax.separation.sound_windows import SoundWindow
 from mpnet_jax.steps.device_pass import HostBatch, Separator
 from mpnet_jax.weights.trained import Model
@@ -48,45 +46,41 @@ class Heard(NamedTuple):
 
 
 @functools.lru_cache(maxsize=4)  # several videos one after another compile once
-def make_separator(model: Model, *, sounds: int | None, most: int, silence_dbfs: float) -> Separator:
-    """The pass that windows go through.
+def make_separator(model: Model, *, sounds: int | None, most: int) -> Separator:
+    """Returns the pass that windows go through.
 
     Args:
-        model: the networks.
-        sounds: how many a window has; None lets the recursion end by itself.
-        most: greatest number that it may find then.
-        silence_dbfs: what is left is silence when it is under white noise of this level.
+        model: The networks.
+        sounds: Number of sounds in a window; None lets the recursion end by itself.
+        most: Greatest number of sounds that the recursion may find then.
     """
-    silence = counting.magnitude_of_noise(silence_dbfs, specs.audio_spec(model.config))
-    return model.separator(
-        _place_step,
+    method = model.method
+    step = method.place_step(
+        model.about["method"],
         steps=most if sounds is None else sounds,
+        # Masks stay soft: on the validation split, thresholded ones lose half a decibel.
+        mask="ratio",
         epsilon_relative=model.epsilon_relative if sounds is None else 0.0,
-        epsilon_absolute=silence,
+        epsilon_absolute=counting.magnitude_of_noise(method.evaluation.silence_dbfs, method.audio),
     )
-
-
-def _place_step(config: Config, **options: Any) -> Callable[..., Any]:
-    """Gives back what is wanted here alone: the rest is not computed."""
-    # Masks stay soft: on the validation split, thresholded ones lose half a decibel.
-    step = registry.place_step(config, place_side=config.recursion.place_side, mask="ratio", **options)
 
     def run(variables: Any, batch: Any) -> Any:
         out = step(variables, batch)
-        return {name: out[name] for name in _WANTED}
+        return {name: out[name] for name in _WANTED}  # the compiler leaves out what no output needs
 
-    return run
+    return model.separator(run)
 
 
 class Leveller:
     """Brings windows to the level of the mixtures in training, whatever the video's.
 
     Args:
-        config: of the run.
+        level_dbfs: Level of one source in training.
+        sources: Number of sources in training.
     """
 
-    def __init__(self, config: Config) -> None:
-        self._level = 10 ** (config.mixing.level_dbfs / 20) * math.sqrt(config.mixing.sources)
+    def __init__(self, level_dbfs: float, sources: int) -> None:
+        self._level = 10 ** (level_dbfs / 20) * math.sqrt(sources)
         self._loudest = self._level / LARGEST_LIFT
 
     def gain(self, mono: Float[np.ndarray, " samples"]) -> float:
@@ -101,7 +95,7 @@ def heard_windows(
     windows: Iterable[SoundWindow],
     pictures: Iterable[Pictures],
     *,
-    config: Config,
+    method: Method,
     batch: int,
 ) -> Iterator[tuple[SoundWindow, Heard]]:
     """Runs windows through the networks; the next batch is under way while one is used.
@@ -110,10 +104,11 @@ def heard_windows(
         start: sends a batch on its way, as `Separator.start` does.
         windows: in their order.
         pictures: of each.
-        config: of the run.
+        method: The method of the run.
         batch: windows at a time.
     """
-    audio, leveller = specs.audio_spec(config), Leveller(config)
+    audio, drawn = method.audio, method.evaluation.drawn
+    leveller = Leveller(drawn.level_dbfs, drawn.sources)
     pending: Iterator[tuple[SoundWindow, Heard]] = iter(())
     for group in _batched(zip(windows, pictures, strict=False), batch):
         listened = [window for window, _ in group]

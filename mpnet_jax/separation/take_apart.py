@@ -13,7 +13,6 @@ import tqdm
 from data_pipeline.atomic import atomic_folder
 from data_pipeline.media import reader
 from data_pipeline.media.reader import MediaInfo, Trace
-from mpnet_jax.config import specs
 from mpnet_jax.run.facts import run_facts
 from mpnet_jax.separation.ahead import read_ahead
 from mpnet_jax.separation.crossfade import CrossFade
@@ -167,21 +166,16 @@ def listen(
         header: of the video.
         progress: told the seconds that are done, as they are.
     """
-    config, audio = model.config, specs.audio_spec(model.config)
-    separator = make_separator(
-        model,
-        sounds=settings.sounds,
-        most=settings.most,
-        silence_dbfs=config.evaluation.counting.silence_dbfs,
-    )
+    method, data, audio = model.method, model.method.data, model.method.audio
+    separator = make_separator(model, sounds=settings.sounds, most=settings.most)
     sound, seen = Trace(), Trace()
     assert header.picture_px is not None
     pictures = picture_windows(
         video,
         audio,
-        specs.frame_spec(config),
-        fps=config.data.fps,
-        side_px=short_side_px(header.picture_px, settings.picture_px or config.data.frame_px),
+        data.frames,
+        fps=data.records.fps,
+        side_px=short_side_px(header.picture_px, settings.picture_px or data.records.frame_px),
         trace=seen,
     )
     batch = SLICE * jax.local_device_count()
@@ -194,7 +188,7 @@ def listen(
         read_ahead(sound_windows(reader.stream_channels(video, sound), audio), batch) as windows,
         read_ahead(pictures, batch) as frames,
     ):
-        for window, heard in heard_windows(separator.start, windows, frames, config=config, batch=batch):
+        for window, heard in heard_windows(separator.start, windows, frames, method=method, batch=batch):
             if stems is None or synthesis is None:
                 rate_hz, channels = window.rate_hz, len(window.recorded)
                 refuse_channels(settings.format, channels)
@@ -286,7 +280,7 @@ def _films(
         stems=listened.stems,
         rate_hz=listened.rate_hz,
         maps=listened.journal.maps(),
-        hop_s=start_seconds(1, specs.audio_spec(model.config)),
+        hop_s=start_seconds(1, model.method.audio),
         picture_px=header.picture_px,
         progress=progress,
     )

@@ -8,8 +8,8 @@ from jaxtyping import Array, Shaped
 
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.recursion.candidates import Candidates
-from mpnet_jax.recursion.minus_plus import Rules
-from mpnet_jax.recursion.networks import Batch, apply_net, of_mixture, separate
+from mpnet_jax.recursion.minus_plus import Rules, minus_plus
+from mpnet_jax.recursion.networks import Batch, apply_net, bind, of_mixture
 from mpnet_jax.recursion.places import places
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 
@@ -50,14 +50,13 @@ def make_count_step(
             scene = side_by_side(frames)
             vectors, _ = apply_net(model, "frame_net", params, statistics, scene, method="look_at_places")
             candidates = places(vectors, neighbourhood)
-        separation = separate(
-            {"minus_net": model, "plus_net": model},
-            variables,
+        steps = frames.shape[1]
+        separation = minus_plus(
             axis.warp(linear + rules.floor),
             candidates,
-            steps=frames.shape[1],
+            bind({"minus_net": model, "plus_net": model}, variables, steps=steps, with_plus=with_plus),
+            steps=steps,
             rules=of_mixture(rules, linear),
-            with_plus=with_plus,
         )
         mixtures = jnp.concatenate([separation.before, separation.remaining[None]])
         return {"left": jnp.mean(mixtures, (2, 3)).T}

@@ -9,8 +9,8 @@ from jaxtyping import Array, Float, Int
 
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.models.mpnet import MPNet
-from mpnet_jax.recursion.minus_plus import Rules
-from mpnet_jax.recursion.networks import Batch, apply_net, of_mixture, separate
+from mpnet_jax.recursion.minus_plus import Rules, minus_plus
+from mpnet_jax.recursion.networks import Batch, apply_net, bind, of_mixture
 from mpnet_jax.recursion.places import places, row_and_column
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.steps.separate_step import waveforms, written_shares
@@ -69,14 +69,12 @@ def make_place_step(
         params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
         vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look_at_places")
         height, width = vectors.shape[1:3]
-        separation = separate(
-            {"minus_net": model, "plus_net": model},
-            variables,
+        separation = minus_plus(
             mixture,
             places(vectors, search.neighbourhood),
+            bind({"minus_net": model, "plus_net": model}, variables, steps=search.steps, with_plus=with_plus),
             steps=search.steps,
             rules=of_mixture(rules, linear),
-            with_plus=with_plus,
             skip_finished=True,
         )
         shares = written_shares(separation, mixture, rules=rules, mask=mask, axis=axis)

@@ -8,12 +8,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from mpnet_jax.config.rounds import TRAINED
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import mean_over_devices
 from mpnet_jax.recursion.candidates import Candidates, EnergyFn, mean_magnitude
-from mpnet_jax.recursion.minus_plus import Rules, energy_order
-from mpnet_jax.recursion.networks import Batch, WrittenEnergy, apply_net, of_mixture, separate
+from mpnet_jax.recursion.minus_plus import Rules, energy_order, minus_plus
+from mpnet_jax.recursion.networks import Batch, WrittenEnergy, apply_net, bind, of_mixture
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.steps.losses import Objective, separation_loss
 from mpnet_jax.steps.train_state import TrainState
@@ -61,7 +60,7 @@ def make_train_step(
     optimiser: optax.GradientTransformation,
     *,
     axis_name: str | None,
-    round_name: str,
+    trained: Sequence[str],
     axis: FrequencyAxis,
     rules: Rules,
     objective: Objective,
@@ -73,8 +72,7 @@ def make_train_step(
         model: in evaluation form.
         optimiser: of the networks that the round trains; as in the state.
         axis_name: of the devices.
-        round_name: "minus", "plus" or "both": see `rounds`. Networks that it does not train run with their running
-            statistics, which stay as they are.
+        trained: Networks that learn. The others run with their running statistics, which stay as they are.
         axis: the network's.
         rules: of the recursion.
         objective: the loss.
@@ -84,12 +82,11 @@ def make_train_step(
         `(state, batch) -> (state, metrics)`; metrics are means over all devices.
     """
     assert not model.train
-    trained = TRAINED[round_name]
     with_plus = "plus_net" in trained
     learning = model.clone(train=True, axis_name=axis_name)
     # Of a source by itself there is no mask to write out.
     true_energy = mean_magnitude if isinstance(rules.energy, WrittenEnergy) else rules.energy
-    models = {net: learning if net in trained else model for net in TRAINED["both"]}
+    models = {net: learning if net in trained else model for net in ("frame_net", "minus_net", "plus_net")}
 
     def loss_fn(learnt: Any, state: TrainState, batch: Batch) -> tuple[Array, tuple[Any, dict[str, Array]]]:
         params = state.params | learnt
@@ -104,14 +101,14 @@ def make_train_step(
             batch["frames"],
             method="look",
         )
-        separation = separate(
-            models,
-            {"params": params, "batch_stats": state.batch_stats},
+        steps = sources.shape[1]
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        separation = minus_plus(
             mixture,
             Candidates(vectors),
-            steps=sources.shape[1],
+            bind(models, variables, steps=steps, with_plus=with_plus),
+            steps=steps,
             rules=of_mixture(rules, linear),
-            with_plus=with_plus,
             order=training_order(objective.order, sources, true_energy),
             unroll=unroll,
         )

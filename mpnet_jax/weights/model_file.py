@@ -16,10 +16,8 @@ from flax import traverse_util
 
 from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
-from mpnet_jax.config import check as config_module
 from mpnet_jax.config import saved_config
-from mpnet_jax.config.specs import Config
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.registry import Method, method_of
 
 SUFFIX = ".safetensors"
 _PARTS = ("params", "batch_stats")
@@ -29,13 +27,13 @@ class ModelFile(NamedTuple):
     """Contents of a model file.
 
     Attributes:
-        config: of the run.
+        method: The method with the config of the run.
         variables: parameters and running statistics in float32, on the host.
         facts: JSON-ready: `method` ("mnet" or "mpnet"), `step`, `networks` (a hash of them before they were rounded),
             and `epsilon_relative` where one was chosen.
     """
 
-    config: Config
+    method: Method
     variables: dict[str, Any]
     facts: dict[str, Any]
 
@@ -57,7 +55,7 @@ def write_model(path: Path, model: ModelFile) -> None:
         if np.any(np.abs(tensor) > np.finfo(np.float16).max) or not np.all(np.isfinite(tensor)):
             raise InputError(f"{name} holds a number that float16 cannot; this run cannot be exported")
         tensors[name] = np.asarray(tensor, np.float16)
-    about = json.dumps({"config": config_module.flatten(model.config)} | model.facts, indent=1, sort_keys=True) + "\n"
+    about = json.dumps({"config": model.method.flat_config()} | model.facts, indent=1, sort_keys=True) + "\n"
     for target, content in ((path, safetensors.numpy.save(tensors)), (path.with_suffix(".json"), about.encode())):
         write_atomically(target, content)
 
@@ -79,18 +77,18 @@ def read_model(path: Path) -> ModelFile:
     try:
         facts = json.loads(beside.read_text())
         facts = {name: facts[name] for name in ("config", "method", "step", "networks")} | facts
-        config = saved_config.restored(facts.pop("config"), beside)
+        method = method_of(saved_config.restored(facts.pop("config"), beside))
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{beside} describes no model ({error!r}); fetch it again") from None
     epsilon = facts.get("epsilon_relative")
     if epsilon is not None and not (isinstance(epsilon, int | float) and 0 < epsilon <= 1):
         raise InputError(f"{beside} describes no model (epsilon_relative={epsilon!r} is no share); fetch it again")
-    template = _flat(jax.eval_shape(lambda: registry.initial_state(config).variables))
+    template = _flat(jax.eval_shape(lambda: method.initial_state().variables))
     _refuse_other(path, {n: t.shape for n, t in tensors.items()}, {n: t.shape for n, t in template.items()})
     variables = traverse_util.unflatten_dict(
         {name: tensors[name].astype(wanted.dtype) for name, wanted in template.items()}, sep="/"
     )
-    return ModelFile(config, {part: variables.get(part, {}) for part in _PARTS}, facts)
+    return ModelFile(method, {part: variables.get(part, {}) for part in _PARTS}, facts)
 
 
 def _flat(variables: dict[str, Any]) -> dict[str, Any]:

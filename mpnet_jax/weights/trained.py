@@ -1,11 +1,11 @@
-"""The trained methods of a run, restored and ready on the devices."""
+"""Restores trained networks: those of a run for its evaluation, or one model to separate videos with."""
 
 import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -13,200 +13,156 @@ import numpy as np
 from data_pipeline.command import InputError
 from mpnet_jax import parallel
 from mpnet_jax.config import saved_config
-from mpnet_jax.config.specs import Config
-from mpnet_jax.methods import registry
-from mpnet_jax.methods.miml import stages
-from mpnet_jax.metrics.names import METHODS as NAMES
-from mpnet_jax.run.checkpoint import METHODS, Checkpoints
+from mpnet_jax.methods.registry import Method, method_of
+from mpnet_jax.metrics.names import method_name
+from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.steps.device_pass import SLICE, Separator
 from mpnet_jax.weights.model_file import ModelFile, read_model
 
 SHIPPED = Path(__file__).resolve().parent.parent / "pretrained" / "small.safetensors"
-# Of the whole mixture: what is left when the recursion ends, where no evaluation has chosen a share.
+# Share of the mixture below which no sound remains, where no evaluation has chosen one.
 EPSILON_RELATIVE = 0.2
 
 
-class TrainedMethods:
-    """The methods that a run has checkpoints of.
+class _Restored(NamedTuple):
+    """Networks of one checkpoint: the result they are reported as, their step, and their variables on the host."""
+
+    result: str
+    step: int
+    variables: Any
+
+
+def _restore(method: Method, checkpoints: Checkpoints, kind: str) -> _Restored:
+    """Restores the networks of a "latest" or "best_<result>" checkpoint."""
+    template = jax.eval_shape(lambda: method.initial_state().variables)
+    variables = checkpoints.restore_variables(template, kind=kind)
+    step = checkpoints.step(kind) or 0
+    return _Restored(method.result_at(step) if kind == "latest" else kind.removeprefix("best_"), step, variables)
+
+
+def _best_kinds(method: Method, checkpoints: Checkpoints) -> list[str]:
+    """Returns the checkpoints of the results that were validated, the main one last."""
+    kinds = [f"best_{result}" for result in method.results]
+    return [kind for kind in kinds if checkpoints.step(kind) is not None]
+
+
+class TrainedNetworks:
+    """The networks of a run on all devices, by the result that they are reported as.
 
     Attributes:
-        steps: training steps of each method, by its name; the main one last.
+        steps: Training steps of each result, the main one last.
+        fingerprints: A hash of each result's parameters and running statistics.
     """
 
-    def __init__(self, config: Config, checkpoints: Checkpoints, checkpoint: str) -> None:
-        """Restores them.
+    def __init__(self, method: Method, checkpoints: Checkpoints, checkpoint: str) -> None:
+        """Restores the networks.
 
         Args:
-            config: the run's.
-            checkpoints: the run's.
-            checkpoint: "best" (of each method, by validation) or "latest" (the one that was trained last).
+            method: The method of the run.
+            checkpoints: Those of the run.
+            checkpoint: "best" (of each result, by validation) or "latest".
 
         Raises:
-            InputError: no checkpoint, or another model's.
+            InputError: There is no checkpoint, or it is of another model.
         """
-        self._config = config
+        self._method = method
         self._variables: dict[str, Any] = {}
-        self._prints: dict[str, str] = {}
+        self.fingerprints: dict[str, str] = {}
         self.steps: dict[str, int] = {}
-        kinds = [f"best_{method}" for method in METHODS] if checkpoint == "best" else ["latest"]
-        trained = [kind for kind in kinds if checkpoints.step(kind) is not None]
-        if not trained and checkpoint == "best" and checkpoints.step("latest") is not None:
+        kinds = _best_kinds(method, checkpoints) if checkpoint == "best" else ["latest"]
+        if not kinds and checkpoints.step("latest") is not None:
             raise InputError("no checkpoint of this run was validated yet; give --checkpoint=latest, or train on")
-        complete = for_separation(config, checkpoints.workdir)
-        template = jax.eval_shape(lambda: registry.initial_state(config).variables)
-        for kind in trained or kinds[:1]:  # where there is none, restoring says so
-            step = checkpoints.step(kind) or 0
-            variables = checkpoints.restore_variables(template, kind=kind)
-            last = registry.round_of(registry.rounds(config), step)
-            method = last.method if kind == "latest" else kind.removeprefix("best_")
-            self._variables[method] = complete(parallel.replicate(variables))
-            self._prints[method] = fingerprint_of(parallel.unreplicate(self._variables[method]))
-            self.steps[method] = step
+        complete = method.completion(checkpoints.workdir)
+        for kind in kinds or [f"best_{method.results[0]}"]:  # restoring reports a missing checkpoint
+            result, step, variables = _restore(method, checkpoints, kind)
+            self._variables[result] = complete(parallel.replicate(variables))
+            self.fingerprints[result] = fingerprint_of(parallel.unreplicate(self._variables[result]))
+            self.steps[result] = step
 
     @property
     def main(self) -> str:
-        """The method that is reported: "mpnet" where one was trained."""
+        """The result that is reported: "mpnet" where one was trained."""
         return list(self.steps)[-1]
 
-    @property
-    def fingerprints(self) -> Mapping[str, str]:
-        """A hash of each method's parameters and statistics."""
-        return self._prints
+    def __str__(self) -> str:
+        return ", ".join(f"{method_name(result)} of step {step}" for result, step in self.steps.items())
 
-    def about(self) -> str:
-        """Which methods, of which steps."""
-        return ", ".join(f"{NAMES[method]} of step {step}" for method, step in self.steps.items())
-
-    def separator(self, method: str, make_step: Callable[..., Any], **options: Any) -> Separator:
-        """A pass of one method over all devices.
-
-        Args:
-            method: a key of `steps`.
-            make_step: of `from_config`; takes the config and `with_plus`.
-            options: further arguments of `make_step`; `with_plus` where it is not the method's.
-        """
-        step = make_step(self._config, **{"with_plus": method == "mpnet"} | options)
-        return Separator(parallel.parallel_map(step), self._variables[method])
+    def separator(self, step: Callable[..., Any]) -> Separator:
+        """Returns a pass of the main result's networks over all devices."""
+        return Separator(parallel.parallel_map(step), self._variables[self.main])
 
     def separators(self) -> dict[str, Separator]:
-        """The evaluation pass of every method, the main one last; MIML's also as it would be with the true classes."""
-        found = {method: self.separator(method, registry.separate_step) for method in self.steps}
-        if "miml" in found:
-            told = self.separator("miml", registry.separate_step, told_classes=True)
-            found = {"miml_told": told} | found
-        return found
-
-
-def for_separation(config: Config, workdir: Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Makes what a separation needs of a run's variables: MIML's need what its stages made.
-
-    Args:
-        config: the run's.
-        workdir: the run's.
-
-    Returns:
-        A function from variables on the devices to the same with what is missing.
-
-    Raises:
-        InputError: files of a stage are gone or cannot be read.
-    """
-    if config.method != "miml":
-        return lambda variables: variables
-    beside = stages.read(config, workdir)
-    return lambda variables: variables | beside(variables)
-
-
-def fingerprint_of(variables: Any) -> str:
-    """A hash of parameters and statistics."""
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
-        digest.update(jax.tree_util.keystr(path).encode())
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()[:16]
+        """Returns every evaluation pass by the name that it is reported under, the main one last."""
+        return {
+            name: Separator(parallel.parallel_map(step), self._variables[result])
+            for result in self.steps
+            for name, step in self._method.separate_steps(result).items()
+        }
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Model:
-    """Trained networks with all that it takes to run them.
+    """Trained networks and the method that runs them.
 
     Attributes:
-        config: of the run.
-        variables: parameters and running statistics, on the host.
+        method: The method with the config of the run.
+        variables: Parameters and running statistics, on the host.
         about: JSON-ready: `source`, `method`, `step`, `networks`, `epsilon_relative` and `epsilon_from`.
     """
 
-    config: Config
+    method: Method
     variables: Any
     about: dict[str, Any]
 
     @property
     def epsilon_relative(self) -> float:
-        """Share of the mixture under which what is left is no sound."""
+        """Share of the mixture below which no sound remains."""
         return float(self.about["epsilon_relative"])
 
-    def separator(self, make_step: Callable[..., Any], **options: Any) -> Separator:
-        """A pass over all devices.
-
-        Args:
-            make_step: takes the config and `with_plus`.
-            options: further arguments of it.
-        """
-        step = make_step(self.config, with_plus=self.about["method"] == "mpnet", **options)
+    def separator(self, step: Callable[..., Any]) -> Separator:
+        """Returns a pass of the networks over all devices."""
         return Separator(parallel.parallel_map(step), parallel.replicate(self.variables), SLICE)
 
 
 def load(workdir: Path | None) -> Model:
-    """The networks of a run, or without one those that ship.
+    """Loads the networks of a run, or without one those that ship with the package.
 
     Raises:
-        InputError: no run, no checkpoint, another model's, a method without a recursion, or no model that ships.
+        InputError: There is no run or no checkpoint, it is of another model or a method without a recursion, or no
+            model ships with this version.
     """
     if workdir is None and not SHIPPED.is_file():
         raise InputError(f"no model ships with this version ({SHIPPED} is missing); train one and give --workdir=RUN")
     source = str(workdir) if workdir else f"pretrained/{SHIPPED.name}"
-    config, variables, facts = read_run(workdir) if workdir else read_model(SHIPPED)
+    method, variables, facts = read_run(workdir) if workdir else read_model(SHIPPED)
     chosen = facts.get("epsilon_relative")
     epsilon = {
         "epsilon_relative": EPSILON_RELATIVE if chosen is None else chosen,
         "epsilon_from": "default" if chosen is None else "validation",
     }
-    return Model(config, variables, {"source": source} | facts | epsilon)
+    return Model(method, variables, {"source": source} | facts | epsilon)
 
 
 def read_run(workdir: Path) -> ModelFile:
-    """The best networks of a run: MP-Net where one was trained, else the M-Net.
+    """Reads the best networks of a run: MP-Net where one was trained, else the M-Net.
 
     Raises:
-        InputError: no run, no checkpoint, another model's, or a method without a recursion.
+        InputError: There is no run or no checkpoint, or it is of another model or a method without a recursion.
     """
-    recorded = saved_config.read_recorded(workdir)
-    if recorded is None:
-        raise InputError(
-            f"--workdir={workdir} holds no run; train one: python -m mpnet_jax.train --workdir={workdir} --config=..."
-        )
-    config = saved_config.restored(recorded, workdir / "config.json")
-    if config.method != "mpnet":
-        raise InputError(f"--workdir={workdir}: method {config.method} has no recursion; take a run of mpnet")
+    method = method_of(saved_config.restored(saved_config.require_recorded(workdir), workdir / "config.json"))
+    if not method.has_recursion:
+        raise InputError(f"--workdir={workdir}: method {method.name} has no recursion; take a run of mpnet")
     checkpoints = Checkpoints(workdir, read_only=True)
     try:
-        kinds = [kind for kind in (f"best_{name}" for name in METHODS) if checkpoints.step(kind) is not None]
-        kind = kinds[-1] if kinds else "latest"
-        template = jax.eval_shape(lambda: registry.initial_state(config).variables)
-        variables = checkpoints.restore_variables(template, kind=kind)
-        step = checkpoints.step(kind) or 0
+        found = _restore(method, checkpoints, (_best_kinds(method, checkpoints) or ["latest"])[-1])
     finally:
         checkpoints.close()
-    trained = registry.round_of(registry.rounds(config), step)
-    facts = {
-        "method": trained.method if kind == "latest" else kind.removeprefix("best_"),
-        "step": step,
-        "networks": fingerprint_of(variables),
-    }
-    return ModelFile(config, variables, facts | _chosen_epsilon(workdir, facts))
+    facts = {"method": found.result, "step": found.step, "networks": fingerprint_of(found.variables)}
+    return ModelFile(method, found.variables, facts | _chosen_epsilon(workdir, facts))
 
 
-def _chosen_epsilon(workdir: Path, facts: dict[str, Any]) -> dict[str, float]:
-    """The epsilon that `evaluate --counting` chose on the validation split for these networks."""
+def _chosen_epsilon(workdir: Path, facts: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the epsilon that `evaluate --counting` chose on the validation split for these networks."""
     try:
         recorded = json.loads((workdir / "metrics.json").read_text())
         if recorded["run"]["networks"][facts["method"]] != facts["networks"]:
@@ -214,3 +170,12 @@ def _chosen_epsilon(workdir: Path, facts: dict[str, Any]) -> dict[str, float]:
         return {"epsilon_relative": float(recorded["counting"]["pixels"]["epsilon_relative"])}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def fingerprint_of(variables: Any) -> str:
+    """Returns a hash of parameters and running statistics."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        digest.update(jax.tree_util.keystr(path).encode())
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()[:16]

@@ -8,6 +8,7 @@ from configs import base
 from data_pipeline.command import InputError
 from mpnet_jax.config import check as config_module
 from mpnet_jax.config import specs
+from mpnet_jax.methods.registry import method_of
 from tests.support.repository import ROOT
 from tests.support.short_frame_net import ShortFrameNet
 
@@ -97,6 +98,7 @@ def test_a_wrong_value_names_value_rule_and_way_out(field: str, value: object, s
     config.update_from_flattened_dict({field: value})
     with pytest.raises(InputError) as refused:
         config_module.check(config)
+        method_of(config)
     assert sentence in str(refused.value)
 
 
@@ -124,7 +126,6 @@ def test_every_shipped_config_takes_a_step(name: str, monkeypatch: pytest.Monkey
     import numpy as np
 
     from mpnet_jax import parallel
-    from mpnet_jax.methods import registry
 
     for module in ("mpnet", "pixelplayer"):
         monkeypatch.setattr(f"mpnet_jax.models.{module}.ResNet18", ShortFrameNet)
@@ -142,10 +143,10 @@ def test_every_shipped_config_takes_a_step(name: str, monkeypatch: pytest.Monkey
         "bases": rng.random((4, config.miml.bases, audio.freq_bins)).astype(np.float32),
         "present": np.eye(config.miml.classes, dtype=np.float32)[:4],
     }
-    last = registry.rounds(config)[-1]
-    state = registry.state_in(config, registry.initial_state(config), last)
+    last = method_of(config).rounds[-1]
+    state = method_of(config).state_in(method_of(config).initial_state(), last)
     before = jax.tree.map(np.asarray, state.params)
-    step = parallel.parallel_step(registry.train_step(config, last))
+    step = parallel.parallel_step(method_of(config).train_step(last))
     state, metrics = step(parallel.replicate(state), parallel.shard(batch))
     after = parallel.unreplicate(state).params
     assert all(np.isfinite(value).all() for value in jax.tree.leaves(jax.tree.map(np.asarray, metrics)))

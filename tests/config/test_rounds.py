@@ -8,30 +8,37 @@ import jax
 import numpy as np
 import pytest
 
+from data_pipeline.command import InputError
 from mpnet_jax.config.rounds import Round, plan_rounds, round_of
 from mpnet_jax.evaluate import evaluate
 from mpnet_jax.evaluation.options import EvaluationOptions
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.mpnet import MinusPlus
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.run.log import LOSSES, read_lines
 from mpnet_jax.train import train
 from tests.support.short_frame_net import ShortFrameNet
 from tests.support.tiny_run import tiny_config
 
+KINDS = MinusPlus.kinds
+
 
 def test_rounds_follow_each_other():
-    rounds = plan_rounds({"minus": 5, "plus": 2, "both": 3})
-    assert rounds == (Round("minus", 0, 5), Round("plus", 5, 2), Round("both", 7, 3))
+    rounds = plan_rounds({"minus": 5, "plus": 2, "both": 3}, KINDS)
+    assert rounds == (
+        Round("minus", 0, 5, ("frame_net", "minus_net"), "mnet"),
+        Round("plus", 5, 2, ("plus_net",), "mpnet"),
+        Round("both", 7, 3, ("frame_net", "minus_net", "plus_net"), "mpnet"),
+    )
     assert [round_of(rounds, step).name for step in (0, 1, 5, 6, 7, 8, 10)] == [
         *["minus"] * 3,
         *["plus"] * 2,
         *["both"] * 2,
     ]
-    assert [r.method for r in rounds] == ["mnet", "mpnet", "mpnet"]
 
 
 def test_a_round_of_no_steps_is_left_out():
-    assert plan_rounds({"minus": 0, "plus": 0, "both": 3}) == (Round("both", 0, 3),)
+    assert plan_rounds({"minus": 0, "plus": 0, "both": 3}, KINDS) == (Round("both", 0, 3, *KINDS["both"]),)
 
 
 @pytest.mark.parametrize(
@@ -39,8 +46,10 @@ def test_a_round_of_no_steps_is_left_out():
     [((0, 0, 0), "every one has 0 steps"), ((0, 2, 3), "rounds.plus needs an M-Net that was trained before")],
 )
 def test_rounds_that_make_no_sense_are_refused(steps, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        plan_rounds(dict(zip(("minus", "plus", "both"), steps, strict=True)))
+    config = tiny_config(Path("nowhere"))
+    config.rounds.minus, config.rounds.plus, config.rounds.both = steps
+    with pytest.raises(InputError, match=sentence):
+        method_of(config)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +73,7 @@ def workdir(config, tmp_path_factory):
 def restored(config, workdir, kind):
     checkpoints = Checkpoints(workdir)
     step = checkpoints.step(kind)
-    state = checkpoints.restore(registry.state_at(config, step), kind=kind)
+    state = checkpoints.restore(method_of(config).state_at(step), kind=kind)
     checkpoints.close()
     return state
 

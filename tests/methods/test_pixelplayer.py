@@ -6,18 +6,23 @@ import numpy as np
 import optax
 import pytest
 
-from mpnet_jax.config.rounds import NETS, plan_rounds
+from mpnet_jax.config.rounds import plan_rounds
 from mpnet_jax.convert import convert
 from mpnet_jax.evaluate import evaluate
 from mpnet_jax.evaluation.options import EvaluationOptions
-from mpnet_jax.methods import registry
-from mpnet_jax.methods.pixelplayer import make_pixelplayer_separate_step, make_pixelplayer_train_step
+from mpnet_jax.methods.pixelplayer import (
+    NETWORKS,
+    SoundOfPixels,
+    make_pixelplayer_separate_step,
+    make_pixelplayer_train_step,
+)
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.models.pixelplayer import PixelPlayer, Synthesizer
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.recursion.candidates import Candidates
-from mpnet_jax.recursion.minus_plus import Rules
-from mpnet_jax.recursion.networks import separate
+from mpnet_jax.recursion.minus_plus import Rules, minus_plus
+from mpnet_jax.recursion.networks import bind
 from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.steps.train_state import TrainState
@@ -40,10 +45,10 @@ def test_synthesizer_by_hand():
 
 
 def test_every_source_of_a_round_is_learnt():
-    (one,) = plan_rounds({"minus": 0, "plus": 0, "both": 3}, method="pixelplayer")
-    assert (one.trained, one.method, one.with_plus) == (NETS["pixelplayer"], "pixelplayer", False)
+    (one,) = plan_rounds({"minus": 0, "plus": 0, "both": 3}, SoundOfPixels.kinds)
+    assert (one.trained, one.result) == (NETWORKS, "pixelplayer")
     with pytest.raises(ValueError, match="rounds: pixelplayer has one; give "):
-        plan_rounds({"minus": 2, "plus": 0, "both": 3}, method="pixelplayer")
+        plan_rounds({"minus": 2, "plus": 0, "both": 3}, SoundOfPixels.kinds)
 
 
 @pytest.fixture
@@ -65,7 +70,7 @@ def test_loss_is_the_weighted_mean_over_sources(problem, mask, distance):
     state = TrainState(jnp.zeros((), jnp.int32), variables["params"], variables["batch_stats"], ())
     # One device of one, as `parallel` runs it.
     step = jax.jit(jax.vmap(step, in_axes=(None, 0), axis_name=DEVICE_AXIS))
-    new, metrics = step(state.with_optimiser(optimiser, NETS["pixelplayer"]), jax.tree.map(lambda x: x[None], batch))
+    new, metrics = step(state.with_optimiser(optimiser, NETWORKS), jax.tree.map(lambda x: x[None], batch))
     new, metrics = jax.tree.map(lambda x: x[0], (new, metrics))
     learning = MODEL.clone(train=True)
     logits, _ = learning.apply(variables, jnp.asarray(batch["frames"]), mixture, mutable=["batch_stats"])
@@ -76,7 +81,7 @@ def test_loss_is_the_weighted_mean_over_sources(problem, mask, distance):
     error = -np.log(np.where(target, masks, 1 - masks)) if mask == "binary" else np.abs(masks - target)
     expected = np.mean(np.clip(np.log1p(mixture), 1e-3, 10) * error)
     np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-4)
-    for net in NETS["pixelplayer"]:
+    for net in NETWORKS:
         moved = jax.tree.map(lambda a, b: bool(np.any(a != b)), variables["params"][net], new.params[net])
         assert any(jax.tree.leaves(moved)), net
 
@@ -105,13 +110,13 @@ def test_without_scale_and_bias_its_masks_are_the_m_nets_first(problem, monkeypa
     # Running statistics have an axis of steps there.
     shared["batch_stats"]["minus_net"] = jax.tree.map(lambda x: x[None], shared["batch_stats"]["minus_net"])
     assert masks.shape[1] == SOURCES
+    bound = bind({"minus_net": m_net, "plus_net": m_net}, shared, steps=1, with_plus=False)
     for candidate in range(SOURCES):
         order = jnp.full((len(masks), 1), candidate)
-        models = {"minus_net": m_net, "plus_net": m_net}
-        first = separate(models, shared, mixture, candidates, steps=1, rules=Rules(), with_plus=False, order=order)
+        first = minus_plus(mixture, candidates, bound, steps=1, rules=Rules(), order=order)
         np.testing.assert_allclose(first.masks[0], masks[:, candidate], atol=1e-6)
     # And so are the energies by which it would choose.
-    chosen = separate(models, shared, mixture, candidates, steps=1, rules=Rules(), with_plus=False)
+    chosen = minus_plus(mixture, candidates, bound, steps=1, rules=Rules())
     energies = (masks * np.asarray(mixture)[:, None]).mean((2, 3))
     np.testing.assert_allclose(chosen.energies[0], energies, rtol=1e-5)
     np.testing.assert_array_equal(chosen.chosen[0], energies.argmax(1))
@@ -132,7 +137,7 @@ def test_its_weights_become_a_run(tmp_path):
     config = tiny_config(tmp_path)
     config.method = "pixelplayer"
     config.rounds.minus, config.rounds.both = 0, 2
-    state = jax.eval_shape(lambda: registry.initial_state(config))
+    state = jax.eval_shape(lambda: method_of(config).initial_state())
     tables = {
         "frame": ("frame_net", torch_weights.resnet_names()),
         "sound": ("sound_net", torch_weights.unet_names(3)),

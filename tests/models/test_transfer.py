@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from data_pipeline.command import InputError
-from mpnet_jax.config.check import check
 from mpnet_jax.config.rounds import Round
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.mpnet import MinusPlus
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.models.transfer import has_learnt, plus_of_minus
 from tests.support.short_frame_net import ShortFrameNet
 from tests.support.tiny_run import tiny_config
@@ -27,7 +27,7 @@ def config(tmp_path, monkeypatch):
 @pytest.fixture
 def state(config):
     """Of which the M-Net has learnt: every leaf of it is another number."""
-    state = jax.tree.map(np.asarray, registry.initial_state(config))
+    state = jax.tree.map(np.asarray, method_of(config).initial_state())
     rng = np.random.default_rng(0)
 
     def drawn(tree):
@@ -45,7 +45,7 @@ def test_what_was_separated_takes_the_mixtures_place(state, config):
     params, statistics = found["params"]["plus_net"], found["batch_stats"]["plus_net"]
     assert jax.tree.map(np.shape, found) == jax.tree.map(np.shape, state.variables)
     remix, sound = jnp.asarray(np.random.default_rng(1).random((2, 2, 32, 32), np.float32))
-    model = registry.model(config)
+    model = method_of(config).model()
     one_map = {name: leaf[..., :1] for name, leaf in state.params["minus_net"]["up_0"].items()}
     kernel = params["down_0"]["kernel"].copy()
     kernel[:, :, 1] = 0.0
@@ -78,18 +78,18 @@ def test_all_else_stays(state):
 
 
 def test_only_a_p_net_that_has_not_learnt_begins_anew(config, state):
-    plus, both = Round("plus", 6, 2), Round("both", 8, 2)
-    first = registry.begin(config, state, plus)
+    plus, both = (Round(name, first, 2, *MinusPlus.kinds[name]) for name, first in (("plus", 6), ("both", 8)))
+    first = method_of(config).begin(state, plus)
     assert not np.array_equal(first.params["plus_net"]["up_1"]["kernel"], state.params["plus_net"]["up_1"]["kernel"])
     assert has_learnt(first.batch_stats["plus_net"])
     changed = first.replace(params=first.params | {"plus_net": jax.tree.map(lambda x: x + 1, first.params["plus_net"])})
     for then in (plus, both):
-        again = registry.begin(config, changed, then)
+        again = method_of(config).begin(changed, then)
         jax.tree.map(np.testing.assert_array_equal, again.params, changed.params)
 
 
 def test_without_a_round_of_its_own_it_begins_with_the_last_one(config, state):
-    found = registry.begin(config, state, Round("both", 6, 2))
+    found = method_of(config).begin(state, Round("both", 6, 2, *MinusPlus.kinds["both"]))
     assert has_learnt(found.batch_stats["plus_net"])
 
 
@@ -99,13 +99,13 @@ def test_without_a_round_of_its_own_it_begins_with_the_last_one(config, state):
 def test_it_stays_random(config, state, change):
     config.update_from_flattened_dict(change)
     if not change:
-        state = jax.tree.map(np.asarray, registry.initial_state(config))
-    found = registry.begin(config, state, Round("plus", 0, 2))
+        state = jax.tree.map(np.asarray, method_of(config).initial_state())
+    found = method_of(config).begin(state, Round("plus", 0, 2, *MinusPlus.kinds["plus"]))
     jax.tree.map(np.testing.assert_array_equal, found.params, state.params)
 
 
 def test_another_width_is_one_sentence(config):
-    check(config)
+    method_of(config)
     config.model.plus_features = 8
     with pytest.raises(InputError, match="plus_features=8 has no place for them"):
-        check(config)
+        method_of(config)

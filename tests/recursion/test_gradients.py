@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from mpnet_jax.config.rounds import TRAINED
+from mpnet_jax.methods.mpnet import MinusPlus
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.recursion.minus_plus import Rules
@@ -16,6 +16,8 @@ from mpnet_jax.steps.train_state import TrainState
 from mpnet_jax.steps.train_step import make_train_step
 from tests.support.random_variables import random_variables
 from tests.support.short_frame_net import ShortFrameNet
+
+TRAINED = MinusPlus.kinds["both"].trained
 
 BATCH, ROWS, COLUMNS = 2, 8, 8
 STEP = 1e-6
@@ -42,7 +44,7 @@ def training_step(model, *, mask_on="remaining", order="ground_truth", unroll=Tr
         model,
         optimiser,
         axis_name=DEVICE_AXIS,
-        round_name="both",
+        trained=TRAINED,
         axis=FrequencyAxis(np.arange(ROWS), np.eye(ROWS), np.eye(ROWS)),
         rules=Rules(mask_on=mask_on),
         objective=Objective(remaining_weight=0.5, order=order),
@@ -52,7 +54,7 @@ def training_step(model, *, mask_on="remaining", order="ground_truth", unroll=Tr
 
     def run(variables, batch):
         state = TrainState(jnp.zeros((), jnp.int32), variables["params"], variables["batch_stats"], ())
-        return step(state.with_optimiser(optimiser, TRAINED["both"]), batch)
+        return step(state.with_optimiser(optimiser, TRAINED), batch)
 
     return run
 
@@ -73,7 +75,7 @@ def test_gradient_equals_finite_differences(monkeypatch, mask_on):
 
         moved, _ = run(params)
         gradient = jax.tree.map(lambda a, b: np.asarray(a - b[0]), params, moved)
-        for net in TRAINED["both"]:
+        for net in TRAINED:
             direction = jax.tree.map(lambda p: rng.standard_normal(p.shape), params[net])
             there, back = (
                 params | {net: jax.tree.map(lambda p, d, s=sign: p + s * STEP * d, params[net], direction)}

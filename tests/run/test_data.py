@@ -7,6 +7,7 @@ import pytest
 
 from configs import base, music_mix2, vegas_mix3
 from data_pipeline.command import InputError
+from mpnet_jax.config.specs import data_spec
 from mpnet_jax.run.data import RECORDS, note_records, open_splits, picture_cache
 
 
@@ -14,10 +15,10 @@ def test_a_folder_for_pictures_is_refused_before_a_set_is_opened(tmp_path: Path)
     config = base.get_config()
     config.data.picture_cache_dir = "/nowhere"
     with pytest.raises(InputError, match=r"config\.data\.picture_cache_dir='/nowhere' cannot hold the picture cache"):
-        open_splits(config, ("train", "validation"), keep_pictures=True)  # no such set either
+        open_splits(data_spec(config), ("train", "validation"), keep_pictures=True)  # no such set either
     config.data.directory = str(tmp_path)
     with pytest.raises(InputError, match="no data set at"):
-        open_splits(config, ("train", "validation"))
+        open_splits(data_spec(config), ("train", "validation"))
 
 
 def test_more_pictures_in_memory_than_it_has_are_refused() -> None:
@@ -25,7 +26,7 @@ def test_more_pictures_in_memory_than_it_has_are_refused() -> None:
     config.data.picture_cache_dir = ""
     config.data.picture_cache_gib = 1e6
     with pytest.raises(InputError, match=r"picture_cache_gib=1e\+06 is more than this machine's memory of \d+ GiB"):
-        picture_cache(config)
+        picture_cache(data_spec(config))
 
 
 @pytest.mark.parametrize("config", [music_mix2.get_config(), vegas_mix3.get_config()])
@@ -33,20 +34,20 @@ def test_runs_of_the_paper_keep_pictures_beside_their_data(config, tmp_path: Pat
     assert config.data.picture_cache_dir == "data"
     config.data.directory = str(tmp_path)
     assert config.data.picture_cache_dir == str(tmp_path)
-    picture_cache(config)
+    picture_cache(data_spec(config))
     config.data.picture_cache_dir = str(tmp_path / "missing")
     assert config.data.directory == str(tmp_path)
     with pytest.raises(InputError, match="missing' cannot hold the picture cache"):
-        picture_cache(config)
+        picture_cache(data_spec(config))
 
 
 def test_a_run_notes_its_records_and_refuses_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = base.get_config()
     monkeypatch.setattr("mpnet_jax.run.data._records_hash", lambda stores: stores["hash"])
-    note_records(config, tmp_path, {"hash": "a"})
-    note_records(config, tmp_path, {"hash": "a"})
+    note_records(data_spec(config), tmp_path, {"hash": "a"})
+    note_records(data_spec(config), tmp_path, {"hash": "a"})
     assert json.loads((tmp_path / RECORDS).read_text()) == {"name": "rendered_solos", "sha256": "a"}
     with pytest.raises(
         InputError, match="holds a run on other records of rendered_solos; prepare the data set as it was"
     ):
-        note_records(config, tmp_path, {"hash": "b"})
+        note_records(data_spec(config), tmp_path, {"hash": "b"})

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from data_pipeline.command import InputError
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.models.pixelplayer import PixelPlayer
 from mpnet_jax.models.transfer import mnet_of_pixelplayer
 from mpnet_jax.run.checkpoint import Checkpoints
-from mpnet_jax.run.start_from import started_from
 from mpnet_jax.train import train
 from tests.support.random_variables import random_variables
 from tests.support.short_frame_net import ShortFrameNet
@@ -55,15 +54,15 @@ def test_an_mp_net_starts_from_a_pixelplayer(tmp_path, tiny_set, monkeypatch):
     second.mixing.sources = 3
     second.rounds.plus = 2
     second.start_from = str(tmp_path / "first")
-    state = jax.tree.map(np.asarray, registry.state_at(second, 0))
-    found = started_from(second, state).variables
+    state = jax.tree.map(np.asarray, method_of(second).state_at(0))
+    found = method_of(second).started_from(state).variables
     checkpoints = Checkpoints(tmp_path / "first", read_only=True)
-    template = jax.eval_shape(lambda: registry.initial_state(first).variables)
+    template = jax.eval_shape(lambda: method_of(first).initial_state().variables)
     theirs = checkpoints.restore_variables(template, kind="best_pixelplayer")
     checkpoints.close()
     jax.tree.map(np.testing.assert_array_equal, found["params"]["frame_net"], theirs["params"]["frame_net"])
     jax.tree.map(np.testing.assert_array_equal, found["params"]["plus_net"], state.params["plus_net"])
     second.model.unet_features = 8
-    state = jax.tree.map(np.asarray, registry.state_at(second, 0))
+    state = jax.tree.map(np.asarray, method_of(second).state_at(0))
     with pytest.raises(InputError, match="sound_net"):
-        started_from(second, state)
+        method_of(second).started_from(state)

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mpnet_jax.config import specs
 from mpnet_jax.separation import take_apart as module
 from mpnet_jax.weights.trained import Model
 from tests.support.oracle import Oracle
@@ -23,7 +22,7 @@ def oracle(model, monkeypatch):
     """The oracle that takes the network's place; its behaviour may be chosen anew by calling it."""
 
     def use(**how) -> Oracle:
-        made = Oracle(specs.audio_spec(model.config), **how)
+        made = Oracle(model.method.audio, **how)
         monkeypatch.setattr(module, "make_separator", lambda *_, **__: made)
         return made
 

@@ -139,7 +139,7 @@ def test_silence_has_no_sounds(tmp_path, model, oracle):
 @pytest.mark.parametrize("seconds", [0.1, 0.35])
 def test_a_short_video_is_filled_up_and_says_so(tmp_path, model, oracle, seconds):
     video = write_video(tmp_path / "a.mov", seconds=seconds)
-    model.config.audio.clip_samples = 127 * 64
+    model.method.config.audio.clip_samples = 127 * 64
     summary = take_apart(video, tmp_path / "out", model, Settings(sounds=2))
     assert summary["video"]["seconds"] == pytest.approx(seconds, abs=0.01)
     assert any("silence was added" in remark for remark in summary["remarks"])

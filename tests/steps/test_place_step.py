@@ -6,7 +6,7 @@ import pytest
 
 from configs import quickstart
 from data_pipeline.spec import AudioSpec
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.recursion.minus_plus import Rules
 from mpnet_jax.recursion.places import energy_map
@@ -138,11 +138,11 @@ def test_a_config_says_how_places_are_looked_for():
         "mixture_phase": jnp.zeros((1, bins, columns)),
         "frames": jnp.zeros((1, 3, side, side, 3), jnp.uint8),
     }
-    state = jax.eval_shape(lambda: registry.initial_state(config))
+    state = jax.eval_shape(lambda: method_of(config).initial_state())
     variables = {"params": state.params, "batch_stats": state.batch_stats}
-    step = registry.place_step(config, with_plus=False, steps=5, epsilon_relative=0.1)
+    step = method_of(config).place_step("mnet", steps=5, epsilon_relative=0.1)
     out = jax.eval_shape(step, variables, batch)
     assert out["energy"].shape == (1, 5, 6, 6)
     assert out["waveform"].shape == (1, 5, config.audio.clip_samples)
     with pytest.raises(ValueError, match="steps=37 must be at most the number of candidates, 36"):
-        jax.eval_shape(registry.place_step(config, with_plus=False, steps=37), variables, batch)
+        jax.eval_shape(method_of(config).place_step("mnet", steps=37), variables, batch)

@@ -8,20 +8,22 @@ import optax
 import pytest
 
 from data_pipeline.spec import AudioSpec
-from mpnet_jax.config.rounds import TRAINED
+from mpnet_jax.methods.mpnet import MinusPlus
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS, parallel_step, replicate, shard, unreplicate
-from mpnet_jax.recursion import networks
 from mpnet_jax.recursion.candidates import mean_magnitude
 from mpnet_jax.recursion.minus_plus import Rules
 from mpnet_jax.recursion.networks import statistics_for_steps
 from mpnet_jax.spectrogram.frequency import frequency_axis
+from mpnet_jax.steps import train_step
 from mpnet_jax.steps.losses import Objective
 from mpnet_jax.steps.separate_step import make_separate_step
 from mpnet_jax.steps.train_state import TrainState, create_train_state
 from mpnet_jax.steps.train_step import make_train_step, merge_statistics, training_order
 from tests.support.random_variables import random_variables
 from tests.support.short_frame_net import ShortFrameNet
+
+TRAINED = {name: kind.trained for name, kind in MinusPlus.kinds.items()}
 
 SIZES = {
     "visual_channels": 2,
@@ -77,7 +79,7 @@ def train_step_of(*, round_name="minus", **objective):
         MPNet(**SIZES, plus_features=2),
         optax.sgd(RATE),
         axis_name=DEVICE_AXIS,
-        round_name=round_name,
+        trained=TRAINED[round_name],
         axis=AXIS,
         rules=Rules(),
         objective=Objective(**objective),
@@ -186,8 +188,8 @@ def test_order_of_training(monkeypatch, order):
         orders.append(order)
         return minus_plus(*args, order=order, **options)
 
-    minus_plus = networks.minus_plus
-    monkeypatch.setattr(networks, "minus_plus", spy)
+    minus_plus = train_step.minus_plus
+    monkeypatch.setattr(train_step, "minus_plus", spy)
     state = state_of(random_variables_of_sets(SOURCES), optax.sgd(RATE))
     new_state, _ = jax.eval_shape(
         jax.vmap(train_step_of(order=order), in_axes=(None, 0), axis_name=DEVICE_AXIS),

@@ -8,9 +8,8 @@ import pytest
 import safetensors.numpy
 
 from data_pipeline.command import InputError
-from mpnet_jax.config import check as config_module
 from mpnet_jax.config import saved_config
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.weights import trained as module
 from mpnet_jax.weights.model_file import ModelFile, read_model, write_model
@@ -22,8 +21,10 @@ from tests.support.tiny_run import tiny_config
 def tiny() -> ModelFile:
     config = tiny_config(Path("data"))
     config.rounds.both = 2
-    variables = jax.tree.map(np.asarray, registry.initial_state(config).variables)
-    return ModelFile(config, variables, {"method": "mpnet", "step": 7, "networks": "abc", "epsilon_relative": 0.3})
+    variables = jax.tree.map(np.asarray, method_of(config).initial_state().variables)
+    return ModelFile(
+        method_of(config), variables, {"method": "mpnet", "step": 7, "networks": "abc", "epsilon_relative": 0.3}
+    )
 
 
 @pytest.fixture
@@ -37,9 +38,9 @@ def written(tiny, tmp_path) -> Path:
 def run(tiny, tmp_path_factory) -> Path:
     """A workdir whose best MP-Net are the tiny networks."""
     workdir = tmp_path_factory.mktemp("runs") / "tiny"
-    saved_config.claim_workdir(workdir, tiny.config)
+    saved_config.claim_workdir(workdir, tiny.method.config)
     checkpoints = Checkpoints(workdir)
-    state = registry.state_at(tiny.config, 8)
+    state = tiny.method.state_at(8)
     checkpoints.save_best(state.replace(step=np.int32(8)), 1.0, method="mpnet")
     checkpoints.close()
     return workdir
@@ -47,7 +48,7 @@ def run(tiny, tmp_path_factory) -> Path:
 
 def test_a_model_comes_back_in_half_the_size(tiny, written):
     again = read_model(written)
-    assert config_module.flatten(again.config) == config_module.flatten(tiny.config)
+    assert again.method.flat_config() == tiny.method.flat_config()
     assert again.facts == tiny.facts
     assert jax.tree.structure(again.variables) == jax.tree.structure(tiny.variables)
     for before, after in zip(jax.tree.leaves(tiny.variables), jax.tree.leaves(again.variables), strict=True):
@@ -116,7 +117,7 @@ def test_a_tensor_of_another_model_is_refused(written):
 def test_the_best_networks_of_a_run(run, tiny):
     found = read_run(run)
     assert (found.facts["method"], found.facts["step"]) == ("mpnet", 8)
-    assert config_module.flatten(found.config) == config_module.flatten(tiny.config)
+    assert found.method.flat_config() == tiny.method.flat_config()
     for before, after in zip(jax.tree.leaves(tiny.variables), jax.tree.leaves(found.variables), strict=True):
         np.testing.assert_array_equal(before, after)
 

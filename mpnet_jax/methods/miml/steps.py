@@ -9,7 +9,6 @@ import optax
 from jaxtyping import Array, Float
 
 from data_pipeline.spec import AudioSpec
-from mpnet_jax.config.rounds import NETS
 from mpnet_jax.methods.miml import nmf
 from mpnet_jax.methods.miml.class_net import ClassNet
 from mpnet_jax.methods.miml.network import MIML
@@ -20,6 +19,7 @@ from mpnet_jax.steps.separate_step import Written, evaluation_step
 from mpnet_jax.steps.train_state import TrainState
 from mpnet_jax.steps.train_step import gradient_step
 
+RELATION_NET = "relation_net"
 CLASS_TRUNK = "frame_net"  # all of the class network's parameters
 
 
@@ -84,7 +84,7 @@ def make_miml_train_step(
         first = jnp.take_along_axis(batch["present"], jnp.argmax(scores, -1, keepdims=True), -1)
         return loss, (updated["batch_stats"], {"loss": loss, "first_is_there": jnp.mean(first)})
 
-    return gradient_step(loss_fn, optimiser, NETS["miml"])
+    return gradient_step(loss_fn, optimiser, (RELATION_NET,))
 
 
 def make_class_step(

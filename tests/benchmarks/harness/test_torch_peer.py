@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.harness.sizes import size_config, synthetic_batch
 from mpnet_jax import parallel
-from mpnet_jax.methods import registry
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.steps.train_state import TrainState
 from tests.support.random_variables import random_variables
 
@@ -85,16 +85,16 @@ def copy_parameters(model, params):
 
 def our_metrics(config, batch):
     """Parameters at the start, and the metrics of the first steps."""
-    each = registry.rounds(config)[0]
+    each = method_of(config).rounds[0]
     rows = config.audio.frequency_rows
     mixture = jnp.ones((config.batch_size, rows, batch["mixture_magnitude"].shape[-1]))
-    variables = random_variables(registry.model(config), jnp.asarray(batch["frames"]), mixture)
+    variables = random_variables(method_of(config).model(), jnp.asarray(batch["frames"]), mixture)
     variables = jax.tree.map(lambda x: x.astype(np.float64), variables)
     statistics = dict(variables["batch_stats"])
     statistics["minus_net"] = jax.tree.map(lambda x: np.stack([x] * config.mixing.sources), statistics["minus_net"])
     state = TrainState(jnp.zeros((), jnp.int32), variables["params"], statistics, ())
-    state = parallel.replicate(registry.state_in(config, state, each))
-    step = parallel.parallel_step(registry.train_step(config, each))
+    state = parallel.replicate(method_of(config).state_in(state, each))
+    step = parallel.parallel_step(method_of(config).train_step(each))
     metrics = []
     for _ in range(STEPS):
         state, of_step = step(state, parallel.shard(batch))

@@ -11,25 +11,22 @@ import optax
 import pytest
 
 from data_pipeline.command import InputError
-from mpnet_jax.config import check as config_module
-from mpnet_jax.config.rounds import NETS
 from mpnet_jax.evaluate import evaluate
 from mpnet_jax.evaluation import options
 from mpnet_jax.evaluation.options import EvaluationOptions, open_stores
-from mpnet_jax.methods import registry
 from mpnet_jax.methods.miml import basis_bank, class_training
 from mpnet_jax.methods.miml.basis_bank import BasisBank
 from mpnet_jax.methods.miml.class_net import ClassNet
 from mpnet_jax.methods.miml.network import MIML
-from mpnet_jax.methods.miml.steps import make_miml_separate_step, make_miml_train_step, multi_label_margin
+from mpnet_jax.methods.miml.steps import RELATION_NET, make_miml_separate_step, make_miml_train_step, multi_label_margin
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.run.checkpoint import Checkpoints
-from mpnet_jax.run.data import refuse_processes
 from mpnet_jax.run.log import LOSSES, read_lines
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.steps.train_state import TrainState
 from mpnet_jax.train import train
-from mpnet_jax.weights.trained import TrainedMethods
+from mpnet_jax.weights.trained import TrainedNetworks
 from tests.steps.test_train_step import AUDIO, ROWS
 from tests.support.random_variables import random_variables
 from tests.support.short_frame_net import ShortFrameNet
@@ -107,7 +104,7 @@ def test_a_step_learns_the_classes_of_clips():
     step = make_miml_train_step(MODEL, optimiser, axis_name=DEVICE_AXIS)
     step = jax.jit(jax.vmap(step, in_axes=(None, 0), axis_name=DEVICE_AXIS))
     state = TrainState(jnp.zeros((), jnp.int32), variables["params"], variables["batch_stats"], ())
-    state = state.with_optimiser(optimiser, NETS["miml"])
+    state = state.with_optimiser(optimiser, (RELATION_NET,))
     losses = []
     for _ in range(40):
         state, metrics = step(state, {"bases": bases[None], "present": present[None]})
@@ -187,7 +184,7 @@ def test_a_class_network_learns_what_pictures_show(monkeypatch, tmp_path):
     config = tiny_config(Path("nowhere"))
     config.update_from_flattened_dict({"miml.classes": 3, "miml.class_steps": 60, "frames.crop_px": 16})
     config.miml.class_rate = 0.03
-    state, step = registry.class_state(config), registry.class_step(config)
+    state, step = method_of(config).class_state(), method_of(config).class_step()
     first_steps = []
 
     def batches(first_step, batch_size):
@@ -206,7 +203,7 @@ def test_a_class_network_learns_what_pictures_show(monkeypatch, tmp_path):
     class_training.load_or_train(path, state, step, batches, steps=60, batch_size=4)  # is there
     assert first_steps == [0, 20]
     variables = class_training.load(path, state, steps=60)
-    scores = registry.class_net(config).apply(variables, jnp.asarray(frames))
+    scores = method_of(config).class_net().apply(variables, jnp.asarray(frames))
     np.testing.assert_array_equal(jnp.argmax(scores, -1), labels)
     for content in (b"", b"nonsense"):
         path.write_bytes(content)
@@ -264,7 +261,7 @@ def test_a_stopped_run_goes_on_bit_equal(config, workdir, tmp_path: Path):
     prints = []
     for folder in (copy, workdir):
         checkpoints = Checkpoints(folder)
-        prints.append(TrainedMethods(config, checkpoints, "latest").fingerprints)
+        prints.append(TrainedNetworks(method_of(config), checkpoints, "latest").fingerprints)
         checkpoints.close()
     assert prints[0] == prints[1]
 
@@ -289,29 +286,28 @@ def test_refuses_a_bank_that_cannot_be_read(config, workdir, tmp_path: Path, con
         path.write_bytes(content)
     checkpoints = Checkpoints(copy)
     with pytest.raises(InputError, match=r"00000\.npz (is gone|holds no bases).* train with the same command"):
-        TrainedMethods(config, checkpoints, "latest")
+        TrainedNetworks(method_of(config), checkpoints, "latest")
     checkpoints.close()
 
 
-def test_refuses_several_processes(config, monkeypatch):
-    monkeypatch.setattr("mpnet_jax.parallel.process_place", lambda: (0, 2))
+def test_refuses_several_processes(config):
     with pytest.raises(InputError, match=r"config\.method=miml trains in one process, not in 2: .*; start one"):
-        refuse_processes(config)
-    refuse_processes(tiny_config(Path(config.data.directory)))
+        method_of(config).check_processes(2)
+    method_of(tiny_config(Path(config.data.directory))).check_processes(2)
 
 
 def test_refuses_what_it_cannot_do(config):
     other = miml_config(Path(config.data.directory))
     other.mixing.same_class = True
     with pytest.raises(InputError, match=r"config\.mixing\.same_class=True and config\.method=miml do not go together"):
-        config_module.check(other)
+        method_of(other)
     other = miml_config(Path(config.data.directory))
     other.miml.classes = 11
     with pytest.raises(InputError, match=r"config\.miml\.classes=11 must be the data set's number .* has 4"):
-        open_stores(other, EvaluationOptions("test"))
+        open_stores(method_of(other), EvaluationOptions("test"))
     with pytest.raises(InputError, match=r"--far in .* has the classes high, .*; MIML knows the classes harp alone"):
-        options._open_far(config, ("harp",))
+        options._open_far(method_of(config), ("harp",))
     with pytest.raises(InputError, match=r"--counting needs the recursion, and config\.method=miml has none"):
-        open_stores(config, dataclasses.replace(EvaluationOptions("test"), counting=True))
+        open_stores(method_of(config), dataclasses.replace(EvaluationOptions("test"), counting=True))
     with pytest.raises(InputError, match=r"config\.method=miml has no recursion"):
-        registry.count_step(config, with_plus=False, mode="clips")
+        method_of(config).count_step("miml", mode="clips")
