@@ -1,9 +1,9 @@
 """How fast BSS Eval is: `python -m benchmarks.bss_eval --json=FILE [--repeats=9] [--samples=95625] [--mixtures=120]`.
 
-SDR, SIR and SAR of a separation of two sources and of the mixture itself, repeated for each source. Three numbers:
-`ratio`, the time of mir_eval's two calls to that of our one on one core, where both take turns; `second_core`, the
+SDR, SIR and SAR of a separation of two sources and of the mixture itself, repeated for each source. Two numbers:
+`ratio`, the time of mir_eval's two calls to that of our one on one core, where both take turns; and `second_core`, the
 mixtures a second of `score_mixtures` with two processes to those with one, where both take turns too and starting and
-ending them is left out; and `jax`, the time of a mixture in a batch on JAX's default device, compilation left out.
+ending them is left out.
 """
 
 import time
@@ -82,18 +82,6 @@ def two_cores(samples: int, mixtures: int, repeats: int) -> dict[str, Any]:
     }
 
 
-def accelerated(samples: int, batch: int, repeats: int) -> dict[str, Any]:
-    """Seconds a mixture of the JAX variant."""
-    import jax
-
-    from mpnet_jax.metrics.bss_eval_jax import bss_eval_batch
-
-    reference, estimates = (np.repeat(array[np.newaxis], batch, axis=0) for array in mixture(samples))
-    bss_eval_batch(reference, estimates)
-    seconds = [_seconds(lambda: bss_eval_batch(reference, estimates)) / batch for _ in range(repeats)]
-    return {"jax": {"platform": jax.default_backend(), "batch": batch, "seconds": float(np.median(seconds))}}
-
-
 def _repeated(job: Job, mixtures: int) -> Iterator[Job]:
     for _ in range(_WARM + mixtures):
         yield job
@@ -122,15 +110,13 @@ def main() -> None:
     path = record.check_file(options.json)
     results: dict[str, Any] = {
         "what": "ratio: mir_eval's time to ours on one core; second_core: mixtures a second with two processes to "
-        "one's, their start and end left out; jax: seconds a mixture in a batch, compilation left out",
+        "one's, their start and end left out",
         "samples": options.samples,
     }
     results |= one_core(options.samples, options.repeats)
     logging.info("one core: ratio %.2f, seconds %s", results["ratio"], results["seconds"])
     results |= two_cores(options.samples, options.mixtures, options.rounds)
     logging.info("second core: ratio %.2f, %s a second", results["second_core"], results["mixtures_per_second"])
-    results |= accelerated(options.samples, options.batch, options.rounds)
-    logging.info("JAX: %s", results["jax"])
     record.write(path, results)
     logging.info("numbers: %s", path)
 
@@ -141,5 +127,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("rounds", 3, "Turns of the rest.", lower_bound=1)
     flags.DEFINE_integer("samples", 95_625, "Length of a sound.", lower_bound=2048)
     flags.DEFINE_integer("mixtures", 120, "Mixtures in each turn with one process and with two.", lower_bound=1)
-    flags.DEFINE_integer("batch", 8, "Mixtures in JAX's batch.", lower_bound=1)
     command.run(main)

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mpnet_jax.metrics.bss_eval import SILENT_ESTIMATE
-from mpnet_jax.metrics.names import METHODS
+from mpnet_jax.metrics.names import method_name
 
 
 def table(out: dict[str, Any]) -> str:
     """The results as a table for a terminal: mean and 95 % interval of each row."""
     rows = [
-        *((METHODS[name], values) for name, values in out["methods"].items()),
+        *((method_name(name), values) for name, values in out["methods"].items()),
         ("mixture", out["mixture"]),
         ("oracle masks", out["oracle"]),
         ("pictures swapped", out["swapped"]),
@@ -34,7 +34,7 @@ def table_of_mixes(mixes: Mapping[str, Mapping[str, Any]]) -> str:
         for method in next(iter(mixes.values())):
             estimates = [of.get(method, {}).get(name) for of in mixes.values()]
             if all(estimates):
-                title = METHODS.get(method, method)
+                title = method_name(method)
                 lines.append(f"{title:<18}" + "".join(_cell(estimate, 26) for estimate in estimates))
     return "\n".join(lines)
 

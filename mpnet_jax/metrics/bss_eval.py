@@ -58,14 +58,13 @@ def bss_eval(
     Args:
         reference: true waveforms, (source, samples).
         estimates: separated waveforms, (variant, source, samples); estimate s belongs to reference s.
-        method: one of `METHODS`: "fft" is ours, "jax" the same for accelerators, "mir_eval" the published program.
+        method: one of `METHODS`: "fft" is our own, "mir_eval" the published implementation.
 
     Returns:
         SDR, SIR and SAR in dB, and why any is missing.
 
     Raises:
         ValueError: unknown method, or shapes that do not fit together.
-        NotImplementedError: "jax" on a platform without float64.
 
     Source: Vincent et al. 2006, "Performance measurement in blind audio source separation", Section III.
     """
@@ -135,10 +134,4 @@ def _mir_eval(reference: np.ndarray, estimates: np.ndarray) -> np.ndarray:
     return np.moveaxis(np.asarray(ratios), 0, 1)
 
 
-def _jax(reference: np.ndarray, estimates: np.ndarray) -> np.ndarray:
-    from mpnet_jax.metrics import bss_eval_jax  # scoring processes do without JAX
-
-    return bss_eval_jax.bss_eval_batch(reference[np.newaxis], estimates[np.newaxis])[:, 0]
-
-
-METHODS: Mapping[str, Method] = MappingProxyType({"fft": bss_ratios, "jax": _jax, "mir_eval": _mir_eval})
+METHODS: Mapping[str, Method] = MappingProxyType({"fft": bss_ratios, "mir_eval": _mir_eval})

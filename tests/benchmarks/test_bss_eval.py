@@ -20,7 +20,7 @@ def test_a_mixture_is_two_sounds_and_two_variants():
 @pytest.mark.e2e
 def test_the_command(tmp_path):
     path = tmp_path / "results" / "bss_eval.json"
-    tiny = ["--repeats=1", "--rounds=1", "--samples=4000", "--mixtures=2", "--batch=2"]
+    tiny = ["--repeats=1", "--rounds=1", "--samples=4000", "--mixtures=2"]
     command = [sys.executable, "-m", "benchmarks.bss_eval", f"--json={path}", *tiny]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250)
     assert run.returncode == 0, run.stderr
@@ -28,8 +28,6 @@ def test_the_command(tmp_path):
     assert results["ratio"] > 0
     assert results["second_core"] > 0
     assert results["greatest_difference_db"] < 1e-3
-    assert results["jax"]["platform"] == "cpu"
-    assert results["jax"]["seconds"] > 0
     assert results["facts"]
 
 
