@@ -1,4 +1,4 @@
-"""Who may have made a sound, and how much energy the sound of each would have (Eq. 7)."""
+"""The candidates that a sound may belong to, and the energy that the sound of each would have (Eq. 7)."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,14 +14,14 @@ EnergyFn = Callable[[Array, Array], Array]
 def mean_magnitude(
     masks: Float[Array, "batch candidate freq time"], remaining: Float[Array, "batch freq time"]
 ) -> Float[Array, "batch candidate"]:
-    """Energy of a masked mixture as the method means it: the mean magnitude. Source: Eq. 7."""
+    """Returns the mean magnitude of each masked mixture, the energy of the paper. Source: Eq. 7."""
     return jnp.mean(masks * remaining[:, None], (2, 3))
 
 
 def mean_power(
     masks: Float[Array, "batch candidate freq time"], remaining: Float[Array, "batch freq time"]
 ) -> Float[Array, "batch candidate"]:
-    """Energy as physics means it: the mean square."""
+    """Returns the mean square of each masked mixture, its physical energy."""
     return jnp.mean(jnp.square(masks * remaining[:, None]), (2, 3))
 
 
@@ -29,13 +29,14 @@ ENERGIES: dict[str, EnergyFn] = {"magnitude": mean_magnitude, "power": mean_powe
 
 
 class Candidates(NamedTuple):
-    """Who may have made the sound: clips, or the places of one picture.
+    """The candidates that a sound may belong to: clips, or the places of one picture.
 
     Attributes:
-        vectors: a visual vector each.
-        closed_by: row c marks the candidates that are closed once c was taken, c among them; None closes c alone.
-        chunk_bytes: masks of one sample that are computed at a time, at least one, so that memory does not grow with
-            the number of candidates; None takes all at once.
+        vectors: Visual vector of each candidate.
+        closed_by: Row c marks the candidates that are closed once candidate c was taken, including c; None closes c
+            alone.
+        chunk_bytes: Size of the masks of one sample that are computed at a time (at least one mask), so that memory
+            does not grow with the number of candidates; None computes all at once.
     """
 
     vectors: Float[Array, "batch candidate k"]
@@ -44,7 +45,7 @@ class Candidates(NamedTuple):
 
 
 def closes(candidates: Candidates, chosen: Int[Array, " batch"]) -> Bool[Array, "batch candidate"]:
-    """The candidates that are closed once the chosen ones were taken."""
+    """Returns which candidates are closed once the chosen ones were taken."""
     if candidates.closed_by is None:
         return jax.nn.one_hot(chosen, candidates.vectors.shape[1], dtype=bool)
     return candidates.closed_by[chosen]
@@ -56,16 +57,17 @@ def candidate_energies(
     remaining: Float[Array, "batch freq time"],
     energy: EnergyFn = mean_magnitude,
 ) -> Float[Array, "batch candidate"]:
-    """Energy of the sound that each candidate would take out of the remaining mixture. Source: Eq. 7.
+    """Returns the energy of the sound that each candidate would take from the remaining mixture. Source: Eq. 7.
 
     Args:
-        features: maps of the M-Net.
-        candidates: their vectors, and how many masks are computed at a time.
-        remaining: linear magnitudes, S_{i-1}.
-        energy: of a masked mixture.
+        features: Feature maps of the Minus-Net.
+        candidates: The candidates' vectors, and how many masks are computed at a time.
+        remaining: Linear magnitudes of the remaining mixture, S_{i-1}.
+        energy: Energy of a masked mixture.
     """
 
-    def of(vectors: Array) -> Array:
+    def energies_of(vectors: Array) -> Array:
+        # Masks (batch, candidate, freq, time) are the largest arrays of the recursion.
         return energy(jax.nn.sigmoid(jnp.einsum("bck,bftk->bcft", vectors, features)), remaining)
 
     vectors = candidates.vectors
@@ -75,8 +77,9 @@ def candidate_energies(
     if candidates.chunk_bytes is not None:
         chunks = -(-count // max(1, candidates.chunk_bytes // mask_bytes))
     if chunks == 1:
-        return of(vectors)
+        return energies_of(vectors)
     size = -(-count // chunks)
     padded = jnp.pad(vectors, ((0, 0), (0, chunks * size - count), (0, 0)))
-    by_chunk = jax.lax.map(of, padded.reshape(batch, chunks, size, k).swapaxes(0, 1))  # (chunk, batch, size)
-    return by_chunk.swapaxes(0, 1).reshape(batch, -1)[:, :count]
+    in_chunks = padded.reshape(batch, chunks, size, k).swapaxes(0, 1)  # (chunk, batch, size, k)
+    by_chunk = jax.lax.map(energies_of, in_chunks)  # (chunk, batch, size)
+    return by_chunk.swapaxes(0, 1).reshape(batch, -1)[:, :count]  # (batch, candidate) without the padding

@@ -1,6 +1,7 @@
-"""The recursion: separate the loudest sound, give it back what earlier sounds took, subtract it, go on with the rest.
+"""The recursion of MP-Net: separate the loudest sound, complete it from earlier sounds, subtract it, and repeat.
 
-One pure `lax.scan` over steps. It takes callables and knows no network, so an oracle can test it.
+It is one pure `lax.scan` over steps. It calls the networks as functions and knows none of them, so that a test can
+replace them by an oracle. Source: Sec. 3.2 and 3.3.
 """
 
 import dataclasses
@@ -22,23 +23,25 @@ SUBTRACTED = ("solo", "final")
 
 @dataclasses.dataclass(frozen=True)
 class Rules:
-    """What the paper leaves open, and what the released code does otherwise.
+    """Choices that the paper leaves open or that the released code makes differently.
 
     Attributes:
-        mask_on: what a mask acts on, and what its target is a share of: "remaining", the mixture that the step sees
-            (Eqs. 2 and 3), or "original", the whole mixture (Sec. 3.2 writes S^mix).
-        subtraction: "difference", max(S - sound, 0) (Eq. 3), or "product", S * (1 - mask) (released code).
-        subtracted: of each step: "solo", what the Minus-Net's mask takes (Eq. 3), or "final", with what the Plus-Net
-            gives back too. That was subtracted with an earlier sound already: a second time it is missing later on.
-        energy: by which the next sound is chosen where no order is given.
-        floor: linear magnitude added to what each subtraction leaves (1e-10 in the released code, whose logarithm adds
-            nothing).
-        epsilon_relative: a step is active while mean(S_{i-1}) exceeds this share of mean(S_0); None leaves all active
-            while a candidate is open.
-        epsilon_absolute: and exceeds this linear magnitude; looked at only where `epsilon_relative` is given.
+        mask_on: Spectrogram that a mask is multiplied with, and that its target is a share of: "remaining" for the
+            remaining mixture of the step (Eqs. 2 and 3), or "original" for the whole mixture (Sec. 3.2 writes S^mix).
+        subtraction: "difference" for max(S - sound, 0) (Eq. 3), or "product" for S * (1 - mask) (released code).
+        subtracted: Sound that each step subtracts: "solo" for the Minus-Net's estimate (Eq. 3), or "final" for the
+            estimate completed by the Plus-Net. What the Plus-Net adds was subtracted with an earlier sound already, so
+            "final" subtracts it twice.
+        energy: Energy by which the next sound is chosen where no order is given.
+        floor: Linear magnitude added to the remaining mixture after each subtraction (1e-10 in the released code,
+            whose logarithm has no epsilon).
+        epsilon_relative: A step is active while mean(S_{i-1}) exceeds this share of mean(S_0). None keeps every step
+            active while a candidate is open.
+        epsilon_absolute: A step is active while mean(S_{i-1}) also exceeds this linear magnitude; ignored where
+            `epsilon_relative` is None.
 
     Raises:
-        ValueError: an unknown word.
+        ValueError: A choice is unknown.
     """
 
     mask_on: str = "remaining"
@@ -59,7 +62,7 @@ class Rules:
                 raise ValueError(f"{field}={getattr(self, field)!r} is unknown; use one of {', '.join(allowed)}")
 
     def reference(self, before: Array, mixture: Array) -> Array:
-        """What a mask acts on, of the mixture that a step sees and the whole one; shapes broadcast."""
+        """Returns the spectrogram that a mask acts on: the remaining mixture `before` a step, or the whole mixture."""
         return jnp.broadcast_arrays(before, mixture)[0 if self.mask_on == "remaining" else 1]
 
 
@@ -67,10 +70,11 @@ class Networks(NamedTuple):
     """The two networks as functions of linear magnitudes.
 
     Attributes:
-        minus: (remaining mixture, one step's statistics) -> (feature maps (batch, freq, time, k), statistics to keep).
-        plus: (what was separated before, this step's sound, one step's statistics) -> (logits (batch, freq, time),
-            statistics to keep); None for the Minus-Net alone.
-        statistics: {"minus": tree whose leaves have a leading axis of steps, "plus": of steps - 1, or empty}.
+        minus: Maps (remaining mixture (batch, freq, time), running statistics of one step) to (feature maps (batch,
+            freq, time, k), new running statistics).
+        plus: Maps (remix of the earlier sounds, the step's sound, running statistics of one step) to (logits (batch,
+            freq, time), new running statistics); None for the Minus-Net alone.
+        statistics: {"minus": tree whose leaves have a leading axis of steps, "plus": the same with steps - 1}.
     """
 
     minus: Callable[[Array, Any], tuple[Array, Any]]
@@ -79,20 +83,20 @@ class Networks(NamedTuple):
 
 
 class Separation(NamedTuple):
-    """Every step of the recursion; an inactive step is silent: logits of minus infinity, a mask of zero.
+    """The results of all steps; an inactive step is silent (logits of minus infinity, a mask of zero).
 
     Attributes:
-        mask_logits: of the chosen candidate's mask M, before the sigmoid.
-        plus_logits: of the Plus-Net's mask M_r; minus infinity in the first step too, which has nothing to take back,
-            and where there is no Plus-Net.
-        before: the remaining mixture that each step saw, S_{i-1}.
-        remixes: what M_r acted on: the sum of the sounds before; zero where inactive.
-        sounds: the separated sound of each step, with what the Plus-Net gave back.
-        chosen: the candidate that each step took; -1 where inactive.
-        active: whether the step still found sound and an open candidate, sample by sample.
-        energies: of every candidate's sound at each step; only where the order is predicted, else zeros.
-        remaining: what is left after the last step, S_n.
-        statistics: what the networks returned, stacked as they were given.
+        mask_logits: Logits of the mask M of the chosen candidate.
+        plus_logits: Logits of the Plus-Net's mask M_r. Minus infinity where the Plus-Net is not run: in the first step,
+            and without one.
+        before: Remaining mixture before each step, S_{i-1}.
+        remixes: Sum of the earlier sounds, which M_r acts on; zero where inactive.
+        sounds: Separated sound of each step, completed by the Plus-Net.
+        chosen: Index of the candidate that each step took; -1 where inactive.
+        active: Whether the step had sound to separate and an open candidate, by sample.
+        energies: Energy of every candidate's sound at each step where the order is predicted, else zeros.
+        remaining: Remaining mixture after the last step, S_n.
+        statistics: Running statistics that the networks returned, stacked like `Networks.statistics`.
     """
 
     mask_logits: Float[Array, "step batch freq time"]
@@ -108,7 +112,7 @@ class Separation(NamedTuple):
 
     @property
     def masks(self) -> Float[Array, "step batch freq time"]:
-        """M of each step; zero where the step was inactive."""
+        """Masks M of all steps; zero where a step is inactive."""
         return jax.nn.sigmoid(self.mask_logits)
 
 
@@ -123,51 +127,52 @@ def minus_plus(
     unroll: bool = False,
     skip_finished: bool = False,
 ) -> Separation:
-    """Separates a mixture into one sound a step, in descending order of energy.
+    """Separates a mixture into one sound per step, in descending order of energy.
 
     Args:
-        mixture: linear magnitudes on the network's frequency axis, S_0.
-        candidates: clips, or places of a picture.
-        networks: with their statistics.
-        steps: greatest number of sounds.
-        rules: what a mask acts on, what is subtracted, when it ends.
-        order: candidate to take at each step (in training: ground-truth energy); None takes the one of greatest
-            predicted energy that is not closed yet.
-        unroll: write the loop out. On a CPU convolution gradients inside a rolled loop are many times slower.
-        skip_finished: run no network in a step in which no sample is active (evaluation only: a branch has no
-            batch statistics to keep).
+        mixture: Linear magnitudes on the networks' frequency axis, S_0.
+        candidates: Visual vectors that the sounds may belong to: of clips, or of the places of a picture.
+        networks: The Minus-Net and the Plus-Net, with their running statistics.
+        steps: Greatest number of sounds.
+        rules: What a mask acts on, what is subtracted, and when the recursion ends.
+        order: Candidate to take at each step (in training by ground-truth energy). None takes the open candidate whose
+            sound has the greatest predicted energy.
+        unroll: Whether to unroll the loop. On a CPU, gradients of convolutions in a rolled loop are many times slower.
+        skip_finished: Whether to run no network in a step in which no sample is active. For evaluation only, since the
+            branch that runs no network has no batch statistics to return.
 
     Returns:
-        All steps; see `Separation`. Source: Sec. 3.2 and 3.3, Eqs. 2 to 7, 9 and 10.
+        The results of all steps. Source: Eqs. 2 to 7, 9 and 10.
 
     Raises:
-        ValueError: more steps than candidates.
+        ValueError: There are more steps than candidates.
     """
     batch, count = candidates.vectors.shape[:2]
     if steps > count:
         raise ValueError(f"steps={steps} must be at most the number of candidates, {count}")
     recursion = _Recursion(mixture, candidates, networks, rules, order is None, skip_finished)
     carry = _Carry(mixture, jnp.zeros_like(mixture), jnp.zeros((batch, count), bool))
-    given = jnp.zeros((steps, batch), jnp.int32) if order is None else order.T[:steps]
+    given = jnp.zeros((steps, batch), jnp.int32) if order is None else order.T[:steps]  # (step, batch)
     inputs = {"minus": networks.statistics["minus"], "order": given}
     if networks.plus is None:
         step = functools.partial(recursion.step, with_plus=False)
         carry, out = _scan(step, carry, inputs, length=steps, unroll=unroll)
         statistics = {"minus": out.pop("minus")}
     else:
-        # The first step has nothing to take back: it stands before the loop, and the Plus-Net is not run.
+        # No sound comes before the first step, so that step runs no Plus-Net and stands outside the loop.
         carry, first = recursion.step(carry, jax.tree.map(lambda x: x[0], inputs), with_plus=False)
         later = jax.tree.map(lambda x: x[1:], inputs) | {"plus": networks.statistics["plus"]}
         step = functools.partial(recursion.step, with_plus=True)
         carry, out = _scan(step, carry, later, length=steps - 1, unroll=unroll)
         statistics = {"plus": out.pop("plus")}
+        # One step (batch, ...) and the others (step - 1, batch, ...) become (step, batch, ...).
         out = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, out)
         statistics["minus"] = out.pop("minus")
     return Separation(**out, remaining=carry.remaining, statistics=statistics)
 
 
 def _scan(step: Callable[..., Any], carry: Any, inputs: Any, *, length: int, unroll: bool) -> tuple[Any, Any]:
-    """`lax.scan`, which makes a loop even of one step that it is told to write out."""
+    """Calls `lax.scan`, or the step itself for an unrolled loop of one step, which `lax.scan` would not unroll."""
     if unroll and length == 1:
         carry, out = step(carry, jax.tree.map(lambda x: x[0], inputs))
         return carry, jax.tree.map(lambda x: x[None], out)
@@ -175,16 +180,16 @@ def _scan(step: Callable[..., Any], carry: Any, inputs: Any, *, length: int, unr
 
 
 class _Carry(NamedTuple):
-    """What a step hands to the next: the rest, the sum of the sounds so far, the candidates that are closed."""
+    """State between two steps: the remaining mixture, the sum of the earlier sounds, and the closed candidates."""
 
-    remaining: Array
-    heard: Array
-    closed: Array
+    remaining: Array  # (batch, freq, time)
+    earlier_sounds: Array  # (batch, freq, time)
+    closed: Array  # (batch, candidate)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Recursion:
-    """What all steps share."""
+    """The step of the recursion, with the arguments that all steps share."""
 
     mixture: Array
     candidates: Candidates
@@ -194,7 +199,7 @@ class _Recursion:
     skip_finished: bool
 
     def step(self, carry: _Carry, inputs: dict[str, Any], *, with_plus: bool) -> tuple[_Carry, dict[str, Any]]:
-        """One sound; `inputs` holds the step's statistics and the given order."""
+        """Separates and subtracts one sound; `inputs` holds the running statistics and the given order of the step."""
         separate_one = functools.partial(self._separate_one, carry, inputs, with_plus=with_plus)
         active = self._is_active(carry)
         if self.skip_finished:
@@ -203,15 +208,16 @@ class _Recursion:
             out = jax.lax.cond(jnp.any(active), separate_one, nothing)
         else:
             out = separate_one()
-        # An inactive sample's outputs are the same whether or not others of its batch are active.
+        # Inactive samples get fixed outputs, which must not depend on the other samples of the batch.
         for name, silent in (("sounds", 0), ("remixes", 0), ("mask_logits", -jnp.inf), ("plus_logits", -jnp.inf)):
             out[name] = jnp.where(active[:, None, None], out[name], silent)
         out["energies"] = jnp.where(active[:, None], out["energies"], 0)
+        # An inactive sample subtracts nothing and closes no candidate.
         taken, share = (jnp.where(active[:, None, None], out.pop(name), 0) for name in ("taken", "share"))
         remaining = subtract(carry.remaining, taken, share, how=self.rules.subtraction)
         following = _Carry(
             remaining=remaining + self.rules.floor if self.rules.floor else remaining,
-            heard=carry.heard + out["sounds"],
+            earlier_sounds=carry.earlier_sounds + out["sounds"],
             closed=carry.closed | (closes(self.candidates, out["chosen"]) & active[:, None]),
         )
         chosen = jnp.where(active, out["chosen"], -1)
@@ -226,32 +232,37 @@ class _Recursion:
         return active & (jnp.mean(carry.remaining, (1, 2)) > threshold)
 
     def _separate_one(self, carry: _Carry, inputs: dict[str, Any], *, with_plus: bool) -> dict[str, Any]:
-        """Runs the networks: the outputs of a step in which at least one sample is active."""
-        features, statistics = self.networks.minus(carry.remaining, inputs["minus"])
+        """Runs the networks for every sample; returns the outputs of the step and what it subtracts."""
+        features, statistics = self.networks.minus(carry.remaining, inputs["minus"])  # (batch, freq, time, k)
         out: dict[str, Any] = {"minus": statistics}
         if self.order_is_predicted:
+            # Eq. 7: the loudest sound comes first, and each candidate is taken once. Both are (batch, candidate).
             out["energies"] = candidate_energies(features, self.candidates, carry.remaining, self.rules.energy)
             still_open = jnp.where(carry.closed, -jnp.inf, out["energies"])
             out["chosen"] = jnp.argmax(still_open, axis=1).astype(jnp.int32)
         else:
             out["energies"] = jnp.zeros(carry.closed.shape, features.dtype)
             out["chosen"] = inputs["order"]
+        # Eq. 2: the mask is the feature maps weighted by the visual vector (batch, k) of the chosen candidate.
         vector = jnp.take_along_axis(self.candidates.vectors, out["chosen"][:, None, None], axis=1)[:, 0]
         out["mask_logits"] = jnp.einsum("bftk,bk->bft", features, vector)
         reference = self.rules.reference(carry.remaining, self.mixture)
         share = jax.nn.sigmoid(out["mask_logits"])
         sound = taken = share * reference
         on_original = self.rules.mask_on == "original"
-        remix = jnp.minimum(carry.heard, self.mixture) if on_original else carry.heard
+        # Sounds that were masked from the original mixture overlap, so their sum is limited to that mixture.
+        remix = jnp.minimum(carry.earlier_sounds, self.mixture) if on_original else carry.earlier_sounds
         out["plus_logits"] = jnp.full_like(sound, -jnp.inf)
         if with_plus:
             assert self.networks.plus is not None
+            # Eqs. 9 and 10: the Plus-Net adds to the sound what earlier sounds took of it.
             out["plus_logits"], out["plus"] = self.networks.plus(remix, sound, inputs["plus"])
             sound += jax.nn.sigmoid(out["plus_logits"]) * remix
             sound = jnp.minimum(sound, self.mixture) if on_original else sound
             if self.rules.subtracted == "final":
-                taken, there = sound, reference > 0
-                share = jnp.minimum(jnp.where(there, taken / jnp.where(there, reference, 1.0), 0.0), 1.0)
+                # The inner `where` keeps the division, and so its gradient, finite in silent bins.
+                taken, audible = sound, reference > 0
+                share = jnp.minimum(jnp.where(audible, taken / jnp.where(audible, reference, 1.0), 0.0), 1.0)
         return out | {"sounds": sound, "taken": taken, "share": share, "remixes": remix}
 
 
@@ -262,12 +273,12 @@ def subtract(
     *,
     how: str,
 ) -> Float[Array, "batch freq time"]:
-    """Takes a separated sound out of the mixture (linear magnitudes, never below zero).
+    """Subtracts a separated sound from the remaining mixture (linear magnitudes, never below zero).
 
     Args:
-        mixture: what is left so far.
-        sound: what was separated.
-        share: how much that is of what its mask acted on, in [0, 1].
+        mixture: Remaining mixture.
+        sound: Separated sound.
+        share: Share of the sound in the spectrogram that its mask acted on, in [0, 1].
         how: "difference" (Eq. 3) or "product" (released code).
     """
     if how == "difference":
@@ -278,15 +289,16 @@ def subtract(
 def energy_order(
     sources: Float[Array, "batch source freq time"], energy: EnergyFn = mean_magnitude
 ) -> Int[Array, "batch source"]:
-    """Sources in descending energy. Source: Sec. 4.2 (training takes the ground truth's order)."""
-    alone = sources.reshape(-1, *sources.shape[2:])
-    energies = energy(jnp.ones_like(alone)[:, None], alone)
+    """Returns the sources in descending order of energy. Source: Sec. 4.2 (training takes the true order)."""
+    alone = sources.reshape(-1, *sources.shape[2:])  # (batch * source, freq, time)
+    energies = energy(jnp.ones_like(alone)[:, None], alone)  # a mask of ones for the single candidate
     return jnp.argsort(-energies.reshape(sources.shape[:2]), axis=1)
 
 
 def by_candidate(
     values: Float[Array, "step batch freq time"], chosen: Int[Array, "step batch"], candidates: int
 ) -> Float[Array, "batch candidate freq time"]:
-    """Sorts the steps' maps by the candidate that each took; zero where none took it."""
+    """Sorts the maps of the steps by the candidate that each step took; zero for a candidate that no step took."""
+    # (step, batch, candidate); the -1 of an inactive step becomes a row of zeros.
     taken = jax.nn.one_hot(chosen, candidates, dtype=values.dtype)
     return jnp.einsum("sbft,sbc->bcft", values, taken)

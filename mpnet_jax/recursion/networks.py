@@ -19,11 +19,11 @@ Batch = dict[str, Array]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class WrittenEnergy:
-    """An energy as the released code means it: the mean of what would be written out, from the original mixture.
+    """The energy of the released code: the mean of the sound that would be written out, masked from the whole mixture.
 
     Attributes:
-        axis: the network's.
-        linear: the original mixture on the transform's bins; `of_mixture` fills it in.
+        axis: Frequency axis of the networks.
+        linear: Magnitudes of the whole mixture on the bins of the transform; set by `of_mixture`.
     """
 
     axis: FrequencyAxis
@@ -32,20 +32,20 @@ class WrittenEnergy:
     def __call__(
         self, masks: Float[Array, "batch candidate rows time"], _: Float[Array, "batch rows time"]
     ) -> Float[Array, "batch candidate"]:
-        """Binary masks on the linear axis, of the original mixture instead of the remaining one."""
+        """Returns the mean of the whole mixture under each mask, thresholded on the linear axis."""
         assert self.linear is not None
         return jnp.mean((self.axis.unwarp(masks) > 0.5) * self.linear[:, None], (2, 3))
 
 
 def of_mixture(rules: Rules, linear: Float[Array, "batch freq time"]) -> Rules:
-    """Rules that need the linear mixture, with it; others as they are."""
+    """Returns the rules with the linear mixture where their energy needs it, else unchanged."""
     if not isinstance(rules.energy, WrittenEnergy):
         return rules
     return dataclasses.replace(rules, energy=dataclasses.replace(rules.energy, linear=linear))
 
 
 def statistics_for_steps(statistics: Any, steps: int) -> Any:
-    """One set of running statistics a step; steps beyond the last set use the last one."""
+    """Returns one set of running statistics per step; steps beyond the last set use the last set."""
     return jax.tree.map(lambda x: x[np.minimum(np.arange(steps), x.shape[0] - 1)], statistics)
 
 
@@ -53,15 +53,15 @@ def apply_net(model: MPNet, net: str, params: Any, statistics: Any, *inputs: Arr
     """Runs one network of a model with its parameters and running statistics.
 
     Args:
-        model: in training form (batch statistics) or evaluation form (running statistics).
+        model: The model in training form (batch statistics) or evaluation form (running statistics).
         net: "frame_net", "minus_net" or "plus_net".
-        params: of that network.
-        statistics: its running statistics.
-        inputs: of the method.
-        method: of `MPNet`.
+        params: Parameters of that network.
+        statistics: Running statistics of that network.
+        inputs: Arguments of the method.
+        method: Name of a method of `MPNet`.
 
     Returns:
-        The output, and the statistics to keep: updated in training form, else those that were given.
+        The output, and the running statistics: updated in training form, else unchanged.
     """
     variables = {"params": {net: params}, "batch_stats": {net: statistics}}
     if not model.train:
@@ -105,19 +105,19 @@ def separate_clips(
     rules: Rules,
     with_plus: bool,
 ) -> Separation:
-    """The recursion over a batch's clips, each of which is a candidate; a step a clip.
+    """Runs the recursion with the clips of each mixture as candidates, one step per clip.
 
     Args:
-        model: in evaluation form.
-        variables: parameters and running statistics.
-        batch: with its pictures and the linear mixture.
-        mixture: on the network's axis.
-        rules: of the recursion.
-        with_plus: run the P-Net.
+        model: The model in evaluation form.
+        variables: Parameters and running statistics.
+        batch: Holds `frames` and `mixture_magnitude`; see `docs/DATA.md`.
+        mixture: Mixture on the networks' frequency axis.
+        rules: Rules of the recursion.
+        with_plus: Whether to run the Plus-Net.
     """
     params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
     vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look")
-    steps = vectors.shape[1]
+    steps = vectors.shape[1]  # of (batch, clip, k)
     return minus_plus(
         mixture,
         Candidates(vectors),

@@ -1,4 +1,4 @@
-"""Where in a picture a sound comes from: its places as candidates, and the map of their sounds' energies (Eq. 7)."""
+"""The places of a picture as candidates, and the energy map that localises a sound (Eq. 7)."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,20 +6,21 @@ from jaxtyping import Array, Bool, Float, Int
 
 from mpnet_jax.recursion.candidates import Candidates, EnergyFn, candidate_energies, mean_magnitude
 
-# Masks of one sample computed at a time: as much as the feature maps of the paper's sizes (16 of 256 x 256). More
-# gains little time, fewer than eight masks lose some.
+# Size of the masks of one sample that are computed at a time: that of the paper's feature maps (16 of 256 x 256).
+# Larger chunks gain little time; fewer than eight masks lose some.
 CHUNK_BYTES = 4 * 2**20
 
 
 def places(
     vectors: Float[Array, "batch height width k"], neighbourhood: float, chunk_bytes: int | None = CHUNK_BYTES
 ) -> Candidates:
-    """The places of a picture as candidates, row by row.
+    """Returns the places of a picture as candidates, row by row.
 
     Args:
-        vectors: one a place, `MPNet.look_at_places`.
-        neighbourhood: see `neighbours`; a place that was taken closes these, so that the next step looks elsewhere.
-        chunk_bytes: see `Candidates`.
+        vectors: Visual vector of each place, see `MPNet.look_at_places`.
+        neighbourhood: See `neighbours`. A place that was taken closes its neighbours, so that the next step takes a
+            sound from elsewhere in the picture.
+        chunk_bytes: See `Candidates`.
     """
     batch, height, width, k = vectors.shape
     closed_by = jnp.asarray(neighbours(height, width, neighbourhood))
@@ -27,20 +28,20 @@ def places(
 
 
 def neighbours(height: int, width: int, share: float) -> Bool[np.ndarray, "place place"]:
-    """Which places are near each place, itself among them: a square around it.
+    """Returns which places are neighbours of each place: those in a square around it, including the place itself.
 
-    A square, since what one player takes up of a picture is a box. Its half side is a share of the picture's, so that
-    a finer map closes the same part of the picture. It need not cover the player: the sound that was taken is gone from
-    the mixture, so the player's other places have little energy left.
+    A square fits the box that a player occupies. Its half side is a share of the picture's side, so that a finer map
+    closes the same part of the picture. The square need not cover the whole player: once the player's sound is
+    subtracted from the mixture, the other places of the player have little energy left.
 
     Args:
-        height: rows of places.
-        width: columns.
-        share: farthest that a neighbour lies off, in rows and in columns, as a share of the longer side; in whole
-            places, rounded. 0 leaves the place alone.
+        height: Rows of places.
+        width: Columns of places.
+        share: Greatest distance of a neighbour in rows and in columns, as a share of the longer side of the map,
+            rounded to whole places. 0 makes every place its own only neighbour.
 
     Returns:
-        Row p marks the neighbours of place p = row * width + column.
+        Matrix whose row p marks the neighbours of place p = row * width + column.
     """
     radius = round(share * max(height, width))
     rows, columns = np.divmod(np.arange(height * width), width)
@@ -53,18 +54,18 @@ def energy_map(
     remaining: Float[Array, "batch freq time"],
     energy: EnergyFn = mean_magnitude,
 ) -> Float[Array, "batch height width"]:
-    """How much energy the sound of each place has in one step: mean(mask * remaining). Source: Eq. 7.
+    """Returns the energy of the sound of each place in one step, mean(mask * remaining). Source: Eq. 7.
 
     Args:
-        features: maps of the M-Net for `remaining`.
-        vectors: one a place.
-        remaining: linear magnitudes, S_{i-1}.
-        energy: of a masked mixture.
+        features: Feature maps of the Minus-Net for `remaining`.
+        vectors: Visual vector of each place.
+        remaining: Linear magnitudes of the remaining mixture, S_{i-1}.
+        energy: Energy of a masked mixture.
     """
     energies = candidate_energies(features, places(vectors, 0.0), remaining, energy)
     return energies.reshape(vectors.shape[:3])
 
 
 def row_and_column(place: Int[Array, "*batch"], width: int) -> Int[Array, "*batch 2"]:
-    """Where a place lies in a map of this width; (-1, -1) for the -1 of a step that took none."""
+    """Returns row and column of places in a map of this width; (-1, -1) for the -1 of an inactive step."""
     return jnp.where(place[..., None] < 0, -1, jnp.stack([place // width, place % width], axis=-1))
