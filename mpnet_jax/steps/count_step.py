@@ -1,4 +1,4 @@
-"""How much is left after each sound: what the end of the recursion is decided by, for every end at once."""
+"""The pass that measures the remaining mixture after each sound, from which sounds are counted for any epsilon."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,30 +13,30 @@ from mpnet_jax.recursion.networks import Batch, apply_net, bind, of_mixture
 from mpnet_jax.recursion.places import places
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 
-# What the recursion chooses among: the clips, or the places of one picture that shows them side by side.
+# Candidates of the recursion: the clips, or the places of one picture that shows all clips side by side.
 MODES = ("clips", "pixels")
 
 
 def make_count_step(
     model: MPNet, *, axis: FrequencyAxis, rules: Rules, with_plus: bool, neighbourhood: float | None
 ) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
-    """Builds a pass that takes as many sounds as there are clips, without an end.
+    """Builds a pass that separates as many sounds as there are clips and never ends early.
 
-    What is left falls from step to step, so the number of sounds under any end is the number of steps before which
-    more than its epsilon is left: one pass serves to choose epsilon and to count with it.
+    The remaining mixture falls from step to step. The number of sounds for any epsilon is therefore the number of steps
+    before which more than epsilon remained, and one pass serves to choose epsilon and to count with it.
 
     Args:
-        model: in evaluation form.
-        axis: the network's.
-        rules: of the recursion, without its end.
-        with_plus: run the P-Net.
-        neighbourhood: of a place that was taken (`localise.neighbours`), where the candidates are the places of one
-            picture that shows all clips; None where they are the clips.
+        model: The model in evaluation form.
+        axis: Frequency axis of the networks.
+        rules: Rules of the recursion, without epsilon.
+        with_plus: Whether to run the Plus-Net.
+        neighbourhood: Part of the picture that a taken place closes (see `places.neighbours`), where the candidates are
+            the places of one picture that shows all clips; None where the candidates are the clips.
 
     Returns:
-        `(variables, batch) -> dict`. Of the batch: `mixture_magnitude` (batch, freq_linear, time) and `frames` (batch,
-        clip, frame, height, width, 3) uint8. Given back: `left` (batch, clip + 1), mean linear magnitude of the
-        mixture before each step and after the last. Source: Sec. 3.2.
+        `(variables, batch) -> dict`. The batch holds `mixture_magnitude` (batch, freq_linear, time) and `frames`
+        (batch, clip, frame, height, width, 3) uint8. The result `left` (batch, clip + 1) is the mean linear magnitude
+        of the remaining mixture before each step and after the last. Source: Sec. 3.2.
     """
     assert not model.train
     assert rules.epsilon_relative is None
@@ -67,10 +67,11 @@ def make_count_step(
 def side_by_side(
     frames: Shaped[Array, "batch clip frame height width 3"],
 ) -> Shaped[Array, "batch frame high wide 3"]:
-    """One picture that shows every clip, in two rows where there are more than three; a missing one is black."""
+    """Returns one picture that shows all clips, in two rows for more than three; an empty place is black."""
     batch, clips, count, height, width, _ = frames.shape
     rows = 1 if clips <= 3 else 2
     columns = -(-clips // rows)
     full = jnp.pad(frames, [(0, 0), (0, rows * columns - clips), *[(0, 0)] * 4])
     grid = full.reshape(batch, rows, columns, count, height, width, 3)
+    # To (batch, frame, rows, height, columns, width, 3), whose neighbouring axes are joined.
     return grid.transpose(0, 3, 1, 4, 2, 5, 6).reshape(batch, count, rows * height, columns * width, 3)

@@ -1,4 +1,4 @@
-"""Losses of a separation, all on the network's frequency axis."""
+"""Losses of a separation, on the frequency axis of the networks. Source: Sec. 3.4 and 4.2."""
 
 import dataclasses
 
@@ -8,27 +8,27 @@ from jaxtyping import Array, Float
 
 from mpnet_jax.recursion.minus_plus import EPSILON, Rules, Separation
 
-# A share this close to 0 or 1 has a finite logarithm; inside the bounds nothing changes.
+# Shares are kept this far from 0 and 1, so that their logarithms are finite.
 _SHARE_MARGIN = 1e-6
-_REMAINING_FLOOR = 0.01  # linear magnitude that the released code lets remain
+_REMAINING_FLOOR = 0.01  # linear magnitude of the remaining mixture that the released code does not penalise
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What a training step minimises.
+    """The loss that a training step minimises.
 
     Attributes:
-        mask: what the masks are to be: "binary" or "ratio".
-        distance: of a mask from its target: "cross_entropy" or "absolute", see `mask_loss`.
-        plus_distance: the same of the sounds after the P-Net, see `share_loss`.
-        plus: of the sounds after the P-Net: "effective", the whole sound's share of S_0 against the source's (Eqs. 9
-            and 10), or "sum", M + M_r against the same (the paper's words).
-        remaining: what is meant by what remains: "after", what the last step leaves, whose gradient flows through all
-            steps, or "before", what the last step was given, above 0.01 and without a gradient (released code).
-        remaining_weight: of the weighted mean of that.
-        index_ratio: weigh the sources' losses by 2^n / N, n a source's place in the mixture from 0 on (released code).
-        order: of the sources: by true energy ("ground_truth"), by "predicted" energy, or as they were "drawn": at
-            random, but that a silent one is never first.
+        mask: Kind of the masks' targets, "binary" or "ratio".
+        distance: Distance between a mask and its target, "cross_entropy" or "absolute"; see `mask_loss`.
+        plus_distance: Distance between a sound completed by the Plus-Net and its source; see `share_loss`.
+        plus: Estimate that the loss of the Plus-Net compares with the source's share of S_0: "effective" for the share
+            of the completed sound (Eqs. 9 and 10), or "sum" for M + M_r (the paper's words).
+        remaining: Remaining mixture that is penalised: "after" the last step, with a gradient through all steps, or
+            "before" the last step, above 0.01 and without a gradient (released code).
+        remaining_weight: Weight of that penalty.
+        index_ratio: Whether to weight the loss of source n of N, counted from 0, by 2^n / N (released code).
+        order: Order in which the sources are separated: by true energy ("ground_truth"), by "predicted" energy, or as
+            they were "drawn" (at random, except that a silent source is never the first).
     """
 
     mask: str = "binary"
@@ -42,23 +42,23 @@ class Objective:
 
 
 def magnitude_weight(mixture: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Weight of each bin, in [1e-3, 10]: loud bins count more. Source: released code."""
+    """Returns the weight of each bin, in [1e-3, 10]; loud bins count more. Source: released code."""
     return jnp.clip(jnp.log1p(mixture), 1e-3, 10.0)
 
 
 def binary_cross_entropy(logits: Float[Array, "*shape"], targets: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Cross entropy of sigmoid(logits) against targets in [0, 1], in nats."""
-    # The usual max(x, 0) + log1p(exp(-|x|)) has a wrong derivative where x is exactly zero.
+    """Returns the cross entropy of sigmoid(logits) against targets in [0, 1], in nats."""
+    # The usual form max(x, 0) + log1p(exp(-|x|)) has a wrong derivative at exactly zero.
     return jax.nn.softplus(logits) - logits * targets
 
 
 def binary_target(source: Float[Array, "*#shape"], reference: Float[Array, "*#shape"]) -> Float[Array, "*#shape"]:
-    """1 where a source dominates what its mask acts on, else 0; shapes broadcast. Source: Sec. 3.1."""
+    """Returns 1 where a source is more than half of the spectrogram that its mask acts on, else 0. Source: Sec. 3.1."""
     return (source > 0.5 * reference).astype(source.dtype)
 
 
 def ratio_target(source: Float[Array, "*#shape"], reference: Float[Array, "*#shape"]) -> Float[Array, "*#shape"]:
-    """The source's share of what its mask acts on, in [0, 1]; shapes broadcast. Source: Sec. 4.1."""
+    """Returns the source's share, in [0, 1], of the spectrogram that its mask acts on. Source: Sec. 4.1."""
     return jnp.clip(source / jnp.maximum(reference, EPSILON), 0.0, 1.0)
 
 
@@ -68,13 +68,13 @@ TARGETS = {"binary": binary_target, "ratio": ratio_target}
 def mask_loss(
     logits: Float[Array, "*shape"], targets: Float[Array, "*shape"], *, distance: str
 ) -> Float[Array, "*shape"]:
-    """Loss of the mask sigmoid(logits).
+    """Returns the loss of the mask sigmoid(logits), bin by bin.
 
     Args:
-        logits: of the mask.
-        targets: in [0, 1].
-        distance: "cross_entropy", least at the targets' mean and steep where a mask is wrong, or "absolute", least at
-            their median and flat where the sigmoid is.
+        logits: Logits of the mask.
+        targets: Targets in [0, 1].
+        distance: "cross_entropy", which is least at the mean of the targets and steep for a wrong mask, or "absolute",
+            which is least at their median and flat where the sigmoid saturates.
     """
     if distance == "cross_entropy":
         return binary_cross_entropy(logits, targets)
@@ -84,16 +84,18 @@ def mask_loss(
 def share_loss(
     share: Float[Array, "*shape"], targets: Float[Array, "*shape"], *, distance: str
 ) -> Float[Array, "*shape"]:
-    """Loss of a mask that is no sigmoid's output: it may leave [0, 1], and its gradient does not end there.
+    """Returns the loss of a mask that is not the output of a sigmoid, bin by bin.
+
+    The mask may leave [0, 1]. It is clipped in value but not in gradient, so that it can come back.
 
     Args:
-        share: the mask.
-        targets: in [0, 1].
-        distance: see `mask_loss`.
+        share: The mask.
+        targets: Targets in [0, 1].
+        distance: See `mask_loss`.
     """
     margin = _SHARE_MARGIN if distance == "cross_entropy" else 0.0
     clipped = jnp.clip(share, margin, 1.0 - margin)
-    share = share + jax.lax.stop_gradient(clipped - share)
+    share = share + jax.lax.stop_gradient(clipped - share)  # a straight-through gradient
     if distance == "cross_entropy":
         return -(targets * jnp.log(share) + (1.0 - targets) * jnp.log1p(-share))
     return jnp.abs(share - targets)
@@ -109,28 +111,29 @@ def separation_loss(
     minus_weight: float,
     with_plus: bool,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Loss of the M-Net's masks, of the sounds after the P-Net, and of what remains.
+    """Returns the loss of the Minus-Net's masks, of the completed sounds, and of the remaining mixture.
 
     Args:
-        separation: steps taken in a given order, one a source.
-        mixture: S_0.
-        sources: the truth, as linear magnitudes.
-        rules: of the separation.
-        objective: see there.
-        minus_weight: of M against its target, the source's share of what M acts on.
-        with_plus: add the loss of the sounds after the P-Net.
+        separation: Results of the recursion, one step per source.
+        mixture: Whole mixture, S_0.
+        sources: True sources as linear magnitudes.
+        rules: Rules of the recursion.
+        objective: Loss to minimise.
+        minus_weight: Weight of the loss of the Minus-Net's masks.
+        with_plus: Whether to add the loss of the sounds completed by the Plus-Net.
 
     Returns:
-        The loss (mean over steps and batch) and its parts, unweighted: `loss_minus`, `loss_plus` (only with a P-Net)
+        The loss (mean over steps and batch) and its unweighted parts `loss_minus`, `loss_plus` (with a Plus-Net only)
         and `loss_remaining`. Source: Sec. 3.4 and 4.2.
     """
+    # The true source of each step's candidate: (batch, source, freq, time) to (step, batch, freq, time).
     truth = jnp.take_along_axis(sources, separation.chosen.T[:, :, None, None], axis=1).swapaxes(0, 1)
     weight = magnitude_weight(mixture)
     source_weight = weight
     if objective.index_ratio:
         source_weight = weight * (2.0**separation.chosen / sources.shape[1])[:, :, None, None]
     reference = rules.reference(separation.before, mixture)
-    # What a mask acts on depends on earlier steps' masks; its target is a constant all the same.
+    # The remaining mixture depends on the masks of earlier steps, but the target of a mask must not train those.
     target = jax.lax.stop_gradient(TARGETS[objective.mask](truth, reference))
     minus = mask_loss(separation.mask_logits, target, distance=objective.distance)
     left = separation.remaining

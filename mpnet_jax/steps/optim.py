@@ -1,4 +1,4 @@
-"""Optimisers and learning rates, by name and by part of the model."""
+"""Optimisers and learning rate schedules, by name and by part of the model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import optax
 
-# The frame network is a trunk, which may have been trained on other pictures before, and this layer.
+# The last layer of the frame network; the other layers are its trunk, which may be pretrained.
 FRAME_HEAD = "conv_out"
 
 
@@ -20,22 +20,22 @@ def learning_rate(
     decay: float = 1.0,
     decay_steps: int = 1,
 ) -> optax.Schedule:
-    """The learning rate as a function of the step.
+    """Returns the learning rate as a function of the step.
 
     Args:
         name: "steps" (times 0.1 at each boundary), "cosine" (to zero at the end), "exponential" or "constant".
-        peak: highest rate.
-        steps: length of the run.
-        warmup_steps: steps over which the rate rises linearly from zero.
-        boundaries: for "steps" only.
-        decay: for "exponential" only: what the rate is multiplied by ...
-        decay_steps: ... each time that so many steps have passed.
+        peak: Highest rate.
+        steps: Length of the schedule in steps.
+        warmup_steps: Steps over which the rate rises linearly from zero.
+        boundaries: Steps at which the rate falls; for "steps" only.
+        decay: Factor by which the rate is multiplied every `decay_steps` steps; for "exponential" only.
+        decay_steps: See `decay`.
 
     Returns:
-        An optax schedule. Source: Sec. 4.2 for "steps", MIML's for "exponential".
+        An optax schedule. Source: Sec. 4.2 for "steps", the paper of MIML for "exponential".
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: The name is unknown.
     """
     after_warmup = {
         "steps": lambda: optax.piecewise_constant_schedule(
@@ -54,20 +54,20 @@ def learning_rate(
 def optimiser(
     name: str, schedule: optax.Schedule, *, momentum: float, weight_decay: float
 ) -> optax.GradientTransformation:
-    """An optimiser by name.
+    """Returns an optimiser by name.
 
     Args:
-        name: "sgd" (momentum, weight decay added to the gradient, the paper's), "adam" (no weight decay), "adam_l2"
-            (weight decay added to the gradient, as PyTorch's Adam has it) or "adamw" (decoupled weight decay).
-        schedule: learning rate.
-        momentum: of sgd.
-        weight_decay: of all but adam.
+        name: "sgd" (with momentum, and weight decay added to the gradient; the paper's), "adam" (no weight decay),
+            "adam_l2" (weight decay added to the gradient, as in PyTorch's Adam) or "adamw" (decoupled weight decay).
+        schedule: Learning rate.
+        momentum: Momentum of "sgd".
+        weight_decay: Weight decay of all but "adam".
 
     Returns:
         An optax transformation. Source: Sec. 4.2.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: The name is unknown.
     """
     by_name = {
         "sgd": lambda: optax.chain(optax.add_decayed_weights(weight_decay), optax.sgd(schedule, momentum)),
@@ -83,15 +83,15 @@ def optimiser(
 def by_part(
     name: str, schedule: optax.Schedule, *, scales: Mapping[str, float], momentum: float, weight_decay: float
 ) -> optax.GradientTransformation:
-    """An optimiser whose rate depends on the part of the model.
+    """Returns an optimiser whose learning rate depends on the part of the model.
 
     Args:
-        name: see `optimiser`.
-        schedule: learning rate.
-        scales: what it is multiplied by for "frame_trunk", "frame_head", "plus_net" and "minus_net", by which
-            PixelPlayer's sound network and synthesizer and MIML's network go too.
-        momentum: see `optimiser`.
-        weight_decay: see `optimiser`.
+        name: See `optimiser`.
+        schedule: Learning rate.
+        scales: Factor of the learning rate for "frame_trunk", "frame_head", "plus_net" and "minus_net"; the last one
+            also holds for the sound networks of other methods.
+        momentum: See `optimiser`.
+        weight_decay: See `optimiser`.
 
     Returns:
         A transformation of trees {network: {layer: ...}}. Source: Sec. 4.2 (a tenth of the rate for the trunk).
@@ -104,7 +104,7 @@ def by_part(
 
 
 def _parts(params: Any) -> Any:
-    """The part that each parameter belongs to."""
+    """Returns the part that each parameter belongs to."""
 
     def part(path: Any, _: Any) -> str:
         net, layer = path[0].key, path[1].key

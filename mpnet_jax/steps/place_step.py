@@ -1,4 +1,4 @@
-"""The evaluation pass for real videos: the places of one picture are the candidates, and the rules say when it ends."""
+"""The evaluation pass for real videos: places of one picture are the candidates, and the rules end the recursion."""
 
 import dataclasses
 from collections.abc import Callable
@@ -18,11 +18,11 @@ from mpnet_jax.steps.separate_step import waveforms, written_shares
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """How sounds are looked for in a picture.
+    """How sounds are searched in a picture.
 
     Attributes:
-        steps: greatest number of sounds.
-        neighbourhood: of a place that was taken, see `localise.neighbours`.
+        steps: Greatest number of sounds.
+        neighbourhood: Part of the picture that a taken place closes; see `places.neighbours`.
     """
 
     steps: int
@@ -39,27 +39,31 @@ def make_place_step(
     with_plus: bool,
     search: Search,
 ) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
-    """Builds the pass that `parallel.parallel_map` runs: one video a sample, its places are the candidates.
+    """Builds the pass that `parallel.parallel_map` runs; each sample is a window of a video with its own picture.
 
-    A sample ends when the rules say so or when every place is closed; once all have ended, no network runs.
+    A sample ends when its rules end it or when every place is closed. Once all samples have ended, no network runs.
 
     Args:
-        model: in evaluation form.
-        axis: the network's.
-        audio: window and transform.
-        rules: of the recursion, with its end.
+        model: The model in evaluation form.
+        axis: Frequency axis of the networks.
+        audio: Window and transform.
+        rules: Rules of the recursion, with its epsilon.
         mask: "binary" or "ratio".
-        with_plus: run the P-Net.
-        search: how many sounds, and how far apart.
+        with_plus: Whether to run the Plus-Net.
+        search: How many sounds to search, and how far apart.
 
     Returns:
-        `(variables, batch) -> dict`. Of the batch: `mixture_magnitude` and, where waveforms are wanted,
-        `mixture_phase` (batch, freq_linear, time), `frames` (batch, frame, height, width, 3) uint8. Given back, an
-        inactive step being silent: `active` (batch, step); `place` (batch, step, 2), row and column in the map of
-        places, -1 where inactive; `vector` (batch, step, k), of that place; `energy` (batch, step, height, width), the
-        map that it was chosen by; `share` (batch, step, freq_linear, time), of the mixture, in [0, 1], `magnitude`, the
-        same times the mixture, and `waveform` (batch, step, samples), what is written out; `mask` and `before` (what
-        the mask acted on) (batch, step, rows, time); `remaining` (batch, rows, time), what is left. Source: Sec. 3.2.
+        `(variables, batch) -> dict`. The batch holds `mixture_magnitude` (batch, freq_linear, time), `frames` (batch,
+        frame, height, width, 3) uint8 and, where waveforms are wanted, `mixture_phase`. An inactive step is silent in
+        the results:
+        `active` (batch, step);
+        `place` (batch, step, 2), row and column of the chosen place in the map of places, -1 where inactive;
+        `vector` (batch, step, k), its visual vector;
+        `energy` (batch, step, height, width), the map of energies that it was chosen from;
+        `share` (batch, step, freq_linear, time), the sound's share of the mixture, in [0, 1];
+        `magnitude` and `waveform` (batch, step, samples), the sound itself;
+        `mask` and `before` (batch, step, rows, time), the mask and the spectrogram that it acted on;
+        `remaining` (batch, rows, time), the mixture that remains. Source: Sec. 3.2.
     """
     assert not model.train
 
@@ -67,6 +71,7 @@ def make_place_step(
         linear = batch["mixture_magnitude"]
         mixture = axis.warp(linear + rules.floor)
         params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
+        # (batch, height, width, k): one visual vector per place of the picture.
         vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look_at_places")
         height, width = vectors.shape[1:3]
         separation = minus_plus(
@@ -88,6 +93,7 @@ def make_place_step(
             "mask": separation.masks,
             "before": rules.reference(separation.before, mixture),
         }
+        # The recursion stacks its steps first; results have the batch first.
         out = {name: jnp.swapaxes(value, 0, 1) for name, value in by_step.items()}
         if "mixture_phase" in batch:
             out["waveform"] = waveforms(out["magnitude"], batch["mixture_phase"], audio)
@@ -99,7 +105,7 @@ def make_place_step(
 def _vectors_at(
     vectors: Float[Array, "batch height width k"], chosen: Int[Array, "step batch"]
 ) -> Float[Array, "step batch k"]:
-    """The vector of the place that each step took; zero where it took none."""
+    """Returns the vector of the place that each step took; zero where a step is inactive."""
     flat = vectors.reshape(vectors.shape[0], -1, vectors.shape[-1])
     taken = jnp.take_along_axis(flat, jnp.maximum(chosen, 0).T[..., None], axis=1).swapaxes(0, 1)
     return jnp.where(chosen[..., None] < 0, 0.0, taken)

@@ -1,4 +1,4 @@
-"""The evaluation pass from mixtures to waveforms, for one device of many."""
+"""The evaluation pass from mixtures to waveforms, as each of the devices runs it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -24,18 +24,18 @@ def written_shares(
     mask: str,
     axis: FrequencyAxis,
 ) -> Float[Array, "step batch freq time"]:
-    """What share of the linear mixture each step's sound is, as it is written out.
+    """Returns the share of the linear mixture that each step's sound has when it is written out.
 
-    The recursion is soft throughout. A ratio mask stays so; binary masks are thresholded here and nowhere else, on the
-    linear axis: the thresholded M keeps or drops what it acts on, the thresholded M_r gives back or does not what it
-    acts on. Source: Sec. 3.1, 3.3 and 4.1.
+    The recursion itself always uses soft masks. Binary masks are thresholded here and nowhere else, on the linear axis:
+    each bin of the thresholded M keeps or drops what M acts on, and each bin of the thresholded M_r adds or does not
+    add what M_r acts on. Source: Sec. 3.1, 3.3 and 4.1.
 
     Args:
-        separation: all steps.
-        mixture: S_0 on the network's axis.
-        rules: of the separation.
+        separation: Results of all steps.
+        mixture: Whole mixture on the networks' axis, S_0.
+        rules: Rules of the recursion.
         mask: "binary" or "ratio".
-        axis: the network's.
+        axis: Frequency axis of the networks.
 
     Returns:
         Shares in [0, 1].
@@ -55,7 +55,7 @@ def written_shares(
 def waveforms(
     magnitude: Float[Array, "batch sound freq time"], phase: Float[Array, "batch freq time"], audio: AudioSpec
 ) -> Float[Array, "batch sound samples"]:
-    """Sounds of these linear magnitudes, with the mixture's phase in radians."""
+    """Returns the waveforms of linear magnitudes with the phase of the mixture, in radians."""
     return inverse_stft(
         magnitude * jnp.exp(1j * phase)[:, None],
         fft_samples=audio.fft_samples,
@@ -65,13 +65,13 @@ def waveforms(
 
 
 class Written(NamedTuple):
-    """What a method makes of a batch of mixtures, sorted as the visible clips.
+    """The separated sounds of a batch of mixtures, in the order of the clips.
 
     Attributes:
-        share: of the linear mixture, in [0, 1]: what is written out.
-        mask: on the network's axis.
-        before: what the mask acted on.
-        step: when each clip's sound was taken.
+        share: Share of the linear mixture that is written out, in [0, 1].
+        mask: Mask on the networks' axis.
+        before: Spectrogram that the mask acted on.
+        step: Step of the recursion in which each clip's sound was separated.
     """
 
     share: Float[Array, "batch source freq time"]
@@ -88,20 +88,20 @@ def evaluation_step(
     floor: float,
     mask: str,
 ) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
-    """Builds the evaluation pass of a method that `parallel.parallel_map` runs: visible clips are the candidates.
+    """Builds the evaluation pass of a method, which `parallel.parallel_map` runs.
 
     Args:
-        separated: (variables, batch, mixture on the network's axis) to what is written out.
-        axis: the network's.
-        audio: window and transform, for the way back to waveforms.
-        floor: see `Rules`.
+        separated: Function from variables, batch and mixture on the networks' axis to the separated sounds.
+        axis: Frequency axis of the networks.
+        audio: Window and transform.
+        floor: See `Rules`.
         mask: "binary" or "ratio".
 
     Returns:
-        `(variables, batch) -> dict` with, sorted as the batch's sources: `magnitude` (batch, source, freq_linear,
-        time), what is written out, and `waveform` (batch, source, samples), the same with the mixture's phase;
-        `oracle_magnitude` and `oracle_waveform`, by the true masks; `mask`, `before` (what the mask acted on) and
-        `true_mask` (batch, source, rows, time); `step` (batch, source), when each was taken.
+        `(variables, batch) -> dict`, all in the order of the batch's sources. `magnitude` (batch, source, freq_linear,
+        time) and `waveform` (batch, source, samples) are the separated sounds, `oracle_magnitude` and
+        `oracle_waveform` those of the true masks. `mask`, `before` (the spectrogram that the mask acted on) and
+        `true_mask` are (batch, source, rows, time). `step` is (batch, source); see `Written`.
     """
 
     def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
@@ -140,15 +140,15 @@ def make_separate_step(
     mask: str,
     with_plus: bool,
 ) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
-    """Builds the evaluation pass of MP-Net; see `evaluation_step`.
+    """Builds the evaluation pass of MP-Net; see `evaluation_step`. Source: Sec. 3.2.
 
     Args:
-        model: in evaluation form: running statistics, so that a result does not depend on its batch.
-        axis: the network's.
-        audio: window and transform.
-        rules: of the recursion.
+        model: The model in evaluation form; its running statistics make a result independent of its batch.
+        axis: Frequency axis of the networks.
+        audio: Window and transform.
+        rules: Rules of the recursion.
         mask: "binary" or "ratio".
-        with_plus: run the P-Net. Source: Sec. 3.2.
+        with_plus: Whether to run the Plus-Net.
     """
     assert not model.train
 

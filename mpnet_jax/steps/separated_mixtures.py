@@ -1,4 +1,4 @@
-"""Separates a fixed list of mixtures, batch by batch on the devices, and hands them out one by one."""
+"""Separates a fixed list of mixtures, batch by batch on the devices, and yields them one by one."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ SCORE_BOUND_DB = 30.0
 
 
 class Sounds(NamedTuple):
-    """What a method wrote out of one mixture: waveforms and linear-frequency magnitudes."""
+    """The separated sounds of one mixture: waveforms and linear-frequency magnitudes."""
 
     waveform: Float[np.ndarray, "source samples"]
     magnitude: Float[np.ndarray, "source freq time"]
@@ -27,20 +27,20 @@ NO_OTHERS: Mapping[str, Separator] = MappingProxyType({})
 
 @dataclasses.dataclass(frozen=True)
 class SeparatedMixture:
-    """One mixture, its truth and what came out of it; sounds in the order of the visible clips.
+    """One mixture with its true and its separated sounds, in the order of the clips.
 
     Attributes:
-        index: place in the list.
-        mixture: waveform.
-        truth: waveforms of the sources as mixed.
-        separated: the model's.
-        oracle: by the true binary masks, the best that such masks can do.
-        swapped: the model's with the pictures moved on by one source: what separates when the eyes are wrong.
-        mixture_magnitude, true_magnitude, separated_magnitude, oracle_magnitude: linear-frequency spectrograms.
-        mask, before, true_mask: on the network's axis; `before` is what the mask acted on.
-        step: when each clip's sound was taken, from 0.
-        frames: the first picture of each clip.
-        others: what the methods beside the main one made of it, by their names.
+        index: Position in the list of mixtures.
+        mixture: Waveform of the mixture.
+        truth: Waveforms of the sources as they were mixed.
+        separated: Waveforms that the main method separated.
+        oracle: Waveforms of the true masks, the best that such masks can do.
+        swapped: Waveforms that the main method separated with each source's frames replaced by the next source's.
+        mixture_magnitude, true_magnitude, separated_magnitude, oracle_magnitude: Linear-frequency spectrograms.
+        mask, before, true_mask: On the networks' axis; `before` is the spectrogram that the mask acted on.
+        step: Step of the recursion in which each clip's sound was separated, from 0.
+        frames: First frame of each clip.
+        others: Sounds that other methods separated from the same mixture, by their names.
     """
 
     index: int
@@ -61,7 +61,7 @@ class SeparatedMixture:
     others: Mapping[str, Sounds]
 
 
-# What is seen: pictures, and for a method that is told them, the classes of what is in these.
+# Visual inputs: frames and, for a method that is given the classes, the classes of the sources.
 SEEN = ("frames", "source_label")
 DEVICE_INPUTS = ("mixture_magnitude", "mixture_phase", "source_magnitude", *SEEN)
 
@@ -69,19 +69,19 @@ DEVICE_INPUTS = ("mixture_magnitude", "mixture_phase", "source_magnitude", *SEEN
 def separate_mixtures(
     main: Separator, batches: Iterable[HostBatch], others: Mapping[str, Separator] = NO_OTHERS
 ) -> Iterator[SeparatedMixture]:
-    """Runs the evaluation pass over batches, with right and with swapped pictures.
+    """Runs the evaluation pass over batches, with the right and with swapped frames.
 
     Args:
-        main: the method that everything is reported of.
-        batches: of `data_pipeline.loader.evaluation_batches`.
-        others: methods whose sounds are wanted beside it.
+        main: Pass of the method that is reported.
+        batches: Batches of `data_pipeline.loader.evaluation_batches`.
+        others: Passes of further methods, by their names.
 
     Yields:
         Every valid mixture once, in the order of the batches.
     """
     for batch in batches:
         inputs = {name: batch[name] for name in DEVICE_INPUTS}
-        # All passes are under way on the devices before any is waited for.
+        # All passes are started on the devices before the first is waited for.
         right_pending = main.start(inputs)
         swapped_pending = main.start(inputs | {name: np.roll(batch[name], 1, axis=1) for name in SEEN})
         others_pending = {name: other.start(inputs) for name, other in others.items()}
@@ -109,15 +109,15 @@ def separate_mixtures(
 
 
 def validation_score(separator: Separator, batches: Iterable[HostBatch]) -> float:
-    """Mean improvement in scale-invariant SDR over the untouched mixture, in dB; cheap enough to watch in training.
+    """Returns the mean improvement in SI-SDR over the mixture itself, in dB; cheap enough to run during training.
 
     Args:
-        separator: the method.
-        batches: fixed evaluation batches; of several processes, this one's share.
+        separator: Evaluation pass of the method.
+        batches: Fixed evaluation batches; of several processes, this one's share.
 
     Returns:
-        Mean over sources and mixtures of all processes, the same in each. Each source counts within +-30 dB, and a
-        silent estimate as -30 dB, so that one source cannot hide all others.
+        Mean over sources and mixtures of all processes, equal in each process. Each source is clipped to +-30 dB, and a
+        silent estimate counts as -30 dB, so that one source cannot dominate the mean.
     """
     gains, places = [], []
     for batch in batches:
@@ -125,9 +125,9 @@ def validation_score(separator: Separator, batches: Iterable[HostBatch]) -> floa
         truth = batch["source_waveform"].astype(np.float64)
         mixture = np.broadcast_to(truth.sum(1, keepdims=True), truth.shape)
         gain = si_sdr(truth, out["waveform"].astype(np.float64)) - si_sdr(truth, mixture)
-        gains.append(gain.astype(np.float32))  # as it travels from process to process
+        gains.append(gain.astype(np.float32))  # the type in which processes exchange it
         places.append(np.where(batch["valid"], batch["index"], -1).astype(np.int32))
-    # In the order of the list, so that the sum is rounded alike for any number of processes.
+    # In the order of the list, so that the sum is rounded equally for any number of processes.
     place, gain = (all_processes(np.concatenate(parts)) for parts in (places, gains))
     values = gain[np.argsort(place, kind="stable")][np.count_nonzero(place < 0) :]
     bounded = np.clip(np.nan_to_num(values, nan=-SCORE_BOUND_DB), -SCORE_BOUND_DB, SCORE_BOUND_DB)

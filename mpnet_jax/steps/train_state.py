@@ -1,4 +1,4 @@
-"""Everything that a checkpoint holds."""
+"""The training state: everything that a checkpoint holds."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,11 +14,11 @@ class TrainState(flax.struct.PyTreeNode):
     """Parameters, running statistics and optimiser state after `step` steps.
 
     Attributes:
-        step: steps done, int32 scalar.
-        params: by network.
-        batch_stats: running statistics by network; those of the M-Net and the P-Net have a leading axis, one set a
-            step of the recursion (or one set for all).
-        opt_state: of the optimiser of the networks that the round trains.
+        step: Number of optimiser steps done, int32 scalar.
+        params: Parameters by network.
+        batch_stats: Running statistics by network. Those of the Minus-Net and the Plus-Net have a leading axis with one
+            set per step of the recursion, or one set for all steps.
+        opt_state: State of the optimiser of the networks that the round trains.
     """
 
     # A tree's leaves are arrays here, but shapes or NumPy arrays where JAX or a checkpoint maps over the tree.
@@ -28,12 +28,12 @@ class TrainState(flax.struct.PyTreeNode):
     opt_state: Any
 
     def with_optimiser(self, optimiser: optax.GradientTransformation, trained: Sequence[str]) -> "TrainState":
-        """The state at the start of a round that trains these networks: the optimiser begins anew."""
+        """Returns the state with a new optimiser state for the networks that a round trains."""
         return self.replace(opt_state=optimiser.init({net: self.params[net] for net in trained}))
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What evaluation needs."""
+        """Parameters and running statistics, which are all that an evaluation needs."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
@@ -47,14 +47,14 @@ def create_train_state(
     """Initialises a state at step 0.
 
     Args:
-        key: random key; parameters depend on it alone.
-        model: in evaluation form.
-        inputs: what it is called with.
-        statistics_sets: sets of running statistics of the M-Net: one, or one a step of the recursion; the P-Net, which
-            the first step does without, has one fewer, and at least one.
+        key: Random key; the parameters depend on it alone.
+        model: The model in evaluation form.
+        inputs: Shapes of the model's arguments.
+        statistics_sets: Sets of running statistics of the Minus-Net: one, or one per step of the recursion. The
+            Plus-Net, which the first step does not run, has one set fewer, but at least one.
 
     Returns:
-        The state on the default device, without an optimiser's.
+        The state on the default device, without an optimiser state.
     """
 
     def initialise(key: jax.Array) -> TrainState:

@@ -1,4 +1,4 @@
-"""One training step, for one device of many."""
+"""One training step, as each of the devices runs it."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,14 +19,14 @@ from mpnet_jax.steps.train_state import TrainState
 
 
 def merge_statistics(statistics: Any, sets: int) -> Any:
-    """Undoes `statistics_for_steps` after a training step: the sets themselves, or the steps' mean for one set."""
+    """Undoes `statistics_for_steps` after a training step: returns one set per step, or their mean for a single set."""
     return jax.tree.map(lambda x: x if x.shape[0] == sets else jnp.mean(x, axis=0, keepdims=True), statistics)
 
 
 def training_order(
     how: str, sources: Float[Array, "batch source freq time"], energy: EnergyFn
 ) -> Int[Array, "batch source"] | None:
-    """The source that each step takes; None where the prediction decides. See `Objective.order`."""
+    """Returns the source that each step takes, or None where the predicted energy decides; see `Objective.order`."""
     if how == "predicted":
         return None
     if how == "drawn":
@@ -34,14 +34,23 @@ def training_order(
     return energy_order(sources, energy)
 
 
-# (what learns, state, batch) -> (loss, (running statistics of all networks, parts of the loss))
+# (parameters that learn, state, batch) -> (loss, (running statistics of all networks, parts of the loss))
 LossFn = Callable[[Any, TrainState, Batch], tuple[Array, tuple[Any, dict[str, Array]]]]
 
 
 def gradient_step(
     loss_fn: LossFn, optimiser: optax.GradientTransformation, trained: Sequence[str]
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
-    """Builds a step that moves the networks `trained` down the gradient of a loss, over all devices."""
+    """Builds a training step for a loss.
+
+    Args:
+        loss_fn: The loss of one device's share of the batch.
+        optimiser: Optimiser of the networks that learn.
+        trained: Names of these networks.
+
+    Returns:
+        `(state, batch) -> (state, metrics)`, in which gradients and metrics are means over all devices.
+    """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, Array]]:
         learnt = {net: state.params[net] for net in trained}
@@ -66,17 +75,17 @@ def make_train_step(
     objective: Objective,
     unroll: bool,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
-    """Builds the step that `parallel.parallel_step` runs.
+    """Builds the training step of MP-Net, which `parallel.parallel_step` runs. Source: Sec. 3.4.
 
     Args:
-        model: in evaluation form.
-        optimiser: of the networks that the round trains; as in the state.
-        axis_name: of the devices.
+        model: The model in evaluation form.
+        optimiser: Optimiser of the networks that learn, as in the state.
+        axis_name: Name of the device axis.
         trained: Networks that learn. The others run with their running statistics, which stay as they are.
-        axis: the network's.
-        rules: of the recursion.
-        objective: the loss.
-        unroll: see `minus_plus`.
+        axis: Frequency axis of the networks.
+        rules: Rules of the recursion.
+        objective: Loss to minimise.
+        unroll: See `minus_plus`.
 
     Returns:
         `(state, batch) -> (state, metrics)`; metrics are means over all devices.
@@ -84,16 +93,17 @@ def make_train_step(
     assert not model.train
     with_plus = "plus_net" in trained
     learning = model.clone(train=True, axis_name=axis_name)
-    # Of a source by itself there is no mask to write out.
+    # The energy of the released code needs a predicted mask, which a true source does not have.
     true_energy = mean_magnitude if isinstance(rules.energy, WrittenEnergy) else rules.energy
     models = {net: learning if net in trained else model for net in ("frame_net", "minus_net", "plus_net")}
 
     def loss_fn(learnt: Any, state: TrainState, batch: Batch) -> tuple[Array, tuple[Any, dict[str, Array]]]:
         params = state.params | learnt
-        linear = batch["mixture_magnitude"] + rules.floor
-        mixture = axis.warp(linear)
-        sources = axis.warp(batch["source_magnitude"])
-        vectors, looked = apply_net(
+        linear = batch["mixture_magnitude"] + rules.floor  # (batch, freq_linear, time)
+        mixture = axis.warp(linear)  # (batch, freq, time)
+        sources = axis.warp(batch["source_magnitude"])  # (batch, source, freq, time)
+        # The clips of a mixture are the candidates: `vectors` is (batch, source, k).
+        vectors, frame_statistics = apply_net(
             models["frame_net"],
             "frame_net",
             params["frame_net"],
@@ -121,11 +131,12 @@ def make_train_step(
             minus_weight=float("minus_net" in trained),
             with_plus=with_plus,
         )
-        seen = {"frame_net": looked}
+        new_statistics = {"frame_net": frame_statistics}
         for name, by_step in separation.statistics.items():
             net = f"{name}_net"
-            seen[net] = merge_statistics(by_step, jax.tree.leaves(state.batch_stats[net])[0].shape[0])
-        batch_stats = state.batch_stats | {net: seen[net] for net in trained}
+            sets = jax.tree.leaves(state.batch_stats[net])[0].shape[0]
+            new_statistics[net] = merge_statistics(by_step, sets)
+        batch_stats = state.batch_stats | {net: new_statistics[net] for net in trained}
         return loss, (batch_stats, {"loss": loss, **parts})
 
     return gradient_step(loss_fn, optimiser, trained)
