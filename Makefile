@@ -1,39 +1,39 @@
-# Every target sets up .venv itself when it is missing or pyproject.toml is newer.
+# Every target creates .venv when it is missing and updates it when pyproject.toml is newer.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# The first Python that fits; choose another with make PYTHON=python3.12 ...
+# The first Python of a supported version; choose another with make PYTHON=python3.12 ...
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# Large buffers are kept instead of mapped afresh at each step (glibc only; others ignore it).
+# malloc keeps large buffers between steps instead of mapping them again (glibc only; ignored elsewhere).
 MALLOC := GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368:glibc.malloc.arena_max=1:glibc.malloc.top_pad=268435456
 
 VIDEOS := data/videos/rendered_solos
-# Solos for localisation alone: other melodies and players, each at most 15 % of the picture.
+# Solos for localisation: other melodies and players, each at most 15 % of the picture.
 SMALL := data/videos/rendered_small
 RUN := runs/quickstart
 DEMO := runs/demo
 BENCHMARKS := runs/benchmarks
-# Where pip finds PyTorch without a GPU's libraries.
+# Index of PyTorch's CPU builds.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 .PHONY: help setup demo quickstart quickstart-report data small-data compare-data bench bench-separate test test-all test-devices lint types format clean
 
 help:
-	@echo 'make demo        two rendered players taken apart by the model that ships: $(DEMO)/apart/index.html'
+	@echo 'make demo        separate a video of two rendered players with the model that ships: $(DEMO)/apart/index.html'
 	@echo 'make quickstart  render, prepare, train, evaluate, report: $(RUN)/report/index.html'
-	@echo 'make quickstart-report  after it: mixtures of 2 to 5 sounds, counting, localisation'
+	@echo 'make quickstart-report  afterwards: mixtures of 2 to 5 sounds, counting, localisation'
 	@echo 'make compare-data  the data sets of configs/compare_rendered.py'
 	@echo 'make test        fast tests;  make test-all  all of them;  make test-devices  parallel ones on 8 devices'
-	@echo 'make bench       step time and loader beside PyTorch peers, and memory: $(BENCHMARKS)/*.json'
+	@echo 'make bench       step time and loader compared with PyTorch, and memory: $(BENCHMARKS)/*.json'
 	@echo 'make bench-separate  speed, memory and quality of separate, with the model that ships'
-	@echo 'make lint types  style and types;  make format  mend the style'
-	@echo 'make setup       only the virtual environment ($(VENV))'
+	@echo 'make lint types  check style and types;  make format  format the code'
+	@echo 'make setup       create the virtual environment only ($(VENV))'
 
 setup: $(READY)
 
@@ -64,7 +64,7 @@ small-data: $(READY)
 quickstart-report: small-data
 	$(MALLOC) $(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN) --mix=2,3,4,5 --counting --localisation
 
-# Solos of many timbres and styles, and others that share none of them.
+# Solos of many timbres and styles, and a far set that shares none of them.
 compare-data: data small-data
 	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_compare --variety=wide --solos_per_instrument=32 --seed=2
 	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_compare --data_dir=data --name=rendered_compare
@@ -90,7 +90,7 @@ test: $(READY)
 test-all: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Whatever runs on all devices, on eight of them.
+# The tests that run on all devices, on eight of them.
 test-devices: $(READY)
 	XLA_FLAGS=--xla_force_host_platform_device_count=8 $(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow' \
 		tests/test_parallel.py tests/steps/test_train_step.py tests/steps/test_separated_mixtures.py tests/models/layers/test_batch_norm.py
