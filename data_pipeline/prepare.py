@@ -8,8 +8,6 @@ taken for a whole one. Beside it `manifest.jsonl` accounts for every file: used,
 """
 
 import dataclasses
-import functools
-import json
 import os
 import re
 import shutil
@@ -103,7 +101,7 @@ def prepare(options: Options) -> None:
     stage = options.data_dir / staged_set.STAGING / options.name
     with staged_set.staging_folder(stage, options.set_dir, options.parameters):
         if options.set_dir.exists():
-            _require_same(options, recorded)
+            staged_set.require_same(options.set_dir, recorded, "choose another --name, or remove that folder")
             outcome = f"{options.set_dir} is there already\n"
         else:
             facts = stage_all(listing.videos, options.cut, stage, options.workers)
@@ -113,46 +111,17 @@ def prepare(options: Options) -> None:
     sys.stdout.write(outcome)
 
 
-def _require_same(options: Options, recorded: dict[str, Any]) -> None:
-    """Refuses a set of that name that was made otherwise."""
-    way_out = "choose another --name, or remove that folder"
-    try:
-        there = json.loads((options.set_dir / "metadata.json").read_text())
-    except (OSError, ValueError):
-        raise InputError(f"{options.set_dir} is there and does not say how it was made; {way_out}") from None
-    for key, value in recorded.items():
-        if there.get(key, "" if key == "split" else None) != value:
-            how = (
-                "from other videos"
-                if key == "videos_fingerprint"
-                else f"with {key}={there.get(key)}, not {value or 'none'}"
-            )
-            raise InputError(f"{options.set_dir} is there already and was made {how}; {way_out}")
-
-
 def _build(options: Options, staged: StagedSet, recorded: dict[str, Any]) -> None:
-    """Builds the set inside the staging folder and moves it to its place as a whole."""
+    """Builds the set inside the staging folder and moves the complete folder to its place."""
     logging.info("building %s", options.set_dir)
-    # Here, because TensorFlow takes seconds to load and bad input should be answered before.
+    # Imported here because TensorFlow takes seconds to load, and bad input should be reported before that.
     from data_pipeline.builders import video_chunks
-    from data_pipeline.records import store
 
     build_dir = staged.folder / "build"
-    shutil.rmtree(build_dir, ignore_errors=True)
-    try:
-        built = video_chunks.build(
-            build_dir,
-            options.name,
-            examples={split: functools.partial(staged.examples, split) for split in staged.split_names},
-            classes=staged.classes,
-            facts=recorded,
-        )
-        store.write_indexes(built)
-        staged.write_account(built, options.parameters)
-        options.set_dir.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(built, options.set_dir)
-    finally:
-        shutil.rmtree(build_dir, ignore_errors=True)
+    shutil.rmtree(build_dir, ignore_errors=True)  # a killed run may have left one
+    built = video_chunks.build(build_dir, options.name, staged, recorded)
+    options.set_dir.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(built, options.set_dir)
 
 
 def _define_flags() -> None:

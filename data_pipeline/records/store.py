@@ -21,7 +21,7 @@ from data_pipeline.records.index_file import Clip
 from data_pipeline.records.picture_cache import PictureCache
 from data_pipeline.spec import DataSetSpec
 
-__all__ = ["Clip", "RecordStore", "write_indexes"]
+__all__ = ["Clip", "RecordStore"]
 
 _SPEC_FIELDS = ("rate_hz", "fps", "frame_px")
 
@@ -220,18 +220,6 @@ class RecordStore:
             if shard not in self._descriptors:
                 self._descriptors[shard] = os.open(self._paths[shard], os.O_RDONLY | os.O_CLOEXEC)
             return self._descriptors[shard]
-
-
-def write_indexes(folder: Path) -> None:
-    """Writes the index of every split of a set beside its shards.
-
-    Args:
-        folder: folder of one version of a set, such as `data/rendered_solos/1.0.0`.
-    """
-    splits = _tfds_builder(folder).info.splits
-    for split in splits:
-        paths = [Path(path) for path in splits[split].filepaths]
-        index_file.write_index(folder, split, paths, index_file.scan(paths))
 
 
 def _find_set(data_dir: Path, name: str) -> Path:

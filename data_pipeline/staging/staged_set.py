@@ -26,6 +26,7 @@ from data_pipeline.staging.splits import SPLITS
 from data_pipeline.staging.staged_video import Facts
 
 SUMMARY_FILE = "prepare_summary.json"
+METADATA_FILE = "metadata.json"
 STAGING = ".staging"
 
 
@@ -113,6 +114,32 @@ def deal(facts: Sequence[Facts], listing: Listing, folder: Path, *, division: Di
             + f"; the first: {facts[0].message}; all are in {manifest.write(folder, rows)}"
         )
     return staged
+
+
+def require_same(set_dir: Path, recorded: Mapping[str, Any], remedy: str) -> None:
+    """Raises an error when the set in a folder was prepared with other parameters or from other videos.
+
+    Args:
+        set_dir: Folder of an existing set.
+        recorded: JSON values that its metadata must have.
+        remedy: What the user can do, for the message.
+
+    Raises:
+        InputError: The set differs, or has no readable metadata.
+    """
+    try:
+        metadata = json.loads((set_dir / METADATA_FILE).read_text())
+    except (OSError, ValueError):
+        raise InputError(f"{set_dir} is there and does not say how it was made; {remedy}") from None
+    for key, value in recorded.items():
+        # Earlier versions recorded no split.
+        if metadata.get(key, "" if key == "split" else None) != value:
+            how = (
+                "from other videos"
+                if key == "videos_fingerprint"
+                else f"with {key}={metadata.get(key)}, not {value or 'none'}"
+            )
+            raise InputError(f"{set_dir} is there already and was made {how}; {remedy}")
 
 
 def fingerprint(videos: Sequence[Video]) -> str:

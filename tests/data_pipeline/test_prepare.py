@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -248,12 +249,13 @@ def test_a_disk_that_fills_while_the_set_is_built(tmp_path):
     from data_pipeline.builders import video_chunks
     from data_pipeline.tf_cpu import tf
 
-    def full():
+    def full(split):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
         yield
 
+    staged = types.SimpleNamespace(split_names=("train",), classes=["x"], examples=full)
     with pytest.raises(OSError, match="No space left") as caught:
-        video_chunks.build(tmp_path, "tiny", examples={"train": full}, classes=["x"], facts={})
+        video_chunks.build(tmp_path, "tiny", staged, {})
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path))
 
 

@@ -8,7 +8,7 @@ What belongs into DIR: `MANUAL_DOWNLOAD_INSTRUCTIONS`.
 
 from pathlib import Path
 
-from data_pipeline.builders.source_set import About, LabelledConfig, SourceSet, paper_and_quickstart
+from data_pipeline.builders.source_set import LabelledConfig, SourceSet, paper_and_quickstart
 from data_pipeline.command import InputError
 from data_pipeline.sources import Listing, Place, index_csv
 from data_pipeline.staging.division import Division
@@ -18,7 +18,7 @@ class IndexCsv(SourceSet):
     """Chunks of listed sounds and pictures, with the classes that the config names; several lists are splits."""
 
     SOURCE = "index_csv"
-    ABOUT = About("Solos from extracted sounds and pictures, cut into chunks.")
+    DESCRIPTION = "Solos from extracted sounds and pictures, cut into chunks."
     BUILDER_CONFIGS = paper_and_quickstart(LabelledConfig)
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Give the folder that the lists' relative paths start from as --manual_dir, with the lists directly in it: one

@@ -44,7 +44,7 @@ class MusicTest(set_case.SetCase):
 
     @classmethod
     def write_data(cls, folder):
-        write_listed(folder, music.LIST_NAME, "flute")
+        write_listed(folder, music.Music.LIST_NAME, "flute")
 
 
 class Music21Test(set_case.SetCase):
@@ -54,7 +54,7 @@ class Music21Test(set_case.SetCase):
 
     @classmethod
     def write_data(cls, folder):
-        write_listed(folder, music21.LIST_NAME, "pipa")
+        write_listed(folder, music21.Music21.LIST_NAME, "pipa")
 
 
 class VegasTest(set_case.SetCase):
@@ -100,11 +100,11 @@ def test_the_classes_are_those_of_the_published_sets():
     assert set(music.Music.CLASSES) < set(music21.Music21.CLASSES)
     for builder in (music.Music, music21.Music21, vegas.Vegas):
         assert list(builder.CLASSES) == sorted(set(builder.CLASSES))
-        assert "@inproceedings" in (builder.ABOUT.citation or "")
+        assert "@inproceedings" in (builder.CITATION or "")
 
 
 def test_a_class_that_the_set_does_not_have_is_refused(tmp_path):
-    write_listed(tmp_path, music.LIST_NAME, "theremin")
+    write_listed(tmp_path, music.Music.LIST_NAME, "theremin")
     builder = music.Music(data_dir=tmp_path / "data", config=CutConfig(name="tiny", **set_case.TINY_CUT))
     with pytest.raises(InputError, match=r"class theremin are there, and the classes of music/tiny/1\.0\.0 are accord"):
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=tmp_path))
