@@ -8,11 +8,9 @@ alone.
 
 import os
 import pathlib
-import sys
 import time
 
 from absl import flags, logging
-from tqdm import tqdm
 
 from data_pipeline import command
 from data_pipeline.command import InputError
@@ -21,32 +19,7 @@ from data_pipeline.rendered.sound import synthesise
 from data_pipeline.rendered.variety import VARIETIES
 from data_pipeline.sources import rendered_solos
 from data_pipeline.sources.rendered_solos import SoloSet
-
-_LOG_EVERY_SECONDS = 10.0
-
-
-class Progress:
-    """Shows how far the work is: a bar on a terminal, elsewhere a line every ten seconds."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-        self._start_s = self._logged_s = time.monotonic()
-        self._bar = tqdm(total=total, unit="solo", disable=not sys.stderr.isatty())
-
-    def step(self) -> None:
-        """Counts one solo."""
-        self._done += 1
-        self._bar.update()
-        now_s = time.monotonic()
-        if self._bar.disable and now_s - self._logged_s >= _LOG_EVERY_SECONDS:
-            self._logged_s = now_s
-            left_s = (now_s - self._start_s) / self._done * (self._total - self._done)
-            logging.info("%d of %d solos, about %.0f s left", self._done, self._total, left_s)
-
-    def close(self) -> None:
-        """Ends the bar."""
-        self._bar.close()
+from data_pipeline.staging.progress import progress_bar
 
 
 def render(solos: SoloSet, *, workers: int) -> str:
@@ -63,11 +36,8 @@ def render(solos: SoloSet, *, workers: int) -> str:
         raise InputError(f"workers={workers} must be at least 1; leave --workers out to use every core")
     start_s = time.monotonic()
     jobs = rendered_solos.claim_folder(solos)
-    progress = Progress(len(jobs))
-    try:
-        rendered_solos.render_jobs(solos, jobs, workers=workers, done=progress.step)
-    finally:
-        progress.close()
+    with progress_bar(len(jobs), doing="rendering", unit="solo") as progress:
+        rendered_solos.render_jobs(solos, jobs, workers=workers, done=progress.update)
     count = len(solos.jobs)
     kept = f", {count - len(jobs)} of them from an earlier run" if len(jobs) < count else ""
     return (

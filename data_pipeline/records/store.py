@@ -159,36 +159,6 @@ class RecordStore:
         self._require_record(index)
         return np.frombuffer(self._pread(index, clip.parts.boxes, 16 * clip.frames), "<f4").reshape(-1, 4)
 
-    def parse(self, serialized: Any) -> dict[str, Any]:
-        """Parses one example; runs inside `tf.data`.
-
-        Args:
-            serialized: tf.string scalar, as `read` returns it.
-
-        Returns:
-            audio int16 (samples,), frames string (frames,) of JPEG files, boxes float32 (frames, 4), video_id
-            string, label int64, chunk int64, start_seconds float32, video_rms float32. Pictures stay encoded,
-            so that only those in use need be decoded.
-        """
-        from data_pipeline.tf_cpu import tf
-
-        # TFDS's own parser takes ten times as long: it passes every picture through a loop to leave it alone.
-        text, number, real = (tf.io.FixedLenFeature([], kind) for kind in (tf.string, tf.int64, tf.float32))
-        fields = {
-            "audio": text,
-            "boxes": text,
-            "frames": tf.io.RaggedFeature(tf.string),
-            "video_id": text,
-            "label": number,
-            "chunk": number,
-            "start_seconds": real,
-            "video_rms": real,
-        }
-        example = tf.io.parse_single_example(serialized, fields)
-        example["audio"] = tf.io.decode_raw(example["audio"], tf.int16)
-        example["boxes"] = tf.reshape(tf.io.decode_raw(example["boxes"], tf.float32), [-1, 4])
-        return example
-
     def close(self) -> None:
         """Closes the files; reading opens them again."""
         with self._lock:

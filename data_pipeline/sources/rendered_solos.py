@@ -96,19 +96,6 @@ class SoloSet:
         }
 
 
-@dataclasses.dataclass(frozen=True)
-class RenderedSolo:
-    """A finished solo on disk.
-
-    Attributes:
-        video: the `.mp4` file.
-        facts: content of the JSON file beside it.
-    """
-
-    video: pathlib.Path
-    facts: dict[str, Any]
-
-
 def claim_folder(solos: SoloSet) -> list[tuple[str, int]]:
     """Makes the folder ready, or checks that it can be continued.
 
@@ -134,7 +121,7 @@ def claim_folder(solos: SoloSet) -> list[tuple[str, int]]:
     return [job for job in solos.jobs if not _is_finished(solos.folder, *job)]
 
 
-def render_jobs(solos: SoloSet, jobs: list[tuple[str, int]], *, workers: int, done: Callable[[], None]) -> None:
+def render_jobs(solos: SoloSet, jobs: list[tuple[str, int]], *, workers: int, done: Callable[[], object]) -> None:
     """Renders solos, in worker processes where there is more than one worker.
 
     Args:
@@ -172,27 +159,6 @@ def render_jobs(solos: SoloSet, jobs: list[tuple[str, int]], *, workers: int, do
         # in this time would leave workers behind that nobody tells to stop.
         with _interrupts_ignored():
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def list_solos(folder: pathlib.Path) -> Iterator[RenderedSolo]:
-    """Finds the finished solos of a folder.
-
-    Yields:
-        Solos in the order of class and index.
-
-    Raises:
-        InputError: no rendered solos there.
-    """
-    if not (folder / RECORD_NAME).is_file():
-        raise InputError(
-            f"{folder} holds no {RECORD_NAME}, so it is no folder of rendered solos; make one with "
-            f"python -m data_pipeline.render_solos --out={folder}"
-        )
-    for name in CLASSES:
-        for facts in sorted((folder / name).glob(f"{name}_*.json")):
-            video = facts.with_suffix(".mp4")
-            if video.is_file():
-                yield RenderedSolo(video=video, facts=json.loads(facts.read_text(encoding="utf-8")))
 
 
 def _render(solos: SoloSet, name: str, index: int) -> None:

@@ -15,6 +15,7 @@ from data_pipeline.records.picture_cache import PictureCache
 from data_pipeline.records.store import RecordStore
 from data_pipeline.spec import AudioSpec, FrameSpec
 from data_pipeline.tf_cpu import tf
+from tests.support.records import parse
 from tests.support.repository import ROOT
 
 AUDIO = AudioSpec(rate_hz=8000, clip_samples=4032, fft_samples=254, hop_samples=64)
@@ -44,7 +45,7 @@ def plans_of(store, step, slot, mixing=MIXING):
 
 
 def waveform(store, plan):
-    samples = store.parse(store.read(plan.clip))["audio"].numpy()
+    samples = parse(store, plan.clip)["audio"].numpy()
     return plan.gain * samples[plan.start : plan.start + AUDIO.clip_samples].astype(np.float32) / 32768.0
 
 
@@ -80,7 +81,7 @@ def spectrum(wave):
 
 
 def picture(store, clip, number):
-    return tf.io.decode_jpeg(store.parse(store.read(clip))["frames"][number], channels=3).numpy()
+    return tf.io.decode_jpeg(parse(store, clip)["frames"][number], channels=3).numpy()
 
 
 def assert_same(one, other):
