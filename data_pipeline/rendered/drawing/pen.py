@@ -95,13 +95,7 @@ class Pen:
         width = max(1, round(_EDGE * self._unit_px))
         self._canvas.ellipse((x - reach, y - reach, x + reach, y + reach), fill=fill, outline=edge, width=width)
 
-    def tube(
-        self,
-        points: Sequence[Point] | np.ndarray,
-        widths: Sequence[float],
-        fill: Colour,
-        edge: Colour | None = None,
-    ) -> None:
+    def tube(self, points: Sequence[Point] | np.ndarray, widths: Sequence[float], fill: Colour) -> None:
         """Fills a tube whose width changes along a smooth line through the points."""
         path = smooth(points)
         places = np.linspace(0, len(widths) - 1, len(path))
@@ -109,7 +103,7 @@ class Pen:
         tangent = np.gradient(path, axis=0)
         tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
         normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1) * half[:, None]
-        self.polygon(np.concatenate([path + normal, (path - normal)[::-1]]), fill, edge)
+        self.polygon(np.concatenate([path + normal, (path - normal)[::-1]]), fill)
 
     def to_pixels(self, points: Sequence[Point] | np.ndarray) -> np.ndarray:
         """(points, 2) pixels of points in figure coordinates."""
