@@ -2,9 +2,9 @@
 
     python -m data_pipeline.prepare --source=folder --videos=DIR --data_dir=data --name=my_solos
 
-Every video is decoded once, in parallel, into a staged file; an interrupted run continues where it was. Then
-the set is built beside and moved to DATA_DIR/NAME/1.0.0 in one step, so that a half-written set is never
-taken for a whole one. Beside it `manifest.jsonl` accounts for every file: used, or why not, and what is unusual.
+Every video is decoded once, in parallel, into staged files; an interrupted run resumes. The set is then built in a
+temporary folder and renamed to DATA_DIR/NAME/1.0.0 in one step, so an incomplete set never has the final name. Its
+`manifest.jsonl` lists every file: whether it is used, or why not, and what is unusual about it.
 """
 
 import dataclasses
@@ -43,16 +43,16 @@ class Options:
     """What to prepare.
 
     Attributes:
-        source: kind of source, one of SOURCES.
-        place: where the videos are.
-        data_dir: folder of data sets.
-        name: name of the new set.
-        cut: how videos are cut into records.
-        workers: processes that decode; 1 decodes in this process.
-        division: how videos are divided into splits.
+        source: Kind of source, one of SOURCES.
+        place: Where the videos are.
+        data_dir: Folder of data sets.
+        name: Name of the new set.
+        cut: How videos are cut into records.
+        workers: Number of processes that decode; 1 decodes in this process.
+        division: How videos are assigned to splits.
 
     Raises:
-        InputError: a value that cannot be used.
+        InputError: A value is invalid.
     """
 
     source: str
@@ -81,16 +81,16 @@ class Options:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What makes two preparations of the same videos equal."""
+        """Values that must be equal for staged videos to be used again."""
         return {"source": self.source, **dataclasses.asdict(self.cut)}
 
 
 def prepare(options: Options) -> None:
-    """Prepares a data set; says so and returns at once when it is there.
+    """Prepares a data set and prints a summary; an existing equal set is kept.
 
     Raises:
-        InputError: no usable videos, a set of that name with other parameters or videos, a worker that died,
-            or another run at work on the same set.
+        InputError: No usable videos, an existing set of that name with other parameters or videos, a worker that died,
+            or another run that is preparing the same set.
     """
     listing = SOURCES[options.source](options.place)
     recorded = {
@@ -125,7 +125,7 @@ def _build(options: Options, staged: StagedSet, recorded: dict[str, Any]) -> Non
 
 
 def _define_flags() -> None:
-    """Defines the flags when this is the program; others that import this module have their own."""
+    """Defines the flags when this module is the program; other programs import it and have their own flags."""
     defaults = CutSpec()
     flags.DEFINE_enum("source", "folder", sorted(SOURCES), "Kind of source.")
     flags.DEFINE_string("videos", None, "Folder of videos, or what a list's paths start from.", required=True)

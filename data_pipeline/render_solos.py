@@ -1,9 +1,8 @@
-"""Renders the default data set: solos of eleven instruments as ordinary video files with sound.
+"""Renders the default data set: solos of eleven instruments as ordinary video files with audio.
 
-python -m data_pipeline.render_solos --out=data/solos --solos_per_instrument=16 --seconds=24 --seed=0
+    python -m data_pipeline.render_solos --out=data/solos --solos_per_instrument=16 --seconds=24 --seed=0
 
-A run that was stopped goes on where it stopped. Every solo depends on its class, its number and the seed
-alone.
+A run that was stopped resumes. Every solo depends only on its class, its number and the seed.
 """
 
 import os
@@ -23,14 +22,14 @@ from data_pipeline.staging.progress import progress_bar
 
 
 def render(solos: SoloSet, *, workers: int) -> str:
-    """Renders what is missing of a set.
+    """Renders the solos of a set that are missing.
 
     Args:
-        solos: what to render.
-        workers: number of processes, at least 1.
+        solos: What to render.
+        workers: Number of processes, at least 1.
 
     Returns:
-        One line that says how much is where.
+        One line that says how much was rendered and where.
     """
     if workers < 1:
         raise InputError(f"workers={workers} must be at least 1; leave --workers out to use every core")
@@ -47,7 +46,7 @@ def render(solos: SoloSet, *, workers: int) -> str:
 
 
 def main() -> None:
-    """Reads the flags and renders."""
+    """Runs the command."""
     values = flags.FLAGS
     fonts = [pathlib.Path(path) for path in values.soundfont] or [None]
     renderers = tuple(synthesise.choose_renderer(values.renderer, font) for font in fonts)
@@ -70,7 +69,7 @@ def main() -> None:
 
 
 def define_flags() -> None:
-    """Defines the command's flags: not on import, so that worker processes do not define them again."""
+    """Defines the command's flags; not on import, because worker processes would define them again."""
     flags.DEFINE_string("out", None, "Folder to render into; made when missing, continued when begun.", required=True)
     flags.DEFINE_integer("solos_per_instrument", 16, "Solos of each of the eleven instruments.")
     flags.DEFINE_float("seconds", 24.0, "Length of a solo in seconds.")
@@ -99,7 +98,7 @@ def _area(given: list[str]) -> tuple[float, float]:
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
