@@ -18,7 +18,7 @@ def progress_bar(total: int, *, doing: str = "decoding", unit: str = "video") ->
 
 
 class _Lines:
-    """Gives a progress bar lines of their own in a log, instead of one that is written over."""
+    """A file for a progress bar in a log, which writes each state on a line of its own."""
 
     def write(self, text: str) -> None:
         if text.strip():

@@ -1,9 +1,9 @@
-"""The set `index_csv`: sounds and pictures extracted before, as PixelPlayer's scripts list them.
+"""The set `index_csv`: extracted audio and images, listed as PixelPlayer's scripts do.
 
     tfds build data_pipeline/builders/tfds_sets/index_csv.py --manual_dir=DIR --data_dir=data \
         --config='{"name": "mine", "classes": ["cello", "violin"]}'
 
-What belongs into DIR: `MANUAL_DOWNLOAD_INSTRUCTIONS`.
+`MANUAL_DOWNLOAD_INSTRUCTIONS` says what DIR must contain.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from data_pipeline.staging.division import Division
 
 
 class IndexCsv(SourceSet):
-    """Chunks of listed sounds and pictures, with the classes that the config names; several lists are splits."""
+    """Chunks of listed audio and images, with the classes that the config names; several lists are splits."""
 
     SOURCE = "index_csv"
     DESCRIPTION = "Solos from extracted sounds and pictures, cut into chunks."
@@ -29,14 +29,14 @@ class IndexCsv(SourceSet):
     """
 
     def find_videos(self, manual_dir: Path) -> Listing:
-        """Lists what the CSV files of the folder name."""
+        """Lists the contents of the CSV files of the folder."""
         lists = tuple(sorted(manual_dir.glob("*.csv")))
         if not lists:
             raise InputError(f"{manual_dir} holds no .csv file; put the list of sounds and pictures there")
         return index_csv.find_videos(Place(manual_dir, lists=lists))
 
     def division(self, listing: Listing) -> Division:
-        """Takes several lists as the splits that their names tell; divides a single one."""
+        """Uses several lists as the splits that their names say; divides a single one."""
         config = self.cut_config
         several = len(set(listing.listed_in.values())) > 1
         return (

@@ -1,9 +1,9 @@
-"""The set `rendered_solos`: the videos that `python -m data_pipeline.render_solos` made.
+"""The set `rendered_solos`: the videos of `python -m data_pipeline.render_solos`.
 
     tfds build data_pipeline/builders/tfds_sets/rendered_solos.py --config=quickstart \
         --manual_dir=data/videos/rendered_solos --data_dir=data
 
-What belongs into DIR: `MANUAL_DOWNLOAD_INSTRUCTIONS`.
+`MANUAL_DOWNLOAD_INSTRUCTIONS` says what DIR must contain.
 """
 
 from data_pipeline.builders.source_set import SourceSet

@@ -1,9 +1,9 @@
-"""The set `vegas`: videos of ten kinds of sounds in the wild.
+"""The set `vegas`: videos of ten kinds of natural sounds.
 
     tfds build data_pipeline/builders/tfds_sets/vegas.py --config=paper --manual_dir=DIR --data_dir=data
 
-The videos were not at hand when this was written. Layout and names of the classes are those that public programs read
-which use the set; a folder of another name is refused with a sentence that says so.
+The data set was not available when this was written. Layout and class names are those that public programs read;
+folders with other names are refused with a message that names them.
 """
 
 from data_pipeline.builders.source_set import CutConfig, SourceSet, paper_and_quickstart

@@ -3,7 +3,7 @@
     tfds build data_pipeline/builders/tfds_sets/video_folder.py --manual_dir=DIR --data_dir=data \
         --config='{"name": "mine", "classes": ["cello", "violin"], "rate_hz": 16000}'
 
-What belongs into DIR: `MANUAL_DOWNLOAD_INSTRUCTIONS`.
+`MANUAL_DOWNLOAD_INSTRUCTIONS` says what DIR must contain.
 """
 
 from data_pipeline.builders.source_set import LabelledConfig, SourceSet, paper_and_quickstart
