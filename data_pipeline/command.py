@@ -19,13 +19,13 @@ _ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = tuple(_ROOT / name for name in ("data_pipeline", "mpnet_jax", "benchmarks"))
 EXIT_BAD_INPUT = 2
 # Errors of the machine or of a path, which are not bugs, and their remedies.
-_WAYS_OUT = dict.fromkeys(
+_REMEDIES = dict.fromkeys(
     (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS), "free space or choose another folder"
 )
-_WAYS_OUT |= dict.fromkeys(
+_REMEDIES |= dict.fromkeys(
     (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EBUSY, errno.EFBIG), "choose another folder"
 )
-_WAYS_OUT[errno.EIO] = "check the disk or choose another folder"
+_REMEDIES[errno.EIO] = "check the disk or choose another folder"
 
 
 class InputError(ValueError):
@@ -88,9 +88,9 @@ def explain(error: BaseException) -> tuple[str, int] | None:
         return "interrupted; the same command goes on where this one stopped\n", 128 + number
     if isinstance(error, InputError):
         return f"error: {error}\n", EXIT_BAD_INPUT
-    if isinstance(error, OSError) and error.errno in _WAYS_OUT:
-        told = f"cannot write {error.filename or 'a file'}: {error.strerror}; {_WAYS_OUT[error.errno]}"
-        return f"error: {told}\n", EXIT_BAD_INPUT
+    if isinstance(error, OSError) and error.errno in _REMEDIES:
+        message = f"error: cannot write {error.filename or 'a file'}: {error.strerror}; {_REMEDIES[error.errno]}\n"
+        return message, EXIT_BAD_INPUT
     return None
 
 

@@ -39,7 +39,7 @@ STATES = ("done", "gone", "failed")
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
 # Temporary refusals are matched first, because some begin like final ones ("Video unavailable. This content isn't
 # available, try again later").
-_COMES_BACK = re.compile(
+_TEMPORARY = re.compile(
     r"try again|rate.?limit|content isn.t available|in your country|in your location|other websites|confirm (your|you)",
     re.IGNORECASE,
 )
@@ -103,15 +103,15 @@ def download(options: Options) -> str:
     _check(labels)
     with _folder_for_this_run(options.out):
         record = _read_record(options.out / RECORD_NAME)
-        there = {video_id for video_id, label in labels.items() if _files_of(options.out / label, video_id)}
-        for video_id in there:
+        existing = {video_id for video_id, label in labels.items() if _files_of(options.out / label, video_id)}
+        for video_id in existing:
             record[video_id] = {"state": "done", "class": labels[video_id]}
-        for video_id in labels.keys() - there:
+        for video_id in labels.keys() - existing:
             if record.get(video_id, {}).get("state") == "done":
                 del record[video_id]  # downloaded earlier and removed since
-        todo = [name for name in labels if name not in there and record.get(name, {}).get("state") != "gone"]
+        todo = [name for name in labels if name not in existing and record.get(name, {}).get("state") != "gone"]
         todo = todo[: options.limit or None]
-        logging.info("%d of %d videos are there, %d to try", len(there), len(labels), len(todo))
+        logging.info("%d of %d videos are there, %d to try", len(existing), len(labels), len(todo))
         _fetch_all(program, options, {video_id: labels[video_id] for video_id in todo}, record)
         return _as_text(labels, record)
 
@@ -130,7 +130,7 @@ def _check(labels: Mapping[str, str]) -> None:
     odd = [video_id for video_id in labels if not _ID.fullmatch(video_id)]
     if odd:
         raise InputError(
-            f"{shortened([repr(name) for name in odd])} cannot be YouTube ids (11 of A-Z a-z 0-9 _ -); mend the list"
+            f"{shortened([repr(name) for name in odd])} cannot be YouTube ids (11 of A-Z a-z 0-9 _ -); fix the list"
         )
     for label in labels.values():
         if label.startswith((".", "-")) or re.search(r"[/\\\x00-\x1f]", label):
@@ -159,7 +159,7 @@ def _read_record(path: Path) -> dict[str, dict[str, Any]]:
     content = read_json(path)
     videos = content.get("videos") if isinstance(content, dict) else None
     if not isinstance(videos, dict) or not all(isinstance(entry, dict) for entry in videos.values()):
-        raise InputError(f"{path} is no record of a download; remove it (videos that are there are kept)")
+        raise InputError(f"{path} is no record of a download; remove it (existing videos are kept)")
     return videos
 
 
@@ -217,7 +217,7 @@ def _fetch(program: str, options: Options, video_id: str, label: str) -> tuple[s
         os.replace(found[0], folder / found[0].name)
         return "done", ""
     message = _last_line(result.stderr) or f"yt-dlp ended with status {result.returncode} and left no video"
-    return ("gone" if _GONE.search(message) and not _COMES_BACK.search(message) else "failed"), message
+    return ("gone" if _GONE.search(message) and not _TEMPORARY.search(message) else "failed"), message
 
 
 def _quality(max_height: int) -> list[str]:
@@ -261,12 +261,12 @@ def _as_text(labels: Mapping[str, str], record: Mapping[str, dict[str, Any]]) ->
 
 
 def _define_flags() -> None:
-    flags.DEFINE_list("list", None, "JSON files of YouTube ids by class, parted by commas.", required=True)
-    flags.DEFINE_string("out", None, "Folder of the videos; made when missing, continued when begun.", required=True)
-    flags.DEFINE_string("cookies", None, "File of cookies for yt-dlp, for videos that ask to sign in.")
+    flags.DEFINE_list("list", None, "JSON files of YouTube ids by class, separated by commas.", required=True)
+    flags.DEFINE_string("out", None, "Folder of the videos; created or resumed.", required=True)
+    flags.DEFINE_string("cookies", None, "File of cookies for yt-dlp, for videos that require signing in.")
     flags.DEFINE_float("sleep_seconds", Options.sleep_seconds, "Pause between two videos.")
-    flags.DEFINE_integer("limit", Options.limit, "Most videos to try in this run; 0 for all.")
-    flags.DEFINE_integer("max_height", Options.max_height, "Most rows of a picture.")
+    flags.DEFINE_integer("limit", Options.limit, "Largest number of videos to try in this run; 0 for all.")
+    flags.DEFINE_integer("max_height", Options.max_height, "Largest number of rows of a frame.")
 
 
 def main() -> None:

@@ -54,7 +54,7 @@ class MixtureListSpec:
 
 
 # Values of fields that older saved lists do not contain.
-_BEFORE_CHOICE = {"sounding": [], "level_distribution": "uniform"}
+_OLD_DEFAULTS = {"sounding": [], "level_distribution": "uniform"}
 
 
 def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[list[SourcePlan]]:
@@ -127,7 +127,7 @@ def _rows(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]]) -> lis
 def _load(path: Path, store: "RecordStore", drawn_from: dict[str, Any]) -> list[list[SourcePlan]]:
     try:
         saved = json.loads(path.read_text())
-        recorded = _BEFORE_CHOICE | dict(saved["drawn"].items())
+        recorded = _OLD_DEFAULTS | dict(saved["drawn"].items())
         rows = [
             [(str(s["video_id"]), int(s["chunk"]), int(s["start"]), float(s["gain"])) for s in mixture]
             for mixture in saved["mixtures"]
@@ -141,19 +141,19 @@ def _load(path: Path, store: "RecordStore", drawn_from: dict[str, Any]) -> list[
                 "use the same value, or move the list away to draw another"
             )
     places = {(clip.video_id, clip.chunk): index for index, clip in enumerate(store.clips)}
-    way_out = "use the data set that it was drawn from, or move the list away to draw another"
+    remedy = "use the data set that it was drawn from, or move the list away to draw another"
     mixtures = []
     for row in rows:
         plans = []
         for video_id, chunk, start, gain in row:
             if (video_id, chunk) not in places:
-                raise InputError(f"{path} names video {video_id!r}, which is not in the split; {way_out}")
+                raise InputError(f"{path} names video {video_id!r}, which is not in the split; {remedy}")
             index = places[video_id, chunk]
             samples = store.clips[index].samples
             if not 0 <= start <= samples - drawn_from["clip_samples"]:
                 raise InputError(
                     f"{path} has a window that starts at sample {start} of video {video_id!r}, whose record "
-                    f"{chunk} has only {samples} samples; {way_out}"
+                    f"{chunk} has only {samples} samples; {remedy}"
                 )
             plans.append(SourcePlan(index, start, gain))
         mixtures.append(plans)

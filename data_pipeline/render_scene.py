@@ -54,13 +54,13 @@ def main() -> None:
     values = flags.FLAGS
     out = Path(values.out)
     render(out, values.instruments, seconds=values.seconds, seed=values.seed)
-    logging.info("%s, and beside it the true sounds", out / "scene.mp4")
+    logging.info("wrote %s and the true sounds", out / "scene.mp4")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("out", None, "Folder to write into; made when missing.", required=True)
+    flags.DEFINE_string("out", None, "Folder to write into; created when missing.", required=True)
     flags.DEFINE_list("instruments", ["violin", "trumpet"], "Players from left to right.")
-    flags.DEFINE_float("seconds", 24.0, "Length.", lower_bound=1.0)
+    flags.DEFINE_float("seconds", 24.0, "Length in seconds.", lower_bound=1.0)
     # Data sets are rendered with small seeds, so no network was trained on the players of this seed.
-    flags.DEFINE_integer("seed", 1000, "Seed of melodies, sounds and pictures.", lower_bound=0)
+    flags.DEFINE_integer("seed", 1000, "Seed of melodies, sounds and frames.", lower_bound=0)
     command.run(main)

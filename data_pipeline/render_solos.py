@@ -70,23 +70,23 @@ def main() -> None:
 
 def define_flags() -> None:
     """Defines the command's flags; not on import, because worker processes would define them again."""
-    flags.DEFINE_string("out", None, "Folder to render into; made when missing, continued when begun.", required=True)
+    flags.DEFINE_string("out", None, "Folder to render into; created or resumed.", required=True)
     flags.DEFINE_integer("solos_per_instrument", 16, "Solos of each of the eleven instruments.")
     flags.DEFINE_float("seconds", 24.0, "Length of a solo in seconds.")
-    flags.DEFINE_integer("seed", 0, "Seed of melodies, sounds and pictures.")
+    flags.DEFINE_integer("seed", 0, "Seed of melodies, sounds and frames.")
     flags.DEFINE_list(
         "area",
         [str(edge) for edge in AREA],
-        "Smallest and largest share of the picture that a player takes, '0.1,0.15'.",
+        "Smallest and largest share of the frame that a player takes, such as '0.1,0.15'.",
     )
     flags.DEFINE_list(
-        "soundfont", [], "General MIDI .sf2 files, which the solos take in turn; by default the one in pretty_midi."
+        "soundfont", [], "General MIDI .sf2 files, used by the solos in turn; by default the one in pretty_midi."
     )
     flags.DEFINE_enum(
-        "variety", "plain", tuple(VARIETIES), "plain: one timbre a class; wide: many; far: none of either's."
+        "variety", "plain", tuple(VARIETIES), "plain: one timbre per class; wide: many; far: others than in both."
     )
-    flags.DEFINE_enum("renderer", "auto", synthesise.RENDERERS, "What makes the sound.")
-    flags.DEFINE_integer("workers", None, "Processes; by default one for each core.")
+    flags.DEFINE_enum("renderer", "auto", synthesise.RENDERERS, "Renderer of the sound.")
+    flags.DEFINE_integer("workers", None, "Number of processes; by default one per core.")
 
 
 def _area(given: list[str]) -> tuple[float, float]:

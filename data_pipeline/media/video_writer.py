@@ -99,8 +99,8 @@ def write_video(
         rate_hz: Sample rate.
     """
     chunk, count = rate_hz // fps, 0
-    with VideoWriter(path, fps=fps, rate_hz=rate_hz, channels=1) as film:
+    with VideoWriter(path, fps=fps, rate_hz=rate_hz, channels=1) as video:
         for count, picture in enumerate(pictures, start=1):
-            film.show(picture)
-            film.play(sound[np.newaxis, (count - 1) * chunk : count * chunk])
-        film.play(sound[np.newaxis, count * chunk :])
+            video.show(picture)
+            video.play(sound[np.newaxis, (count - 1) * chunk : count * chunk])
+        video.play(sound[np.newaxis, count * chunk :])

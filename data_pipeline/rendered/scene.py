@@ -43,5 +43,5 @@ def write_scene(path: Path, solos: Sequence[Path], sounds: Waves) -> None:
 
 def _side_by_side(solos: Sequence[Path], seconds: float) -> Iterator[np.ndarray]:
     times = np.arange(0, seconds, 1 / FPS)
-    films = [reader.read_frames(file, times, FRAME_PX) for file in solos]
-    return (np.concatenate(pictures, axis=1) for pictures in zip(*films, strict=True))
+    videos = [reader.read_frames(file, times, FRAME_PX) for file in solos]
+    return (np.concatenate(pictures, axis=1) for pictures in zip(*videos, strict=True))

@@ -119,8 +119,8 @@ def reason_to_skip_folder(path: Path, root: Path | None) -> str | None:
 
 def boxes_beside(path: Path, root: Path) -> Path | None:
     """Returns the JSON file with the video's name in the same folder, which may hold the player's boxes, or None."""
-    beside = path.with_suffix(".json")
-    return beside if reason_to_skip(beside, root) is None else None
+    boxes = path.with_suffix(".json")
+    return boxes if reason_to_skip(boxes, root) is None else None
 
 
 def add_video(videos: dict[str, Video], video: Video, skipped: dict[str, Skipped], folder: Path) -> None:

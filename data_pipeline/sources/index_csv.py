@@ -89,7 +89,8 @@ def _distinct_rows(place: Place, lists: tuple[Path, ...]) -> list[tuple[_Row, Pa
                 )
             if first[1:] != row[1:]:
                 raise InputError(
-                    f"{row.where} and {first.where} give {files.safe_name(str(row.sound))} unlike pictures; remove one"
+                    f"{row.where} and {first.where} give {files.safe_name(str(row.sound))} different pictures; "
+                    "remove one"
                 )
     return list(found.values())
 
@@ -97,7 +98,7 @@ def _distinct_rows(place: Place, lists: tuple[Path, ...]) -> list[tuple[_Row, Pa
 def _rows(listed: Path, folder: Path) -> Iterator[_Row]:
     for where, cells in list_files.csv_rows(listed):
         if len(cells) != 3 or not all(cells):
-            raise InputError(f"{where} holds {','.join(cells)!r}, which is no row of {_ROW_FORM}; mend that line")
+            raise InputError(f"{where} holds {','.join(cells)!r}, which is no row of {_ROW_FORM}; fix that line")
         if not (cells[2].isascii() and cells[2].isdecimal() and len(cells[2]) <= _MOST_DIGITS):
             raise InputError(
                 f"{where} gives {cells[2]!r} as the number of pictures; write a whole number there (a header is not "

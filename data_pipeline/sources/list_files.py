@@ -51,7 +51,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON file that can be used ({error}); mend it or give another") from None
+        raise InputError(f"{path} is no JSON file that can be used ({error}); fix it or give another") from None
 
 
 def csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
@@ -70,7 +70,7 @@ def csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
             if any(cells):
                 yield f"{path}:{reader.line_num}", cells
     except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num} is no CSV ({error}); mend that line") from None
+        raise InputError(f"{path}:{reader.line_num} is no CSV ({error}); fix that line") from None
 
 
 def listed_path(text: str, folder: Path, where: str) -> tuple[Path, bool]:

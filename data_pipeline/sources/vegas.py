@@ -68,7 +68,7 @@ def _listed(place: Place, root: Path, skipped: dict[str, Skipped]) -> Iterator[t
     for path in place.lists:
         for row, (where, cells) in enumerate(list_files.csv_rows(path)):
             if len(cells) != 2 or not all(cells):
-                raise InputError(f"{where} holds {','.join(cells)!r}, not path,class; mend that line")
+                raise InputError(f"{where} holds {','.join(cells)!r}, not path,class; fix that line")
             name, label = cells[0], place.label or cells[1]
             if row == 0 and not Path(name).suffix:
                 continue  # a header

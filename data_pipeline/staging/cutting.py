@@ -201,17 +201,17 @@ def _boxes_at(video: Video, times: np.ndarray) -> np.ndarray:
     if video.boxes_path is None:
         return unknown
     try:
-        beside = json.loads(video.boxes_path.read_text())
-        if not isinstance(beside, dict) or "boxes" not in beside:
+        content = json.loads(video.boxes_path.read_text())
+        if not isinstance(content, dict) or "boxes" not in content:
             return unknown  # the JSON file of another tool
-        boxes = np.asarray([[np.nan] * 4 if box is None else box for box in beside["boxes"]], np.float32)
-        fps = float(beside["fps"])
+        boxes = np.asarray([[np.nan] * 4 if box is None else box for box in content["boxes"]], np.float32)
+        fps = float(content["fps"])
         if boxes.ndim != 2 or boxes.shape[1] != 4 or not fps > 0:
             raise ValueError(f"boxes of shape {boxes.shape}, fps={fps}")
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise reader.MediaError(
             "bad boxes",
-            f"{video.boxes_path} does not hold `boxes` (frames x 4) and `fps` ({error}); mend or remove it",
+            f"{video.boxes_path} does not hold `boxes` (frames x 4) and `fps` ({error}); fix or remove it",
         ) from None
     index = np.floor(times * fps + 1e-6).astype(np.int64)
     return np.where((index < len(boxes))[:, None], boxes[np.minimum(index, len(boxes) - 1)], unknown)

@@ -222,7 +222,7 @@ def groups_by(pattern: str, video_ids: Sequence[str]) -> dict[str, str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise InputError(f"the pattern {pattern!r} is no regular expression ({error}); mend it") from None
+        raise InputError(f"the pattern {pattern!r} is no regular expression ({error}); fix it") from None
     groups: dict[str, str] = {}
     for video_id in video_ids:
         found = compiled.search(video_id)
@@ -231,7 +231,7 @@ def groups_by(pattern: str, video_ids: Sequence[str]) -> dict[str, str]:
             groups[video_id] = name
     if video_ids and not groups:
         raise InputError(
-            f"the pattern {pattern!r} matches none of the ids, such as {shortened(sorted(video_ids))}; mend it"
+            f"the pattern {pattern!r} matches none of the ids, such as {shortened(sorted(video_ids))}; fix it"
         )
     return {video_id: groups.get(video_id, video_id) for video_id in video_ids}
 
@@ -265,7 +265,7 @@ def _csv_rows(path: Path) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for number, (where, cells) in enumerate(csv_rows(path)):
         if len(cells) != 2 or not all(cells):
-            raise InputError(f"{where} holds {','.join(cells)!r}, not id,split; mend that line")
+            raise InputError(f"{where} holds {','.join(cells)!r}, not id,split; fix that line")
         if number == 0 and cells[1].lower() == "split":
             continue  # a header
         rows.append((cells[0], _split_named(cells[1], where)))

@@ -161,9 +161,9 @@ def test_patterns_name_the_original(pattern, groups):
     [
         (
             "(",
-            r"the pattern '\(' is no regular expression \(missing \), unterminated subpattern at position 0\); mend it",
+            r"the pattern '\(' is no regular expression \(missing \), unterminated subpattern at position 0\); fix it",
         ),
-        ("xyz", "the pattern 'xyz' matches none of the ids, such as a, b; mend it"),
+        ("xyz", "the pattern 'xyz' matches none of the ids, such as a, b; fix it"),
         ("x*", "matches none of the ids"),
     ],
 )
