@@ -52,7 +52,7 @@ def test_some_are_seen_and_not_heard(store, tmp_path):
 
 
 def test_pairs_of_classes_come_in_rounds(store, mixtures):
-    # Four classes make six pairs: two whole rounds.
+    # Four classes make six pairs: two complete rounds.
     for start in (0, 6):
         round_ = Counter(classes_of(store, mixture) for mixture in mixtures[start : start + 6])
         assert len(round_) == 6 and set(round_.values()) == {1}

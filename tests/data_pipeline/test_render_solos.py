@@ -38,7 +38,7 @@ def rendered(tmp_path_factory, renderer):
 
 
 def facts_of(folder: pathlib.Path) -> dict[pathlib.Path, dict]:
-    """Finished solos in a fixed order: video file -> content of the JSON file of the same name."""
+    """Returns the finished solos in a fixed order: video file -> content of the JSON file of the same name."""
     facts = sorted(folder.glob("*/*.json"))
     return {
         path.with_suffix(".mp4"): json.loads(path.read_text()) for path in facts if path.with_suffix(".mp4").is_file()
@@ -46,7 +46,7 @@ def facts_of(folder: pathlib.Path) -> dict[pathlib.Path, dict]:
 
 
 def decode(path: pathlib.Path) -> tuple[np.ndarray, list[float], np.ndarray]:
-    """Pictures (frames, height, width, 3), their times in seconds, and sound (samples,)."""
+    """Returns frames (frames, height, width, 3), their times in seconds, and audio (samples,)."""
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
     with av.open(str(path)) as container:
@@ -85,7 +85,7 @@ def test_sound_in_the_file_is_in_time_with_the_notes(rendered, renderer):
     lags = range(-1500, 1501, 10)
     inner = slice(2000, made.samples.size - 4000)
     score = [float(np.dot(made.samples[inner], np.roll(sound, -lag)[: made.samples.size][inner])) for lag in lags]
-    # An encoder's start padding of 1024 samples would shift sound against pictures by 23 ms.
+    # An encoder's start padding of 1024 samples would shift the audio by 23 ms.
     assert abs(lags[int(np.argmax(score))]) <= 20
 
 
@@ -284,6 +284,6 @@ def test_a_set_of_several_timbres_says_what_it_is_made_of(tmp_path, renderer):
     rendered_solos.render_jobs(solos, jobs, workers=1, done=lambda: None)
     facts = [json.loads((tmp_path / "far" / "violin" / f"violin_00{k}.json").read_text()) for k in (0, 1)]
     assert {each["style"] for each in facts} <= {"sketched", "posterised", "night"}
-    assert facts[1]["renderer"]["name"] == "additive"  # the solos take the renderers in turn
+    assert facts[1]["renderer"]["name"] == "additive"  # the solos use the renderers in turn
     with pytest.raises(InputError, match="was rendered with variety='far', not 'wide'"):
         rendered_solos.claim_folder(SoloSet(tmp_path / "far", 2, SECONDS, seed=3, renderers=pair, variety="wide"))

@@ -83,7 +83,7 @@ def test_an_interrupted_build_goes_on_and_never_looks_whole(tmp_path, videos, mo
         raise KeyboardInterrupt
 
     monkeypatch.setattr(staged_video, "stage_video", counted)
-    # The last thing that is written before the set is moved to its place.
+    # The index is written last, before the set is renamed.
     monkeypatch.setattr(index_file, "write_index", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build(tiny_builder(tmp_path), videos)
@@ -97,7 +97,7 @@ def test_an_interrupted_build_goes_on_and_never_looks_whole(tmp_path, videos, mo
     build(builder, videos)
     assert len(decoded) == 6
     assert builder.info.splits["train"].num_examples == 4
-    build(tiny_builder(tmp_path), videos)  # is there
+    build(tiny_builder(tmp_path), videos)  # exists already
     assert len(decoded) == 6
 
 

@@ -86,7 +86,7 @@ class VegasTest(set_case.SetCase):
 
 
 class IndexCsvTest(set_case.SetCase):
-    """One list is divided."""
+    """A single list is divided into splits."""
 
     DATASET_CLASS = index_csv.IndexCsv
     BUILDER_CONFIG_NAMES_TO_TEST = (LabelledConfig(name="tiny", classes=("violin",), **set_case.TINY_CUT),)
@@ -97,7 +97,7 @@ class IndexCsvTest(set_case.SetCase):
 
 
 class SplitListsTest(set_case.SetCase):
-    """Several lists are splits."""
+    """Several lists are the splits."""
 
     DATASET_CLASS = index_csv.IndexCsv
     BUILDER_CONFIG_NAMES_TO_TEST = (LabelledConfig(name="tiny", classes=("cello", "violin"), **set_case.TINY_CUT),)

@@ -1,4 +1,4 @@
-"""One folder of solos in the layouts of MUSIC, VEGAS and PixelPlayer's index files, prepared and trained on."""
+"""Solos in the layouts of MUSIC, VEGAS and PixelPlayer's index files are prepared and trained on."""
 
 import io
 import itertools

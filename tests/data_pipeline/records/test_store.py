@@ -133,7 +133,7 @@ def test_a_missing_or_stale_index_is_made_again(own_copy, monkeypatch):
     path.write_text(json.dumps(index))
     assert RecordStore.open(own_copy, "tiny", "train").clips == clips
     index = json.loads(path.read_text())
-    index["format"] = 1  # as sets were indexed before parts of a record could be read
+    index["format"] = 1  # the format of earlier versions
     del index["clips"]["parts"]
     path.write_text(json.dumps(index))
     assert RecordStore.open(own_copy, "tiny", "train").clips == clips
