@@ -1,10 +1,4 @@
-"""The set `index_csv`: extracted audio and images, listed as PixelPlayer's scripts do.
-
-    tfds build data_pipeline/builders/tfds_sets/index_csv.py --manual_dir=DIR --data_dir=data \
-        --config='{"name": "mine", "classes": ["cello", "violin"]}'
-
-`MANUAL_DOWNLOAD_INSTRUCTIONS` says what DIR must contain.
-"""
+"""The set `index_csv`: extracted audio and images, listed as PixelPlayer's scripts do."""
 
 from pathlib import Path
 

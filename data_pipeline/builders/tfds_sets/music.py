@@ -1,9 +1,4 @@
-"""The set `music`: solos of 11 instruments from YouTube.
-
-    tfds build data_pipeline/builders/tfds_sets/music.py --config=paper --manual_dir=DIR --data_dir=data
-
-`MANUAL_DOWNLOAD_INSTRUCTIONS` says what DIR must contain.
-"""
+"""The set `music`: solos of 11 instruments from YouTube."""
 
 from pathlib import Path
 

@@ -1,9 +1,4 @@
-"""The set `music21`: solos of 21 instruments from YouTube.
-
-    tfds build data_pipeline/builders/tfds_sets/music21.py --config=paper --manual_dir=DIR --data_dir=data
-
-`MANUAL_DOWNLOAD_INSTRUCTIONS` says what DIR must contain.
-"""
+"""The set `music21`: solos of 21 instruments from YouTube."""
 
 from data_pipeline.builders.tfds_sets.music import Music
 

@@ -1,10 +1,4 @@
-"""The set `rendered_solos`: the videos of `python -m data_pipeline.render_solos`.
-
-    tfds build data_pipeline/builders/tfds_sets/rendered_solos.py --config=quickstart \
-        --manual_dir=data/videos/rendered_solos --data_dir=data
-
-`MANUAL_DOWNLOAD_INSTRUCTIONS` says what DIR must contain.
-"""
+"""The set `rendered_solos`: the videos of `python -m data_pipeline.render_solos`."""
 
 from data_pipeline.builders.source_set import SourceSet
 from data_pipeline.rendered.sound.instruments import CLASSES

@@ -1,7 +1,5 @@
 """The set `vegas`: videos of ten kinds of natural sounds.
 
-    tfds build data_pipeline/builders/tfds_sets/vegas.py --config=paper --manual_dir=DIR --data_dir=data
-
 The data set was not available when this was written. Layout and class names are those that public programs read;
 folders with other names are refused with a message that names them.
 """

@@ -1,10 +1,4 @@
-"""The set `video_folder`: any folder of videos; the first-level folder names the class.
-
-    tfds build data_pipeline/builders/tfds_sets/video_folder.py --manual_dir=DIR --data_dir=data \
-        --config='{"name": "mine", "classes": ["cello", "violin"], "rate_hz": 16000}'
-
-`MANUAL_DOWNLOAD_INSTRUCTIONS` says what DIR must contain.
-"""
+"""The set `video_folder`: any folder of videos; the first-level folder names the class."""
 
 from data_pipeline.builders.source_set import LabelledConfig, SourceSet, paper_and_quickstart
 
