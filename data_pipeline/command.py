@@ -1,7 +1,7 @@
 """The shell around every command: bad input is one sentence on stderr and exit status 2.
 
-`InputError` is raised wherever a user's file, flag, config field or machine (a full disk) is at fault; anything
-else that escapes a command is a bug and keeps its traceback.
+`InputError` is raised when a file, flag, config field or machine (a full disk) of the user is at fault. Any other
+exception that escapes a command is a bug and keeps its traceback.
 """
 
 import errno
@@ -14,29 +14,29 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-# The project's packages by name: a virtual environment may lie within the checkout too.
+# Listed by name, because a virtual environment may lie within the checkout.
 _ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = tuple(_ROOT / name for name in ("data_pipeline", "mpnet_jax", "benchmarks"))
 EXIT_BAD_INPUT = 2
-# Errors of the machine or of a path, which are no bugs, and what to do.
-_WAYS_OUT = dict.fromkeys(
+# Errors of the machine or of a path, which are not bugs, and their remedies.
+_REMEDIES = dict.fromkeys(
     (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS), "free space or choose another folder"
 )
-_WAYS_OUT |= dict.fromkeys(
+_REMEDIES |= dict.fromkeys(
     (errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EBUSY, errno.EFBIG), "choose another folder"
 )
-_WAYS_OUT[errno.EIO] = "check the disk or choose another folder"
+_REMEDIES[errno.EIO] = "check the disk or choose another folder"
 
 
 class InputError(ValueError):
-    """Input that cannot be used: the message names the value, the rule and the way out, in one sentence."""
+    """Input that cannot be used; the message names the value, the rule and the remedy in one sentence."""
 
 
 class StopSignal(KeyboardInterrupt):
     """A signal that ends a command at once, as Ctrl-C does.
 
     Args:
-        number: of the signal.
+        number: Number of the signal.
     """
 
     def __init__(self, number: int = signal.SIGINT) -> None:
@@ -48,11 +48,11 @@ def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
     """Runs a command's `main` with parsed absl flags.
 
     Args:
-        main: the command; takes nothing, since absl's flags are global.
-        argv: command line with the program's name first; `sys.argv` when None.
+        main: The command; it takes no arguments, because absl's flags are global.
+        argv: Command line, beginning with the program's name; `sys.argv` when None.
 
     Raises:
-        SystemExit: status 0 at the end, 2 for bad input, 130 after Ctrl-C, 128 and its number after another signal.
+        SystemExit: Status 0 after success, 2 for bad input, 130 after Ctrl-C, 128 plus its number after another signal.
     """
     logging.set_verbosity(logging.INFO)
     logging.use_absl_handler()
@@ -63,13 +63,13 @@ def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
 
 
 def _is_for_the_user(record: standard_logging.LogRecord) -> bool:
-    """Libraries tell at INFO how they work; a user wants what this project says, and everybody's warnings."""
+    """Returns whether to show a log record: everything of this project, and warnings of libraries except Orbax."""
     ours = any(Path(record.pathname).is_relative_to(package) for package in _PACKAGES)
     return ours or (record.levelno >= standard_logging.WARNING and "orbax" not in record.pathname)
 
 
 def guarded(main: Callable[[], None]) -> None:
-    """Calls `main`, turning bad input, a full disk and Ctrl-C into one sentence and an exit status."""
+    """Calls `main` and turns bad input, a full disk and Ctrl-C into one sentence and an exit status."""
     try:
         main()
     except (Exception, KeyboardInterrupt) as error:
@@ -82,15 +82,15 @@ def guarded(main: Callable[[], None]) -> None:
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
-    """What a command says of an error, and its exit status; None for a bug, which keeps its traceback."""
+    """Returns the message and the exit status for an error, or None for a bug, which keeps its traceback."""
     if isinstance(error, KeyboardInterrupt):
         number = error.number if isinstance(error, StopSignal) else signal.SIGINT
         return "interrupted; the same command goes on where this one stopped\n", 128 + number
     if isinstance(error, InputError):
         return f"error: {error}\n", EXIT_BAD_INPUT
-    if isinstance(error, OSError) and error.errno in _WAYS_OUT:
-        told = f"cannot write {error.filename or 'a file'}: {error.strerror}; {_WAYS_OUT[error.errno]}"
-        return f"error: {told}\n", EXIT_BAD_INPUT
+    if isinstance(error, OSError) and error.errno in _REMEDIES:
+        message = f"error: cannot write {error.filename or 'a file'}: {error.strerror}; {_REMEDIES[error.errno]}\n"
+        return message, EXIT_BAD_INPUT
     return None
 
 

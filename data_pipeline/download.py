@@ -1,13 +1,13 @@
-"""Fetches the videos of id lists such as MUSIC's with an installed yt-dlp, as far as they are still there.
+"""Downloads the videos of id lists such as MUSIC's with an installed yt-dlp, as far as they still exist.
 
     python -m data_pipeline.download --list=MUSIC_solo_videos.json --out=videos
 
-Videos become OUT/<class>/<id>.mp4; OUT/download.json records what is done, gone and failed. An interrupted run goes on
-where it was; what failed is tried again by the next run, what is gone only once its entry is removed from the record.
-Many listed videos are gone for good, and the rest makes a smaller data set: `prepare` counts what is missing.
+Videos become OUT/<class>/<id>.mp4; OUT/download.json records which are done, gone or failed. An interrupted run
+resumes. The next run tries failed videos again, and gone ones only after their entry is removed from the record. Many
+listed videos no longer exist, which makes the data set smaller: `prepare` counts the missing ones.
 
-Whether you may download and use these videos is yours to find out and to answer for: it depends on the platform's
-terms, the videos' licences and your country's law. This project distributes no videos.
+Whether you may download and use these videos depends on the platform's terms, the videos' licences and your country's
+law; you are responsible for it. This project distributes no videos.
 """
 
 import fcntl
@@ -37,9 +37,9 @@ from data_pipeline.sources.music_list import read_labels
 RECORD_NAME = "download.json"
 STATES = ("done", "gone", "failed")
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
-# Temporary refusals come first, since some begin like final ones ("Video unavailable. This content isn't available,
-# try again later").
-_COMES_BACK = re.compile(
+# Temporary refusals are matched first, because some begin like final ones ("Video unavailable. This content isn't
+# available, try again later").
+_TEMPORARY = re.compile(
     r"try again|rate.?limit|content isn.t available|in your country|in your location|other websites|confirm (your|you)",
     re.IGNORECASE,
 )
@@ -55,18 +55,18 @@ _PARTIAL = ".partial"
 
 @dataclass(frozen=True)
 class Options:
-    """What to fetch, and how politely.
+    """What to download, and how politely.
 
     Attributes:
         lists: JSON files of ids by class.
-        out: folder of the videos.
-        cookies: file that yt-dlp takes cookies from, or None.
-        sleep_seconds: pause between two videos.
-        limit: most videos to try in this run; 0 for all.
-        max_height: most rows of a picture.
+        out: Folder of the videos.
+        cookies: File from which yt-dlp reads cookies, or None.
+        sleep_seconds: Pause between two videos.
+        limit: Largest number of videos to try in this run; 0 for all.
+        max_height: Largest number of rows of a frame.
 
     Raises:
-        InputError: a value that cannot be used.
+        InputError: A value is invalid.
     """
 
     lists: tuple[Path, ...]
@@ -90,28 +90,28 @@ class Options:
 
 
 def download(options: Options) -> str:
-    """Fetches what is listed and not there yet.
+    """Downloads the listed videos that do not exist yet.
 
     Returns:
         Counts by class as a table.
 
     Raises:
-        InputError: no yt-dlp, a bad list, or another run at work in the folder.
+        InputError: yt-dlp is missing, a list is invalid, or another run uses the folder.
     """
     program = _find_program()
     labels, _ = read_labels(options.lists)
     _check(labels)
     with _folder_for_this_run(options.out):
         record = _read_record(options.out / RECORD_NAME)
-        there = {video_id for video_id, label in labels.items() if _files_of(options.out / label, video_id)}
-        for video_id in there:
+        existing = {video_id for video_id, label in labels.items() if _files_of(options.out / label, video_id)}
+        for video_id in existing:
             record[video_id] = {"state": "done", "class": labels[video_id]}
-        for video_id in labels.keys() - there:
+        for video_id in labels.keys() - existing:
             if record.get(video_id, {}).get("state") == "done":
-                del record[video_id]  # fetched once, and removed since
-        todo = [name for name in labels if name not in there and record.get(name, {}).get("state") != "gone"]
+                del record[video_id]  # downloaded earlier and removed since
+        todo = [name for name in labels if name not in existing and record.get(name, {}).get("state") != "gone"]
         todo = todo[: options.limit or None]
-        logging.info("%d of %d videos are there, %d to try", len(there), len(labels), len(todo))
+        logging.info("%d of %d videos are there, %d to try", len(existing), len(labels), len(todo))
         _fetch_all(program, options, {video_id: labels[video_id] for video_id in todo}, record)
         return _as_text(labels, record)
 
@@ -122,15 +122,15 @@ def _find_program() -> str:
         raise InputError("yt-dlp is not installed; install it with `pip install yt-dlp` and run the same command again")
     if shutil.which("ffmpeg") is None:
         logging.warning("ffmpeg is not installed, so only videos that come with their sound in one file are taken")
-    return os.path.abspath(program)  # it runs in another folder
+    return os.path.abspath(program)  # absolute, because it runs in another folder
 
 
 def _check(labels: Mapping[str, str]) -> None:
-    """Ids and classes become parts of command lines and paths, so they are held to what the lists really have."""
+    """Raises an error for ids and classes that are unsafe as parts of command lines and paths."""
     odd = [video_id for video_id in labels if not _ID.fullmatch(video_id)]
     if odd:
         raise InputError(
-            f"{shortened([repr(name) for name in odd])} cannot be YouTube ids (11 of A-Z a-z 0-9 _ -); mend the list"
+            f"{shortened([repr(name) for name in odd])} cannot be YouTube ids (11 of A-Z a-z 0-9 _ -); fix the list"
         )
     for label in labels.values():
         if label.startswith((".", "-")) or re.search(r"[/\\\x00-\x1f]", label):
@@ -149,7 +149,7 @@ def _folder_for_this_run(out: Path) -> Iterator[None]:
             raise InputError(f"another run downloads to --out={out}; wait for it or choose another folder") from None
         yield
         os.unlink(lock.name)
-    with suppress(OSError):  # parts of videos that another run may go on with
+    with suppress(OSError):  # not empty: partial videos that another run may resume
         (out / _PARTIAL).rmdir()
 
 
@@ -159,7 +159,7 @@ def _read_record(path: Path) -> dict[str, dict[str, Any]]:
     content = read_json(path)
     videos = content.get("videos") if isinstance(content, dict) else None
     if not isinstance(videos, dict) or not all(isinstance(entry, dict) for entry in videos.values()):
-        raise InputError(f"{path} is no record of a download; remove it (videos that are there are kept)")
+        raise InputError(f"{path} is no record of a download; remove it (existing videos are kept)")
     return videos
 
 
@@ -186,10 +186,10 @@ def _fetch_all(program: str, options: Options, todo: Mapping[str, str], record: 
 
 
 def _fetch(program: str, options: Options, video_id: str, label: str) -> tuple[str, str]:
-    """Fetches one video: (state, why it is not there)."""
+    """Downloads one video; returns (state, reason for which it is missing)."""
     partial = options.out / _PARTIAL
     for path in _files_of(partial, video_id):
-        path.unlink()  # perhaps half written; what yt-dlp can go on with has other names
+        path.unlink()  # may be incomplete; the files that yt-dlp can resume have other names
     # No path is on the command line, where yt-dlp would expand "%" and "$" in it.
     arguments = [program, "--ignore-config", "--no-playlist", "--quiet", "--no-progress", "--socket-timeout=30"]
     arguments += ["--output", "%(id)s.%(ext)s", *_quality(options.max_height)]
@@ -197,7 +197,7 @@ def _fetch(program: str, options: Options, video_id: str, label: str) -> tuple[s
         arguments += ["--cookies", str(options.cookies.absolute())]
     arguments += ["--", f"https://www.youtube.com/watch?v={video_id}"]
     try:
-        # A list without a shell, of a program that the user installed, an id that was checked and the user's flags.
+        # No shell is involved, and the id was checked.
         result = subprocess.run(  # noqa: S603
             arguments,
             cwd=partial,
@@ -217,11 +217,11 @@ def _fetch(program: str, options: Options, video_id: str, label: str) -> tuple[s
         os.replace(found[0], folder / found[0].name)
         return "done", ""
     message = _last_line(result.stderr) or f"yt-dlp ended with status {result.returncode} and left no video"
-    return ("gone" if _GONE.search(message) and not _COMES_BACK.search(message) else "failed"), message
+    return ("gone" if _GONE.search(message) and not _TEMPORARY.search(message) else "failed"), message
 
 
 def _quality(max_height: int) -> list[str]:
-    """Arguments that prefer what needs no conversion; without ffmpeg picture and sound cannot be joined."""
+    """Returns arguments that prefer formats without conversion; joining separate video and audio needs ffmpeg."""
     single = f"b[height<={max_height}][ext=mp4]/b[height<={max_height}]"
     if shutil.which("ffmpeg") is None:
         return ["--format", single]
@@ -261,12 +261,12 @@ def _as_text(labels: Mapping[str, str], record: Mapping[str, dict[str, Any]]) ->
 
 
 def _define_flags() -> None:
-    flags.DEFINE_list("list", None, "JSON files of YouTube ids by class, parted by commas.", required=True)
-    flags.DEFINE_string("out", None, "Folder of the videos; made when missing, continued when begun.", required=True)
-    flags.DEFINE_string("cookies", None, "File of cookies for yt-dlp, for videos that ask to sign in.")
+    flags.DEFINE_list("list", None, "JSON files of YouTube ids by class, separated by commas.", required=True)
+    flags.DEFINE_string("out", None, "Folder of the videos; created or resumed.", required=True)
+    flags.DEFINE_string("cookies", None, "File of cookies for yt-dlp, for videos that require signing in.")
     flags.DEFINE_float("sleep_seconds", Options.sleep_seconds, "Pause between two videos.")
-    flags.DEFINE_integer("limit", Options.limit, "Most videos to try in this run; 0 for all.")
-    flags.DEFINE_integer("max_height", Options.max_height, "Most rows of a picture.")
+    flags.DEFINE_integer("limit", Options.limit, "Largest number of videos to try in this run; 0 for all.")
+    flags.DEFINE_integer("max_height", Options.max_height, "Largest number of rows of a frame.")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""Batches of mixtures by tf.data: plan, read, decode, mix, transform, batch, prefetch.
+"""Builds batches of mixtures with tf.data: plan, read, decode, mix, transform, batch, prefetch.
 
-A batch is a dict of arrays, the whole contract between the pipeline and the model; docs/DATA.md describes it.
+A batch is a dict of arrays and the only interface between pipeline and model; docs/DATA.md describes it.
 """
 
 import atexit
@@ -23,26 +23,26 @@ from data_pipeline.tf_cpu import tf
 
 Batch = dict[str, np.ndarray]
 
-PREFETCH_BATCHES = 2  # made ahead of the one that is asked for
+PREFETCH_BATCHES = 2
 
 
 @dataclasses.dataclass(frozen=True)
 class Sharding:
-    """Which slots of the global batch this process makes: the slots are divided, never the files.
+    """Which slots of the global batch this process makes; slots are divided among processes, never files.
 
     Attributes:
-        process_index: this process, from 0.
-        process_count: processes that share a global batch.
+        process_index: Index of this process, from 0.
+        process_count: Number of processes that share a global batch.
     """
 
     process_index: int = 0
     process_count: int = 1
 
     def slots(self, batch_size: int) -> range:
-        """The process's slots of a global batch.
+        """Returns this process's slots of a global batch.
 
         Raises:
-            ValueError: a batch that does not divide by the processes.
+            ValueError: The batch size is not divisible by the number of processes.
         """
         if batch_size % self.process_count:
             raise ValueError(f"batch_size={batch_size} must divide by {self.process_count} processes")
@@ -50,7 +50,7 @@ class Sharding:
         return range(self.process_index * share, (self.process_index + 1) * share)
 
     def rounded_up(self, batch_size: int) -> int:
-        """The next size that divides by the processes."""
+        """Returns the next batch size that is divisible by the number of processes."""
         return -(-batch_size // self.process_count) * self.process_count
 
 
@@ -65,17 +65,17 @@ def training_batches(
     first_step: int = 0,
     sharding: Sharding = Sharding(),
 ) -> Iterator[Batch]:
-    """Endless training batches; batch number i is a pure function of (seed, first_step + i).
+    """Yields endless training batches; batch number i is a pure function of (seed, first_step + i).
 
     Args:
-        store: the training split.
-        audio: window and transform.
-        frames: pictures a source; None reads and makes none.
-        mixing: the rules of a mixture.
-        batch_size: size of the global batch.
-        seed: the pipeline's seed.
-        first_step: step of the first batch.
-        sharding: this process's share.
+        store: The training split.
+        audio: Sizes of window and transform.
+        frames: Frames per source; None reads and returns none.
+        mixing: How mixtures are made.
+        batch_size: Size of the global batch.
+        seed: Seed of the pipeline.
+        first_step: Step of the first batch.
+        sharding: Share of this process.
 
     Yields:
         `mixture_magnitude` (batch, freq_linear, time) float32, `source_magnitude` (batch, source, freq_linear, time)
@@ -105,21 +105,21 @@ def evaluation_batches(
     batch_size: int,
     sharding: Sharding = Sharding(),
 ) -> Iterator[Batch]:
-    """One pass over a fixed list of mixtures, every one of them once; the last batch is padded.
+    """Yields each mixture of a fixed list once; the last batch is padded.
 
     Args:
-        store: the split that the list was drawn from.
-        mixtures: the list; all of one number of sources.
-        audio: window and transform.
-        frames: pictures a source.
-        batch_size: size of the global batch.
-        sharding: this process's share.
+        store: The split that the list was drawn from.
+        mixtures: The list; all mixtures have the same number of sources.
+        audio: Sizes of window and transform.
+        frames: Frames per source.
+        batch_size: Size of the global batch.
+        sharding: Share of this process.
 
     Yields:
-        The arrays of `training_batches` (`valid` False where padded, by repeating the last mixture), and
+        The arrays of `training_batches`, with `valid` False for padding, which repeats the last mixture. In addition
         `mixture_phase` (batch, freq_linear, time) float32 in radians, `source_waveform` (batch, source, samples)
-        float32, `boxes` (batch, source, frame, 4) float32 of the players in the pictures as they are cut (top, left,
-        bottom, right, 0 to 1; NaN where unknown), `index` (batch,) int64 into the list.
+        float32, `boxes` (batch, source, frame, 4) float32 of the players in the cropped frames (top, left, bottom,
+        right, 0 to 1; NaN where unknown), and `index` (batch,) int64 into the list.
     """
     slots = sharding.slots(batch_size)
     batches = -(-len(mixtures) // batch_size)
@@ -139,18 +139,18 @@ def evaluation_batches(
 
 
 class MixtureMaker:
-    """Makes the arrays of one mixture after another by their plans; used by several threads.
+    """Makes the arrays of mixtures from their plans; several threads may use it at the same time.
 
     Args:
-        store: the records.
-        audio: window and transform.
-        frames: pictures a source; None makes none.
-        sources: sounds of a mixture.
-        for_rebuilding: make what evaluation needs for waveforms and boxes, too.
-        truth: see `MixingSpec`.
+        store: The records.
+        audio: Sizes of window and transform.
+        frames: Frames per source; None makes none.
+        sources: Number of sources of a mixture.
+        for_rebuilding: Whether to add phase, waveforms and boxes, which evaluation needs.
+        truth: See `MixingSpec`.
 
     Attributes:
-        shapes: shape and dtype of each array, in the order in which they are made.
+        shapes: Shape and dtype of each array, in the order in which they are made.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class MixtureMaker:
                 self.shapes["boxes"] = (sources, frames.count, 4), np.float32
 
     def make(self, plans: Sequence[SourcePlan]) -> Batch:
-        """The arrays of one mixture."""
+        """Returns the arrays of one mixture."""
         example = {name: np.empty(shape, kind) for name, (shape, kind) in self.shapes.items()}
         example["source_label"][...] = [self._store.clips[plan.clip].label for plan in plans]
         if self._frames is not None:
@@ -194,7 +194,7 @@ class MixtureMaker:
         return example
 
     def listen(self, plans: Sequence[SourcePlan], example: Batch) -> None:
-        """Writes the sounds of a mixture into its arrays; what is not among them is not made."""
+        """Writes spectrograms and waveforms of a mixture into the arrays of `example` that exist."""
         waveforms = np.stack([self._sound(plan) for plan in plans])
         magnitudes = self._workspace(len(plans))
         for columns, spectra in stft_pieces(waveforms, self._audio):
@@ -206,14 +206,14 @@ class MixtureMaker:
                 np.abs(spectra, out=magnitudes[:-1, columns])
             if "mixture_phase" in example:
                 example["mixture_phase"][:, columns] = np.angle(mixture).T
-        # Turned over as a whole: piece by piece takes longer.
+        # One transpose at the end is faster than one per group of columns.
         example["source_magnitude"][...] = magnitudes[:-1].swapaxes(1, 2)
         example["mixture_magnitude"][...] = magnitudes[-1].T
         if "source_waveform" in example:
             example["source_waveform"][...] = waveforms
 
     def look(self, plans: Sequence[SourcePlan], example: Batch) -> None:
-        """Writes the pictures of a mixture into its arrays, and the boxes where those are among them."""
+        """Writes the frames of a mixture into `example`, and the boxes when it has an array for them."""
         store, frames = self._store, self._frames
         assert frames is not None
         for source, plan in enumerate(plans):
@@ -230,7 +230,7 @@ class MixtureMaker:
                     )
 
     def _workspace(self, sources: int) -> np.ndarray:
-        """Float32 (source and mixture, time, freq) of this thread, because fresh memory is dear."""
+        """Returns float32 (source and mixture, time, freq) memory of this thread, because allocation is expensive."""
         if not hasattr(self._local, "magnitudes"):
             shape = (sources + 1, self._audio.time_frames, self._audio.freq_bins)
             self._local.magnitudes = np.empty(shape, np.float32)
@@ -253,16 +253,17 @@ class MixtureMaker:
 
 
 def along_mixture(spectra: np.ndarray, mixture: np.ndarray, magnitude: np.ndarray, *, out: np.ndarray) -> None:
-    """Writes what of each source is in phase with the mixture: |S| cos(angle between S and X), at least 0.
+    """Computes the part of each source in phase with the mixture: |S| cos(angle between S and X), at least 0.
 
-    It is the best magnitude for a sound that gets the mixture's phase, and over all sources it sums to the mixture's,
-    where none is below 0. Source: Erdogan et al. 2015, "Phase-sensitive and recognition-boosted speech separation".
+    It is the best magnitude for an estimate that uses the mixture's phase. Over all sources it sums to the mixture's
+    magnitude wherever no source is clipped at 0. Source: Erdogan et al. 2015, "Phase-sensitive and recognition-boosted
+    speech separation".
 
     Args:
-        spectra: of the sources, complex64 (source, time, freq).
-        mixture: their sum.
-        magnitude: of the sum.
-        out: float32, like the sources.
+        spectra: Spectra of the sources, complex64 (source, time, freq).
+        mixture: Their sum.
+        magnitude: Magnitude of the sum.
+        out: Result, float32 with the shape of the sources.
     """
     np.multiply(np.real(spectra), np.real(mixture), out=out)
     out += np.imag(spectra) * np.imag(mixture)
@@ -271,7 +272,7 @@ def along_mixture(spectra: np.ndarray, mixture: np.ndarray, magnitude: np.ndarra
 
 
 def _lift(window: np.ndarray, level: float) -> float:
-    """Factor that brings a window to a root-mean-square level, at most `LARGEST_LIFT`."""
+    """Returns the factor that raises a window to a root-mean-square level, at most `LARGEST_LIFT`."""
     loudest = max(float(np.sqrt(np.mean(np.square(window)))), level / LARGEST_LIFT)
     return level / loudest if loudest > 0 else 0.0
 
@@ -282,18 +283,17 @@ def _examples(
     maker: MixtureMaker,
     failures: list[ValueError],
 ) -> tf.data.Dataset:
-    """Turns mixture numbers into examples, one a thread of TensorFlow's.
+    """Maps mixture numbers to examples, one per TensorFlow thread.
 
-    The work is NumPy's and SciPy's, which give up Python's lock meanwhile; TensorFlow's own transform and mirroring
-    take longer. TensorFlow passes on only the text of an exception; what could not be read is
-    noted in `failures`.
+    NumPy and SciPy do the work and release Python's global lock; TensorFlow's own transform and mirroring are slower.
+    TensorFlow keeps only the text of an exception, so the exceptions themselves are collected in `failures`.
     """
     kinds = [kind for _, kind in maker.shapes.values()]
 
     def make(number: np.ndarray) -> list[np.ndarray]:
         try:
             return list(maker.make(plan(int(number))).values())
-        except ValueError as error:  # bad input is one, too
+        except ValueError as error:  # includes InputError
             failures.append(error)
             raise
 
@@ -330,7 +330,7 @@ _open: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    """Ends TensorFlow's threads while Python still runs: one that wants Python's lock later may wait for ever."""
+    """Ends TensorFlow's threads while Python still runs; one that waits for Python's lock later may hang."""
     for made in list(_open):
-        with contextlib.suppress(ValueError):  # another thread is at it
+        with contextlib.suppress(ValueError):  # another thread is using it
             made.close()

@@ -1,7 +1,7 @@
-"""Which clips meet in a mixture: a pure function of (seed, step, slot).
+"""Plans the mixtures of training: each one is a pure function of (seed, step, slot).
 
-Nothing is shuffled through a buffer and nothing is remembered between steps, so a run can go on at any step, on any
-number of processes, with the very mixtures it would have seen.
+No shuffle buffer and no state between steps exist. A run can therefore resume at any step, on any number of processes,
+with the same mixtures.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from data_pipeline.spec import AudioSpec, FrameSpec
 if TYPE_CHECKING:  # reading records needs TensorFlow, planning does not
     from data_pipeline.records.store import Clip
 
-LARGEST_LIFT = 100.0  # of a quiet window towards its video's level: 40 dB, so that silence stays silence
+LARGEST_LIFT = 100.0  # 40 dB: limits how far a quiet window is raised to its video's level, so silence stays silent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,18 +25,19 @@ class MixingSpec:
     """How training mixtures are made.
 
     Attributes:
-        sources: sounds in a mixture (the paper's N), of distinct videos.
-        same_class: two sounds of a mixture may be of one class.
-        gain_low: least linear gain of a source, on top of the video's level.
-        gain_high: greatest linear gain.
-        gain_scale: "linear": gains are uniform between the two; "decibels": their logarithms are, so that the level
-            differences of two sources are triangular between plus and minus the range.
-        silent_probability: chance that a source after the first is silent, in [0, 1].
-        level_of: what is brought to one level before the gain. "video": one gain for a whole video, so that the energy
-            differences within it stay. "window": every window by itself, so that sources differ by their gains alone.
-        level_dbfs: that root-mean-square level in dB of full scale.
-        augment: crop and flip the pictures at random (one draw a source), else cut the centre.
-        truth: of each source, "magnitude" or "phase_sensitive", the part of it in phase with the mixture.
+        sources: Number of sources in a mixture (the paper's N), taken from distinct videos.
+        same_class: Whether two sources of a mixture may have the same class.
+        gain_low: Smallest linear gain of a source, applied after the video's level is normalised.
+        gain_high: Largest linear gain.
+        gain_scale: "linear" draws gains uniformly between the two limits. "decibels" draws their logarithms uniformly,
+            so the level difference of two sources has a triangular distribution.
+        silent_probability: Probability that a source after the first is silent, in [0, 1].
+        level_of: What is normalised to one level before the gain. "video" uses one gain for a complete video and keeps
+            the energy differences within it. "window" normalises each window separately, so that sources differ only by
+            their gains.
+        level_dbfs: Root-mean-square level after normalisation, in dB relative to full scale.
+        augment: Whether to crop and flip the frames at random (one draw per source) instead of cutting the centre.
+        truth: Target of each source: "magnitude", or "phase_sensitive" for its part in phase with the mixture.
     """
 
     sources: int
@@ -56,12 +57,12 @@ class SourcePlan:
     """One source of a mixture: what to read and how to use it.
 
     Attributes:
-        clip: index of the record.
-        start: first sample of the window within the record.
-        gain: linear factor on the stored sound (full scale 1).
-        lift: bring the window to its video's level before the gain.
-        crop: place of the picture's crop, (down, right), each from 0 (top or left) to 1.
-        flip: mirror the pictures.
+        clip: Index of the record.
+        start: First sample of the window within the record.
+        gain: Linear factor on the stored audio (full scale 1).
+        lift: Whether to raise the window to its video's level before the gain.
+        crop: Position of the crop in the frames, (down, right), each from 0 (top or left) to 1.
+        flip: Whether to mirror the frames.
     """
 
     clip: int
@@ -76,13 +77,13 @@ class ClipTable:
     """The clips of a split that are long enough for a window, by video and class.
 
     Args:
-        clips: the split's records.
-        audio: the window.
-        sources: sounds that a mixture needs.
-        same_class: a mixture may hold two videos of one class.
+        clips: Records of the split.
+        audio: Sizes of the window.
+        sources: Number of sources that a mixture needs.
+        same_class: Whether a mixture may contain two videos of one class.
 
     Raises:
-        InputError: too few videos or classes for a mixture.
+        InputError: Too few videos or classes for a mixture.
     """
 
     def __init__(self, clips: "Sequence[Clip]", audio: AudioSpec, *, sources: int, same_class: bool) -> None:
@@ -115,7 +116,7 @@ class ClipTable:
         return chosen
 
     def choose_window(self, rng: np.random.Generator, video: str) -> tuple[int, int]:
-        """Draws (clip, start sample) uniformly over the windows that lie within one record of a video."""
+        """Draws (clip, start sample) uniformly from the windows of a video that lie within one record."""
         indices = self.by_video[video]
         starts = np.array([self.clips[i].samples - self.clip_samples + 1 for i in indices])
         place = int(rng.integers(starts.sum()))
@@ -124,14 +125,14 @@ class ClipTable:
 
 
 def draw_mixture(table: ClipTable, mixing: MixingSpec, *, seed: int, step: int, slot: int) -> list[SourcePlan]:
-    """The mixture of one slot of one step's global batch.
+    """Plans the mixture of one slot of one step's global batch.
 
     Args:
-        table: clips to draw from.
-        mixing: the rules.
-        seed: the pipeline's seed.
-        step: training step, from 0.
-        slot: place in the *global* batch, so that the number of processes changes nothing.
+        table: Clips to draw from.
+        mixing: How mixtures are made.
+        seed: Seed of the pipeline.
+        step: Training step, counted from 0.
+        slot: Position in the *global* batch, which makes the result independent of the number of processes.
 
     Returns:
         `mixing.sources` plans of distinct videos. Source: Sec. 4.1 (mix-and-separate).
@@ -164,22 +165,22 @@ def _draw_gain(rng: np.random.Generator, mixing: MixingSpec) -> float:
 
 
 def level_gain(clip: "Clip", level_dbfs: float) -> float:
-    """Gain that brings a clip's whole video to a level; a silent video stays silent."""
+    """Returns the gain that brings a clip's complete video to a level, 0 for a silent video."""
     return 10 ** (level_dbfs / 20) / clip.video_rms if clip.video_rms > 0 else 0.0
 
 
 def frame_indices(plan: SourcePlan, clip: "Clip", *, audio: AudioSpec, frames: FrameSpec, fps: float) -> np.ndarray:
-    """Stored pictures of a window, by time.
+    """Selects the stored frames of a window by time.
 
     Args:
-        plan: the window.
-        clip: its record.
-        audio: length and rate of the window.
-        frames: how many pictures, and how far apart.
-        fps: stored pictures a second.
+        plan: The window.
+        clip: Its record.
+        audio: Length and sample rate of the window.
+        frames: Number of frames and their distance.
+        fps: Stored frames per second.
 
     Returns:
-        int64 (count,): the pictures shown at `FrameSpec.seconds`.
+        int64 (count,): Indices of the frames shown at `FrameSpec.seconds`.
     """
     seconds = frames.seconds(audio.clip_seconds)
     indices = np.floor((plan.start / audio.rate_hz + seconds) * fps).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Fixed lists of mixtures for evaluation: drawn once, saved, the same for every method."""
+"""Draws the fixed lists of mixtures for evaluation once and saves them, so that every method gets the same mixtures."""
 
 import dataclasses
 import hashlib
@@ -19,8 +19,8 @@ from data_pipeline.spec import AudioSpec
 if TYPE_CHECKING:
     from data_pipeline.records.store import RecordStore
 
-_TRIES = 200  # windows drawn for one source before it is given up as too quiet
-_MANY_TUPLES = 20_000  # more class tuples than this are drawn one by one, not listed
+_TRIES = 200  # windows drawn for one source before its video counts as too quiet
+_MANY_TUPLES = 20_000  # more class tuples than this are drawn one by one instead of being enumerated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,17 +28,18 @@ class MixtureListSpec:
     """How a list is drawn; saved with it.
 
     Attributes:
-        count: mixtures.
-        sources: sounds in each, of distinct videos.
-        same_class: two sounds of a mixture may be of one class.
-        level_difference_db: greatest difference of two sounds' levels.
-        level_distribution: "uniform": the level of each further sound against the first is; "triangular": the level of
-            each sound is uniform within a range, so that the differences of any two are triangular.
-        floor_dbfs: no window is taken whose sound, at its video's level, lies under this.
-        level_dbfs: mean level of a mixture's sounds, and the level of videos that `floor_dbfs` refers to.
-        seed: of the drawing.
-        sounding: how many of the sources sound, taken in turn from mixture to mixture; the others are seen and not
-            heard. Empty: all sound.
+        count: Number of mixtures.
+        sources: Sources in each mixture, of distinct videos.
+        same_class: Whether two sources of a mixture may have the same class.
+        level_difference_db: Largest difference between the levels of two sources.
+        level_distribution: "uniform" draws the level of each further source relative to the first uniformly.
+            "triangular" draws every level uniformly within a range, which makes the differences triangular.
+        floor_dbfs: Windows below this level, measured after normalising their video's level, are not used.
+        level_dbfs: Mean level of the sources of a mixture, and the level that videos are normalised to for
+            `floor_dbfs`.
+        seed: Seed of the random generator.
+        sounding: Number of sources that sound, used in turn from mixture to mixture; the other sources are silent but
+            visible. When empty, all sources sound.
     """
 
     count: int
@@ -52,24 +53,25 @@ class MixtureListSpec:
     level_distribution: str = "uniform"
 
 
-# What a list was drawn with that was saved before there was a choice.
-_BEFORE_CHOICE = {"sounding": [], "level_distribution": "uniform"}
+# Values of fields that older saved lists do not contain.
+_OLD_DEFAULTS = {"sounding": [], "level_distribution": "uniform"}
 
 
 def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[list[SourcePlan]]:
-    """The list saved at `path`, or a new one, which is saved there.
+    """Loads the list saved at `path`, or draws a new one and saves it there.
 
     Args:
-        path: a JSON file.
-        store: the split.
-        audio: length of a window.
-        spec: how to draw.
+        path: JSON file.
+        store: The split.
+        audio: Length of a window.
+        spec: How to draw.
 
     Returns:
         `spec.count` mixtures of `spec.sources` sources.
 
     Raises:
-        InputError: the saved list was drawn otherwise or from other videos; too few clips; too quiet a split.
+        InputError: The saved list was drawn with other parameters or from other videos, there are too few clips, or the
+            split is too quiet.
     """
     drawn_from = dataclasses.asdict(spec) | {"clip_samples": audio.clip_samples, "rate_hz": audio.rate_hz}
     drawn_from["sounding"] = list(spec.sounding)
@@ -82,17 +84,17 @@ def load_or_draw(path: Path, store: "RecordStore", audio: AudioSpec, spec: Mixtu
 
 
 def fingerprint(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]]) -> str:
-    """A hash of what is mixed: the windows, and enough of their records to tell videos that were made anew."""
+    """Returns a hash of the mixed windows and of their records, which differs for videos that were prepared anew."""
     used = map(store.clips.__getitem__, sorted({plan.clip for mixture in mixtures for plan in mixture}))
     records = [[c.video_id, c.chunk, c.samples, c.frames, c.video_rms, c.length] for c in used]
     return hashlib.sha256(json.dumps([_rows(store, mixtures), records]).encode()).hexdigest()
 
 
 def outline(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]], spec: MixtureListSpec) -> str:
-    """A hash of which windows are mixed and how they were drawn, without what rounding changes.
+    """Returns a hash of which windows are mixed and how they were drawn, which ignores rounding differences.
 
-    Videos that are rendered or decoded by other processors differ in the last digits, and gains with them; a
-    comparison whose cells were made on several machines is one all the same.
+    Videos that were rendered or decoded on another processor differ in the last digits, and so do their gains. A
+    comparison whose cells ran on several machines is still one comparison.
     """
     windows = [[[store.clips[p.clip].video_id, store.clips[p.clip].chunk, p.start] for p in m] for m in mixtures]
     used = sorted({plan.clip for mixture in mixtures for plan in mixture})
@@ -102,7 +104,7 @@ def outline(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]], spec
 
 
 def record_outlines(store: "RecordStore", places: Iterable[int]) -> list[list[Any]]:
-    """Which records lie at these places of a split, and how long they are; see `outline`."""
+    """Returns identity and length of the records at the given indices of a split; see `outline`."""
     return [[c.video_id, c.chunk, c.samples, c.frames] for c in map(store.clips.__getitem__, places)]
 
 
@@ -125,7 +127,7 @@ def _rows(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]]) -> lis
 def _load(path: Path, store: "RecordStore", drawn_from: dict[str, Any]) -> list[list[SourcePlan]]:
     try:
         saved = json.loads(path.read_text())
-        recorded = _BEFORE_CHOICE | dict(saved["drawn"].items())
+        recorded = _OLD_DEFAULTS | dict(saved["drawn"].items())
         rows = [
             [(str(s["video_id"]), int(s["chunk"]), int(s["start"]), float(s["gain"])) for s in mixture]
             for mixture in saved["mixtures"]
@@ -139,19 +141,19 @@ def _load(path: Path, store: "RecordStore", drawn_from: dict[str, Any]) -> list[
                 "use the same value, or move the list away to draw another"
             )
     places = {(clip.video_id, clip.chunk): index for index, clip in enumerate(store.clips)}
-    way_out = "use the data set that it was drawn from, or move the list away to draw another"
+    remedy = "use the data set that it was drawn from, or move the list away to draw another"
     mixtures = []
     for row in rows:
         plans = []
         for video_id, chunk, start, gain in row:
             if (video_id, chunk) not in places:
-                raise InputError(f"{path} names video {video_id!r}, which is not in the split; {way_out}")
+                raise InputError(f"{path} names video {video_id!r}, which is not in the split; {remedy}")
             index = places[video_id, chunk]
             samples = store.clips[index].samples
             if not 0 <= start <= samples - drawn_from["clip_samples"]:
                 raise InputError(
                     f"{path} has a window that starts at sample {start} of video {video_id!r}, whose record "
-                    f"{chunk} has only {samples} samples; {way_out}"
+                    f"{chunk} has only {samples} samples; {remedy}"
                 )
             plans.append(SourcePlan(index, start, gain))
         mixtures.append(plans)
@@ -161,19 +163,20 @@ def _load(path: Path, store: "RecordStore", drawn_from: dict[str, Any]) -> list[
 def draw(store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[list[SourcePlan]]:
     """Draws a list.
 
-    Classes come in rounds: every combination of distinct classes once, in random order, before any comes
-    again; so each is drawn uniformly, and rare combinations are not left to chance.
+    Classes come in rounds: every combination of distinct classes appears once, in random order, before any is repeated.
+    Each class is thus drawn uniformly, and rare combinations do not depend on chance.
 
     Args:
-        store: the split.
-        audio: length of a window.
-        spec: how to draw.
+        store: The split.
+        audio: Length of a window.
+        spec: How to draw.
 
     Returns:
-        Mixtures whose sources have exactly the drawn level differences within their windows; a silent one's gain is 0.
+        Mixtures whose sources have exactly the drawn level differences within their windows; the gain of a silent
+        source is 0.
 
     Raises:
-        InputError: too few clips, or every window of a video is too quiet.
+        InputError: There are too few clips, or every window of a video is too quiet.
     """
     table = ClipTable(store.clips, audio, sources=spec.sources, same_class=spec.same_class)
     rng = np.random.default_rng(spec.seed)
@@ -198,7 +201,7 @@ def draw(store: "RecordStore", audio: AudioSpec, spec: MixtureListSpec) -> list[
 
 
 def _draw_levels(rng: np.random.Generator, spec: MixtureListSpec) -> np.ndarray:
-    """Levels of a mixture's sounds in dB, (sources,), against each other."""
+    """Draws relative levels of a mixture's sources in dB, (sources,)."""
     if spec.level_distribution == "triangular":
         return rng.uniform(-0.5, 0.5, spec.sources) * spec.level_difference_db
     return np.append(0.0, rng.uniform(-1.0, 1.0, spec.sources - 1) * spec.level_difference_db)

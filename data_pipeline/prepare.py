@@ -2,14 +2,12 @@
 
     python -m data_pipeline.prepare --source=folder --videos=DIR --data_dir=data --name=my_solos
 
-Every video is decoded once, in parallel, into a staged file; an interrupted run continues where it was. Then
-the set is built beside and moved to DATA_DIR/NAME/1.0.0 in one step, so that a half-written set is never
-taken for a whole one. Beside it `manifest.jsonl` accounts for every file: used, or why not, and what is unusual.
+Every video is decoded once, in parallel, into staged files; an interrupted run resumes. The set is then built in a
+temporary folder and renamed to DATA_DIR/NAME/1.0.0 in one step, so an incomplete set never has the final name. Its
+`manifest.jsonl` lists every file: whether it is used, or why not, and what is unusual about it.
 """
 
 import dataclasses
-import functools
-import json
 import os
 import re
 import shutil
@@ -45,16 +43,16 @@ class Options:
     """What to prepare.
 
     Attributes:
-        source: kind of source, one of SOURCES.
-        place: where the videos are.
-        data_dir: folder of data sets.
-        name: name of the new set.
-        cut: how videos are cut into records.
-        workers: processes that decode; 1 decodes in this process.
-        division: how videos are divided into splits.
+        source: Kind of source, one of SOURCES.
+        place: Where the videos are.
+        data_dir: Folder of data sets.
+        name: Name of the new set.
+        cut: How videos are cut into records.
+        workers: Number of processes that decode; 1 decodes in this process.
+        division: How videos are assigned to splits.
 
     Raises:
-        InputError: a value that cannot be used.
+        InputError: A value is invalid.
     """
 
     source: str
@@ -83,16 +81,16 @@ class Options:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What makes two preparations of the same videos equal."""
+        """Values that must be equal for staged videos to be used again."""
         return {"source": self.source, **dataclasses.asdict(self.cut)}
 
 
 def prepare(options: Options) -> None:
-    """Prepares a data set; says so and returns at once when it is there.
+    """Prepares a data set and prints a summary; an existing equal set is kept.
 
     Raises:
-        InputError: no usable videos, a set of that name with other parameters or videos, a worker that died,
-            or another run at work on the same set.
+        InputError: No usable videos, an existing set of that name with other parameters or videos, a worker that died,
+            or another run that is preparing the same set.
     """
     listing = SOURCES[options.source](options.place)
     recorded = {
@@ -103,7 +101,7 @@ def prepare(options: Options) -> None:
     stage = options.data_dir / staged_set.STAGING / options.name
     with staged_set.staging_folder(stage, options.set_dir, options.parameters):
         if options.set_dir.exists():
-            _require_same(options, recorded)
+            staged_set.require_same(options.set_dir, recorded, "choose another --name, or remove that folder")
             outcome = f"{options.set_dir} is there already\n"
         else:
             facts = stage_all(listing.videos, options.cut, stage, options.workers)
@@ -113,69 +111,40 @@ def prepare(options: Options) -> None:
     sys.stdout.write(outcome)
 
 
-def _require_same(options: Options, recorded: dict[str, Any]) -> None:
-    """Refuses a set of that name that was made otherwise."""
-    way_out = "choose another --name, or remove that folder"
-    try:
-        there = json.loads((options.set_dir / "metadata.json").read_text())
-    except (OSError, ValueError):
-        raise InputError(f"{options.set_dir} is there and does not say how it was made; {way_out}") from None
-    for key, value in recorded.items():
-        if there.get(key, "" if key == "split" else None) != value:
-            how = (
-                "from other videos"
-                if key == "videos_fingerprint"
-                else f"with {key}={there.get(key)}, not {value or 'none'}"
-            )
-            raise InputError(f"{options.set_dir} is there already and was made {how}; {way_out}")
-
-
 def _build(options: Options, staged: StagedSet, recorded: dict[str, Any]) -> None:
-    """Builds the set inside the staging folder and moves it to its place as a whole."""
+    """Builds the set inside the staging folder and moves the complete folder to its place."""
     logging.info("building %s", options.set_dir)
-    # Here, because TensorFlow takes seconds to load and bad input should be answered before.
+    # Imported here because TensorFlow takes seconds to load, and bad input should be reported before that.
     from data_pipeline.builders import video_chunks
-    from data_pipeline.records import store
 
     build_dir = staged.folder / "build"
-    shutil.rmtree(build_dir, ignore_errors=True)
-    try:
-        built = video_chunks.build(
-            build_dir,
-            options.name,
-            examples={split: functools.partial(staged.examples, split) for split in staged.split_names},
-            classes=staged.classes,
-            facts=recorded,
-        )
-        store.write_indexes(built)
-        staged.write_account(built, options.parameters)
-        options.set_dir.parent.mkdir(parents=True, exist_ok=True)
-        os.rename(built, options.set_dir)
-    finally:
-        shutil.rmtree(build_dir, ignore_errors=True)
+    shutil.rmtree(build_dir, ignore_errors=True)  # a killed run may have left one
+    built = video_chunks.build(build_dir, options.name, staged, recorded)
+    options.set_dir.parent.mkdir(parents=True, exist_ok=True)
+    os.rename(built, options.set_dir)
 
 
 def _define_flags() -> None:
-    """Defines the flags when this is the program; others that import this module have their own."""
+    """Defines the flags when this module is the program; other programs import it and have their own flags."""
     defaults = CutSpec()
     flags.DEFINE_enum("source", "folder", sorted(SOURCES), "Kind of source.")
-    flags.DEFINE_string("videos", None, "Folder of videos, or what a list's paths start from.", required=True)
-    flags.DEFINE_list("list", [], "Files that list the videos, parted by commas, where the source takes some.")
-    flags.DEFINE_string("label", "", "One class for all videos, instead of their folders' names.")
+    flags.DEFINE_string("videos", None, "Folder of videos; relative paths in lists start here.", required=True)
+    flags.DEFINE_list("list", [], "Files that list the videos, separated by commas, for sources that use lists.")
+    flags.DEFINE_string("label", "", "One class for all videos instead of the names of their folders.")
     flags.DEFINE_string("data_dir", "data", "Folder of data sets.")
     flags.DEFINE_string("name", None, "Name of the new data set.", required=True)
-    flags.DEFINE_integer("rate_hz", defaults.rate_hz, "Samples a second of the stored sound.")
-    flags.DEFINE_float("fps", defaults.fps, "Stored pictures a second.")
-    flags.DEFINE_integer("frame_px", defaults.frame_px, "Shorter side of the stored pictures.")
-    flags.DEFINE_float("chunk_seconds", defaults.chunk_seconds, "Longest piece of a video in one record.")
-    flags.DEFINE_float("min_seconds", defaults.min_seconds, "Shortest piece worth a record.")
+    flags.DEFINE_integer("rate_hz", defaults.rate_hz, "Sample rate of the stored audio.")
+    flags.DEFINE_float("fps", defaults.fps, "Stored frames per second.")
+    flags.DEFINE_integer("frame_px", defaults.frame_px, "Shorter side of the stored frames, in pixels.")
+    flags.DEFINE_float("chunk_seconds", defaults.chunk_seconds, "Longest part of a video in one record.")
+    flags.DEFINE_float("min_seconds", defaults.min_seconds, "Shortest part that becomes a record.")
     flags.DEFINE_float("silence_dbfs", defaults.silence_dbfs, "Level below which a video is silent.")
-    flags.DEFINE_enum("split", "", ("", *SPLITS), "The one split that all videos go to; by default they are divided.")
-    flags.DEFINE_string("split_file", None, "File that says which video goes to which split, JSON or CSV.")
+    flags.DEFINE_enum("split", "", ("", *SPLITS), "The one split of all videos; by default all splits are filled.")
+    flags.DEFINE_string("split_file", None, "JSON or CSV file that says which video goes to which split.")
     flags.DEFINE_bool("split_by_list", False, "Each list is the split that its name says, such as train.csv.")
     flags.DEFINE_enum("protocol", "", ("", *PROTOCOLS), "Proportions of the splits; by default 11:2:3.")
-    flags.DEFINE_string("group", "", "Regular expression: its first group names the original of a video's id.")
-    flags.DEFINE_integer("workers", os.cpu_count() or 1, "Processes that decode.")
+    flags.DEFINE_string("group", "", "Regular expression for ids; its first group names the original of a video.")
+    flags.DEFINE_integer("workers", os.cpu_count() or 1, "Number of processes that decode.")
 
 
 def main() -> None:

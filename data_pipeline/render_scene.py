@@ -1,6 +1,6 @@
-"""Renders players side by side in one video, to take apart: `python -m data_pipeline.render_scene --out=FOLDER`.
+"""Renders several players side by side in one video: `python -m data_pipeline.render_scene --out=FOLDER`.
 
-FOLDER then holds `scene.mp4` and the true sound of each player, such as `1_violin.wav`, from left to right.
+FOLDER receives `scene.mp4` and the true sound of each player, such as `1_violin.wav`, from left to right.
 """
 
 import tempfile
@@ -22,13 +22,13 @@ def render(out: Path, names: list[str], *, seconds: float, seed: int) -> None:
     """Renders a scene.
 
     Args:
-        out: folder to write into; made when missing.
-        names: instruments from left to right.
-        seconds: length.
-        seed: of melodies, sounds and pictures.
+        out: Folder to write to; created when missing.
+        names: Instruments from left to right.
+        seconds: Length of the scene.
+        seed: Seed of melodies, sounds and frames.
 
     Raises:
-        InputError: an unknown instrument, or none.
+        InputError: An unknown instrument, or none.
     """
     for name in names:
         if name not in INSTRUMENTS:
@@ -50,17 +50,17 @@ def render(out: Path, names: list[str], *, seconds: float, seed: int) -> None:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     values = flags.FLAGS
     out = Path(values.out)
     render(out, values.instruments, seconds=values.seconds, seed=values.seed)
-    logging.info("%s, and beside it the true sounds", out / "scene.mp4")
+    logging.info("wrote %s and the true sounds", out / "scene.mp4")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("out", None, "Folder to write into; made when missing.", required=True)
+    flags.DEFINE_string("out", None, "Folder to write into; created when missing.", required=True)
     flags.DEFINE_list("instruments", ["violin", "trumpet"], "Players from left to right.")
-    flags.DEFINE_float("seconds", 24.0, "Length.", lower_bound=1.0)
-    # Data sets are rendered with small seeds, so these players are none that a network was trained on.
-    flags.DEFINE_integer("seed", 1000, "Seed of melodies, sounds and pictures.", lower_bound=0)
+    flags.DEFINE_float("seconds", 24.0, "Length in seconds.", lower_bound=1.0)
+    # Data sets are rendered with small seeds, so no network was trained on the players of this seed.
+    flags.DEFINE_integer("seed", 1000, "Seed of melodies, sounds and frames.", lower_bound=0)
     command.run(main)

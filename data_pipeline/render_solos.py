@@ -1,18 +1,15 @@
-"""Renders the default data set: solos of eleven instruments as ordinary video files with sound.
+"""Renders the default data set: solos of eleven instruments as ordinary video files with audio.
 
-python -m data_pipeline.render_solos --out=data/solos --solos_per_instrument=16 --seconds=24 --seed=0
+    python -m data_pipeline.render_solos --out=data/solos --solos_per_instrument=16 --seconds=24 --seed=0
 
-A run that was stopped goes on where it stopped. Every solo depends on its class, its number and the seed
-alone.
+A run that was stopped resumes. Every solo depends only on its class, its number and the seed.
 """
 
 import os
 import pathlib
-import sys
 import time
 
 from absl import flags, logging
-from tqdm import tqdm
 
 from data_pipeline import command
 from data_pipeline.command import InputError
@@ -21,53 +18,25 @@ from data_pipeline.rendered.sound import synthesise
 from data_pipeline.rendered.variety import VARIETIES
 from data_pipeline.sources import rendered_solos
 from data_pipeline.sources.rendered_solos import SoloSet
-
-_LOG_EVERY_SECONDS = 10.0
-
-
-class Progress:
-    """Shows how far the work is: a bar on a terminal, elsewhere a line every ten seconds."""
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._done = 0
-        self._start_s = self._logged_s = time.monotonic()
-        self._bar = tqdm(total=total, unit="solo", disable=not sys.stderr.isatty())
-
-    def step(self) -> None:
-        """Counts one solo."""
-        self._done += 1
-        self._bar.update()
-        now_s = time.monotonic()
-        if self._bar.disable and now_s - self._logged_s >= _LOG_EVERY_SECONDS:
-            self._logged_s = now_s
-            left_s = (now_s - self._start_s) / self._done * (self._total - self._done)
-            logging.info("%d of %d solos, about %.0f s left", self._done, self._total, left_s)
-
-    def close(self) -> None:
-        """Ends the bar."""
-        self._bar.close()
+from data_pipeline.staging.progress import progress_bar
 
 
 def render(solos: SoloSet, *, workers: int) -> str:
-    """Renders what is missing of a set.
+    """Renders the solos of a set that are missing.
 
     Args:
-        solos: what to render.
-        workers: number of processes, at least 1.
+        solos: What to render.
+        workers: Number of processes, at least 1.
 
     Returns:
-        One line that says how much is where.
+        One line that says how much was rendered and where.
     """
     if workers < 1:
         raise InputError(f"workers={workers} must be at least 1; leave --workers out to use every core")
     start_s = time.monotonic()
     jobs = rendered_solos.claim_folder(solos)
-    progress = Progress(len(jobs))
-    try:
-        rendered_solos.render_jobs(solos, jobs, workers=workers, done=progress.step)
-    finally:
-        progress.close()
+    with progress_bar(len(jobs), doing="rendering", unit="solo") as progress:
+        rendered_solos.render_jobs(solos, jobs, workers=workers, done=progress.update)
     count = len(solos.jobs)
     kept = f", {count - len(jobs)} of them from an earlier run" if len(jobs) < count else ""
     return (
@@ -77,7 +46,7 @@ def render(solos: SoloSet, *, workers: int) -> str:
 
 
 def main() -> None:
-    """Reads the flags and renders."""
+    """Runs the command."""
     values = flags.FLAGS
     fonts = [pathlib.Path(path) for path in values.soundfont] or [None]
     renderers = tuple(synthesise.choose_renderer(values.renderer, font) for font in fonts)
@@ -100,24 +69,24 @@ def main() -> None:
 
 
 def define_flags() -> None:
-    """Defines the command's flags: not on import, so that worker processes do not define them again."""
-    flags.DEFINE_string("out", None, "Folder to render into; made when missing, continued when begun.", required=True)
+    """Defines the command's flags; not on import, because worker processes would define them again."""
+    flags.DEFINE_string("out", None, "Folder to render into; created or resumed.", required=True)
     flags.DEFINE_integer("solos_per_instrument", 16, "Solos of each of the eleven instruments.")
     flags.DEFINE_float("seconds", 24.0, "Length of a solo in seconds.")
-    flags.DEFINE_integer("seed", 0, "Seed of melodies, sounds and pictures.")
+    flags.DEFINE_integer("seed", 0, "Seed of melodies, sounds and frames.")
     flags.DEFINE_list(
         "area",
         [str(edge) for edge in AREA],
-        "Smallest and largest share of the picture that a player takes, '0.1,0.15'.",
+        "Smallest and largest share of the frame that a player takes, such as '0.1,0.15'.",
     )
     flags.DEFINE_list(
-        "soundfont", [], "General MIDI .sf2 files, which the solos take in turn; by default the one in pretty_midi."
+        "soundfont", [], "General MIDI .sf2 files, used by the solos in turn; by default the one in pretty_midi."
     )
     flags.DEFINE_enum(
-        "variety", "plain", tuple(VARIETIES), "plain: one timbre a class; wide: many; far: none of either's."
+        "variety", "plain", tuple(VARIETIES), "plain: one timbre per class; wide: many; far: others than in both."
     )
-    flags.DEFINE_enum("renderer", "auto", synthesise.RENDERERS, "What makes the sound.")
-    flags.DEFINE_integer("workers", None, "Processes; by default one for each core.")
+    flags.DEFINE_enum("renderer", "auto", synthesise.RENDERERS, "Renderer of the sound.")
+    flags.DEFINE_integer("workers", None, "Number of processes; by default one per core.")
 
 
 def _area(given: list[str]) -> tuple[float, float]:
@@ -129,7 +98,7 @@ def _area(given: list[str]) -> tuple[float, float]:
 
 
 def _cores() -> int:
-    """Cores that this process may use."""
+    """Returns the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What a clip looks like: sizes of sound and pictures, with every derived size in one place."""
+"""Sizes of the audio, the frames and a prepared data set, and all sizes derived from them."""
 
 import dataclasses
 
@@ -7,17 +7,17 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class AudioSpec:
-    """A window of mono sound and its short-time Fourier transform.
+    """A window of mono audio and its short-time Fourier transform.
 
     Attributes:
-        rate_hz: samples a second.
-        clip_samples: samples of a window that enters a mixture.
-        fft_samples: samples of a periodic Hann window, which is the length of the transform too.
-        hop_samples: samples from one spectrogram column to the next.
-        pad_mode: how the ends are extended by `fft_samples // 2`: "reflect" or "constant" (zeros).
+        rate_hz: Sample rate.
+        clip_samples: Samples of a window that enters a mixture.
+        fft_samples: Length of the periodic Hann window and of the transform, in samples.
+        hop_samples: Samples from one spectrogram column to the next.
+        pad_mode: How the ends are extended by `fft_samples // 2`: "reflect" or "constant" (zeros).
 
     Raises:
-        ValueError: a size that makes no spectrogram.
+        ValueError: A size that allows no spectrogram.
     """
 
     rate_hz: int
@@ -52,7 +52,7 @@ class AudioSpec:
 
     @property
     def time_frames(self) -> int:
-        """Columns of the spectrogram (centred frames)."""
+        """Columns of the spectrogram, which are centred."""
         return 1 + self.clip_samples // self.hop_samples
 
     @property
@@ -63,16 +63,16 @@ class AudioSpec:
 
 @dataclasses.dataclass(frozen=True)
 class FrameSpec:
-    """The pictures that go with a window of sound.
+    """The video frames that belong to a window of audio.
 
     Attributes:
-        count: pictures a window (the paper's T).
-        crop_px: side of the square that the network sees.
-        stride_seconds: from one picture to the next, round the window's middle; 0 spreads them at even intervals over
+        count: Frames per window (the paper's T).
+        crop_px: Side of the square that the network receives, in pixels.
+        stride_seconds: Distance between two frames around the middle of the window; 0 spreads the frames evenly over
             the window.
 
     Raises:
-        ValueError: a size below one, or a negative stride.
+        ValueError: A size below one, or a negative stride.
     """
 
     count: int
@@ -86,9 +86,10 @@ class FrameSpec:
             raise ValueError(f"frames: count={self.count} and crop_px={self.crop_px} must be at least 1")
 
     def seconds(self, clip_seconds: float) -> np.ndarray:
-        """When the pictures of a window are taken, float64 (count,) seconds from its start: the middles of equal parts.
+        """Returns the times of a window's frames, float64 (count,) seconds from its start.
 
-        With a stride: its middle, one stride before and after it, and so on.
+        Without a stride they are the middles of `count` equal parts. With a stride they are symmetric around the
+        window's middle.
         """
         steps = np.arange(self.count) + 0.5
         if self.stride_seconds:
@@ -98,13 +99,13 @@ class FrameSpec:
 
 @dataclasses.dataclass(frozen=True)
 class DataSetSpec:
-    """How a prepared data set was cut; recorded with it, and compared with what a run asks for.
+    """How a prepared data set was cut; recorded with it and compared with what a run needs.
 
     Attributes:
-        rate_hz: samples a second of the stored sound.
-        fps: stored pictures a second.
-        frame_px: shorter side of the stored pictures.
-        chunk_seconds: longest piece of a video in one record.
+        rate_hz: Sample rate of the stored audio.
+        fps: Stored frames per second.
+        frame_px: Shorter side of the stored frames, in pixels.
+        chunk_seconds: Longest part of a video in one record.
     """
 
     rate_hz: int

@@ -1,4 +1,4 @@
-"""The short-time Fourier transform inside the pipeline, equal to librosa's."""
+"""The short-time Fourier transform of the pipeline, equal to librosa's."""
 
 import functools
 from collections.abc import Iterator
@@ -8,37 +8,37 @@ import scipy.fft
 
 from data_pipeline.spec import AudioSpec
 
-_COLUMNS = 16  # few enough that fresh memory for them comes from what was given back, not from the operating system
+_COLUMNS = 16  # so few that the allocator reuses freed memory instead of asking the operating system
 
 
 def stft(waveform: np.ndarray, audio: AudioSpec) -> np.ndarray:
-    """Centred short-time Fourier transform with a periodic Hann window.
+    """Computes the centred short-time Fourier transform with a periodic Hann window.
 
     Args:
         waveform: float32 (..., clip_samples).
-        audio: sizes of window, hop and padding.
+        audio: Sizes of window, hop and padding.
 
     Returns:
-        complex64 (..., freq_bins, time_frames), as `librosa.stft(center=True)` to 1e-4.
+        complex64 (..., freq_bins, time_frames), equal to `librosa.stft(center=True)` within 1e-4.
 
     Raises:
-        ValueError: the waveform's length is not `clip_samples`.
+        ValueError: The length of the waveform is not `clip_samples`.
     """
     return np.concatenate([columns for _, columns in stft_pieces(waveform, audio)], axis=-2).swapaxes(-1, -2)
 
 
 def stft_pieces(waveform: np.ndarray, audio: AudioSpec) -> Iterator[tuple[slice, np.ndarray]]:
-    """The columns of `stft`, some at a time, so that what is made of them stays in the core's cache.
+    """Computes the columns of `stft` in groups that are small enough for the core's cache.
 
     Args:
         waveform: float32 (..., clip_samples).
-        audio: sizes of window, hop and padding.
+        audio: Sizes of window, hop and padding.
 
     Yields:
-        Which columns, and complex64 (..., columns, freq_bins), the transpose of what `stft` gives.
+        The slice of columns, and complex64 (..., columns, freq_bins), the transpose of those columns of `stft`.
 
     Raises:
-        ValueError: the waveform's length is not `clip_samples`.
+        ValueError: The length of the waveform is not `clip_samples`.
     """
     samples = waveform.shape[-1]
     if samples != audio.clip_samples:
@@ -49,7 +49,7 @@ def stft_pieces(waveform: np.ndarray, audio: AudioSpec) -> Iterator[tuple[slice,
     shape = _periodic_hann(audio.fft_samples)
     for first in range(0, audio.time_frames, _COLUMNS):
         columns = slice(first, min(first + _COLUMNS, audio.time_frames))
-        # Faster than NumPy's in float32.
+        # In float32 SciPy is faster than NumPy.
         yield columns, np.asarray(scipy.fft.rfft(windows[..., columns, :] * shape))
 
 

@@ -1,13 +1,13 @@
-"""TensorFlow as this project uses it: data sets and pictures on the CPU, and never a GPU.
+"""Imports TensorFlow for data sets and image decoding on the CPU, with every GPU hidden.
 
-Every other module takes TensorFlow from here (`from data_pipeline.tf_cpu import tf`), so that JAX finds the
-accelerators' memory untouched whatever is imported first.
+All other modules import TensorFlow from here (`from data_pipeline.tf_cpu import tf`), so that it never takes the
+accelerator memory that JAX needs.
 """
 
 import os
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # the native log prints start-up notes otherwise
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # no TensorFlow network runs here, and it prints a note
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides start-up messages of the native log
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN prints a message, and no network runs in TensorFlow
 
 import tensorflow as tf
 

@@ -1,1 +1,1 @@
-"""From staged videos to TFDS data sets."""
+"""Writes staged videos as TFDS data sets."""

@@ -1,7 +1,7 @@
-"""Staging and writing through Apache Beam, for sets too large for one machine; `pip install 'mpnet_jax[beam]'`.
+"""Stages and writes through Apache Beam, for sets too large for one machine; `pip install 'mpnet_jax[beam]'`.
 
-The work is that of `pool` and `staged_set`, spread over Beam's workers, which must see the videos and the data folder
-under the same paths.
+It does the work of `pool` and `staged_set` on Beam's workers, which must see the videos and the data folder under the
+same paths.
 """
 
 from collections.abc import Sequence
@@ -23,27 +23,27 @@ from data_pipeline.staging.staged_video import Facts
 def stage_all(
     videos: Sequence[Video], cut: CutSpec, stage: Path, *, runner: Any = None, options: Any = None
 ) -> list[Facts]:
-    """Decodes the videos that were not staged before, each on some worker.
+    """Decodes the videos that are not staged yet, each on some worker.
 
     Args:
-        videos: all of them.
-        cut: how to cut them.
-        stage: folder of staged videos; all workers see it.
-        runner: Beam's runner, or its name; None takes it from the options.
-        options: of the pipeline (`PipelineOptions`); None for Beam's own.
+        videos: All videos.
+        cut: How to cut them.
+        stage: Folder of staged videos, which all workers see.
+        runner: Beam's runner or its name; None takes it from the options.
+        options: `PipelineOptions` of the pipeline; None for Beam's defaults.
 
     Returns:
         Facts of every video, in the order of `videos`.
 
     Raises:
-        InputError: a worker wrote somewhere else.
+        InputError: A worker wrote to another folder.
     """
-    staged_video.busy_videos(stage)  # marks that an earlier run left
+    staged_video.busy_videos(stage)  # removes the marks of an earlier run
     todo = [video for video in videos if staged_video.staged_facts(video, stage) is None]
     logging.info("%d of %d videos are staged already", len(videos) - len(todo), len(videos))
     if todo:
         options = options or PipelineOptions()
-        options.view_as(TypeOptions).pipeline_type_check = False  # as TFDS has it for the same workers
+        options.view_as(TypeOptions).pipeline_type_check = False  # as in TFDS
         with beam.Pipeline(runner=runner, options=options) as pipeline:
             _ = pipeline | beam.Create(todo) | beam.Reshuffle() | beam.Map(_stage, cut=cut, stage=stage)
     facts = [staged_video.staged_facts(video, stage) for video in videos]
@@ -56,10 +56,10 @@ def stage_all(
 
 
 def examples(staged: StagedSet, split: str) -> beam.PTransform:
-    """(key, example) pairs of one split as a transform, which is what makes TFDS write through Beam."""
+    """Returns a transform that yields the (key, example) pairs of one split; TFDS then writes through Beam."""
     return beam.Create(staged.facts_of(split)) | beam.Reshuffle() | beam.FlatMap(keyed_chunks, folder=staged.folder)
 
 
 def _stage(video: Video, cut: CutSpec, stage: Path) -> str | None:
-    """Stages one video; the facts go by way of the folder, where the next run finds them too."""
+    """Stages one video; the caller reads the facts from the folder, as a resumed run does."""
     return staged_video.stage_video(video, cut, stage).reason

@@ -1,31 +1,32 @@
-"""The TFDS data set: one example is a chunk of one solo, never a whole video."""
+"""Writes staged videos as a TFDS data set: one example is a chunk of one solo, never a complete video."""
 
 import contextlib
+import dataclasses
 import errno
 import io
 import os
-import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from absl import logging
 
+from data_pipeline.records import index_file
+from data_pipeline.staging.cutting import CutSpec
+from data_pipeline.staging.staged_set import StagedSet
 from data_pipeline.tf_cpu import tf  # before TFDS, so that no GPU is touched
 
 import tensorflow_datasets as tfds  # isort: skip
 from tensorflow_datasets.core import shuffle  # isort: skip
 
-VERSION = "1.0.0"
-DESCRIPTION = "Solos of one instrument each, cut into chunks of sound and pictures."
-# TFDS keeps a split in memory up to a limit, and in files beyond; its own limit of a gigabyte is a small machine's all.
+CUT_FIELDS = tuple(field.name for field in dataclasses.fields(CutSpec))
+# TFDS buffers a split in memory up to this size and in files beyond it; its default of 1 GiB is too much for small
+# machines.
 shuffle.MAX_MEM_BUFFER_SIZE = 128 << 20
-Examples = Iterator[tuple[str, dict[str, Any]]]
 
 
 class SteadyWriter(tfds.core.ExampleWriter):
-    """Writes equal bytes for equal examples; a protocol buffer has its fields in another order in each process."""
+    """Writes equal bytes for equal examples; by default the order of a protocol buffer's fields differs by process."""
 
     def write(self, path: Any, examples: Any) -> Any:
         """Writes (key, serialized example) pairs to one file."""
@@ -37,74 +38,118 @@ def _steady(data: bytes) -> bytes:
 
 
 class ChunkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
-    """What all sets of chunks share: version, features, and files that are equal for equal sets."""
+    """Writes a staged set with its index, manifest and summary; equal sets give equal files.
 
-    VERSION = tfds.core.Version(VERSION)
+    Attributes:
+        DESCRIPTION: Description for `DatasetInfo`, as are HOMEPAGE and CITATION.
+        staged: The staged set; None when TFDS was told to write no examples.
+    """
 
-    def _chunk_info(
-        self, classes: Sequence[str], facts: Mapping[str, Any], *, description: str = DESCRIPTION, **about: Any
-    ) -> tfds.core.DatasetInfo:
-        """Info of a set.
+    VERSION = tfds.core.Version("1.0.0")
+    DESCRIPTION: ClassVar[str] = "Solos of one instrument each, cut into chunks of sound and pictures."
+    HOMEPAGE: ClassVar[str | None] = None
+    CITATION: ClassVar[str | None] = None
+    staged: StagedSet | None = None
+
+    def download_and_prepare(self, **kwargs: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Writes the set unless it exists; see `DatasetBuilder.download_and_prepare`.
+
+        Raises:
+            OSError: The disk is full. TensorFlow has an error of its own for this, and TFDS wraps it in another.
+        """
+        try:
+            super().download_and_prepare(**kwargs)
+        except Exception as error:
+            if any(isinstance(cause, tf.errors.ResourceExhaustedError) for cause in _causes(error)):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.data_dir_root)) from error
+            raise
+
+    def _chunk_info(self, classes: Sequence[str], recorded: Mapping[str, Any]) -> tfds.core.DatasetInfo:
+        """Returns the info of the set.
 
         Args:
-            classes: names of the labels.
-            facts: JSON values recorded with the set: how it was cut, and from what.
-            description: of the set.
-            **about: other fields of `DatasetInfo`, such as `homepage`.
+            classes: Names of the labels.
+            recorded: JSON values to record with the set: how it was cut, and from what.
         """
         return tfds.core.DatasetInfo(
             builder=self,
-            description=description,
+            description=self.DESCRIPTION,
             features=tfds.features.FeaturesDict(features(classes)),
-            metadata=tfds.core.MetadataDict(facts),
-            **about,
+            homepage=self.HOMEPAGE,
+            citation=self.CITATION,
+            metadata=tfds.core.MetadataDict(recorded),
         )
+
+    def _download_and_prepare(self, dl_manager: Any, download_config: tfds.download.DownloadConfig) -> None:
+        super()._download_and_prepare(dl_manager, download_config)
+        # TFDS renames a temporary folder when this returns, so the set appears together with these files.
+        folder = Path(self.data_dir)
+        if self.info.file_format is tfds.core.FileFormat.TFRECORD:
+            for split, info in self.info.splits.items():
+                paths = [Path(path) for path in info.filepaths]
+                index_file.write_index(folder, split, paths, index_file.scan(paths))
+        if self.staged is not None:
+            metadata = self.info.metadata
+            assert isinstance(metadata, dict)
+            self.staged.write_account(folder, {name: metadata[name] for name in ("source", *CUT_FIELDS)})
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        del dl_manager  # nothing is downloaded
+        assert self.staged is not None
+        return {split: self._generate_examples(split) for split in self.staged.split_names}
+
+    def _generate_examples(self, split: str) -> Any:
+        assert self.staged is not None
+        return self.staged.examples(split)
 
     def _example_writer(self) -> SteadyWriter:
         assert self.info.file_format is not None
         return SteadyWriter(file_format=self.info.file_format)
 
 
-class VideoChunks(ChunkBuilder, skip_registration=True):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
-    """Chunks of solos: sound, pictures and boxes; see `docs/DATA.md`."""
+class _NamedSet(ChunkBuilder, skip_registration=True):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
+    """A set with a name of the user's choice and the classes that were found."""
 
-    def __init__(
-        self,
-        *,
-        examples: Mapping[str, Callable[[], Examples]],
-        classes: Sequence[str],
-        facts: Mapping[str, Any],
-        **kwargs: Any,
-    ) -> None:
-        """Takes the data instead of downloading it.
-
-        Args:
-            examples: split -> a function that gives its (key, example) pairs.
-            classes: names of the labels.
-            facts: recorded with the set: how it was cut, and from what.
-            **kwargs: for TFDS, such as `data_dir`.
-        """
-        self._examples, self._classes, self._facts = examples, tuple(classes), dict(facts)
+    def __init__(self, name: str, staged: StagedSet, recorded: Mapping[str, Any], **kwargs: Any) -> None:
+        self.name = name  # pyright: ignore[reportAttributeAccessIssue]  (TFDS takes it from the class by default)
+        self.staged, self._recorded = staged, recorded
         super().__init__(**kwargs)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return self._chunk_info(self._classes, self._facts)
+        assert self.staged is not None
+        return self._chunk_info(self.staged.classes, self._recorded)
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
-        del dl_manager  # nothing is downloaded
-        return {split: self._generate_examples(split) for split in self._examples}
 
-    def _generate_examples(self, split: str) -> Examples:
-        yield from self._examples[split]()
+def build(data_dir: Path, name: str, staged: StagedSet, recorded: Mapping[str, Any]) -> Path:
+    """Writes a set that `tfds.builder_from_directory` reads.
+
+    Args:
+        data_dir: Folder to write to; the set becomes `data_dir/name/1.0.0`.
+        name: Name of the set, lower case with underscores.
+        staged: Videos to write.
+        recorded: JSON values to record with the set: how it was cut, and from what.
+
+    Returns:
+        The folder of the set.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    tfds.disable_progress_bar()
+    # TFDS announces a download on stdout, where a command's result belongs.
+    with contextlib.redirect_stdout(io.StringIO()):
+        builder = _NamedSet(name, staged, recorded, data_dir=str(data_dir))
+        builder.download_and_prepare(file_format="tfrecord")
+    return Path(builder.data_dir)
 
 
 def features(classes: Sequence[str]) -> dict[str, tfds.features.FeatureConnector]:
-    """Features of an example.
+    """Returns the features of an example.
 
     `audio` int16 (samples,), mono, full scale 32768; `frames` JPEG (frames, height, width, 3), the first at
     the chunk's start, then one every 1 / fps seconds; `boxes` float32 (frames, 4) as ymin, xmin, ymax,
-    xmax in parts of the picture, NaN where unknown; `start_seconds` of the chunk; `video_rms` root mean
-    square of the whole video's sound, full scale 1.
+    xmax in shares of the frame, NaN where unknown; `start_seconds` of the chunk; `video_rms` root mean
+    square of the complete video's sound, full scale 1.
     """
     return {
         "audio": tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding="bytes"),
@@ -118,66 +163,7 @@ def features(classes: Sequence[str]) -> dict[str, tfds.features.FeatureConnector
     }
 
 
-@contextlib.contextmanager
-def full_disk_named(folder: Path) -> Iterator[None]:
-    """Makes an ordinary `OSError` of a full disk; TensorFlow has an error of its own, and TFDS wraps it in another."""
-    try:
-        yield
-    except Exception as error:
-        if any(isinstance(cause, tf.errors.ResourceExhaustedError) for cause in _causes(error)):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
-        raise
-
-
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-@contextlib.contextmanager
-def _warnings_only() -> Iterator[None]:
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-
-
-def build(
-    data_dir: Path,
-    name: str,
-    *,
-    examples: Mapping[str, Callable[[], Examples]],
-    classes: Sequence[str],
-    facts: Mapping[str, Any],
-) -> Path:
-    """Writes a data set that `tfds.builder_from_directory` reads.
-
-    Args:
-        data_dir: the set goes to `data_dir/name/1.0.0`.
-        name: name of the set, lower case with underscores.
-        examples: split -> a function that gives its (key, example) pairs; keys are unique in the split.
-        classes: names of the labels.
-        facts: JSON values recorded with the set.
-
-    Returns:
-        The folder of the set.
-
-    Raises:
-        OSError: the disk is full.
-    """
-    # A class of its own, because TFDS takes a set's name from the class.
-    named = types.new_class(
-        "NamedVideoChunks",
-        (VideoChunks,),
-        {"skip_registration": True},
-        lambda space: space.update(name=name, __module__=__name__),
-    )
-    tfds.disable_progress_bar()
-    # TFDS announces a download on stdout, where a command's result belongs, and logs temporary names.
-    with contextlib.redirect_stdout(io.StringIO()), _warnings_only(), full_disk_named(data_dir):
-        builder = named(data_dir=str(data_dir), examples=examples, classes=classes, facts=facts)
-        builder.download_and_prepare(file_format="tfrecord")
-    return Path(builder.data_dir)

@@ -1,6 +1,6 @@
-"""An open video file: its streams, what can be decoded of them, and where they should end.
+"""Opens video files: their streams, the frames that can be decoded, and the times at which they should end.
 
-Whatever the video library (PyAV) raises becomes a `MediaError` of one sentence.
+Errors of the video library (PyAV) become a `MediaError` of one sentence.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from av.video.stream import VideoStream
 from data_pipeline.command import InputError
 
 Stream = TypeVar("Stream", VideoStream, AudioStream)
-# A stream that ends before this part of its stated length was cut short, not merely rounded.
+# A stream that ends before this share of its stated length is truncated; smaller differences are rounding.
 _COMPLETE_PART = 0.9
-# Before version 19 a title in an unknown encoding would refuse the whole file.
+# Before version 19, a title in an unknown encoding makes the complete file unreadable.
 _OPEN_OPTIONS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
-# Formats that list every packet, and so know how long each stream is; the library guesses for the others.
+# Formats that list every packet and therefore know the length of each stream; the library guesses it for others.
 _LISTS_PACKETS = {"mov", "mp4", "avi"}
 
 
@@ -32,7 +32,7 @@ class MediaError(InputError):
     """A video that cannot be used.
 
     Attributes:
-        reason: the kind of fault in a few words, to count by.
+        reason: Kind of fault in a few words, by which faults are counted.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -40,29 +40,29 @@ class MediaError(InputError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        # Exceptions cross process borders by their constructor's arguments.
+        # Exceptions are pickled by the arguments of their constructor.
         return type(self), (self.reason, str(self))
 
 
 @dataclasses.dataclass
 class Trace:
-    """What decoding a stream met; filled while the stream is read, whole once it was read to its end.
+    """Facts about decoding a stream; complete when the stream was read to its end.
 
     Attributes:
-        start_s: first timestamp, in seconds from the container's start; NaN before there was one.
-        end_s: where the last sample or picture ends that was read.
-        ended: whether pictures were read to the last one.
-        stated_end_s: where the container says that the stream ends; None where nothing reliable says.
-        unread_end_s: the same of pictures that go on after the last one that was asked for.
-        broken_packets: packets that could not be decoded.
-        rate_hz: sample rate that was decoded.
-        filled_s: gaps in the sound that were filled with silence.
-        cut_s: sound that was cut because its timestamps overlap.
-        clipped: share of the samples at full scale.
-        pictures: pictures that were decoded.
-        least_s: shortest time from one picture to the next.
-        most_s: longest such time.
-        turned: whether pictures are turned or mirrored for showing.
+        start_s: First timestamp, in seconds from the container's start; NaN before the first frame.
+        end_s: End of the last sample or frame that was read.
+        ended: Whether frames were read to the last one.
+        stated_end_s: End of the stream that the container states; None when it states nothing reliable.
+        unread_end_s: The stated end of a video whose last frames were not requested.
+        broken_packets: Packets that could not be decoded.
+        rate_hz: Decoded sample rate.
+        filled_s: Gaps in the audio that were filled with silence.
+        cut_s: Audio that was cut because its timestamps overlap.
+        clipped: Share of the samples at full scale.
+        pictures: Number of decoded frames.
+        least_s: Shortest time from one frame to the next.
+        most_s: Longest time from one frame to the next.
+        turned: Whether frames are rotated or mirrored for display.
     """
 
     start_s: float = math.nan
@@ -83,9 +83,9 @@ class Trace:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[InputContainer]:
-    """Opens a container; whatever the library raises becomes one sentence."""
+    """Opens a container; errors of the library become one sentence."""
     try:
-        # Absolute: what stands before a colon would be taken for a protocol.
+        # Absolute, because FFmpeg takes text before a colon for a protocol.
         container = av.open(str(path.absolute()), **_OPEN_OPTIONS)
     except FileNotFoundError:
         raise MediaError("not found", f"{path} is not there; check the path") from None
@@ -106,17 +106,17 @@ def opened(path: Path) -> Iterator[InputContainer]:
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
-    """The streams of moving pictures; cover art is a stream too, but shows no player."""
+    """Returns the streams of moving images, without cover art, which is a video stream, too."""
     return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The first stream of moving pictures that can be decoded; `MediaError` where none of several can."""
+    """Returns the first video stream that can be decoded; raises `MediaError` when there are some and none can."""
     return _first_decodable(container, video_streams(container))
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """The first stream of sound that can be decoded; `MediaError` where none of several can."""
+    """Returns the first audio stream that can be decoded; raises `MediaError` when there are some and none can."""
     return _first_decodable(container, container.streams.audio)
 
 
@@ -134,7 +134,7 @@ def _first_decodable(container: InputContainer, streams: Sequence[Stream]) -> St
 
 
 def require_audio(path: Path, container: InputContainer) -> AudioStream:
-    """The stream of sound, or a `MediaError` that there is none."""
+    """Returns the audio stream, or raises `MediaError` when there is none."""
     stream = audio_stream(container)
     if stream is None:
         raise MediaError("no sound", f"{path} has no sound; give a video with a sound stream")
@@ -142,7 +142,7 @@ def require_audio(path: Path, container: InputContainer) -> AudioStream:
 
 
 def decoded(container: InputContainer, stream: AudioStream | VideoStream, trace: Trace) -> Iterator[Any]:
-    """Every frame that can be decoded; broken packets are passed over, a broken container ends the stream."""
+    """Yields every frame that can be decoded; broken packets are skipped, a broken container ends the stream."""
     packets = container.demux(stream)
     while True:
         try:
@@ -156,12 +156,12 @@ def decoded(container: InputContainer, stream: AudioStream | VideoStream, trace:
 
 
 def origin_s(container: InputContainer) -> float:
-    """The container's start, in seconds of its timestamps."""
+    """Returns the container's start time in seconds."""
     return 0.0 if container.start_time is None else container.start_time / av.time_base
 
 
 def require_complete(path: Path, container: InputContainer, stream: AudioStream | VideoStream, trace: Trace) -> None:
-    """Notes where a stream should end, and refuses one of which less than 90 % could be decoded."""
+    """Records where a stream should end, and raises an error when less than 90 % of it could be decoded."""
     stated = trace.stated_end_s = stated_end_s(container, stream)
     if stated is not None and trace.end_s < _COMPLETE_PART * stated:
         raise MediaError(
@@ -172,16 +172,16 @@ def require_complete(path: Path, container: InputContainer, stream: AudioStream 
 
 
 def stated_end_s(container: InputContainer, stream: AudioStream | VideoStream) -> float | None:
-    """Where a stream should end, in seconds from the container's start; None where nothing reliable says."""
+    """Returns where a stream should end, in seconds from the container's start; None when no reliable value exists."""
     own = own_end_s(container, stream)
-    # The container's length is that of its longest stream. A last picture may stay for long, sound goes on.
+    # The container's length is that of its longest stream. The last frame may be shown long while the audio continues.
     if own is not None or stream.type == "video" or container.duration is None:
         return own
     return container.duration / av.time_base
 
 
 def own_end_s(container: InputContainer, stream: AudioStream | VideoStream) -> float | None:
-    """The same where the container says it of this stream, and not of its longest one alone."""
+    """Returns the stated end of this stream; None when the container states only that of its longest stream."""
     # Matroska gives the length of a stream as a tag such as 00:00:24.000000000.
     hours, _, rest = stream.metadata.get("DURATION", "").partition(":")
     minutes, _, seconds = rest.partition(":")

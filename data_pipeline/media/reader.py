@@ -1,7 +1,7 @@
-"""Video files in, sound and pictures out; with what it imports from beside it the only reader by PyAV.
+"""Reads audio and frames of video files; with the modules of this folder that it imports, the only reader by PyAV.
 
-Sound and pictures share one timeline, whose zero is the container's start. Timestamps alone decide what is
-shown or heard at a time; frame counters lie in videos of variable frame rate.
+Audio and frames share one timeline, which begins at the container's start. Only timestamps decide what is shown or
+heard at a time, because frame counters are wrong in videos with a variable frame rate.
 """
 
 import dataclasses
@@ -39,22 +39,22 @@ from data_pipeline.media.upright import Scaler, is_turned
 _GAP_SECONDS = 0.05
 # A gap of hours is filled piece by piece, so that memory stays flat.
 _FILL_SECONDS = 1.0
-_FULL = 0.999  # of full scale: a sample there was most likely cut off
-# Timestamps are fractions; as floating-point numbers equal ones may differ in the last digit.
+_FULL = 0.999  # relative to full scale: a sample above this was most likely clipped
+# Timestamps are fractions; equal ones may differ in the last digit as floating-point numbers.
 _SAME_TIME_SECONDS = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
 class MediaInfo:
-    """What a file's header says.
+    """Information from a file's header.
 
     Attributes:
-        duration_s: stated length in seconds; None where the container does not say.
-        has_video: a picture stream is there (cover art does not count).
-        has_audio: a sound stream is there.
-        streams: how many of both are there, picture and sound.
-        audio_rate_hz: stated sample rate; None without sound.
-        picture_px: stated (height, width) before rotation; None without pictures.
+        duration_s: Stated length in seconds; None when the container does not state it.
+        has_video: Whether a video stream exists (cover art does not count).
+        has_audio: Whether an audio stream exists.
+        streams: Numbers of video and audio streams.
+        audio_rate_hz: Stated sample rate; None without audio.
+        picture_px: Stated (height, width) before rotation; None without video.
     """
 
     duration_s: float | None
@@ -69,7 +69,7 @@ def probe(path: Path) -> MediaInfo:
     """Reads the header of a media file.
 
     Raises:
-        MediaError: the file is no video, its header is cut off, or no decoder is here for its sound or pictures.
+        MediaError: The file is not a video, its header is cut off, or no decoder for its audio or video is installed.
     """
     with opened(path) as container:
         video, audio = video_stream(container), audio_stream(container)
@@ -85,24 +85,24 @@ def probe(path: Path) -> MediaInfo:
 
 
 def read_audio(path: Path, rate_hz: int) -> np.ndarray:
-    """The whole sound of a video in one array; see `stream_audio`."""
+    """Returns the complete audio of a video as one array; see `stream_audio`."""
     return np.concatenate(list(stream_audio(path, rate_hz)))
 
 
 def stream_audio(path: Path, rate_hz: int, trace: Trace | None = None) -> Iterator[np.ndarray]:
-    """Decodes the sound of a video block by block, in memory that does not grow with its length.
+    """Decodes the audio of a video block by block, in memory that does not grow with its length.
 
     Args:
-        path: any container and codec that FFmpeg reads.
-        rate_hz: samples a second to return.
-        trace: takes down what decoding met.
+        path: Video in any container and codec that FFmpeg reads.
+        rate_hz: Sample rate of the result.
+        trace: Receives facts about the decoding.
 
     Yields:
-        float32 (samples,): the mean of the channels, full scale 1.0; the first sample of the first block is the
-        container's start, so a sound stream that starts later begins with zeros and one that starts earlier is cut.
+        float32 (samples,): the mean of the channels, full scale 1.0. The first sample of the first block is at the
+        container's start: an audio stream that starts later is preceded by zeros, and one that starts earlier is cut.
 
     Raises:
-        MediaError: no sound, not a video, or less than 90 % of the stated length can be decoded.
+        MediaError: There is no audio, the file is not a video, or less than 90 % of the stated length can be decoded.
     """
     trace = Trace() if trace is None else trace
     resampler = None
@@ -118,19 +118,19 @@ def stream_audio(path: Path, rate_hz: int, trace: Trace | None = None) -> Iterat
 
 
 def stream_channels(path: Path, trace: Trace | None = None) -> Iterator[tuple[int, np.ndarray]]:
-    """Decodes the sound of a video as it was recorded, block by block, in memory that does not grow with its length.
+    """Decodes all audio channels at the recorded sample rate, block by block, in memory independent of its length.
 
-    A sound that was cut short is no error here: `trace` says what was stated and what could be decoded.
+    Truncated audio is no error here: `trace` records the stated and the decoded length.
 
     Args:
-        path: any container and codec that FFmpeg reads.
-        trace: takes down what decoding met.
+        path: Video in any container and codec that FFmpeg reads.
+        trace: Receives facts about the decoding.
 
     Yields:
-        (rate_hz, float32 (channels, samples)), full scale 1.0; see `stream_audio` for where it begins.
+        (rate_hz, float32 (channels, samples)), full scale 1.0; see `stream_audio` for the start.
 
     Raises:
-        MediaError: no sound, not a video, or a sound that changes its rate or its channels.
+        MediaError: There is no audio, the file is not a video, or the sample rate or number of channels changes.
     """
     trace = Trace() if trace is None else trace
     with opened(path) as container:
@@ -156,24 +156,24 @@ def read_frames(
     trace: Trace | None = None,
     whole: bool = True,
 ) -> Iterator[np.ndarray]:
-    """Decodes the pictures shown at given times, one after another.
+    """Decodes the frames shown at given times, one after another.
 
     Args:
-        path: any container and codec that FFmpeg reads.
-        times_s: seconds from the container's start, in ascending order; there may be no end to them.
-        short_side_px: shorter side of the pictures returned; the shape that a player shows is kept
-            (rotation, mirroring and pixels that are not square are honoured).
-        threads: of the decoder; more than 1 pays where fewer videos than cores are decoded at a time.
-        trace: takes down what decoding met.
-        whole: refuse pictures that were cut short; otherwise the last one that can be decoded stays.
+        path: Video in any container and codec that FFmpeg reads.
+        times_s: Seconds from the container's start, in ascending order; may be endless.
+        short_side_px: Shorter side of the returned frames. They have the shape that a player shows, with rotation,
+            mirroring and pixel aspect ratio applied.
+        threads: Number of decoder threads; more than 1 helps when fewer videos than cores are decoded at a time.
+        trace: Receives facts about the decoding.
+        whole: Whether to raise an error for truncated video; otherwise the last frame that can be decoded is repeated.
 
     Yields:
-        uint8 (height, width, 3) RGB for each time: the picture with the latest timestamp at or before it; the
-        first picture for earlier times, the last for later ones. One picture asked for twice is one array.
+        uint8 (height, width, 3) RGB for each time: the frame with the latest timestamp at or before it, the first frame
+        for earlier times, the last one for later times. A frame that is needed twice is the same array.
 
     Raises:
-        MediaError: no pictures, not a video, or less than 90 % of the stated length can be decoded.
-        ValueError: times that go back.
+        MediaError: There are no frames, the file is not a video, or less than 90 % of the stated length can be decoded.
+        ValueError: The times are not in ascending order.
     """
     times = _ascending(times_s)
     wanted = next(times, None)
@@ -222,7 +222,7 @@ def _steady_blocks(
     trace: Trace,
     samples_of: Callable[[AudioFrame], np.ndarray],
 ) -> Iterator[np.ndarray]:
-    """float32 (..., samples) blocks without holes and of one rate, which the trace holds."""
+    """Yields float32 (..., samples) blocks without gaps and with one sample rate, which `trace` receives."""
     stream.codec_context.thread_count = 1
     samples, full, values = 0, 0, 0
     for rate, block in _aligned_blocks(container, stream, trace, samples_of):
@@ -245,7 +245,7 @@ def _steady_blocks(
 def _aligned_blocks(
     container: InputContainer, stream: AudioStream, trace: Trace, samples_of: Callable[[AudioFrame], np.ndarray]
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(rate_hz, float32 (..., samples)) blocks without holes: gaps between timestamps are zeros, overlaps cut."""
+    """Yields (rate_hz, float32 (..., samples)) without gaps: gaps between timestamps become zeros, overlaps are cut."""
     origin, position = origin_s(container), 0
     limit_s = math.inf if container.duration is None else container.duration / av.time_base + 1.0
     for frame in decoded(container, stream, trace):
@@ -269,7 +269,7 @@ def _aligned_blocks(
 
 
 def _timed_frames(container: InputContainer, stream: VideoStream, trace: Trace) -> Iterator[tuple[float, VideoFrame]]:
-    """(start_s, frame) in the order of presentation, seconds from the container's start."""
+    """Yields (start_s, frame) in the order of presentation, in seconds from the container's start."""
     origin = origin_s(container)
     usual = 1.0 / float(stream.average_rate) if stream.average_rate else 0.04
     before = math.nan

@@ -1,34 +1,34 @@
-"""Decoded blocks of sound as arrays of floating-point numbers, whatever the sample format."""
+"""Converts decoded audio blocks of any sample format to floating-point arrays."""
 
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
 _FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63, "f4": 1.0, "f8": 1.0}
-# Planes of so many channels are packed before they are read: the video library miscounts them (PyAV 18.1 finds nine
-# in a block of eight) and reads beyond them.
+# Planar audio with at least this many channels is packed before it is read, because the video library miscounts the
+# planes (PyAV 18.1 finds nine in a block of eight) and reads beyond them.
 _PACKED_CHANNELS = 8
 
 
 class Samples:
-    """Reads the numbers of a stream's blocks; full scale is 1.0. Keeps what packs planes of many channels."""
+    """Converts the blocks of one stream to numbers with full scale 1.0; keeps the resampler that packs planar audio."""
 
     def __init__(self) -> None:
         self._packer: AudioResampler | None = None
-        self._packed = ("", "", 0)  # what it packs
+        self._packed = ("", "", 0)  # format, layout and sample rate of the packer
 
     def mono(self, frame: AudioFrame) -> np.ndarray:
-        """Mean of the channels, float32 (samples,)."""
+        """Returns the mean of the channels, float32 (samples,)."""
         samples, offset, full_scale = self._raw(frame)
         return _finite((samples.mean(axis=0, dtype=np.float64) - offset) / full_scale)
 
     def channels(self, frame: AudioFrame) -> np.ndarray:
-        """Every channel, float32 (channels, samples)."""
+        """Returns all channels, float32 (channels, samples)."""
         samples, offset, full_scale = self._raw(frame)
         return _finite((samples.astype(np.float64) - offset) / full_scale)
 
     def _raw(self, frame: AudioFrame) -> tuple[np.ndarray, float, float]:
-        """(channels, samples) in the stream's own numbers, their zero and their full scale."""
+        """Returns (channels, samples) in the stream's own numbers, the value of silence, and full scale."""
         channels = frame.layout.nb_channels
         if not frame.format.is_planar:
             samples = frame.to_ndarray().reshape(-1, channels).T

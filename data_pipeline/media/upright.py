@@ -1,4 +1,4 @@
-"""Decoded pictures as a player shows them: upright, of the right shape, in one size."""
+"""Converts decoded frames to what a player shows: upright, in the right shape, in one size."""
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -7,7 +7,7 @@ from av.video.stream import VideoStream
 
 
 class Scaler:
-    """Turns decoded frames into upright RGB pictures of one shorter side; keeps the conversion tables."""
+    """Converts decoded frames to upright RGB images with one shorter side; keeps the conversion tables."""
 
     def __init__(self, short_side_px: int, stream: VideoStream) -> None:
         self._short_side_px = short_side_px
@@ -15,7 +15,7 @@ class Scaler:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
-        """The picture, uint8 (height, width, 3) RGB."""
+        """Returns the image, uint8 (height, width, 3) RGB."""
         shown_width = frame.width * self._pixel_aspect
         scale = self._short_side_px / min(shown_width, frame.height)
         width, height = (max(self._short_side_px, round(side * scale)) for side in (shown_width, frame.height))
@@ -25,19 +25,19 @@ class Scaler:
 
 
 def _display_matrix(frame: VideoFrame) -> np.ndarray | None:
-    """The 2 x 2 part of the display matrix: stored (x, y), as a row vector, times it is shown (x, y)."""
+    """Returns the 2 x 2 part of the display matrix: a stored row vector (x, y) times it is the shown (x, y)."""
     data = frame.side_data.get("DISPLAYMATRIX")
     return None if data is None else np.frombuffer(data, np.int32).reshape(3, 3)[:2, :2]
 
 
 def is_turned(frame: VideoFrame) -> bool:
-    """Whether a player turns or mirrors the pictures of a video, as those of telephones are."""
+    """Returns whether a player rotates or mirrors the frames of a video, as it does for those of telephones."""
     matrix = _display_matrix(frame)
     return matrix is not None and not (matrix[0, 0] > 0 and matrix[1, 1] > 0)
 
 
 def _upright(picture: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
-    """Applies a quarter-turn or mirror display matrix to an RGB picture (height, width, 3)."""
+    """Applies a display matrix (quarter turns and mirroring) to an RGB image (height, width, 3)."""
     if matrix is None:
         return picture
     (a, b), (c, d) = matrix

@@ -1,4 +1,4 @@
-"""Pictures and sound as an ordinary `.mp4` (H.264 and AAC), written while they come."""
+"""Writes frames and audio as an ordinary `.mp4` (H.264 and AAC) while they are produced."""
 
 import pathlib
 from collections.abc import Iterable
@@ -9,26 +9,26 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-# The sample rates that AAC has.
+# The sample rates of AAC.
 AAC_RATES_HZ = (7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
 class VideoWriter:
-    """One film; use it in a `with` block.
+    """Writes one video; use it in a `with` block.
 
     Args:
-        path: file to write; its name needs no `.mp4`.
-        fps: pictures a second.
-        rate_hz: samples a second, one of `AAC_RATES_HZ`.
+        path: File to write; its name needs no `.mp4`.
+        fps: Frames per second.
+        rate_hz: Sample rate, one of `AAC_RATES_HZ`.
         channels: 1 or 2.
-        preset: of the encoder: the faster, the larger the file.
+        preset: Speed of the encoder; faster ones make larger files.
     """
 
     def __init__(self, path: pathlib.Path, *, fps: int, rate_hz: int, channels: int, preset: str = "veryfast") -> None:
         self._fps, self._rate_hz, self._layout = fps, rate_hz, _LAYOUTS[channels]
         self._container = av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"})
-        # A key picture every second keeps seeking by timestamp cheap; one thread keeps the file reproducible.
+        # One key frame per second keeps seeking by timestamp cheap; one thread keeps the file reproducible.
         options = {"crf": "23", "preset": preset, "g": str(fps), "bf": "0"}
         self._video = self._container.add_stream("libx264", rate=fps, options=options)
         self._video.pix_fmt = "yuv420p"
@@ -39,11 +39,11 @@ class VideoWriter:
         self._pictures = self._samples = 0
 
     def show(self, picture: np.ndarray) -> None:
-        """Adds the next picture.
+        """Adds the next frame.
 
         Args:
-            picture: uint8 of one size with even sides: (height, width, 3) RGB, or the planes of YUV 4:2:0 below each
-                other, (3 / 2 * height, width).
+            picture: uint8 frame of one size with even sides: (height, width, 3) RGB, or the planes of YUV 4:2:0 below
+                each other, (3 / 2 * height, width).
         """
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24" if picture.ndim == 3 else "yuv420p")
         if not self._pictures:
@@ -67,7 +67,7 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends the film; after an error it is left as it is."""
+        """Finishes the video; after an error it stays incomplete."""
         if kind is None:
             self._container.mux(self._video.encode(None))
             self._container.mux(self._audio.encode(None))
@@ -75,13 +75,13 @@ class VideoWriter:
 
 
 class Planes:
-    """Turns RGB pictures into the planes of YUV 4:2:0; keeps the conversion tables."""
+    """Converts RGB images to the planes of YUV 4:2:0; keeps the conversion tables."""
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """Of uint8 (height, width, 3) with even sides: uint8 (3 / 2 * height, width)."""
+        """Converts uint8 (height, width, 3) with even sides to uint8 (3 / 2 * height, width)."""
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         return self._reformatter.reformat(frame, format="yuv420p").to_ndarray()
 
@@ -89,18 +89,18 @@ class Planes:
 def write_video(
     path: pathlib.Path, pictures: Iterable[np.ndarray], sound: np.ndarray, *, fps: int, rate_hz: int
 ) -> None:
-    """Encodes a film.
+    """Encodes a video.
 
     Args:
-        path: file to write; its name needs no `.mp4`.
-        pictures: (height, width, 3) uint8 pictures of one size with even sides.
+        path: File to write; its name needs no `.mp4`.
+        pictures: uint8 frames (height, width, 3) of one size with even sides.
         sound: (samples,) float32 mono in -1 to 1.
-        fps: pictures a second.
-        rate_hz: samples a second.
+        fps: Frames per second.
+        rate_hz: Sample rate.
     """
     chunk, count = rate_hz // fps, 0
-    with VideoWriter(path, fps=fps, rate_hz=rate_hz, channels=1) as film:
+    with VideoWriter(path, fps=fps, rate_hz=rate_hz, channels=1) as video:
         for count, picture in enumerate(pictures, start=1):
-            film.show(picture)
-            film.play(sound[np.newaxis, (count - 1) * chunk : count * chunk])
-        film.play(sound[np.newaxis, count * chunk :])
+            video.show(picture)
+            video.play(sound[np.newaxis, (count - 1) * chunk : count * chunk])
+        video.play(sound[np.newaxis, count * chunk :])

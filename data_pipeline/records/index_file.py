@@ -1,4 +1,4 @@
-"""Where each record of a TFRecord file lies: the index beside the shards, and the scan that makes it."""
+"""The index of where each record of a TFRecord file lies, and the scan that creates it."""
 
 import dataclasses
 import json
@@ -11,27 +11,27 @@ from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
 from data_pipeline.records.parts import Parts, find_parts
 
-HEADER = struct.Struct("<QI")  # length of the data, checksum of those eight bytes
+HEADER = struct.Struct("<QI")  # length of the data, checksum of these eight bytes
 _FOOTER_BYTES = 4  # checksum of the data
 _INDEX_FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Clip:
-    """What the index knows of one record.
+    """Index entry of one record.
 
     Attributes:
-        video_id: the video it was cut from.
-        label: index of its class.
-        chunk: its place in the video, from 0.
-        start_seconds: where it begins in the video.
-        samples: length of its sound.
-        frames: number of its pictures.
-        video_rms: root mean square of the whole video's sound, linear, full scale 1.
-        shard: index of the file that holds it.
-        offset: first byte of the data in that file.
-        length: bytes of the data.
-        parts: where sound, boxes and pictures lie in the data.
+        video_id: Video that the record was cut from.
+        label: Index of its class.
+        chunk: Position in the video, from 0.
+        start_seconds: Start time in the video.
+        samples: Length of its audio.
+        frames: Number of its frames.
+        video_rms: Root mean square of the complete video's audio, linear, full scale 1.
+        shard: Index of the file that holds the record.
+        offset: First byte of the data in that file.
+        length: Bytes of the data.
+        parts: Positions of audio, boxes and frames in the data.
     """
 
     video_id: str
@@ -51,7 +51,7 @@ _COLUMNS = tuple(field.name for field in dataclasses.fields(Clip) if field.name 
 
 
 def scan(paths: list[Path]) -> tuple[Clip, ...]:
-    """Reads every record once, one at a time, for its place and its facts."""
+    """Reads every record once, one at a time, and returns its index entry."""
     clips = []
     for shard, path in enumerate(paths):
         with path.open("rb") as file:
@@ -60,7 +60,7 @@ def scan(paths: list[Path]) -> tuple[Clip, ...]:
 
 
 def _records(path: Path, file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """(offset, data) of the records of one TFRecord file."""
+    """Yields (offset, data) of the records of one TFRecord file."""
     while header := file.read(HEADER.size):
         length = HEADER.unpack(header)[0] if len(header) == HEADER.size else 0
         offset = file.tell()
@@ -98,7 +98,7 @@ def _shard_sizes(paths: list[Path]) -> list[list[Any]]:
 
 
 def write_index(folder: Path, split: str, paths: list[Path], clips: tuple[Clip, ...]) -> None:
-    """Writes the index of a split beside its shards, with their sizes to see when they change."""
+    """Writes the index of a split to the folder of its shards, with their sizes, which show later changes."""
     columns: dict[str, list[Any]] = {name: [getattr(clip, name) for clip in clips] for name in _COLUMNS}
     columns["parts"] = [clip.parts.as_row() for clip in clips]
     content = json.dumps({"format": _INDEX_FORMAT, "shards": _shard_sizes(paths), "clips": columns})
@@ -106,7 +106,7 @@ def write_index(folder: Path, split: str, paths: list[Path], clips: tuple[Clip, 
 
 
 def read_index(folder: Path, split: str, paths: list[Path]) -> tuple[Clip, ...] | None:
-    """The stored index; None when it is missing or belongs to other files."""
+    """Returns the stored index, or None when it is missing or belongs to other files."""
     try:
         index = json.loads(_index_path(folder, split).read_text())
         if index["format"] != _INDEX_FORMAT or index["shards"] != _shard_sizes(paths):
@@ -118,7 +118,7 @@ def read_index(folder: Path, split: str, paths: list[Path]) -> tuple[Clip, ...] 
 
 
 def _crc_table() -> tuple[int, ...]:
-    """Byte table of CRC-32C, the checksum of TFRecord (reflected polynomial 0x82F63B78)."""
+    """Returns the byte table of CRC-32C, the checksum of TFRecord (reflected polynomial 0x82F63B78)."""
     table = []
     for byte in range(256):
         crc = byte
@@ -132,7 +132,7 @@ _CRC_TABLE = _crc_table()
 
 
 def is_header(header: bytes, length: int) -> bool:
-    """Whether 12 bytes are the header of a record of that length: the length and its masked checksum."""
+    """Returns whether 12 bytes are the header of a record of that length: the length and its masked checksum."""
     crc = 0xFFFFFFFF
     for byte in header[:8]:
         crc = (crc >> 8) ^ _CRC_TABLE[(crc ^ byte) & 0xFF]

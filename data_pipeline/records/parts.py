@@ -1,6 +1,6 @@
-"""Where sound, boxes and pictures lie within a record, so that a window is read without the rest of its record.
+"""Finds audio, boxes and frames within a record, so that a window is read without the other parts of its record.
 
-A record is a `tf.train.Example`: nested protocol-buffer messages, of which only lengths are looked at here.
+A record is a `tf.train.Example`, which consists of nested protocol-buffer messages. Only their lengths are read here.
 Source: https://protobuf.dev/programming-guides/encoding
 """
 
@@ -15,12 +15,12 @@ _LENGTH_DELIMITED = 2  # wire type of text, bytes and messages
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Parts:
-    """Places in bytes from the start of a record's data.
+    """Positions in bytes from the start of a record's data.
 
     Attributes:
-        sound: first byte of the samples.
-        boxes: first byte of the boxes.
-        pictures: first byte of each picture and the byte after its last, in turns.
+        sound: First byte of the audio samples.
+        boxes: First byte of the boxes.
+        pictures: First byte of each frame and the byte after its last one, alternating.
     """
 
     sound: int = 0
@@ -28,16 +28,16 @@ class Parts:
     pictures: array = dataclasses.field(default_factory=lambda: array("Q"))
 
     def picture(self, number: int) -> tuple[int, int]:
-        """First byte of a picture and the byte after its last."""
+        """Returns the first byte of a frame and the byte after its last one."""
         return self.pictures[2 * number], self.pictures[2 * number + 1]
 
     def as_row(self) -> list[int]:
-        """All places as one row of numbers."""
+        """Returns all positions as one list of numbers."""
         return [self.sound, self.boxes, *self.pictures]
 
     @classmethod
     def from_row(cls, row: list[int]) -> "Parts":
-        """The inverse of `as_row`."""
+        """Inverts `as_row`."""
         return cls(row[0], row[1], array("Q", row[2:]))
 
 
@@ -45,8 +45,8 @@ def find_parts(data: bytes) -> Parts:
     """Finds the parts of one serialized example.
 
     Raises:
-        KeyError: a feature is missing.
-        ValueError: these bytes are no example.
+        KeyError: A feature is missing.
+        ValueError: The bytes are not an example.
     """
     values = {}
     for features in _messages(data, (0, len(data)), _FEATURES):
@@ -63,7 +63,7 @@ def find_parts(data: bytes) -> Parts:
 
 
 def _messages(data: bytes, span: tuple[int, int], wanted: int) -> Iterator[tuple[int, int]]:
-    """(first byte, byte after the last) of the fields of one number in a message that lies at `span`."""
+    """Yields (first byte, byte after the last) of each field with the wanted number in the message at `span`."""
     at, end = span
     while at < end:
         tag, at = _number(data, at)
@@ -78,7 +78,7 @@ def _messages(data: bytes, span: tuple[int, int], wanted: int) -> Iterator[tuple
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, the lowest first, and the byte after it."""
+    """Reads a number of seven bits per byte, lowest bits first; returns it and the position of the next byte."""
     value = shift = 0
     while data[at] & 0x80:
         value |= (data[at] & 0x7F) << shift

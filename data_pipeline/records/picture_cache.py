@@ -1,4 +1,4 @@
-"""Decoded pictures kept in memory or on a disk, because decoding takes most of the time of a mixture."""
+"""Keeps decoded frames in memory or on a disk, because decoding takes most of the time of a mixture."""
 
 import errno
 import math
@@ -16,44 +16,44 @@ from absl import logging
 from data_pipeline.command import InputError
 
 PIECE_BYTES = 64 << 20  # memory and disk are taken in pieces as they are needed
-_LEFT_FREE_BYTES = 10 << 30  # of a disk, or a tenth of a small one: checkpoints need room, too
+_LEFT_FREE_BYTES = 10 << 30  # stays free on the disk (of a small one, a tenth), because checkpoints need space, too
 
 
 class PictureCache:
-    """Keeps the first pictures that it is given, until it is full; used by several threads.
+    """Keeps the first frames that it is given until it is full; several threads may use it.
 
-    Nothing is ever thrown out: where each picture is drawn as often as any other, no rule of throwing out finds more.
-    A disk that fills up ends the growth, with a warning, and nothing else.
+    No frame is ever evicted: all frames are drawn equally often, so no eviction rule would give more hits. When the
+    disk fills up, the cache stops growing and logs a warning.
 
     Args:
-        max_bytes: of the pictures together, in pieces of `PIECE_BYTES`; 0 keeps none.
-        folder: on whose disk they are kept; in memory when None.
+        max_bytes: Limit for all frames together, in steps of `PIECE_BYTES`; 0 keeps none.
+        folder: Folder on the disk to use; None keeps frames in memory.
 
     Raises:
-        InputError: the folder cannot be used.
+        InputError: The folder cannot be used.
     """
 
     def __init__(self, max_bytes: int, folder: Path | None = None) -> None:
         self._max_bytes = max_bytes
         self._is_full = max_bytes < PIECE_BYTES
         self._storage = _Memory() if folder is None or self._is_full else _File(folder)
-        self._taken = self._used = 0  # bytes of the storage
+        self._taken = self._used = 0  # bytes of storage
         self._pictures: dict[Hashable, Picture] = {}
         self._lock = threading.Lock()
         self._process = os.getpid()
 
     def __len__(self) -> int:
-        """Number of pictures kept."""
+        """Returns the number of frames kept."""
         return len(self._pictures)
 
     def get(self, key: Hashable) -> "Picture | None":
-        """A picture, uint8 (height, width, 3); None when it is not kept."""
+        """Returns a frame, uint8 (height, width, 3), or None when it is not kept."""
         return self._pictures.get(key)
 
     def put(self, key: Hashable, picture: np.ndarray) -> None:
-        """Keeps a copy of a picture, uint8 (height, width, 3), while there is room."""
+        """Keeps a copy of a frame, uint8 (height, width, 3), unless the cache is full."""
         if os.getpid() != self._process:
-            return  # a fork shares the file, and would write to the same places
+            return  # a forked process shares the file and would write to the same places
         try:
             with self._lock:
                 if key in self._pictures or (place := self._room(picture.size)) is None:
@@ -64,7 +64,7 @@ class PictureCache:
                 self._end_growth(logging.WARNING, f"because its disk is full ({error.strerror})")
 
     def _room(self, size: int) -> int | None:
-        """Takes a place of so many bytes, all in one piece."""
+        """Reserves a number of adjacent bytes and returns the position of the first one."""
         if self._is_full or size > PIECE_BYTES:
             return None
         if self._used + size > self._taken:
@@ -89,7 +89,7 @@ class PictureCache:
 
 
 class _Memory:
-    """Room in memory."""
+    """Storage in memory."""
 
     def __init__(self) -> None:
         self._pieces: list[np.ndarray] = []
@@ -100,7 +100,7 @@ class _Memory:
         self._pieces.append(np.empty(PIECE_BYTES, np.uint8))
 
     def write(self, place: int, picture: np.ndarray) -> np.ndarray:
-        """Copies a picture to a place; what is kept there."""
+        """Copies a frame to a position and returns the copy."""
         piece, first = divmod(place, PIECE_BYTES)
         kept = self._pieces[piece][first : first + picture.size].reshape(picture.shape)
         kept[...] = picture
@@ -108,10 +108,11 @@ class _Memory:
 
 
 class _File:
-    """Room in a file without a name, which is gone with the process, however that ends.
+    """Storage in a nameless file, which disappears with the process, however it ends.
 
-    What is read often, the operating system keeps in memory. The file is read, not mapped: so a fault of the disk is an
-    exception, not a signal that ends the process, and rows that lie on the disk come in one request, not page by page.
+    The operating system keeps frequently read parts in memory. The file is read instead of mapped. A disk fault is then
+    an exception and not a signal that ends the process, and rows on the disk are read in one request instead of page by
+    page.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -130,33 +131,33 @@ class _File:
         """Adds a piece.
 
         Args:
-            taken: bytes so far.
+            taken: Current size in bytes.
 
         Raises:
-            OSError: there is no room for it.
+            OSError: The disk has no space for it.
         """
         disk = os.fstatvfs(self._descriptor)
         left_free = min(_LEFT_FREE_BYTES, disk.f_blocks * disk.f_frsize // 10)
         if disk.f_bavail * disk.f_frsize < PIECE_BYTES + left_free:
             raise OSError(errno.ENOSPC, f"{left_free / 2**30:.1f} GiB of it stay free")
-        if hasattr(os, "posix_fallocate"):  # not on macOS, where a full disk shows when a picture is written
+        if hasattr(os, "posix_fallocate"):  # missing on macOS, where writing a frame fails on a full disk
             os.posix_fallocate(self._descriptor, taken, PIECE_BYTES)
 
     def write(self, place: int, picture: np.ndarray) -> "PictureInFile":
-        """Copies a picture to a place; what is kept there.
+        """Writes a frame at a position and returns its handle.
 
         Raises:
-            OSError: there is no room for it.
+            OSError: The disk has no space for it.
         """
         if os.pwrite(self._descriptor, np.ascontiguousarray(picture).data, place) != picture.size:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return PictureInFile(self, place, picture.shape)
 
     def read(self, place: int, shape: tuple[int, ...]) -> np.ndarray:
-        """Bytes from a place.
+        """Reads bytes at a position.
 
         Raises:
-            InputError: the disk does not give them back.
+            InputError: The disk does not return them.
         """
         array = np.empty(shape, np.uint8)
         try:
@@ -172,10 +173,10 @@ class _File:
 
 
 class PictureInFile:
-    """A picture of which the rows that are asked for are read: `picture[first:end]`, uint8 (rows, width, 3).
+    """A frame in a file; `picture[first:end]` reads only these rows, uint8 (rows, width, 3).
 
     Attributes:
-        shape: of the whole picture, (height, width, 3).
+        shape: Shape of the frame, (height, width, 3).
     """
 
     __slots__ = ("_file", "_place", "shape")

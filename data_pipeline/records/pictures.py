@@ -1,4 +1,4 @@
-"""Pictures of a window: decoded, cut and mirrored, and the boxes in what was cut."""
+"""Decodes, crops and mirrors the frames of a window, and converts boxes to the cropped frames."""
 
 from collections.abc import Sequence
 
@@ -10,24 +10,24 @@ from data_pipeline.tf_cpu import tf
 
 
 def decode(jpegs: Sequence[bytes]) -> list[np.ndarray]:
-    """The pictures in JPEG files, each uint8 (height, width, 3); not to be written to."""
-    # One tensor for all files, and no copy of a picture, which saves time. Straight to the operation, past the
-    # checks of `tf.io`. Its decoding of a part of a picture takes longer than that of the whole.
+    """Decodes JPEG files to read-only arrays, each uint8 (height, width, 3)."""
+    # One tensor for all files and no copy of an image save time, as does the raw operation without the checks of
+    # `tf.io`. Decoding only a part of an image (`crop`) takes longer than decoding all of it.
     files = tf.unstack(tf.constant(np.array(jpegs, object))) if jpegs else []
     return [np.asarray(tf.raw_ops.DecodeJpeg(contents=file, channels=3)) for file in files]
 
 
 def cut(picture: Picture, out: np.ndarray, *, crop: tuple[float, float], flip: bool) -> tuple[int, int]:
-    """Cuts a square out of a picture and mirrors it.
+    """Crops a square from a frame and mirrors it.
 
     Args:
-        picture: uint8 (height, width, 3).
-        out: uint8 (side, side, 3), to write to.
-        crop: place of the square, (down, right), each from 0 (top or left) to 1.
-        flip: mirror it.
+        picture: Frame, uint8 (height, width, 3).
+        out: Result, uint8 (side, side, 3).
+        crop: Position of the square, (down, right), each from 0 (top or left) to 1.
+        flip: Whether to mirror it.
 
     Returns:
-        Where it was cut, (down, right) in pixels.
+        Corner of the square, (down, right) in pixels.
     """
     side, (height, width, _) = len(out), picture.shape
     if side > min(height, width):
@@ -36,7 +36,7 @@ def cut(picture: Picture, out: np.ndarray, *, crop: tuple[float, float], flip: b
             f"prepare the data set with a --frame_px of at least {side}"
         )
     down, right = _first_pixel(crop[0], height - side), _first_pixel(crop[1], width - side)
-    # Rows first: of a picture on a disk no others are read.
+    # Rows first, because only these are read when the frame lies on a disk.
     square = picture[down : down + side][:, right : right + side]
     if flip:
         for channel in range(3):  # NumPy copies reversed channels faster than reversed pixels
@@ -47,22 +47,22 @@ def cut(picture: Picture, out: np.ndarray, *, crop: tuple[float, float], flip: b
 
 
 def _first_pixel(place: float, room: int) -> int:
-    """Of 0 to `room` pixels, each as often when `place` is uniform in [0, 1]."""
+    """Returns an offset from 0 to `room` pixels, all equally likely when `place` is uniform in [0, 1]."""
     return int(np.float32(place) * (np.float32(room) + np.float32(0.999)))
 
 
 def cut_box(box: np.ndarray, *, corner: tuple[int, int], size: tuple[int, ...], side: int, flip: bool) -> np.ndarray:
-    """A box in shares of a whole picture to shares of the square that was cut out of it and mirrored.
+    """Converts a box from shares of a frame to shares of the square that was cropped from it and mirrored.
 
     Args:
         box: float32 (4,): top, left, bottom, right.
-        corner: where the square was cut, (down, right) in pixels.
-        size: of the whole picture, (height, width).
-        side: of the square.
-        flip: the square was mirrored.
+        corner: Corner of the square, (down, right) in pixels.
+        size: (height, width) of the frame.
+        side: Side of the square.
+        flip: Whether the square was mirrored.
 
     Returns:
-        float32 (4,); all NaN when nothing of the box is left.
+        float32 (4,); all NaN when the box lies outside of the square.
     """
     scale, shift = (np.tile(np.array(pair, np.float32), 2) for pair in (size, corner))
     top, left, bottom, right = np.clip((box * scale - shift) / np.float32(side), 0.0, 1.0)

@@ -1,7 +1,7 @@
 """Random access to the records of a TFDS data set.
 
-A mixture of step 812 needs five given clips, not the next five of a stream; so an index of byte offsets lies
-beside the TFRecord shards. It is made from the written files, because TFDS writes in an order of its own.
+A mixture of step 812 needs five given clips, not the next five of a stream. An index of byte offsets therefore lies in
+the same folder as the TFRecord shards. It is made from the written files, because TFDS shuffles the records.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from data_pipeline.records.index_file import Clip
 from data_pipeline.records.picture_cache import PictureCache
 from data_pipeline.spec import DataSetSpec
 
-__all__ = ["Clip", "RecordStore", "write_indexes"]
+__all__ = ["Clip", "RecordStore"]
 
 _SPEC_FIELDS = ("rate_hz", "fps", "frame_px")
 
@@ -30,11 +30,11 @@ class RecordStore:
     """One split of a prepared data set, read record by record in any order, from any thread.
 
     Attributes:
-        spec: how the set was cut.
-        classes: names of the labels.
-        clips: one entry a record, in the order of the files.
-        folder: folder of the set.
-        decoded: pictures that whoever decodes them may keep for the next time.
+        spec: How the set was cut.
+        classes: Names of the labels.
+        clips: One entry per record, in the order of the files.
+        folder: Folder of the set.
+        decoded: Cache of decoded frames.
     """
 
     def __init__(self, builder: Any, split: str, clips: tuple[Clip, ...], cache: PictureCache | None = None) -> None:
@@ -53,17 +53,17 @@ class RecordStore:
         """Opens a split.
 
         Args:
-            data_dir: folder of data sets.
-            name: name of the set.
+            data_dir: Folder of data sets.
+            name: Name of the set.
             split: "train", "validation" or "test".
-            cache: for decoded pictures; None keeps none.
+            cache: Cache of decoded frames; None keeps none.
 
         Raises:
-            InputError: the set or the split is not there, or the set was not made by `data_pipeline.prepare`.
+            InputError: The set or the split does not exist, or the set was not made by `data_pipeline.prepare`.
         """
         folder = _find_set(data_dir, name)
         builder = _tfds_builder(folder)
-        _recorded_spec(folder, builder.info.metadata)  # before a scan that expects the features of such a set
+        _recorded_spec(folder, builder.info.metadata)  # raises for foreign sets, whose features the scan cannot read
         if split not in builder.info.splits:
             raise InputError(f"{folder} has no split {split!r}; it has {', '.join(sorted(builder.info.splits))}")
         paths = [Path(path) for path in builder.info.splits[split].filepaths]
@@ -75,7 +75,7 @@ class RecordStore:
             clips = index_file.scan(paths)
             try:
                 index_file.write_index(folder, split, paths, clips)
-            except OSError as error:  # a set on a disk that is read-only works all the same
+            except OSError as error:  # a set on a read-only disk works, too
                 logging.info("the index is kept in memory: %s", error)
         return cls(builder, split, clips, cache)
 
@@ -83,10 +83,10 @@ class RecordStore:
         return len(self.clips)
 
     def require(self, spec: DataSetSpec) -> None:
-        """Refuses a set that was cut otherwise than a run asks (`chunk_seconds` is left to the loader).
+        """Raises an error when the set was cut otherwise than a run needs; `chunk_seconds` is not compared.
 
         Raises:
-            InputError: names the field, both values and the way out.
+            InputError: Names the field, both values and the remedy.
         """
         for field in _SPEC_FIELDS:
             stored, asked = getattr(self.spec, field), getattr(spec, field)
@@ -98,32 +98,32 @@ class RecordStore:
                 )
 
     def read(self, index: int) -> bytes:
-        """The serialized example of one record.
+        """Reads the serialized example of one record.
 
         Args:
-            index: place in `clips`.
+            index: Index into `clips`.
 
         Raises:
-            InputError: the file is shorter than the index says, or something else lies there.
+            InputError: The file is shorter than the index says, or the record lies elsewhere.
         """
         clip = self.clips[index]
         self._require_record(index)
         return self._pread(index, 0, clip.length)
 
     def read_sound(self, index: int, start: int = 0, samples: int | None = None) -> np.ndarray:
-        """A window of a record's sound, without reading the rest of the record.
+        """Reads a window of a record's audio without the other parts of the record.
 
         Args:
-            index: place in `clips`.
-            start: first sample.
-            samples: length; to the end when None.
+            index: Index into `clips`.
+            start: First sample.
+            samples: Length; None reads to the end.
 
         Returns:
-            int16 (samples,), full scale 32768; not to be written to.
+            int16 (samples,), full scale 32768, read-only.
 
         Raises:
-            InputError: as `read` does.
-            ValueError: the record is shorter.
+            InputError: See `read`.
+            ValueError: The record is shorter.
         """
         clip = self.clips[index]
         samples = clip.samples - start if samples is None else samples
@@ -136,72 +136,42 @@ class RecordStore:
         return np.frombuffer(self._pread(index, clip.parts.sound + 2 * start, 2 * samples), "<i2")
 
     def read_pictures(self, index: int, numbers: Iterable[int]) -> list[bytes]:
-        """Some pictures of a record as JPEG files, without reading the rest of the record.
+        """Reads some frames of a record as JPEG files without the other parts of the record.
 
         Args:
-            index: place in `clips`.
-            numbers: of the pictures in the record.
+            index: Index into `clips`.
+            numbers: Indices of the frames in the record.
 
         Raises:
-            InputError: as `read` does.
+            InputError: See `read`.
         """
         self._require_record(index)
         spans = [self.clips[index].parts.picture(number) for number in numbers]
         return [self._pread(index, first, end - first) for first, end in spans]
 
     def read_boxes(self, index: int) -> np.ndarray:
-        """The player's boxes in all pictures of a record, float32 (frames, 4); see `docs/DATA.md`.
+        """Reads the player's boxes in all frames of a record, float32 (frames, 4); see `docs/DATA.md`.
 
         Raises:
-            InputError: as `read` does.
+            InputError: See `read`.
         """
         clip = self.clips[index]
         self._require_record(index)
         return np.frombuffer(self._pread(index, clip.parts.boxes, 16 * clip.frames), "<f4").reshape(-1, 4)
 
-    def parse(self, serialized: Any) -> dict[str, Any]:
-        """Parses one example; runs inside `tf.data`.
-
-        Args:
-            serialized: tf.string scalar, as `read` returns it.
-
-        Returns:
-            audio int16 (samples,), frames string (frames,) of JPEG files, boxes float32 (frames, 4), video_id
-            string, label int64, chunk int64, start_seconds float32, video_rms float32. Pictures stay encoded,
-            so that only those in use need be decoded.
-        """
-        from data_pipeline.tf_cpu import tf
-
-        # TFDS's own parser takes ten times as long: it passes every picture through a loop to leave it alone.
-        text, number, real = (tf.io.FixedLenFeature([], kind) for kind in (tf.string, tf.int64, tf.float32))
-        fields = {
-            "audio": text,
-            "boxes": text,
-            "frames": tf.io.RaggedFeature(tf.string),
-            "video_id": text,
-            "label": number,
-            "chunk": number,
-            "start_seconds": real,
-            "video_rms": real,
-        }
-        example = tf.io.parse_single_example(serialized, fields)
-        example["audio"] = tf.io.decode_raw(example["audio"], tf.int16)
-        example["boxes"] = tf.reshape(tf.io.decode_raw(example["boxes"], tf.float32), [-1, 4])
-        return example
-
     def close(self) -> None:
-        """Closes the files; reading opens them again."""
+        """Closes the files; the next read opens them again."""
         with self._lock:
             _close_all(self._descriptors)
 
     def _require_record(self, index: int) -> None:
-        """Refuses a file in which the record is not where the index has it."""
+        """Raises an error when the record is not where the index says."""
         size = index_file.HEADER.size
         if not index_file.is_header(self._pread(index, -size, size), self.clips[index].length):
             raise self._damaged(index)
 
     def _pread(self, index: int, first: int, size: int) -> bytes:
-        """Bytes from a place in a record's data."""
+        """Reads bytes at an offset from the start of a record's data."""
         clip = self.clips[index]
         data = os.pread(self._descriptor(clip.shard), size, clip.offset + first)
         if len(data) != size:
@@ -222,21 +192,9 @@ class RecordStore:
             return self._descriptors[shard]
 
 
-def write_indexes(folder: Path) -> None:
-    """Writes the index of every split of a set beside its shards.
-
-    Args:
-        folder: folder of one version of a set, such as `data/rendered_solos/1.0.0`.
-    """
-    splits = _tfds_builder(folder).info.splits
-    for split in splits:
-        paths = [Path(path) for path in splits[split].filepaths]
-        index_file.write_index(folder, split, paths, index_file.scan(paths))
-
-
 def _find_set(data_dir: Path, name: str) -> Path:
-    """Folder of the latest version of a set."""
-    # By their numbers: a killed build may leave a folder of another name.
+    """Returns the folder of the latest version of a set."""
+    # Versions begin with a digit; a killed build may leave a folder of another name.
     versions = sorted(path.parent for path in (data_dir / name).glob("[0-9]*/dataset_info.json"))
     if not versions:
         raise InputError(

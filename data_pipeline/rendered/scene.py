@@ -1,4 +1,4 @@
-"""Several solos in one picture, side by side, and their sounds in one: a video to take apart whose truth is known."""
+"""Shows several solos side by side in one video and sums their sounds; the true sources are known."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,11 +17,11 @@ Waves = Float[np.ndarray, "player samples"]
 
 
 def true_sounds(solos: Sequence[Path], *, seconds: float) -> Waves:
-    """The sounds of a scene at one level, as long as the shortest of them.
+    """Returns the sounds of a scene at one level, cut to the shortest of them.
 
     Args:
-        solos: video files, from left to right.
-        seconds: length, at most.
+        solos: Video files, from left to right.
+        seconds: Largest length.
     """
     waves = [reader.read_audio(file, RATE_HZ)[: round(seconds * RATE_HZ)] for file in solos]
     samples = min(map(len, waves))
@@ -34,14 +34,14 @@ def write_scene(path: Path, solos: Sequence[Path], sounds: Waves) -> None:
     """Writes the video.
 
     Args:
-        path: file to write.
-        solos: video files whose pictures are shown, from left to right.
-        sounds: of them, at `RATE_HZ`.
+        path: File to write.
+        solos: Video files that are shown, from left to right.
+        sounds: Their sounds at `RATE_HZ`.
     """
     write_video(path, _side_by_side(solos, sounds.shape[1] / RATE_HZ), sounds.sum(axis=0), fps=FPS, rate_hz=RATE_HZ)
 
 
 def _side_by_side(solos: Sequence[Path], seconds: float) -> Iterator[np.ndarray]:
     times = np.arange(0, seconds, 1 / FPS)
-    films = [reader.read_frames(file, times, FRAME_PX) for file in solos]
-    return (np.concatenate(pictures, axis=1) for pictures in zip(*films, strict=True))
+    videos = [reader.read_frames(file, times, FRAME_PX) for file in solos]
+    return (np.concatenate(pictures, axis=1) for pictures in zip(*videos, strict=True))

@@ -1,4 +1,4 @@
-"""One rendered solo from its seed to its two files: the video, and what is known about it as JSON."""
+"""Renders one solo from its seed to two files: the video, and facts about it as JSON."""
 
 import dataclasses
 import json
@@ -26,14 +26,14 @@ from data_pipeline.rendered.variety import VARIETIES, Variety
 
 @dataclasses.dataclass(frozen=True)
 class SoloSound:
-    """What a solo sounds like.
+    """The sound of a solo.
 
     Attributes:
-        instrument: with the program that was played.
-        renderer: what rendered it.
-        notes: in the order of their starts.
-        song: key, tempo and metre.
-        room: tuning and recording situation.
+        instrument: Instrument with the program that was played.
+        renderer: Renderer of the sound.
+        notes: Notes in the order of their starts.
+        song: Key, tempo and metre.
+        room: Tuning and recording situation.
         samples: (samples,) float32 mono at `RATE_HZ`.
     """
 
@@ -46,14 +46,14 @@ class SoloSound:
 
 
 def solo_stem(name: str, index: int) -> str:
-    """File name of a solo without its suffix."""
+    """Returns the file name of a solo without its suffix."""
     return f"{name}_{index:03d}"
 
 
 def solo_streams(name: str, *, index: int, seed: int) -> tuple[np.random.Generator, ...]:
-    """Random streams of a solo: composition, sound, pictures, timbre and style.
+    """Returns the random streams of a solo: composition, sound, frames, and timbre with style.
 
-    They depend on nothing but class, index and seed: neither on the number of solos nor on the order of work.
+    They depend only on class, index and seed, and not on the number of solos or the order of work.
     """
     return tuple(np.random.default_rng([seed, zlib.crc32(name.encode()), index]).spawn(4))
 
@@ -70,12 +70,12 @@ def make_sound(
     """Composes and records a solo.
 
     Args:
-        name: class name of the instrument.
-        index: number of the solo in its class, from 0.
-        seed: of the whole set, 0 or larger.
-        seconds: length.
-        renderer: from `synthesise.choose_renderer`.
-        kinds: timbres, keys and rooms to draw from.
+        name: Class name of the instrument.
+        index: Number of the solo in its class, from 0.
+        seed: Seed of the set, 0 or larger.
+        seconds: Length of the solo.
+        renderer: Renderer from `synthesise.choose_renderer`.
+        kinds: Timbres, keys and rooms to draw from.
     """
     composition_rng, sound_rng, _, kind_rng = solo_streams(name, index=index, seed=seed)
     instrument, renderer = variety.choose_timbre(kinds, INSTRUMENTS[name], renderer, kind_rng)
@@ -99,18 +99,18 @@ def render_solo(
 ) -> None:
     """Renders one solo into `folder/<class>/`.
 
-    Both files are written under hidden names and renamed when they are complete, the JSON file last: where it
-    exists, the solo is finished.
+    Both files are written under temporary names and renamed when they are complete, the JSON file last. When it exists,
+    the solo is finished.
 
     Args:
-        folder: of the whole set.
-        name: class name of the instrument.
-        index: number of the solo in its class, from 0.
-        seed: of the whole set, 0 or larger.
-        seconds: length.
-        renderer: from `synthesise.choose_renderer`.
-        area: smallest and largest share of the picture that the player takes.
-        kinds: timbres, keys, rooms and styles to draw from.
+        folder: Folder of the set.
+        name: Class name of the instrument.
+        index: Number of the solo in its class, from 0.
+        seed: Seed of the set, 0 or larger.
+        seconds: Length of the solo.
+        renderer: Renderer from `synthesise.choose_renderer`.
+        area: Smallest and largest share of the frame that the player takes.
+        kinds: Timbres, keys, rooms and styles to draw from.
     """
     sound = make_sound(name, index=index, seed=seed, seconds=seconds, renderer=renderer, kinds=kinds)
     _, _, picture_rng, kind_rng = solo_streams(name, index=index, seed=seed)
@@ -134,7 +134,7 @@ def render_solo(
 
 
 def _facts(sound: SoloSound, pictures: Animation, boxes: list[tuple[float, float, float, float]]) -> dict[str, Any]:
-    """What the JSON file says of sound and pictures; boxes are (ymin, xmin, ymax, xmax), 0 to 1, one a picture."""
+    """Returns the facts for the JSON file; boxes are (ymin, xmin, ymax, xmax), 0 to 1, one per frame."""
     renderer, font = sound.renderer, sound.renderer.font
     return {
         "fps": animation.FPS,

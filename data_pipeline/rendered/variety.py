@@ -1,4 +1,4 @@
-"""How far solos may differ from each other in timbre, key, room and drawing: by name, for a whole set."""
+"""Named ranges of timbres, keys, rooms and drawing styles for the solos of a set."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ ALL_KEYS = tuple(range(12))
 
 @dataclasses.dataclass(frozen=True)
 class Variety:
-    """What the solos of a set are drawn from.
+    """Ranges that the solos of a set are drawn from.
 
     Attributes:
         programs: General MIDI programs (from 0) that a class may have instead of its own.
-        own_program: whether its own one is among them.
-        additive_share: chance that a solo is made by the additive synthesiser, 0 to 1, where no soundfont was named.
-        keys: pitch classes (0 is C) that tonics are taken from; few of them make the solos share notes and harmonics.
-        room: recording situations.
-        styles: of drawing, names in `style.STYLES`.
+        own_program: Whether the class's own program may be drawn.
+        additive_share: Probability that the additive synthesiser makes a solo, 0 to 1, when no soundfont was named.
+        keys: Pitch classes (0 is C) of the tonics; with few of them the solos share notes and harmonics.
+        room: Ranges of recording situations.
+        styles: Drawing styles, names in `style.STYLES`.
     """
 
     programs: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
@@ -34,7 +34,7 @@ class Variety:
     styles: tuple[str, ...] = ("plain",)
 
 
-# C and G with their relatives: two solos of these keys have six of seven notes in common.
+# C and G: two solos in these keys share six of seven notes.
 _SHARED_KEYS = (0, 7)
 _WIDE_ROOM = RoomRanges(
     cents=(-30, 30),
@@ -47,16 +47,16 @@ _WIDE_ROOM = RoomRanges(
     peak_db=9.0,
 )
 VARIETIES = {
-    # One timbre a class, rooms much alike, one way of drawing.
+    # One timbre per class, similar rooms, one drawing style.
     "plain": Variety(),
-    # Timbres by neighbouring programs and equalisers, large and noisy rooms, many ways of drawing, shared notes.
+    # Timbres of related programs and equalisers, large and noisy rooms, many drawing styles, shared notes.
     "wide": Variety(
         programs={"flute": (72,), "saxophone": (64,), "trumpet": (59,), "xylophone": (12,)},
         keys=_SHARED_KEYS,
         room=_WIDE_ROOM,
         styles=("plain", "tinted", "grey", "blurred", "grainy"),
     ),
-    # What "wide" never shows: other programs where General MIDI has a kin, else the additive synthesiser; other styles.
+    # Disjoint from "wide": other related programs where General MIDI has some, else the additive synthesiser.
     "far": Variety(
         programs={
             "accordion": (23,),
@@ -78,10 +78,10 @@ VARIETIES = {
 
 
 def choose_variety(name: str) -> Variety:
-    """A variety by its name.
+    """Returns a variety by its name.
 
     Raises:
-        InputError: an unknown name.
+        InputError: The name is unknown.
     """
     if name not in VARIETIES:
         raise InputError(f"variety={name!r} is unknown; use one of {', '.join(VARIETIES)}")
@@ -94,17 +94,17 @@ def choose_timbre(
     """Draws the General MIDI program and the renderer of one solo.
 
     Args:
-        variety: of the set.
-        instrument: the class's.
-        renderer: the set's; the additive one stays.
-        rng: source of the choice.
+        variety: Variety of the set.
+        instrument: Instrument of the class.
+        renderer: Renderer of the set; the additive one is never replaced.
+        rng: Random generator.
 
     Returns:
-        The instrument with its program, and what renders it.
+        The instrument with its program, and the renderer.
     """
     programs = variety.programs.get(instrument.name, ())
     if variety.own_program or (renderer.font and not renderer.font.bundled):
-        programs = (instrument.gm_program, *programs)  # in a soundfont of the user's the class's own is new, too
+        programs = (instrument.gm_program, *programs)  # in a user's soundfont the class's own program is new, too
     additive = rng.random() < variety.additive_share
     program = programs[int(rng.integers(len(programs)))] if programs else None
     if renderer.font is None or program is None or (additive and renderer.font.bundled):

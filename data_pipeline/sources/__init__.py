@@ -1,4 +1,4 @@
-"""Where videos come from: each source lists `Video`s; decoding is somebody else's work."""
+"""Sources of videos: each one lists `Video`s without decoding them."""
 
 import dataclasses
 from pathlib import Path
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """What a user says about where the videos are.
+    """Where the user says that the videos are.
 
     Attributes:
-        videos: root folder of the files.
-        lists: files that list what should be there (ids, or paths and classes), where a source takes some.
-        label: one class for all videos; "" takes it from folders or lists.
+        videos: Root folder of the files.
+        lists: Files that list the expected videos (ids, or paths and classes), for sources that use lists.
+        label: One class for all videos; "" takes it from folders or lists.
     """
 
     videos: Path
@@ -22,12 +22,12 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class FrameFolder:
-    """Pictures that somebody extracted from a video before.
+    """Images that were extracted from a video earlier.
 
     Attributes:
-        folder: holds `000001.jpg`, `000002.jpg` and so on.
-        count: number of pictures that a list states.
-        fps: pictures a second.
+        folder: Folder that holds `000001.jpg`, `000002.jpg` and so on.
+        count: Number of images according to a list.
+        fps: Images per second.
     """
 
     folder: Path
@@ -40,11 +40,11 @@ class Video:
     """One solo to prepare.
 
     Attributes:
-        id: unique in its source, and stable from one machine to the next; valid Unicode.
-        path: the video file, or the sound file where `pictures` are given.
-        label: class (the instrument); "unlabelled" where nothing says.
-        boxes_path: JSON file beside the video with the player's boxes, or None.
-        pictures: extracted pictures that belong to a sound file; None for a video.
+        id: Id that is unique in its source and equal on every machine; valid Unicode.
+        path: The video file, or the audio file when `pictures` are given.
+        label: Class (the instrument); "unlabelled" when it is unknown.
+        boxes_path: JSON file of the same name with the player's boxes, or None.
+        pictures: Extracted images that belong to an audio file; None for a video.
     """
 
     id: str
@@ -55,11 +55,11 @@ class Video:
 
 
 class Skipped(NamedTuple):
-    """Something that a source passed over without opening it.
+    """Something that a source skipped without opening it.
 
     Attributes:
-        reason: in a few words, to count by, such as "missing".
-        label: class it would have had; "" where nothing says.
+        reason: Reason in a few words, by which skipped entries are counted, such as "missing".
+        label: Class of the entry; "" when it is unknown.
     """
 
     reason: str
@@ -68,12 +68,12 @@ class Skipped(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """What a source found.
+    """The videos that a source found.
 
     Attributes:
-        videos: usable so far, sorted by id.
-        skipped: id or relative path -> why it was passed over.
-        listed_in: id -> the list that names it, where lists may stand for splits; empty elsewhere.
+        videos: Videos to decode, sorted by id.
+        skipped: Id or relative path -> why it was skipped.
+        listed_in: Id -> list that names it, when lists may stand for splits; empty for other sources.
     """
 
     videos: tuple[Video, ...]

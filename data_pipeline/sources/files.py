@@ -1,6 +1,6 @@
-"""Files below a folder, every one accounted for, and the names they get: what all sources share.
+"""Finds files below a folder, accounts for every one, and assigns their names; shared by all sources.
 
-Nothing is opened here: a pipe that nobody writes to would be waited on for ever.
+No file is opened here, because opening a pipe without a writer blocks for ever.
 """
 
 import os
@@ -14,7 +14,7 @@ from data_pipeline.sources import Skipped, Video
 
 VIDEO_EXTENSIONS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
 UNLABELLED = "unlabelled"
-# What this project's own commands leave beside the videos.
+# Files that this project's own commands write to the folder of the videos.
 RECORD_NAMES = ("download.json", "rendered_solos.json")
 BROKEN_LINK = "broken link"
 HIDDEN = "hidden"
@@ -26,7 +26,7 @@ NOT_A_VIDEO = "not a video's name"
 NOT_READABLE = "not readable"
 TWIN = "another file has its id"
 TWO_CLASSES = "listed under another class before"
-# A folder may hold a hundred thousand extracted pictures; beyond this they are counted, not named.
+# A folder may hold a hundred thousand extracted images; above this number they are counted instead of named.
 _OTHERS_NAMED = 100
 
 
@@ -34,7 +34,7 @@ def require_folder(folder: Path) -> Path:
     """Resolves the root folder of a source.
 
     Raises:
-        InputError: there is none.
+        InputError: The folder does not exist.
     """
     if not os.path.isdir(folder):  # Path.is_dir may raise
         raise InputError(f"--videos={safe_name(str(folder))} is not a folder; give one that holds videos")
@@ -45,17 +45,17 @@ def find_files(folder: Path, skipped: dict[str, Skipped], *, lists: Sequence[Pat
     """Finds files with a video's name at any depth.
 
     Args:
-        folder: where to look.
-        skipped: takes everything else, by relative path: hidden files and folders, linked folders (following them
-            may never end), links that lead out of the folder or nowhere, pipes and devices, what cannot be read,
-            and other files, except a JSON file with a video's name beside it and this project's records.
-        lists: files that are no videos and need no account.
+        folder: Folder to search.
+        skipped: Receives everything else by relative path: hidden files and folders, linked folders (which may form
+            cycles), links that lead out of the folder or nowhere, pipes and devices, unreadable files, and other files.
+            JSON files with the name of a video in the same folder and this project's records are not entered.
+        lists: Files that are not videos and are not entered either.
 
     Yields:
-        Regular files that can be read, in an order that is the same everywhere.
+        Readable regular files, in an order that is the same on every machine.
 
     Raises:
-        InputError: no such folder, or it cannot be read.
+        InputError: The folder does not exist or cannot be read.
     """
     root = require_folder(folder)
     known = {path.resolve() for path in lists}
@@ -90,14 +90,14 @@ def find_files(folder: Path, skipped: dict[str, Skipped], *, lists: Sequence[Pat
 
 
 def reason_to_skip(path: Path, root: Path | None) -> str | None:
-    """Says why a file cannot be used, without opening it.
+    """Returns why a file cannot be used, without opening it.
 
     Args:
-        path: the file.
-        root: resolved folder that it must lie in once links are followed; None for anywhere.
+        path: The file.
+        root: Resolved folder that must contain the file after links are followed; None allows any folder.
 
     Returns:
-        The reason in a few words; None where nothing speaks against the file.
+        The reason in a few words; None when the file may be usable.
     """
     reason = _reason_unreachable(path, root)
     if reason is not None:
@@ -108,7 +108,7 @@ def reason_to_skip(path: Path, root: Path | None) -> str | None:
 
 
 def reason_to_skip_folder(path: Path, root: Path | None) -> str | None:
-    """The same for a folder of pictures; one that is no folder counts as missing."""
+    """Returns why a folder of images cannot be used; a path that is not a folder counts as missing."""
     reason = _reason_unreachable(path, root)
     if reason is not None:
         return reason
@@ -118,13 +118,13 @@ def reason_to_skip_folder(path: Path, root: Path | None) -> str | None:
 
 
 def boxes_beside(path: Path, root: Path) -> Path | None:
-    """The JSON file with the video's name beside it, which may hold the player's boxes."""
-    beside = path.with_suffix(".json")
-    return beside if reason_to_skip(beside, root) is None else None
+    """Returns the JSON file with the video's name in the same folder, which may hold the player's boxes, or None."""
+    boxes = path.with_suffix(".json")
+    return boxes if reason_to_skip(boxes, root) is None else None
 
 
 def add_video(videos: dict[str, Video], video: Video, skipped: dict[str, Skipped], folder: Path) -> None:
-    """Adds a video under its id; where another file has that id, such as `a.webm` after `a.mp4`, it is skipped."""
+    """Adds a video under its id; when another file has that id, such as `a.webm` after `a.mp4`, it is skipped."""
     if video.id in videos:
         skipped[relative_name(video.path, folder)] = Skipped(TWIN, video.label)
     else:
@@ -132,20 +132,20 @@ def add_video(videos: dict[str, Video], video: Video, skipped: dict[str, Skipped
 
 
 def is_video_name(name: str) -> bool:
-    """Whether a file's name, hidden ones excepted, ends as a video's."""
+    """Returns whether a file name ends like that of a video; hidden files do not count."""
     return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_EXTENSIONS
 
 
 def relative_name(path: Path, folder: Path) -> str:
-    """Path below a folder, parted by "/", as `safe_name` writes it."""
+    """Returns the path below a folder with "/" as separator, escaped by `safe_name`."""
     return safe_name(path.relative_to(folder).as_posix())
 
 
 def safe_name(name: str) -> str:
-    r"""A file's name as valid Unicode on one line, the same on every machine.
+    r"""Returns a file name as valid Unicode on one line, the same on every machine.
 
     Bytes that are not UTF-8 and characters that break lines become escapes such as `\xff` and `\n`. Two names that
-    become equal are one id.
+    become equal have the same id.
     """
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return "".join(
@@ -155,18 +155,18 @@ def safe_name(name: str) -> str:
 
 
 def in_order(videos: dict[str, Video]) -> tuple[Video, ...]:
-    """Videos sorted by id."""
+    """Returns the videos sorted by id."""
     return tuple(videos[key] for key in sorted(videos))
 
 
 def shortened(names: Sequence[str], most: int = 3) -> str:
-    """The first few of some names, for a message."""
+    """Returns the first few of some names, for a message."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def _pass_over_folders(parent: Path, folders: list[str], top: Path, skipped: dict[str, Skipped]) -> None:
-    """Notes sub-folders that are not looked into, and leaves the others in a fixed order."""
+    """Records sub-folders that are skipped, and sorts the others in place."""
     for name in folders:
         path = parent / name
         if name.startswith("."):
@@ -179,9 +179,9 @@ def _pass_over_folders(parent: Path, folders: list[str], top: Path, skipped: dic
 def _reason_unreachable(path: Path, root: Path | None) -> str | None:
     try:
         path.stat()
-        # Only after stat: resolving a link that leads to itself raises on some Pythons and not on others.
+        # Only after stat, because some Python versions raise an error for a link that leads to itself.
         outside = root is not None and not path.resolve().is_relative_to(root)
-    except ValueError:  # a zero byte, which a list may hold
+    except ValueError:  # a zero byte, which a list may contain
         return MISSING
     except PermissionError:
         return NOT_READABLE

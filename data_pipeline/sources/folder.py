@@ -1,26 +1,26 @@
-"""Videos in a folder: the first-level sub-folder names the class."""
+"""Lists videos in a folder: the first-level sub-folder names the class."""
 
 from data_pipeline.command import InputError
 from data_pipeline.sources import Listing, Place, Skipped, Video, files
 from data_pipeline.sources.files import UNLABELLED, VIDEO_EXTENSIONS
 
-# Reasons by which a video is lost, so that its class matters; the others concern what is no video.
+# Reasons that concern videos, whose class is therefore recorded; the other reasons concern other files.
 _LOST = (files.BROKEN_LINK, files.LINK_OUT, files.NOT_A_FILE, files.NOT_READABLE)
 
 
 def find_videos(place: Place) -> Listing:
-    """Lists the videos under a folder, at any depth.
+    """Lists the videos below a folder, at any depth.
 
     Args:
-        place: the folder; `folder/violin/a.mp4` has the id "violin/a" and the class "violin", `folder/b.mp4` the id
-            "b" and the class "unlabelled", unless one label is given for all. A JSON file with the video's name
-            beside it may hold the player's boxes.
+        place: The folder. `folder/violin/a.mp4` has the id "violin/a" and the class "violin"; `folder/b.mp4` has the id
+            "b" and the class "unlabelled", unless one label is given for all. A JSON file with the video's name in the
+            same folder may hold the player's boxes.
 
     Returns:
-        The videos, and as skipped everything else below the folder: see `files.find_files`.
+        The videos, and as skipped all other files below the folder; see `files.find_files`.
 
     Raises:
-        InputError: no such folder, one that cannot be read, or no video in it.
+        InputError: The folder does not exist, cannot be read, or holds no video.
     """
     folder = place.videos
     root = files.require_folder(folder)

@@ -1,10 +1,10 @@
-"""Sound files with pictures extracted before, as PixelPlayer and the authors' code list them in CSV files.
+"""Lists audio files with extracted images from CSV files in the format of PixelPlayer and of the authors' code.
 
     ./data/audio/violin/abc.mp3,./data/frames/violin/abc.mp4,1580
 
-Rows without a header: sound file, folder of its pictures, number of pictures. The pictures are `000001.jpg` and so on,
-eight a second. Several lists are usually splits (train.csv and val.csv): `Listing.listed_in` tells which list names a
-video, and `splits.splits_by_list` makes splits of that.
+Rows have no header: audio file, folder of its images, number of images. The images are `000001.jpg` and so on, eight
+per second. Several lists are usually splits (train.csv and val.csv): `Listing.listed_in` says which list names a video,
+and `splits.splits_by_list` derives the splits.
 """
 
 from collections.abc import Iterator
@@ -32,21 +32,21 @@ class _Row(NamedTuple):
 
 
 def find_videos(place: Place) -> Listing:
-    """Lists the sounds and pictures of one or more index files.
+    """Lists the audio files and images of one or more index files.
 
     Args:
-        place: the folder that relative paths start from, the lists, and perhaps one label for all. Absolute paths
-            are taken as they are: the list is the user's own word. Relative paths must stay in the folder, also
-            once links are followed.
+        place: The folder that relative paths start from, the lists, and optionally one label for all. Absolute paths
+            are used as they are, because the user wrote them. Relative paths must stay in the folder, also after links
+            are followed.
 
     Returns:
-        Videos with `pictures`. The id is the sound's path below the folder without its suffix, or, for an absolute
-        path elsewhere, its last folder and name ("violin/abc"); the class is the folder that holds the sound.
-        Skipped are rows whose sound or folder of pictures is not there ("missing") or cannot be used.
+        Videos with `pictures`. The id is the path of the audio below the folder without its suffix, or, for an absolute
+        path elsewhere, its last folder and name ("violin/abc"). The class is the folder that holds the audio. Skipped
+        are rows whose audio or image folder is missing or cannot be used.
 
     Raises:
-        InputError: no list or a bad one, no such folder, one sound in two lists or in two unlike rows, two sounds
-            with one id, or nothing there of all that is listed.
+        InputError: A list is missing or invalid, the folder does not exist, an audio file is in two lists or in two
+            different rows, two audio files have one id, or none of the listed files exist.
     """
     lists = list_files.require_lists(place, f"with rows of {_ROW_FORM}")
     root = files.require_folder(place.videos)
@@ -77,7 +77,7 @@ def find_videos(place: Place) -> Listing:
 
 
 def _distinct_rows(place: Place, lists: tuple[Path, ...]) -> list[tuple[_Row, Path]]:
-    """(row, list) of every sound once."""
+    """Returns (row, list) for every audio file once."""
     found: dict[Path, tuple[_Row, Path]] = {}
     for listed in lists:
         for row in _rows(listed, place.videos):
@@ -89,7 +89,8 @@ def _distinct_rows(place: Place, lists: tuple[Path, ...]) -> list[tuple[_Row, Pa
                 )
             if first[1:] != row[1:]:
                 raise InputError(
-                    f"{row.where} and {first.where} give {files.safe_name(str(row.sound))} unlike pictures; remove one"
+                    f"{row.where} and {first.where} give {files.safe_name(str(row.sound))} different pictures; "
+                    "remove one"
                 )
     return list(found.values())
 
@@ -97,7 +98,7 @@ def _distinct_rows(place: Place, lists: tuple[Path, ...]) -> list[tuple[_Row, Pa
 def _rows(listed: Path, folder: Path) -> Iterator[_Row]:
     for where, cells in list_files.csv_rows(listed):
         if len(cells) != 3 or not all(cells):
-            raise InputError(f"{where} holds {','.join(cells)!r}, which is no row of {_ROW_FORM}; mend that line")
+            raise InputError(f"{where} holds {','.join(cells)!r}, which is no row of {_ROW_FORM}; fix that line")
         if not (cells[2].isascii() and cells[2].isdecimal() and len(cells[2]) <= _MOST_DIGITS):
             raise InputError(
                 f"{where} gives {cells[2]!r} as the number of pictures; write a whole number there (a header is not "

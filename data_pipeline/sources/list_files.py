@@ -1,4 +1,4 @@
-"""Reads the JSON and CSV files by which a user says what should be there."""
+"""Reads the JSON and CSV files in which a user lists the expected videos."""
 
 import csv
 import io
@@ -14,10 +14,10 @@ from data_pipeline.sources.files import safe_name
 
 
 def require_lists(place: Place, form: str) -> tuple[Path, ...]:
-    """The lists of a place; `form` says what they hold.
+    """Returns the lists of a place; `form` describes their contents for the message.
 
     Raises:
-        InputError: there is none.
+        InputError: There is none.
     """
     if not place.lists:
         raise InputError(f"this source needs --list=FILE, {form}")
@@ -25,10 +25,10 @@ def require_lists(place: Place, form: str) -> tuple[Path, ...]:
 
 
 def read_text(path: Path) -> str:
-    """Text of a file in UTF-8, with or without a byte order mark.
+    """Reads a UTF-8 text file with or without a byte order mark.
 
     Raises:
-        InputError: it cannot be read, or is no text.
+        InputError: The file cannot be read or is not text.
     """
     try:
         if path.exists() and not path.is_file():
@@ -41,27 +41,27 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Content of a JSON file.
+    """Reads a JSON file.
 
     Raises:
-        InputError: it cannot be read, is no JSON, or an object in it has one key twice, of which the first would be
-            lost without a word.
+        InputError: The file cannot be read or is not JSON, or an object contains a key twice, of which the first would
+            be lost silently.
     """
     text = read_text(path)
     try:
         return json.loads(text, object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is no JSON file that can be used ({error}); mend it or give another") from None
+        raise InputError(f"{path} is no JSON file that can be used ({error}); fix it or give another") from None
 
 
 def csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Rows of a CSV file without the empty ones.
+    """Reads the rows of a CSV file that are not empty.
 
     Yields:
-        ("file:line", cells without the spaces around them).
+        ("file:line", cells without surrounding spaces).
 
     Raises:
-        InputError: it cannot be read, or is no CSV.
+        InputError: The file cannot be read or is not CSV.
     """
     reader = csv.reader(io.StringIO(read_text(path)), strict=True)
     try:
@@ -70,23 +70,23 @@ def csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
             if any(cells):
                 yield f"{path}:{reader.line_num}", cells
     except csv.Error as error:
-        raise InputError(f"{path}:{reader.line_num} is no CSV ({error}); mend that line") from None
+        raise InputError(f"{path}:{reader.line_num} is no CSV ({error}); fix that line") from None
 
 
 def listed_path(text: str, folder: Path, where: str) -> tuple[Path, bool]:
-    """Where a path written in a list lies.
+    """Resolves a path that is written in a list.
 
     Args:
-        text: relative to the folder, or absolute.
-        folder: root folder of the videos.
-        where: the row, for messages.
+        text: Path relative to the folder, or absolute.
+        folder: Root folder of the videos.
+        where: The row, for messages.
 
     Returns:
-        (the path, whether it must stay in the folder once links are followed). An absolute path is the user's own
-        word for where the file is; a relative one means a file below the root.
+        (the path, whether it must stay in the folder after links are followed). An absolute path is used as the user
+        wrote it; a relative one must lie below the root.
 
     Raises:
-        InputError: a relative path that climbs out of the folder.
+        InputError: A relative path leaves the folder.
     """
     path = Path(os.path.normpath(text))
     if path.is_absolute():

@@ -1,8 +1,8 @@
-"""Videos of MUSIC, MUSIC-21 or any list in their form: JSON of YouTube ids by instrument, beside files named by id.
+"""Lists videos of MUSIC, MUSIC-21 or any list in their format: JSON of YouTube ids by class, and files named by id.
 
     {"version": 1.0, "videos": {"flute": ["jW_AuF6dQYY", ...], "acoustic_guitar violin": [...]}}
 
-Source: https://github.com/roudimit/MUSIC_dataset. A duet's class is its key, such as "acoustic_guitar violin".
+Source: https://github.com/roudimit/MUSIC_dataset. The class of a duet is its key, such as "acoustic_guitar violin".
 """
 
 import re
@@ -15,7 +15,8 @@ from data_pipeline.sources import Listing, Place, Skipped, Video, files, list_fi
 
 NOT_LISTED = "not in the list"
 _FORM = 'such as MUSIC_solo_videos.json ({"videos": {class: [ids]}}) from https://github.com/roudimit/MUSIC_dataset'
-# Downloaders write `title [id].mp4`. `<id>_something` is not taken: ids may hold "_", and such files are often pieces.
+# Downloaders write `title [id].mp4`. `<id>_something` is not accepted: ids may contain "_", and such files are often
+# parts of a video.
 _ID_IN_BRACKETS = re.compile(r"\[([^\[\]]+)\]$")
 
 
@@ -23,16 +24,16 @@ def find_videos(place: Place) -> Listing:
     """Lists the videos of one or more id lists that lie below a folder.
 
     Args:
-        place: the folder, and the lists. A file belongs to the id that is its whole name without the suffix, or
-            else to the id in brackets at the end of its name, in whatever folder: the list alone gives the class,
-            unless one label is given for all.
+        place: The folder and the lists. A file belongs to the id that equals its name without the suffix, or else to
+            the id in brackets at the end of its name, in any folder. The list alone gives the class, unless one label
+            is given for all.
 
     Returns:
-        The videos under their ids. Skipped are listed ids without a file ("missing"), files that are in no list, an
-        id's second class (it stays under its first), and what `files.find_files` passes over.
+        The videos under their ids. Skipped are listed ids without a file ("missing"), files that are in no list, a
+        second class of an id (the first one is used), and whatever `files.find_files` skips.
 
     Raises:
-        InputError: no list or a bad one, no such folder, or none of the videos there.
+        InputError: A list is missing or invalid, the folder does not exist, or it holds none of the videos.
     """
     labels, skipped = read_labels(list_files.require_lists(place, _FORM))
     folder = place.videos
@@ -60,13 +61,13 @@ def read_labels(lists: Sequence[Path]) -> tuple[dict[str, str], dict[str, Skippe
     """Reads id lists.
 
     Args:
-        lists: JSON files; an id may be in several, as every solo of MUSIC is in MUSIC-21 too.
+        lists: JSON files; an id may be in several, as every solo of MUSIC is in MUSIC-21, too.
 
     Returns:
-        (id -> class in the order of the lists, "id under class" -> why that entry was passed over).
+        (id -> class in the order of the lists, "id under class" -> why that entry was skipped).
 
     Raises:
-        InputError: a file that does not hold classes and ids.
+        InputError: A file does not contain classes and ids.
     """
     labels: dict[str, str] = {}
     skipped: dict[str, Skipped] = {}

@@ -1,7 +1,7 @@
-"""Rendered solos as a source of videos: renders a folder of them, resumes it, and lists what is in it.
+"""Renders folders of solos, which serve as a source of videos, and resumes interrupted ones.
 
-Layout: `<folder>/<class>/<class>_<nnn>.mp4` with a `.json` of the same name beside each video, and
-`<folder>/rendered_solos.json`, which records the parameters that all solos of the folder share.
+Layout: `<folder>/<class>/<class>_<nnn>.mp4` and a `.json` of the same name for each video, and
+`<folder>/rendered_solos.json`, which records the parameters of all solos of the folder.
 """
 
 import concurrent.futures
@@ -27,26 +27,26 @@ from data_pipeline.rendered.sound.synthesise import Renderer
 from data_pipeline.rendered.variety import choose_variety
 
 RECORD_NAME = "rendered_solos.json"
-# Raised with every change that gives other sounds, notes or pictures for the same seed.
+# Increased with every change that leads to other sounds, notes or frames for the same seed.
 FORMAT_VERSION = 1
 _MOST_SOLOS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class SoloSet:
-    """What to render.
+    """A set of solos to render.
 
     Attributes:
-        folder: where to.
-        solos_per_instrument: number of solos of each of the eleven classes, 1 to 1000.
-        seconds: length of a solo.
-        seed: 0 or larger.
-        renderers: from `synthesise.choose_renderer`; the solos of a class take them in turn.
-        area: smallest and largest share of the picture that a player takes.
-        variety: name of what timbres, keys, rooms and styles are drawn from, see `variety`.
+        folder: Folder to write to.
+        solos_per_instrument: Number of solos of each of the eleven classes, 1 to 1000.
+        seconds: Length of a solo.
+        seed: Seed, 0 or larger.
+        renderers: Renderers from `synthesise.choose_renderer`; the solos of a class use them in turn.
+        area: Smallest and largest share of the frame that a player takes.
+        variety: Name of the range of timbres, keys, rooms and styles, see `variety`.
 
     Raises:
-        InputError: a number out of its range, an unknown variety, or no renderer.
+        InputError: A number is out of range, the variety is unknown, or there is no renderer.
     """
 
     folder: pathlib.Path
@@ -75,12 +75,12 @@ class SoloSet:
 
     @property
     def jobs(self) -> list[tuple[str, int]]:
-        """Every solo as (class, index), one class after the other within an index."""
+        """Every solo as (class, index), ordered by index and then by class."""
         return [(name, index) for index in range(self.solos_per_instrument) for name in CLASSES]
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What all solos of a folder share, in the form that is recorded."""
+        """Parameters that all solos of a folder share, in the recorded form."""
         hashes = [renderer.font.sha256 if renderer.font else None for renderer in self.renderers]
         return {
             "format_version": FORMAT_VERSION,
@@ -96,27 +96,14 @@ class SoloSet:
         }
 
 
-@dataclasses.dataclass(frozen=True)
-class RenderedSolo:
-    """A finished solo on disk.
-
-    Attributes:
-        video: the `.mp4` file.
-        facts: content of the JSON file beside it.
-    """
-
-    video: pathlib.Path
-    facts: dict[str, Any]
-
-
 def claim_folder(solos: SoloSet) -> list[tuple[str, int]]:
-    """Makes the folder ready, or checks that it can be continued.
+    """Creates the folder, or checks that an existing one can be resumed.
 
     Returns:
         The solos that are not finished yet.
 
     Raises:
-        InputError: the folder cannot be written, or was rendered with other parameters.
+        InputError: The folder cannot be written or was rendered with other parameters.
     """
     record = solos.folder / RECORD_NAME
     try:
@@ -134,17 +121,17 @@ def claim_folder(solos: SoloSet) -> list[tuple[str, int]]:
     return [job for job in solos.jobs if not _is_finished(solos.folder, *job)]
 
 
-def render_jobs(solos: SoloSet, jobs: list[tuple[str, int]], *, workers: int, done: Callable[[], None]) -> None:
-    """Renders solos, in worker processes where there is more than one worker.
+def render_jobs(solos: SoloSet, jobs: list[tuple[str, int]], *, workers: int, done: Callable[[], object]) -> None:
+    """Renders solos, in worker processes when there is more than one worker.
 
     Args:
-        solos: shared parameters.
+        solos: Shared parameters.
         jobs: (class, index) of each solo to render.
-        workers: number of processes.
-        done: called after each solo.
+        workers: Number of processes.
+        done: Called after each solo.
 
     Raises:
-        InputError: a worker process was ended from outside, as happens when memory runs out.
+        InputError: A worker process was killed, as happens when memory runs out.
     """
     if workers == 1:
         for job in jobs:
@@ -153,7 +140,7 @@ def render_jobs(solos: SoloSet, jobs: list[tuple[str, int]], *, workers: int, do
         return
     pool = concurrent.futures.ProcessPoolExecutor(
         min(workers, len(jobs)) or 1,
-        # Forked children of a process with threads can hang; spawned ones start clean.
+        # Forked children of a process with threads can hang.
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_leave_interrupts_to_parent,
     )
@@ -168,31 +155,10 @@ def render_jobs(solos: SoloSet, jobs: list[tuple[str, int]], *, workers: int, do
             "same command again with fewer --workers (finished solos are kept)"
         ) from error
     finally:
-        # After an interrupt the solos in work are completed, which takes a second or two. A second interrupt
-        # in this time would leave workers behind that nobody tells to stop.
+        # After an interrupt the workers finish their current solos, which takes a second or two. A second interrupt
+        # during this time would leave workers running.
         with _interrupts_ignored():
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def list_solos(folder: pathlib.Path) -> Iterator[RenderedSolo]:
-    """Finds the finished solos of a folder.
-
-    Yields:
-        Solos in the order of class and index.
-
-    Raises:
-        InputError: no rendered solos there.
-    """
-    if not (folder / RECORD_NAME).is_file():
-        raise InputError(
-            f"{folder} holds no {RECORD_NAME}, so it is no folder of rendered solos; make one with "
-            f"python -m data_pipeline.render_solos --out={folder}"
-        )
-    for name in CLASSES:
-        for facts in sorted((folder / name).glob(f"{name}_*.json")):
-            video = facts.with_suffix(".mp4")
-            if video.is_file():
-                yield RenderedSolo(video=video, facts=json.loads(facts.read_text(encoding="utf-8")))
 
 
 def _render(solos: SoloSet, name: str, index: int) -> None:
@@ -211,7 +177,7 @@ def _render(solos: SoloSet, name: str, index: int) -> None:
 @contextlib.contextmanager
 def _interrupts_ignored() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is interrupted, and only it may change that
+        yield  # only the main thread receives interrupts and may change their handler
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -231,7 +197,7 @@ def _is_finished(folder: pathlib.Path, name: str, index: int) -> bool:
 
 def _compare(solos: SoloSet, recorded: dict[str, Any]) -> None:
     wanted = solos.parameters
-    recorded = {"area": list(AREA), "variety": "plain"} | recorded  # folders from before there was a choice
+    recorded = {"area": list(AREA), "variety": "plain"} | recorded  # older folders record neither
     for key in wanted:
         if recorded.get(key) != wanted[key]:
             raise InputError(

@@ -1,13 +1,13 @@
-"""Videos of VEGAS: a folder for each class, or a CSV list of paths and classes.
+"""Lists videos of VEGAS: a folder for each class, or a CSV list of paths and classes.
 
-The set was not at hand when this was written. The first of these is how public programs that use the set read it; both
-are taken, at any depth below the root:
+The data set was not available when this was written. Public programs that use it read the first of these layouts; both
+are accepted, at any depth below the root:
 
     ROOT/dog/videos/video_00001.mp4
     ROOT/dog/video_00001.mp4
 
-A list has rows of `path,class`, the path relative to the root or absolute; a first row without a video's name is
-taken for a header.
+A list has rows of `path,class` with a path that is absolute or relative to the root. A first row without a video's name
+is a header.
 """
 
 from collections.abc import Iterator
@@ -21,19 +21,19 @@ _LEVEL = "videos"
 
 
 def find_videos(place: Place) -> Listing:
-    """Lists the videos of class folders, or those that lists name.
+    """Lists the videos of class folders, or those in lists.
 
     Args:
-        place: the folder, perhaps lists, perhaps one label for all. Without a list the class is the nearest folder
-            above the file that is not called `videos`.
+        place: The folder, optionally with lists and with one label for all. Without a list the class is the nearest
+            folder above the file that is not called `videos`.
 
     Returns:
-        Videos with ids such as "dog/video_00001": class folder and name, whatever lies above or between. Skipped
-        are files in no class folder and what `files.find_files` passes over; of a list, rows whose file is not
-        there ("missing") or cannot be used, and a file's second class.
+        Videos with ids such as "dog/video_00001": class folder and name, without other folders. Skipped are files in no
+        class folder and whatever `files.find_files` skips. Of a list, rows whose file is missing or cannot be used are
+        skipped, and a second class of a file.
 
     Raises:
-        InputError: no such folder, a bad list, or no video at all.
+        InputError: The folder does not exist, a list is invalid, or there is no video.
     """
     folder = place.videos
     root = files.require_folder(folder)
@@ -53,7 +53,7 @@ def find_videos(place: Place) -> Listing:
 
 
 def _in_class_folders(place: Place, skipped: dict[str, Skipped]) -> Iterator[tuple[Path, str]]:
-    """(file, class) of every video below the root."""
+    """Yields (file, class) of every video below the root."""
     for path in files.find_files(place.videos, skipped):
         label = place.label or _class_folder(path, place.videos)
         if label:
@@ -63,12 +63,12 @@ def _in_class_folders(place: Place, skipped: dict[str, Skipped]) -> Iterator[tup
 
 
 def _listed(place: Place, root: Path, skipped: dict[str, Skipped]) -> Iterator[tuple[Path, str]]:
-    """(file, class) of every row whose file can be used."""
+    """Yields (file, class) of every row whose file can be used."""
     labels: dict[Path, str] = {}
     for path in place.lists:
         for row, (where, cells) in enumerate(list_files.csv_rows(path)):
             if len(cells) != 2 or not all(cells):
-                raise InputError(f"{where} holds {','.join(cells)!r}, not path,class; mend that line")
+                raise InputError(f"{where} holds {','.join(cells)!r}, not path,class; fix that line")
             name, label = cells[0], place.label or cells[1]
             if row == 0 and not Path(name).suffix:
                 continue  # a header
@@ -88,6 +88,6 @@ def _listed(place: Place, root: Path, skipped: dict[str, Skipped]) -> Iterator[t
 
 
 def _class_folder(path: Path, folder: Path) -> str:
-    """Name of the nearest folder not called `videos`; "" where that is the root, unless the path leads elsewhere."""
+    """Returns the nearest folder not called `videos`; "" when that is the root and the path lies below it."""
     parents = path.relative_to(folder).parts[:-1] if path.is_relative_to(folder) else path.parts[1:-1]
     return files.safe_name(next((name for name in reversed(parents) if name != _LEVEL), ""))

@@ -1,4 +1,4 @@
-"""One video, decoded once and cut: sound and pictures go to files as they are decoded, so memory stays flat."""
+"""Decodes a video once and cuts it; audio and frames are written while they are decoded, so memory stays constant."""
 
 import dataclasses
 import io
@@ -19,7 +19,7 @@ from data_pipeline.staging import extracted, quality
 
 JPEG_QUALITY = 90
 _INT16_SCALE = 32768
-# Sound may outlast the pictures by this much: encoders round, and a last picture may stay.
+# Audio may outlast the frames by this much, because encoders round and the last frame may be shown longer.
 _UNSEEN_SECONDS = 1.0
 
 
@@ -28,15 +28,15 @@ class CutSpec:
     """How videos are cut into records.
 
     Attributes:
-        rate_hz: samples a second of the stored sound.
-        fps: stored pictures a second.
-        frame_px: shorter side of the stored pictures.
-        chunk_seconds: longest piece of a video in one record.
-        min_seconds: shortest piece worth a record.
-        silence_dbfs: a video whose root mean square lies below this level is silent (dB, full scale = 0).
+        rate_hz: Sample rate of the stored audio.
+        fps: Stored frames per second.
+        frame_px: Shorter side of the stored frames, in pixels.
+        chunk_seconds: Longest part of a video in one record.
+        min_seconds: Shortest part that becomes a record.
+        silence_dbfs: A video whose root mean square is below this level counts as silent (dB, full scale = 0).
 
     Raises:
-        InputError: a value that makes no record.
+        InputError: A value allows no record.
     """
 
     rate_hz: int = 11025
@@ -59,14 +59,14 @@ class CutSpec:
             raise InputError(f"--silence_dbfs={self.silence_dbfs} must be zero or less; full scale is 0 dB")
 
     def chunk_samples(self, samples: int) -> list[tuple[int, int]]:
-        """(first, end) sample of every chunk of a video with that many samples."""
+        """Returns (first, end) samples of every chunk of a video with that many samples."""
         length = round(self.chunk_seconds * self.rate_hz)
         shortest = math.ceil(self.min_seconds * self.rate_hz)
         pieces = [(first, min(first + length, samples)) for first in range(0, samples, length)]
         return [(first, end) for first, end in pieces if end - first >= shortest]
 
     def frame_times(self, first: int, end: int) -> np.ndarray:
-        """Seconds of the pictures of a chunk, float64 (frames,): its start, then one every 1 / fps."""
+        """Returns the times of a chunk's frames, float64 (frames,) seconds: from its start in steps of 1 / fps."""
         count = math.ceil((end - first) / self.rate_hz * self.fps - 1e-6)
         return first / self.rate_hz + np.arange(count) / self.fps
 
@@ -75,19 +75,20 @@ def cut_video(video: Video, cut: CutSpec, stem: Path, threads: int) -> dict[str,
     """Decodes a video into files.
 
     Args:
-        video: what to decode.
-        cut: how to cut it.
-        stem: path of the files without their suffix: `.sound` (int16 samples), `.pictures` (JPEG files, one after the
-            other) and `.npz`: `spans` int64 (chunks, 4), first and end sample, first and end picture; `start_seconds`
-            float32 (chunks,); `places` int64 (pictures, 2), first and end byte; `boxes` float32 (pictures, 4).
-        threads: of the picture decoder.
+        video: Video to decode.
+        cut: How to cut it.
+        stem: Path of the files without their suffix: `.sound` (int16 samples), `.pictures` (JPEG files, one after the
+            other) and `.npz`. The last one holds `spans` int64 (chunks, 4), first and end sample, first and end frame;
+            `start_seconds` float32 (chunks,); `places` int64 (frames, 2), first and end byte; `boxes` float32 (frames,
+            4).
+        threads: Number of threads of the video decoder.
 
     Returns:
-        What was found, as fields of `staging.Facts`.
+        Facts about the video, as fields of `staged_video.Facts`.
 
     Raises:
-        MediaError: a video that cannot be used.
-        OSError: the files cannot be written.
+        MediaError: The video cannot be used.
+        OSError: The files cannot be written.
     """
     if video.pictures is None and not reader.probe(video.path).has_video:
         raise reader.MediaError("no picture", f"{video.path} has no picture; give a video with a picture stream")
@@ -111,7 +112,7 @@ def cut_video(video: Video, cut: CutSpec, stem: Path, threads: int) -> dict[str,
     moved, places = _write_pictures(video, cut, stem.with_suffix(".pictures"), times, seen, threads)
     samples = sound.samples
     if seen.end_s < seconds - _UNSEEN_SECONDS:
-        # Sound that goes on after the last picture shows nobody who makes it.
+        # Audio after the last frame has no visible source.
         samples = round(seen.end_s * cut.rate_hz)
         spans = cut.chunk_samples(samples)
         if not spans:
@@ -153,7 +154,7 @@ def _write_sound(video: Video, cut: CutSpec, path: Path, heard: reader.Trace) ->
 
 
 def _joined(blocks: Iterator[np.ndarray], samples: int) -> Iterator[np.ndarray]:
-    """Joins short blocks to such of at least that many samples: what a decoder gives is a fiftieth of a second."""
+    """Joins short blocks (a decoder returns about 20 ms) to blocks of at least that many samples."""
     waiting: list[np.ndarray] = []
     for block in blocks:
         waiting.append(block)
@@ -167,7 +168,7 @@ def _joined(blocks: Iterator[np.ndarray], samples: int) -> Iterator[np.ndarray]:
 def _write_pictures(
     video: Video, cut: CutSpec, path: Path, times: np.ndarray, seen: reader.Trace, threads: int
 ) -> tuple[quality.PictureCheck, np.ndarray]:
-    """Writes the pictures shown at those times, one that stays once; returns (first, end) bytes of each, int64."""
+    """Writes the frames shown at the given times, each only once; returns (first, end) bytes for every time, int64."""
     if video.pictures is not None:
         pictures = extracted.read_pictures(video.pictures, times, cut.frame_px, seen)
     else:
@@ -195,22 +196,22 @@ def _jpeg(picture: np.ndarray | bytes) -> bytes:
 
 
 def _boxes_at(video: Video, times: np.ndarray) -> np.ndarray:
-    """Boxes then, float32 (frames, 4) as ymin, xmin, ymax, xmax in parts of the picture; NaN: unknown."""
+    """Returns float32 (frames, 4) boxes at the given times: ymin, xmin, ymax, xmax in shares of the frame, or NaN."""
     unknown = np.full((len(times), 4), np.nan, np.float32)
     if video.boxes_path is None:
         return unknown
     try:
-        beside = json.loads(video.boxes_path.read_text())
-        if not isinstance(beside, dict) or "boxes" not in beside:
-            return unknown  # some other tool's notes on the video
-        boxes = np.asarray([[np.nan] * 4 if box is None else box for box in beside["boxes"]], np.float32)
-        fps = float(beside["fps"])
+        content = json.loads(video.boxes_path.read_text())
+        if not isinstance(content, dict) or "boxes" not in content:
+            return unknown  # the JSON file of another tool
+        boxes = np.asarray([[np.nan] * 4 if box is None else box for box in content["boxes"]], np.float32)
+        fps = float(content["fps"])
         if boxes.ndim != 2 or boxes.shape[1] != 4 or not fps > 0:
             raise ValueError(f"boxes of shape {boxes.shape}, fps={fps}")
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise reader.MediaError(
             "bad boxes",
-            f"{video.boxes_path} does not hold `boxes` (frames x 4) and `fps` ({error}); mend or remove it",
+            f"{video.boxes_path} does not hold `boxes` (frames x 4) and `fps` ({error}); fix or remove it",
         ) from None
     index = np.floor(times * fps + 1e-6).astype(np.int64)
     return np.where((index < len(boxes))[:, None], boxes[np.minimum(index, len(boxes) - 1)], unknown)

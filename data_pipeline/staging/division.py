@@ -1,4 +1,4 @@
-"""How the videos of a set are divided into splits, as the user asks for it."""
+"""Assigns the videos of a set to splits as the user's flags say."""
 
 import dataclasses
 import hashlib
@@ -13,17 +13,17 @@ from data_pipeline.staging.staged_video import Facts
 
 @dataclasses.dataclass(frozen=True)
 class Division:
-    """What the user says about the splits; nothing deals by class, 11:2:3.
+    """The user's choices about splits; by default each class is divided 11:2:3.
 
     Attributes:
-        split: the one split that all videos go to.
-        file: file that says which video goes where.
-        by_list: each list of the source is the split that its name says.
-        protocol: one of `splits.PROTOCOLS`, whose proportions are dealt.
-        group: regular expression whose first group names the original of a video, which stays in one split.
+        split: The one split that all videos go to.
+        file: File that says which video goes to which split.
+        by_list: Whether each list of the source is the split that its name says.
+        protocol: Proportions of the splits, one of `splits.PROTOCOLS`.
+        group: Regular expression whose first group names the original of a video; videos of one original share a split.
 
     Raises:
-        InputError: two ways at once, an unknown protocol, or no such file.
+        InputError: Two choices contradict each other, the protocol is unknown, or the file does not exist.
     """
 
     split: str = ""
@@ -49,7 +49,7 @@ class Division:
 
     @property
     def recorded(self) -> str:
-        """What makes two divisions equal, in one line; "" for the default."""
+        """One line that is equal for equal divisions; "" for the default."""
         said = [
             self.split,
             f"file {hashlib.sha256(self.file.read_bytes()).hexdigest()}" if self.file else "",
@@ -60,19 +60,19 @@ class Division:
         return ", ".join(filter(None, said))
 
     def divide(self, facts: Sequence[Facts], listed_in: Mapping[str, Path]) -> ListedSplits:
-        """Divides the videos that can be used.
+        """Assigns the usable videos to splits.
 
-        Videos of one original, and such of one and the same sound, always share a split.
+        Videos of one original, and videos with identical audio, always share a split.
 
         Args:
-            facts: of the videos that can be used.
-            listed_in: id -> list that names it.
+            facts: Facts of the usable videos.
+            listed_in: Id -> list that names it.
 
         Returns:
-            id -> split, what the split file leaves out, and what it names in vain.
+            Id -> split, the videos that the split file does not name, and ids in the file without a video.
 
         Raises:
-            InputError: a bad file, pattern or list, or splits that tear a group apart.
+            InputError: The file, pattern or a list is invalid, or the splits separate a group.
         """
         ids = [fact.video_id for fact in facts]
         labels = {fact.video_id: fact.label for fact in facts}
@@ -93,13 +93,13 @@ class Division:
         return found
 
     def _groups(self, facts: Sequence[Facts]) -> dict[str, str]:
-        """Id -> name of its group: one original, or one sound."""
+        """Returns id -> name of its group: videos of one original, or with identical audio."""
         ids = [fact.video_id for fact in facts]
         groups = splits.groups_by(self.group, ids) if self.group else {video_id: video_id for video_id in ids}
         heard: dict[str, str] = {}
         for fact in facts:
             group = groups[fact.video_id]
             first = heard.setdefault(fact.sound_digest, group)
-            if first != group:  # the two originals are one
+            if first != group:  # merge the two groups
                 groups = {video_id: first if name == group else name for video_id, name in groups.items()}
         return groups

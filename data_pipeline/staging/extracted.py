@@ -1,4 +1,4 @@
-"""Sound files and folders of pictures that somebody extracted from videos before, read like a video."""
+"""Reads audio files and folders of images that were extracted from videos earlier, in the same way as a video."""
 
 import io
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ def stream_array(path: Path, rate_hz: int, trace: Trace) -> Iterator[np.ndarray]
     """Reads a NumPy file of samples block by block.
 
     Args:
-        path: `.npy` of (samples,), (channels, samples) or (samples, channels), real or integer; it does not say its
+        path: `.npy` of (samples,), (channels, samples) or (samples, channels), real or integer. It does not contain its
             sample rate, so it must have been made at `rate_hz`.
-        rate_hz: samples a second.
-        trace: takes down the length.
+        rate_hz: Sample rate.
+        trace: Receives the length.
 
     Yields:
         float32 (samples,), the mean of the channels; integers are scaled to full scale 1.
 
     Raises:
-        MediaError: no such file, or no array of samples in it.
+        MediaError: The file does not exist or holds no array of samples.
     """
     try:
         samples = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -54,20 +54,20 @@ def stream_array(path: Path, rate_hz: int, trace: Trace) -> Iterator[np.ndarray]
 def read_pictures(
     frames: FrameFolder, times_s: np.ndarray, short_side_px: int, trace: Trace
 ) -> Iterator[np.ndarray | bytes]:
-    """Reads the extracted pictures shown at given times, one after another.
+    """Reads the extracted images shown at given times, one after another.
 
     Args:
-        frames: the folder, whose pictures are counted from 1.
-        times_s: seconds from the first picture, in ascending order.
-        short_side_px: shorter side of the pictures returned.
-        trace: takes down how many pictures there are, and where they end.
+        frames: The folder, whose images are counted from 1.
+        times_s: Seconds from the first image, in ascending order.
+        short_side_px: Shorter side of the returned images.
+        trace: Receives the number of images and their end.
 
     Yields:
-        The JPEG file itself where it has that size, else uint8 (height, width, 3). One picture asked for twice is one
-        object.
+        The JPEG file itself when it has the right size, else uint8 (height, width, 3). An image that is needed twice is
+        the same object.
 
     Raises:
-        MediaError: a picture is missing or cannot be decoded.
+        MediaError: An image is missing or cannot be decoded.
     """
     trace.start_s, trace.end_s, trace.pictures = 0.0, frames.count / frames.fps, frames.count
     trace.least_s = trace.most_s = 1 / frames.fps
@@ -84,10 +84,10 @@ def _picture(path: Path, short_side_px: int) -> np.ndarray | bytes:
         with Image.open(io.BytesIO(encoded), formats=["JPEG"]) as image:
             scale = short_side_px / min(image.size)
             if scale == 1 and image.mode == "RGB":
-                image.load()  # a file that is cut off is found now
+                image.load()  # raises an error for a truncated file
                 return encoded
             width, height = (max(short_side_px, round(side * scale)) for side in image.size)
-            image.draft("RGB", (width, height))  # decodes large pictures at a half, a quarter or an eighth
+            image.draft("RGB", (width, height))  # decodes large images at 1/2, 1/4 or 1/8 of their size
             kind = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
             return np.asarray(image.convert("RGB").resize((width, height), kind))
     except FileNotFoundError:

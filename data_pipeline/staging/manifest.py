@@ -1,4 +1,4 @@
-"""The account of a data set: one line for everything that a source listed or found, used or not."""
+"""Writes the manifest of a data set: one line for everything that a source listed or found, used or not."""
 
 import json
 import math
@@ -23,14 +23,14 @@ def rows(
     *,
     root: Path,
 ) -> Iterator[dict[str, Any]]:
-    """What became of each video.
+    """Yields what became of each video.
 
     Args:
-        videos: all that were opened.
-        facts: of each of them, in the same order.
-        divided: which split those that can be used go to, and what the split file leaves out or names in vain.
-        skipped: id or path -> what was passed over without being opened.
-        root: folder that paths are given relative to.
+        videos: All videos that were opened.
+        facts: Facts of each of them, in the same order.
+        divided: Splits of the usable videos, the videos that the split file does not name, and ids without a video.
+        skipped: Id or path -> why it was skipped without being opened.
+        root: Folder that paths are relative to.
 
     Yields:
         `name` (id), `file`, `class`, `status` ("used", "skipped" or "missing"), `split`, `reason` and `message` (why it
@@ -65,13 +65,13 @@ def rows(
 
 
 def write(folder: Path, lines: Sequence[Mapping[str, Any]]) -> Path:
-    """Writes the account as JSON lines, in plain ASCII, so that any name fits on one line.
+    """Writes the manifest as JSON lines in ASCII, so that any name fits on one line.
 
     Returns:
         The file.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: The file cannot be written.
     """
     path = folder / MANIFEST_FILE
     write_atomically(path, "".join(json.dumps(line) + "\n" for line in lines))

@@ -1,4 +1,4 @@
-"""Stages videos on all cores; an interrupted run goes on where it was."""
+"""Stages videos on all cores; an interrupted run resumes."""
 
 import concurrent.futures
 import multiprocessing
@@ -18,27 +18,27 @@ from data_pipeline.staging.cutting import CutSpec
 from data_pipeline.staging.progress import progress_bar
 from data_pipeline.staging.staged_video import Facts
 
-# More decoder threads than this bring little and cost a picture of memory each.
+# More decoder threads than this hardly help, and each needs the memory of a frame.
 _MOST_THREADS = 8
 
 
 def stage_all(videos: Sequence[Video], cut: CutSpec, stage: Path, workers: int) -> list[Facts]:
-    """Decodes the videos that were not staged before.
+    """Decodes the videos that are not staged yet.
 
     Args:
-        videos: all of them.
-        cut: how to cut them.
-        stage: folder of staged videos; it exists.
-        workers: processes that decode; 1 decodes in this one.
+        videos: All videos.
+        cut: How to cut them.
+        stage: Existing folder of staged videos.
+        workers: Number of processes that decode; 1 decodes in this process.
 
     Returns:
         Facts of every video, in the order of `videos`.
 
     Raises:
-        InputError: a worker was ended from outside.
-        OSError: a staged file cannot be written.
+        InputError: A worker process was killed.
+        OSError: A staged file cannot be written.
     """
-    staged_video.busy_videos(stage)  # marks that an earlier run left
+    staged_video.busy_videos(stage)  # removes the marks of an earlier run
     done = {video.id: facts for video in videos if (facts := staged_video.staged_facts(video, stage)) is not None}
     todo = [video for video in videos if video.id not in done]
     if done:
@@ -53,15 +53,15 @@ def stage_all(videos: Sequence[Video], cut: CutSpec, stage: Path, workers: int) 
 
 
 def _staged(todo: Sequence[Video], cut: CutSpec, stage: Path, workers: int) -> Iterator[Facts]:
-    # Where there are fewer videos than workers, the decoders themselves share the work.
+    # With fewer videos than workers, each decoder gets several threads.
     threads = min(max(workers // max(len(todo), 1), 1), _MOST_THREADS)
     workers = min(workers, len(todo))
     if workers <= 1:
         yield from (staged_video.stage_video(video, cut, stage, threads) for video in todo)
         return
-    # Long ones first, so that no worker is left alone with one in the end.
+    # Long videos first, so that all workers finish at about the same time.
     todo = sorted(todo, key=file_bytes, reverse=True)
-    # Fresh processes: a fork of one that has threads (TensorFlow's, a progress bar's) may hang.
+    # Spawned, because a fork of a process with threads (of TensorFlow, of a progress bar) may hang.
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, context, _follow_parent) as pool:
         futures = [pool.submit(staged_video.stage_video, video, cut, stage, threads) for video in todo]
@@ -79,16 +79,16 @@ def _staged(todo: Sequence[Video], cut: CutSpec, stage: Path, workers: int) -> I
 
 
 def file_bytes(video: Video) -> int:
-    """Size of a video's file; 0 where it cannot be seen."""
+    """Returns the size of a video's file, or 0 when it cannot be read."""
     try:
         return video.path.stat().st_size
     except OSError:
-        return 0  # decoding will say what is wrong with it
+        return 0  # decoding reports the error
 
 
 def _follow_parent() -> None:
-    """Makes a worker finish its video after Ctrl-C, and end when its parent was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to every process; the parent answers
+    """Makes a worker finish its video after Ctrl-C, and exit when its parent is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to every process; the parent handles it
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

@@ -1,4 +1,4 @@
-"""How far a preparation is, and how long it will take."""
+"""Progress bars for terminals and logs."""
 
 import sys
 from typing import Any
@@ -8,23 +8,17 @@ from tqdm import tqdm
 _LOG_SECONDS = 10
 
 
-def progress_bar(total: int) -> "tqdm[Any]":
-    """Progress over a number of videos: a bar on a terminal, elsewhere a line now and then."""
-    if sys.stderr.isatty():
-        return tqdm(total=total, unit="video", desc="decoding", disable=not total)
-    return tqdm(
-        total=total,
-        unit="video",
-        desc="decoding",
-        disable=not total,
-        mininterval=_LOG_SECONDS,
-        file=_Lines(),
-        bar_format="{desc}: {n_fmt} of {total_fmt} videos, {elapsed} gone, {remaining} to go",
-    )
+def progress_bar(total: int, *, doing: str = "decoding", unit: str = "video") -> "tqdm[Any]":
+    """Returns a progress bar; when stderr is no terminal, it writes a line every ten seconds instead."""
+    options: dict[str, Any] = {"total": total, "unit": unit, "desc": doing, "disable": not total}
+    if not sys.stderr.isatty():
+        line = "{desc}: {n_fmt} of {total_fmt} " + unit + "s, {elapsed} gone, {remaining} to go"
+        options |= {"mininterval": _LOG_SECONDS, "file": _Lines(), "bar_format": line}
+    return tqdm(**options)
 
 
 class _Lines:
-    """Gives a progress bar lines of their own in a log, instead of one that is written over."""
+    """A file for a progress bar in a log, which writes each state on a line of its own."""
 
     def write(self, text: str) -> None:
         if text.strip():

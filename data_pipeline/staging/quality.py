@@ -1,6 +1,6 @@
-"""What is unusual about a video: remarks for the user who must decide whether to trust it.
+"""Finds what is unusual about a video, for a user who must decide whether to trust it.
 
-Nothing here refuses a video; what cannot be used at all is refused where it is decoded.
+No video is refused here; unusable videos are refused where they are decoded.
 """
 
 import hashlib
@@ -12,16 +12,16 @@ from data_pipeline.media.reader import Trace
 
 _MUTED = 1e-4  # samples below this, -80 dB of full scale, are digital silence
 _WINDOW_SAMPLES = 2048
-_NOTHING = 1e-9  # of the strongest frequency's power: no microphone and no codec leaves so little by itself
-_SAME_PICTURE = 0.5  # mean difference of two pictures' values, of 255, that a still picture's encoding leaves
+_NOTHING = 1e-9  # relative to the power of the strongest frequency; recorded and encoded audio is never this low
+_SAME_PICTURE = 0.5  # mean difference of pixel values (0 to 255) below which two encoded frames count as equal
 _THUMBNAIL_STEP = 4
 
 
 class SoundCheck:
-    """Levels, offset, mutes and bandwidth of a sound that passes by in blocks.
+    """Measures level, offset, muted parts and bandwidth of audio that arrives in blocks.
 
     Attributes:
-        samples: how many passed.
+        samples: Number of samples so far.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class SoundCheck:
         self._digest = hashlib.sha256()
 
     def add(self, block: np.ndarray) -> None:
-        """Takes the next block: float32 (samples,), about a second, full scale 1."""
+        """Adds the next block: float32 (samples,), about a second, full scale 1."""
         self.samples += len(block)
         self._sum += float(block.sum(dtype=np.float64))
         self._squares += float(np.square(block, dtype=np.float64).sum())
@@ -58,21 +58,21 @@ class SoundCheck:
 
     @property
     def digest(self) -> str:
-        """Tells one sound from another: equal for equal samples."""
+        """Hash that is equal for equal samples."""
         return self._digest.hexdigest()
 
     def highest_hz(self, rate_hz: int) -> float:
-        """Frequency above which there is nothing at all."""
+        """Returns the frequency above which the spectrum is empty."""
         strong = np.flatnonzero(self._power > _NOTHING * self._power.max())
         return (strong[-1] + 1) * rate_hz / _WINDOW_SAMPLES if len(strong) else 0.0
 
 
 class PictureCheck:
-    """How much the stored pictures of a video move.
+    """Measures how much the stored frames of a video change.
 
     Attributes:
-        pictures: how many passed.
-        still: those that equal the one before.
+        pictures: Number of frames so far.
+        still: Number of frames that equal the one before.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class PictureCheck:
         self._before: np.ndarray | None = None
 
     def add(self, picture: np.ndarray | None) -> None:
-        """Takes the next picture, uint8 (height, width, 3); None where it is the same as before."""
+        """Adds the next frame, uint8 (height, width, 3); None when it is the same as before."""
         self.pictures += 1
         if picture is None:
             self.still += 1
@@ -94,18 +94,18 @@ class PictureCheck:
 def remarks(
     sound: SoundCheck, heard: Trace, pictures: PictureCheck, seen: Trace, *, rate_hz: int, fps: float
 ) -> dict[str, str]:
-    """What a user should know about a video that can be used.
+    """Returns what a user should know about a usable video.
 
     Args:
-        sound: of the stored sound.
-        heard: what decoding the sound met.
-        pictures: of the stored pictures.
-        seen: what decoding the pictures met.
-        rate_hz: sample rate of the stored sound.
-        fps: stored pictures a second.
+        sound: Measurements of the stored audio.
+        heard: Facts about decoding the audio.
+        pictures: Measurements of the stored frames.
+        seen: Facts about decoding the frames.
+        rate_hz: Sample rate of the stored audio.
+        fps: Stored frames per second.
 
     Returns:
-        Kind of remark, to count by -> sentence.
+        Kind of remark, by which remarks are counted -> sentence.
     """
     top_hz = sound.highest_hz(rate_hz)
     broken = heard.broken_packets + seen.broken_packets

@@ -1,4 +1,4 @@
-"""Which videos train, validate and test: dealt by video within each class, the same everywhere, or as the user says."""
+"""Assigns videos to train, validation and test: by a hash within each class, or as lists and files say."""
 
 import hashlib
 import json
@@ -14,30 +14,30 @@ from data_pipeline.sources.files import shortened
 from data_pipeline.sources.list_files import csv_rows, read_json
 
 SPLITS = ("train", "validation", "test")
-# Parts of every class, in the order of SPLITS: 16 videos make 11, 2 and 3.
+# Shares of every class, in the order of SPLITS: of 16 videos, 11, 2 and 3.
 PARTS = (11, 2, 3)
-# The paper trains on 500 videos of MUSIC, tests on a validation set of 130 and looks at 40 duets without truth;
-# which videos these are was never published, so videos are dealt by hash in those proportions: other videos than
-# the paper's, with "test" as what it reports on. VEGAS has 2,000 test videos of about 28,000; the 1,000 for validation
-# are this project's choice.
+# The paper trains on 500 videos of MUSIC, reports on a validation set of 130, and has 40 duets without references.
+# Which videos these were was never published. Here videos are assigned by hash in these proportions, with "test" for
+# the 130 and "validation" for the 40. VEGAS has 2,000 test videos of about 28,000; the 1,000 for validation are this
+# project's choice.
 PROTOCOLS: dict[str, tuple[int, int, int]] = {
     "default": PARTS,
     "music": (500, 40, 130),
     "vegas": (25_000, 1_000, 2_000),
 }
-# A class needs one video for each split before any is taken from training.
+# A class with fewer videos than splits is used for training only.
 MIN_VIDEOS_TO_SPLIT = len(SPLITS)
 NOT_IN_SPLIT_FILE = "not in the split file"
 _NAMES = {name: name for name in SPLITS} | {"val": "validation", "valid": "validation"}
 
 
 class ListedSplits(NamedTuple):
-    """What a split file says of the videos that are there.
+    """Splits of videos according to a split file.
 
     Attributes:
-        splits: id -> split, of the videos in the file.
-        left_out: id -> why, of the videos that the file does not name.
-        absent: ids in the file without a video.
+        splits: Id -> split, of the videos that the file names.
+        left_out: Id -> reason, of the videos that the file does not name.
+        absent: Ids in the file without a video.
     """
 
     splits: dict[str, str]
@@ -53,25 +53,25 @@ def assign_splits(
 ) -> dict[str, str]:
     """Assigns every video to one split.
 
-    Within each class the videos are put in the order of a hash of their ids, so that the outcome depends on
-    nothing but the ids, and the first go to "train", the next to "validation", the last to "test". Classes are dealt
-    one by one, so that another class changes nothing; each split of each is within one video of its share, and
-    small classes aside the totals are within a few.
+    Within each class the videos are sorted by a hash of their ids, so the result depends only on the ids. The first
+    ones go to "train", the next ones to "validation", the last ones to "test". Classes are divided separately, so
+    another class changes nothing. Each split of a class is within one video of its share, and except for small classes
+    the totals are within a few.
 
     Args:
-        video_ids: ids without repetition, in any order.
-        labels: id -> class, for at least those ids.
-        parts: shares of the splits in the order of SPLITS, such as one of PROTOCOLS; 0 leaves a split empty.
-        groups: id -> name of what the video was cut from, for example by `groups_by`. The videos of a group go to
-            one split: groups are dealt instead of videos, by the hash of their names, large or small, in the class
-            of their first id. A video without a group is a group named by its id.
+        video_ids: Ids without repetition, in any order.
+        labels: Id -> class, for at least those ids.
+        parts: Shares of the splits in the order of SPLITS, such as one of PROTOCOLS; 0 leaves a split empty.
+        groups: Id -> name of what the video was cut from, for example from `groups_by`. The videos of a group share a
+            split: groups of any size are assigned instead of videos, by the hash of their names, in the class of their
+                smallest id. A video without a group is a group named by its id.
 
     Returns:
-        id -> "train", "validation" or "test". A class of fewer than three videos (groups) is all "train"; of three
-        or more, every split with a share has at least one.
+        Id -> "train", "validation" or "test". A class of fewer than three videos (groups) is all "train"; of three or
+        more, every split with a share has at least one.
 
     Raises:
-        ValueError: an id that comes twice, or has no class; parts that are no shares.
+        ValueError: An id is repeated or has no class, or the parts are not valid shares.
     """
     if min(parts) < 0 or parts[0] < 1:
         raise ValueError(f"parts={parts} must be whole numbers from 0, the first from 1; try {PARTS}")
@@ -97,25 +97,25 @@ def assign_splits(
 
 
 def split_sizes(videos: int, parts: tuple[int, int, int] = PARTS) -> tuple[int, int, int]:
-    """How many videos of a class train, validate and test."""
+    """Returns how many videos of a class go to train, validation and test."""
     if videos < MIN_VIDEOS_TO_SPLIT:
         return videos, 0, 0
     validation, test = (max(1, round(videos * part / sum(parts))) if part else 0 for part in parts[1:])
-    while validation + test >= videos:  # training keeps one, however small its part
+    while validation + test >= videos:  # training keeps at least one
         validation, test = (validation - 1, test) if validation > test else (validation, test - 1)
     return videos - validation - test, validation, test
 
 
 def check_leakage(splits: Mapping[str, str], groups: Mapping[str, str]) -> None:
-    """Makes sure that no group lies in two splits, where a network would be tested on what it learnt from.
+    """Raises an error when a group lies in two splits, because a network would be tested on what it was trained on.
 
     Args:
-        splits: id -> split.
-        groups: id -> what makes videos the same, such as the video they were cut from or a digest of their sound;
-            a video without one is a group named by its id.
+        splits: Id -> split.
+        groups: Id -> group of videos that belong together, such as the video they were cut from or a digest of their
+            audio; a video without one is a group named by its id.
 
     Raises:
-        InputError: a group in two splits.
+        InputError: A group lies in two splits.
     """
     first: dict[str, str] = {}
     for video_id in sorted(splits):
@@ -132,15 +132,14 @@ def read_split_file(path: Path) -> dict[str, str]:
     """Reads which split each video belongs to.
 
     Args:
-        path: `.json` with {"train": [ids], "validation": [ids], "test": [ids]}, the `manifest.jsonl` of a set whose
-            splits are to be kept, or else CSV with rows of id,split and perhaps a header. "val" and "valid" mean
-            "validation".
+        path: `.json` with {"train": [ids], "validation": [ids], "test": [ids]}, the `manifest.jsonl` of another set, or
+            else CSV with rows of id,split and an optional header. "val" and "valid" mean "validation".
 
     Returns:
-        id -> "train", "validation" or "test".
+        Id -> "train", "validation" or "test".
 
     Raises:
-        InputError: a file that does not hold this, or that puts one video into two splits.
+        InputError: The file has another format, or puts one video into two splits.
     """
     if path.suffix.lower() == ".json":
         rows = _json_rows(path, read_json(path))
@@ -157,18 +156,18 @@ def read_split_file(path: Path) -> dict[str, str]:
 
 
 def splits_from_file(video_ids: Sequence[str], labels: Mapping[str, str], listed: Mapping[str, str]) -> ListedSplits:
-    """Takes the splits of a file for the videos that are there.
+    """Selects the splits of a file for the available videos.
 
     Args:
-        video_ids: the videos.
-        labels: id -> class.
-        listed: from `read_split_file`.
+        video_ids: Ids of the videos.
+        labels: Id -> class.
+        listed: Result of `read_split_file`.
 
     Returns:
         Splits, what was left out, and what is absent.
 
     Raises:
-        InputError: the file names none of the videos.
+        InputError: The file names none of the videos.
     """
     splits = {video_id: listed[video_id] for video_id in video_ids if video_id in listed}
     if video_ids and not splits:
@@ -185,16 +184,16 @@ def splits_from_file(video_ids: Sequence[str], labels: Mapping[str, str], listed
 
 
 def splits_by_list(listed_in: Mapping[str, Path]) -> dict[str, str]:
-    """Makes splits of lists named after them, such as `train.csv` and `music_val.csv`.
+    """Derives splits from the names of lists such as `train.csv` and `music_val.csv`.
 
     Args:
-        listed_in: id -> list that names it, as in `Listing.listed_in`.
+        listed_in: Id -> list that names it, as in `Listing.listed_in`.
 
     Returns:
-        id -> split.
+        Id -> split.
 
     Raises:
-        InputError: a list whose name does not hold exactly one of the words train, val, validation and test.
+        InputError: The name of a list does not contain exactly one of the words train, val, validation and test.
     """
     names: dict[Path, str] = {}
     for path in dict.fromkeys(listed_in.values()):
@@ -207,23 +206,23 @@ def splits_by_list(listed_in: Mapping[str, Path]) -> dict[str, str]:
 
 
 def groups_by(pattern: str, video_ids: Sequence[str]) -> dict[str, str]:
-    r"""Tells by a pattern which videos were cut from one.
+    r"""Finds by a pattern which videos were cut from the same one.
 
     Args:
-        pattern: regular expression searched in each id; its first group, or the whole match where it has none,
-            names the original: `(.*)_\d{6}` makes "violin/abc" of "violin/abc_000010".
-        video_ids: the videos.
+        pattern: Regular expression searched in each id; its first group, or the complete match when it has none, names
+            the original: `(.*)_\d{6}` makes "violin/abc" of "violin/abc_000010".
+        video_ids: Ids of the videos.
 
     Returns:
-        id -> name of the original; a video whose id does not match is its own.
+        Id -> name of the original; a video whose id does not match is its own original.
 
     Raises:
-        InputError: a pattern that cannot be used, or matches no id.
+        InputError: The pattern is invalid or matches no id.
     """
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise InputError(f"the pattern {pattern!r} is no regular expression ({error}); mend it") from None
+        raise InputError(f"the pattern {pattern!r} is no regular expression ({error}); fix it") from None
     groups: dict[str, str] = {}
     for video_id in video_ids:
         found = compiled.search(video_id)
@@ -232,7 +231,7 @@ def groups_by(pattern: str, video_ids: Sequence[str]) -> dict[str, str]:
             groups[video_id] = name
     if video_ids and not groups:
         raise InputError(
-            f"the pattern {pattern!r} matches none of the ids, such as {shortened(sorted(video_ids))}; mend it"
+            f"the pattern {pattern!r} matches none of the ids, such as {shortened(sorted(video_ids))}; fix it"
         )
     return {video_id: groups.get(video_id, video_id) for video_id in video_ids}
 
@@ -266,7 +265,7 @@ def _csv_rows(path: Path) -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for number, (where, cells) in enumerate(csv_rows(path)):
         if len(cells) != 2 or not all(cells):
-            raise InputError(f"{where} holds {','.join(cells)!r}, not id,split; mend that line")
+            raise InputError(f"{where} holds {','.join(cells)!r}, not id,split; fix that line")
         if number == 0 and cells[1].lower() == "split":
             continue  # a header
         rows.append((cells[0], _split_named(cells[1], where)))

@@ -1,6 +1,6 @@
-"""A set between its source and its files: videos staged, counted and dealt to splits.
+"""Staged videos as a set: locks the staging folder, assigns splits, and writes manifest and summary.
 
-What `data_pipeline.prepare` and the TFDS builders (`source_set`, `tfds_sets`) have in common; no TensorFlow here.
+Used by `data_pipeline.prepare` and the TFDS builders (`source_set`, `tfds_sets`); imports no TensorFlow.
 """
 
 import contextlib
@@ -26,6 +26,7 @@ from data_pipeline.staging.splits import SPLITS
 from data_pipeline.staging.staged_video import Facts
 
 SUMMARY_FILE = "prepare_summary.json"
+METADATA_FILE = "metadata.json"
 STAGING = ".staging"
 
 
@@ -34,11 +35,11 @@ class StagedSet:
     """Staged videos with their splits.
 
     Attributes:
-        folder: holds the staged files.
-        kept: facts of the videos that are used.
-        splits: id -> split of those.
-        rows: the account of everything listed or found, see `manifest.rows`.
-        summary: its counts, see `summary.summarise`.
+        folder: Folder of the staged files.
+        kept: Facts of the videos that are used.
+        splits: Id -> split of those videos.
+        rows: Manifest of everything that was listed or found, see `manifest.rows`.
+        summary: Counts of the manifest, see `summary.summarise`.
     """
 
     folder: Path
@@ -49,57 +50,57 @@ class StagedSet:
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes that occur, in order."""
+        """Names of the classes of the used videos, sorted."""
         return sorted({fact.label for fact in self.kept})
 
     @property
     def split_names(self) -> tuple[str, ...]:
-        """Splits that have a video; TFDS refuses an empty one."""
+        """Splits that have a video, because TFDS refuses an empty split."""
         return tuple(name for name in SPLITS if name in self.splits.values())
 
     @property
     def skipped_counts(self) -> dict[str, int]:
-        """Reason -> how many videos were left out for it."""
+        """Reason -> number of videos that were left out for it."""
         return {reason: len(names) for reason, names in self.summary["skipped"].items()}
 
     def facts_of(self, split: str) -> list[Facts]:
-        """Facts of the videos of one split."""
+        """Returns the facts of the videos of one split."""
         return [fact for fact in self.kept if self.splits[fact.video_id] == split]
 
     def examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(key, example) pairs of one split, as TFDS writes them."""
+        """Yields the (key, example) pairs of one split, as TFDS writes them."""
         for fact in self.facts_of(split):
             yield from keyed_chunks(fact, self.folder)
 
     def write_account(self, folder: Path, parameters: Mapping[str, Any]) -> None:
-        """Writes the manifest and its counts beside the records.
+        """Writes manifest and summary to the folder of the records.
 
         Args:
-            folder: of the set.
-            parameters: JSON values: how the set was cut.
+            folder: Folder of the set.
+            parameters: JSON values that say how the set was cut.
         """
         manifest.write(folder, self.rows)
         (folder / SUMMARY_FILE).write_text(json.dumps({"parameters": parameters, **self.summary}, indent=2) + "\n")
 
 
 def keyed_chunks(fact: Facts, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(key, example) pairs of one staged video; the key is the same on every machine."""
+    """Yields the (key, example) pairs of one staged video; keys are the same on every machine."""
     for example in staged_video.staged_chunks(fact, folder):
         yield f"{fact.video_id}#{example['chunk']:06d}", example
 
 
 def deal(facts: Sequence[Facts], listing: Listing, folder: Path, *, division: Division, root: Path) -> StagedSet:
-    """Deals the staged videos that can be used to splits.
+    """Assigns the usable staged videos to splits.
 
     Args:
-        facts: of every video of the listing, from `pool.stage_all`.
-        listing: what the source found.
-        folder: holds the staged files.
-        division: how to deal them.
-        root: folder of the videos.
+        facts: Facts of every video of the listing, from `pool.stage_all`.
+        listing: What the source found.
+        folder: Folder of the staged files.
+        division: How to assign splits.
+        root: Folder of the videos.
 
     Raises:
-        InputError: none of the videos can be used, or they cannot be divided so.
+        InputError: None of the videos can be used, or they cannot be divided this way.
     """
     usable = [fact for fact in facts if fact.reason is None]
     divided = division.divide(usable, listing.listed_in)
@@ -115,8 +116,34 @@ def deal(facts: Sequence[Facts], listing: Listing, folder: Path, *, division: Di
     return staged
 
 
+def require_same(set_dir: Path, recorded: Mapping[str, Any], remedy: str) -> None:
+    """Raises an error when the set in a folder was prepared with other parameters or from other videos.
+
+    Args:
+        set_dir: Folder of an existing set.
+        recorded: JSON values that its metadata must have.
+        remedy: What the user can do, for the message.
+
+    Raises:
+        InputError: The set differs, or has no readable metadata.
+    """
+    try:
+        metadata = json.loads((set_dir / METADATA_FILE).read_text())
+    except (OSError, ValueError):
+        raise InputError(f"{set_dir} is there and does not say how it was made; {remedy}") from None
+    for key, value in recorded.items():
+        # Earlier versions recorded no split.
+        if metadata.get(key, "" if key == "split" else None) != value:
+            how = (
+                "from other videos"
+                if key == "videos_fingerprint"
+                else f"with {key}={metadata.get(key)}, not {value or 'none'}"
+            )
+            raise InputError(f"{set_dir} is there already and was made {how}; {remedy}")
+
+
 def fingerprint(videos: Sequence[Video]) -> str:
-    """Tells one set of videos from another: ids, classes and sizes, but not times, which copying changes."""
+    """Returns a hash of ids, classes and sizes of the videos, without times, because copying changes them."""
     rows = [
         [video.id, video.label, file_bytes(video), *([video.pictures.count] if video.pictures else [])]
         for video in videos
@@ -126,18 +153,19 @@ def fingerprint(videos: Sequence[Video]) -> str:
 
 @contextlib.contextmanager
 def staging_folder(stage: Path, set_dir: Path, parameters: Mapping[str, Any]) -> Iterator[Path]:
-    """The folder of a set's staged videos, for this process alone.
+    """Yields the locked folder of a set's staged videos.
 
-    It outlives an error, an interrupt and a kill, so that the next run goes on there, and is removed once the set is
-    in its place, which is when the context ends well. One cut with other parameters is emptied first.
+    The folder survives an error, an interrupt and a kill, so the next run resumes from it. It is removed when the block
+    ends without an error, because the set is then complete. A folder that was cut with other parameters is emptied
+    first.
 
     Args:
-        stage: the folder; its parent holds those of other sets.
-        set_dir: folder of the finished set, for the message.
-        parameters: JSON values; what makes staged videos usable for the set.
+        stage: The folder; its parent holds those of other sets.
+        set_dir: Folder of the finished set, for the message.
+        parameters: JSON values that must be equal for staged videos to be used again.
 
     Raises:
-        InputError: another process is at work there.
+        InputError: Another process uses the folder.
     """
     stage.mkdir(parents=True, exist_ok=True)
     with (stage.parent / f"{stage.name}.lock").open("w") as lock:
@@ -155,5 +183,5 @@ def staging_folder(stage: Path, set_dir: Path, parameters: Mapping[str, Any]) ->
         yield stage
         shutil.rmtree(stage)
         os.unlink(lock.name)
-    with contextlib.suppress(OSError):  # another set may be staged there
+    with contextlib.suppress(OSError):  # not empty when another set is staged there
         stage.parent.rmdir()

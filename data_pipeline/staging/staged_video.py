@@ -1,9 +1,9 @@
-"""Staged videos: sound and pictures of one video each, decoded, waiting to be built into a data set.
+"""Staged videos: decoded audio and frames of one video each, before they are written to a data set.
 
-Worker processes run `stage_video`; this module therefore imports no TensorFlow. A staged video is the files `.sound`
-(int16 samples), `.pictures` (JPEG files, one after the other), `.npz` (where the chunks and pictures are) and `.json`
-(facts), which is written last: where the facts are, the rest is whole. Both long files are written as they are decoded,
-so memory does not grow with the length of a video.
+Worker processes run `stage_video`, so this module imports no TensorFlow. A staged video consists of the files `.sound`
+(int16 samples), `.pictures` (JPEG files, one after the other), `.npz` (positions of chunks and frames) and `.json`
+(facts). The facts are written last; when they exist, the other files are complete. The two long files are written while
+they are decoded, so memory use does not grow with the length of a video.
 """
 
 import dataclasses
@@ -26,19 +26,19 @@ _INT16_BYTES = 2
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What is known of a staged video.
+    """Facts about a staged video.
 
     Attributes:
-        video_id: see `Video`.
-        label: class.
-        source: size and time of the files it was made from, to see when they change.
-        reason: why the video was skipped, in a few words; None when it was staged.
-        message: the same as a sentence.
-        seconds: length of the sound that is used.
-        chunks: records it gives.
-        video_rms: root mean square of the whole sound, linear, full scale 1.
-        sound_digest: equal for equal sounds.
-        remarks: what is unusual about it, see `quality.remarks`.
+        video_id: See `Video`.
+        label: Class.
+        source: Size and time of the files it was made from, which show later changes.
+        reason: Why the video was skipped, in a few words; None when it was staged.
+        message: The reason as a sentence.
+        seconds: Length of the audio that is used.
+        chunks: Number of records.
+        video_rms: Root mean square of the complete audio, linear, full scale 1.
+        sound_digest: Hash that is equal for equal audio.
+        remarks: What is unusual about it, see `quality.remarks`.
     """
 
     video_id: str
@@ -57,19 +57,19 @@ def stage_video(video: Video, cut: CutSpec, folder: Path, threads: int = 1) -> F
     """Decodes one video and writes its staged files.
 
     Args:
-        video: what to decode.
-        cut: how to cut it.
-        folder: where staged files go; it exists.
-        threads: of the picture decoder.
+        video: Video to decode.
+        cut: How to cut it.
+        folder: Existing folder for staged files.
+        threads: Number of threads of the video decoder.
 
     Returns:
-        The facts, with the reason where the video cannot be used.
+        The facts, with a reason when the video cannot be used.
 
     Raises:
-        OSError: the staged files cannot be written.
+        OSError: The staged files cannot be written.
     """
     stem = _stem(folder, video.id)
-    # Tells which videos were in work when a worker process died.
+    # Shows which videos were being decoded when a worker process died.
     busy = stem.with_suffix(".busy")
     busy.write_text(video.id)
     facts = Facts(video.id, video.label, source_stamp(video))
@@ -78,7 +78,7 @@ def stage_video(video: Video, cut: CutSpec, folder: Path, threads: int = 1) -> F
     except reader.MediaError as error:
         facts = dataclasses.replace(facts, reason=error.reason, message=_one_line(str(error)))
     except (ValueError, ArithmeticError, LookupError, MemoryError) as error:
-        # Damaged files make decoders fail in ways nobody lists; one of them must not end a night's work.
+        # Damaged files make decoders fail in undocumented ways, which must not end a long run.
         message = _one_line(f"{video.path} cannot be decoded ({type(error).__name__}: {error})")
         facts = dataclasses.replace(facts, reason="cannot be decoded", message=message)
     if facts.reason is not None:
@@ -90,7 +90,7 @@ def stage_video(video: Video, cut: CutSpec, folder: Path, threads: int = 1) -> F
 
 
 def staged_facts(video: Video, folder: Path) -> Facts | None:
-    """The facts of a video staged earlier; None when it was not, or when its files changed since."""
+    """Returns the facts of a staged video, or None when it is not staged or its files have changed."""
     try:
         facts = Facts(**json.loads(_stem(folder, video.id).with_suffix(".json").read_text()))
     except (OSError, ValueError, TypeError):
@@ -99,7 +99,7 @@ def staged_facts(video: Video, folder: Path) -> Facts | None:
 
 
 def busy_videos(folder: Path) -> list[str]:
-    """Ids of the videos that were in work when their process ended; forgets them."""
+    """Returns the ids of the videos that were being decoded when their process ended, and removes their marks."""
     marks = sorted(folder.glob("*.busy"))
     ids = [mark.read_text() for mark in marks]
     for mark in marks:
@@ -108,7 +108,7 @@ def busy_videos(folder: Path) -> list[str]:
 
 
 def source_stamp(video: Video) -> dict[str, Any]:
-    """Size and modification time of the files of a video; of extracted pictures, the folder's."""
+    """Returns size and modification time of the files of a video; of extracted images, those of their folder."""
     stamp: dict[str, Any] = {}
     pictures = video.pictures.folder if video.pictures else None
     for name, path in (("video", video.path), ("boxes", video.boxes_path), ("pictures", pictures)):
@@ -116,13 +116,13 @@ def source_stamp(video: Video) -> dict[str, Any]:
             try:
                 status = path.stat()
             except OSError:
-                continue  # decoding will say what is wrong with it
+                continue  # decoding reports the error
             stamp[name] = [status.st_size, status.st_mtime_ns]
     return stamp
 
 
 def staged_chunks(facts: Facts, folder: Path) -> Iterator[dict[str, Any]]:
-    """Examples of the data set, one a chunk, from a staged video, as `builders.video_chunks` takes them."""
+    """Yields the examples of a staged video, one per chunk, with the features of `builders.video_chunks`."""
     stem = _stem(folder, facts.video_id)
     with np.load(stem.with_suffix(".npz"), allow_pickle=False) as staged:
         spans, starts, places, boxes = (staged[key] for key in ("spans", "start_seconds", "places", "boxes"))
@@ -147,7 +147,7 @@ def _piece(file: BinaryIO, first: int, end: int) -> bytes:
 
 
 def _one_line(text: str) -> str:
-    """A sentence with file names that may hold newlines, or bytes that are no text."""
+    """Returns a sentence on one line; file names in it may contain newlines or bytes that are not text."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\n", "\\n").replace("\r", "\\r")
 
 

@@ -1,4 +1,4 @@
-"""What a preparation did, counted: by class and split, by reason and by remark."""
+"""Counts the videos of a preparation by class and split, by reason and by remark."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Counts the rows of a manifest.
 
     Args:
-        rows: from `manifest.rows`.
+        rows: Rows from `manifest.rows`.
 
     Returns:
-        JSON values: videos by class and split, what was left out by class and reason, chunks by split, hours of sound,
-        classes too small to be divided, names left out by reason with their messages, names by kind of remark.
+        JSON values: videos by class and split, videos left out by class and reason, chunks by split, hours of audio,
+        classes that are too small to be divided, names left out by reason with their messages, names by kind of remark.
     """
     used = [row for row in rows if row["status"] == "used"]
     classes = sorted({row["class"] for row in used})
@@ -48,7 +48,7 @@ def summarise(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def as_text(summary: Mapping[str, Any]) -> str:
-    """The summary as a table for a terminal."""
+    """Formats the summary as a table for a terminal."""
     columns = [*SPLITS, "left out"]
     by_class = {label: dict(counts) for label, counts in summary["videos"].items()}
     for label, reasons in summary["left_out"].items():

@@ -18,7 +18,7 @@ from tests.support.repository import ROOT
 
 SOLO = Path(__file__).parent / "sources" / "data" / "MUSIC_solo_part.json"
 
-# Writes down how it was called, then does what a file named after the id says.
+# Records its arguments, then does what a file named after the id says.
 FAKE = f"""#!{sys.executable}
 import json, os, pathlib, sys, time
 here = pathlib.Path(__file__).parent
@@ -141,7 +141,7 @@ def test_arguments(tools, out, tmp_path, monkeypatch):
 
 def test_it_waits_between_videos_only(tools, out, monkeypatch):
     pauses = []
-    # Not time.sleep itself, which subprocess uses too.
+    # Not time.sleep itself, because subprocess uses it, too.
     monkeypatch.setattr(download, "time", SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic))
     download.download(options(out, limit=3, sleep_seconds=7))
     assert pauses == [7, 7]
@@ -248,7 +248,7 @@ def test_a_folder_in_use_or_none_is_refused(tools, out, tmp_path):
         download.download(options(tmp_path / "file"))
 
 
-# Undoes what a shell does to programs in the background, such as this test's: they ignore interrupts.
+# Programs that a shell starts in the background, such as this test's, ignore interrupts; this restores the default.
 LISTENING = (
     "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "runpy.run_module('data_pipeline.download', run_name='__main__', alter_sys=True)"
@@ -260,7 +260,7 @@ def test_the_command_is_stopped_and_goes_on(tools, out):
     (tools / "eHbxLcoLWYY").write_text("slow")
     command = [sys.executable, "-c", LISTENING, f"--list={SOLO}", f"--out={out}", "--sleep_seconds=0"]
     run = {"cwd": ROOT, "text": True}
-    # A session of its own, so that the signal reaches yt-dlp too, as from a terminal.
+    # A new session, in which the signal reaches yt-dlp, too, as from a terminal.
     process = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True, **run)
     deadline = time.monotonic() + 60
     while not (out / ".partial/eHbxLcoLWYY.mp4.part").exists() and time.monotonic() < deadline:

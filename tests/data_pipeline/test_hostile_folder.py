@@ -1,4 +1,4 @@
-"""A folder with everything that goes wrong: each file is accounted for, and the rest becomes a data set."""
+"""A folder with all kinds of bad files: each file is accounted for, and the usable ones become a data set."""
 
 import json
 import os
@@ -29,12 +29,12 @@ def cut_off(path: Path, part: float) -> None:
 
 
 def claim_three_hours(path: Path) -> None:
-    """Makes every header of an MP4 file say that it lasts three hours."""
+    """Makes every header of an MP4 file state a length of three hours."""
     content = bytearray(path.read_bytes())
     first = content.find(b"mvhd")
-    headers_end = content.find(b"mdat", first)  # the pictures and sounds behind it may hold these names by chance
+    headers_end = content.find(b"mdat", first)  # the media data may contain these names by chance
     movie_scale = int.from_bytes(content[first + 16 : first + 20])
-    # The box's name, the bytes from it to its length, and the units a second of that (None: its own field before).
+    # Name of the box, offset of its length field, and units per second (None: given by the field before the length).
     for box, length_at, scale in ((b"mvhd", 20, None), (b"mdhd", 20, None), (b"tkhd", 24, movie_scale)):
         place = -1
         while (place := content.find(box, place + 1, headers_end)) >= 0:
@@ -45,7 +45,7 @@ def claim_three_hours(path: Path) -> None:
 
 
 def sparse(path: Path) -> None:
-    """A second of sound and one of pictures, and a packet of each three hours later."""
+    """Writes a second of audio and one of video, and another second of both three hours later."""
     with av.open(str(path), "w") as container:
         pictures = container.add_stream("libx264", rate=10)
         pictures.height, pictures.width, pictures.pix_fmt = 48, 64, "yuv420p"
@@ -63,7 +63,7 @@ def sparse(path: Path) -> None:
 
 @pytest.fixture
 def hostile(tmp_path, write_video):
-    """(folder, expected reason by name; None where the video is used)."""
+    """Returns (folder, expected reason by name; None for usable videos)."""
     videos = tmp_path / "videos"
     expected: dict[str, str | None] = {}
 
@@ -88,7 +88,7 @@ def hostile(tmp_path, write_video):
     add("rate_96000", None, ".mov", rate_hz=96_000)
     six = np.random.default_rng(0).normal(0, 0.1, (6, 3 * 44_100))
     add("six_channels", None, sound=six)
-    claim_three_hours(add("three_hours_said", None, header_first=True))  # FFmpeg believes the list of packets instead
+    claim_three_hours(add("three_hours_said", None, header_first=True))  # FFmpeg trusts the list of packets instead
     expected["violin/three_hours_sparse"] = "silent"
     sparse(videos / "violin" / "three_hours_sparse.mkv")
     add("turned", None, rotation=90)
@@ -139,7 +139,7 @@ def test_every_file_is_accounted_for(tmp_path, hostile):
 @pytest.mark.e2e
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_what_another_user_may_not_read_is_accounted_for(tmp_path, write_video):
-    # The interpreter may lie where others cannot enter: it loads everything as root and then becomes nobody.
+    # Other users may not be able to reach the interpreter, so it imports everything as root and then changes its user.
     for number in range(3):
         write_video(tmp_path / "videos" / "violin" / f"{number}.mp4", seconds=2, tone_hz=300 + 50 * number)
     (tmp_path / "videos" / "violin" / "0.mp4").chmod(0)

@@ -1,4 +1,4 @@
-"""A preparation that was killed again and again gives the bytes of one that was not."""
+"""A preparation that was killed several times ends with the same bytes as an uninterrupted one."""
 
 import hashlib
 import os
@@ -41,14 +41,14 @@ def test_a_killed_preparation_ends_with_the_same_bytes(tmp_path, write_video):
 
     whole, data, killed = digests(tmp_path / "whole"), tmp_path / "killed", 0
     while killed < KILLS:
-        # A group of its own, so that workers are killed with it at times, and left to notice at others.
+        # A process group of its own: sometimes the workers are killed, too, and sometimes they must notice it.
         process = subprocess.Popen(command(tmp_path / "videos", data), cwd=ROOT, start_new_session=True)
         time.sleep(rng.uniform(0.05, 0.9) * seconds)
         if process.poll() is None:
             (os.killpg if rng.integers(2) else os.kill)(process.pid, signal.SIGKILL)
             killed += 1
         process.wait(timeout=60)
-        if (data / "solos").exists():  # whole as soon as it has its name; then once more from the start
+        if (data / "solos").exists():  # must be complete when it has its name; then start again
             assert digests(data / "solos") == digests(tmp_path / "whole" / "solos")
             shutil.rmtree(data)
     subprocess.run(command(tmp_path / "videos", data), cwd=ROOT, check=True, timeout=300)

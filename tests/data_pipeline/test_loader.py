@@ -15,6 +15,7 @@ from data_pipeline.records.picture_cache import PictureCache
 from data_pipeline.records.store import RecordStore
 from data_pipeline.spec import AudioSpec, FrameSpec
 from data_pipeline.tf_cpu import tf
+from tests.support.records import parse
 from tests.support.repository import ROOT
 
 AUDIO = AudioSpec(rate_hz=8000, clip_samples=4032, fft_samples=254, hop_samples=64)
@@ -44,7 +45,7 @@ def plans_of(store, step, slot, mixing=MIXING):
 
 
 def waveform(store, plan):
-    samples = store.parse(store.read(plan.clip))["audio"].numpy()
+    samples = parse(store, plan.clip)["audio"].numpy()
     return plan.gain * samples[plan.start : plan.start + AUDIO.clip_samples].astype(np.float32) / 32768.0
 
 
@@ -80,7 +81,7 @@ def spectrum(wave):
 
 
 def picture(store, clip, number):
-    return tf.io.decode_jpeg(store.parse(store.read(clip))["frames"][number], channels=3).numpy()
+    return tf.io.decode_jpeg(parse(store, clip)["frames"][number], channels=3).numpy()
 
 
 def assert_same(one, other):
@@ -165,7 +166,7 @@ def test_a_run_goes_on_where_it_stopped_bit_for_bit(store, first_three):
 @pytest.mark.parametrize("on_disk", [False, True])
 @pytest.mark.parametrize("pieces", [1, 100])
 def test_pictures_that_are_kept_change_nothing(tiny_set, first_three, tmp_path, monkeypatch, on_disk, pieces):
-    monkeypatch.setattr(picture_cache, "PIECE_BYTES", 1 << 16)  # of pictures of 40 pixels it holds a few
+    monkeypatch.setattr(picture_cache, "PIECE_BYTES", 1 << 16)  # holds a few frames of 40 pixels
     cache = PictureCache(pieces << 16, tmp_path if on_disk else None)
     store = RecordStore.open(tiny_set, "tiny", "train", cache=cache)
     for one, other in zip(batches(store, 3), first_three, strict=True):
@@ -233,7 +234,7 @@ def samples_seen(store, monkeypatch, count, **options):
 
 def test_a_run_resumed_within_an_epoch_sees_the_very_samples_it_would_have_seen(store, monkeypatch):
     videos = len({clip.video_id for clip in store.clips})
-    first_step = 1  # of an epoch of a hundred windows a video, which is more than two batches of 24
+    first_step = 1  # of an epoch of a hundred windows per video, which is more than two batches of 24
     assert 24 * 3 < 100 * videos
     straight = samples_seen(store, monkeypatch, 3, batch_size=24)
     resumed = {}
@@ -244,7 +245,7 @@ def test_a_run_resumed_within_an_epoch_sees_the_very_samples_it_would_have_seen(
         for slot in range(24):
             assert resumed[step, slot] == straight[step, slot]
     assert not any(step < first_step for step, _ in resumed)
-    assert len({sample for key in resumed for sample in resumed[key]}) > 24  # not one sample again and again
+    assert len({sample for key in resumed for sample in resumed[key]}) > 24  # not always the same sample
 
 
 def test_a_program_ends_with_a_loader_that_it_left_open(tiny_set):
@@ -327,7 +328,7 @@ def test_what_is_in_phase_with_the_mixture(store):
         mixture = spectra.sum(0)
         expected = np.maximum(np.abs(spectra) * np.cos(np.angle(spectra) - np.angle(mixture)), 0.0)
         np.testing.assert_allclose(along["source_magnitude"][slot], expected, atol=1e-4)
-        # Of two, the larger one alone is over a half: a binary target has one owner for each bin.
+        # Of two sources only the larger one exceeds one half: a binary target has one owner for each bin.
         owners = np.sum(along["source_magnitude"][slot] > 0.5 * np.abs(mixture) + 1e-4, axis=0)
         assert owners.max() == 1
     assert np.any(np.sum(plain["source_magnitude"] > 0.5 * plain["mixture_magnitude"][:, None] + 1e-4, axis=1) == 2)

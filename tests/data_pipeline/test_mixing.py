@@ -16,7 +16,7 @@ def clip(video, label=0, chunk=0, samples=800, frames=8, rms=0.1):
     return Clip(video, label, chunk, 0.0, samples, frames, rms, 0, 0, 0)
 
 
-# Four classes, three videos each, two records a video of different lengths.
+# Four classes, three videos each, two records per video of different lengths.
 CLIPS = [
     clip(f"{label}-{video}", label, chunk, samples=800 - 200 * chunk, rms=0.05 * (1 + video))
     for label in range(4)
@@ -119,7 +119,7 @@ def test_only_sources_after_the_first_fall_silent():
     silent = np.array([[plan.gain == 0 for plan in mixture] for mixture in mixtures])
     assert not silent[:, 0].any()
     np.testing.assert_allclose(silent[:, 1:].mean(0), 0.25, atol=0.05)
-    # Silence changes a gain and nothing else.
+    # Silence changes only a gain.
     loud = draws(1000)
     for mixture, other in zip(mixtures[:50], loud, strict=False):
         assert [dataclasses.replace(p, gain=1) for p in mixture] == [dataclasses.replace(p, gain=1) for p in other]
@@ -170,7 +170,7 @@ def test_pictures_at_a_stride_lie_round_the_middle():
     plan, long = SourcePlan(0, 8000, 1.0), clip("a", frames=80)
     three = frame_indices(plan, long, audio=audio, frames=FrameSpec(3, 8, stride_seconds=2.0), fps=8.0)
     np.testing.assert_array_equal(three, [16, 32, 48])
-    # Beyond the clip the first and last picture stand.
+    # Outside of the clip the first and the last frame are used.
     wide = frame_indices(plan, long, audio=audio, frames=FrameSpec(3, 8, stride_seconds=9.0), fps=8.0)
     np.testing.assert_array_equal(wide, [0, 32, 79])
 

@@ -9,6 +9,7 @@ from data_pipeline.command import InputError
 from data_pipeline.mixture_list import MixtureListSpec, draw, fingerprint, load_or_draw, outline
 from data_pipeline.records.store import RecordStore
 from data_pipeline.spec import AudioSpec
+from tests.support.records import parse
 
 AUDIO = AudioSpec(rate_hz=8000, clip_samples=4032, fft_samples=254, hop_samples=64)
 SPEC = MixtureListSpec(
@@ -27,7 +28,7 @@ def mixtures(store):
 
 
 def window_rms_db(store, plan):
-    samples = store.parse(store.read(plan.clip))["audio"].numpy()[plan.start : plan.start + AUDIO.clip_samples]
+    samples = parse(store, plan.clip)["audio"].numpy()[plan.start : plan.start + AUDIO.clip_samples]
     assert len(samples) == AUDIO.clip_samples
     return 10 * np.log10(np.mean((plan.gain * samples / 32768.0) ** 2))
 
@@ -51,7 +52,7 @@ def test_some_are_seen_and_not_heard(store, tmp_path):
 
 
 def test_pairs_of_classes_come_in_rounds(store, mixtures):
-    # Four classes make six pairs: two whole rounds.
+    # Four classes make six pairs: two complete rounds.
     for start in (0, 6):
         round_ = Counter(classes_of(store, mixture) for mixture in mixtures[start : start + 6])
         assert len(round_) == 6 and set(round_.values()) == {1}

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_command_end_to_end(tmp_path, write_video):
     videos = tmp_path / "videos"
     for label, tone_hz in (("cello", 200), ("violin", 600)):
         for number in range(3):
-            tone = tone_hz * (1 + number / 10)  # videos of one sound would share a split
+            tone = tone_hz * (1 + number / 10)  # videos with equal audio would share a split
             write_video(videos / label / f"{number}.mp4", seconds=5 if number else 4, tone_hz=tone)
     write_video(videos / "solo.webm", seconds=2, rate_hz=48000)
     write_video(videos / "cello" / "mute.mp4", with_sound=False)
@@ -139,7 +140,7 @@ def test_chunks_cover_the_sound_and_pictures_follow_the_clock():
 
 def test_a_staged_video_holds_its_sound_pictures_and_boxes(tmp_path, write_video):
     path = write_video(tmp_path / "a.mp4", seconds=5)
-    boxes = [[0.1, number / 100, 0.5, 0.9] for number in range(45)]  # ten a second, half a second too few
+    boxes = [[0.1, number / 100, 0.5, 0.9] for number in range(45)]  # ten per second, half a second too few
     boxes[3] = None
     path.with_suffix(".json").write_text(json.dumps({"boxes": boxes, "fps": 10}))
     (video,) = folder.find_videos(Place(tmp_path)).videos
@@ -154,7 +155,7 @@ def test_a_staged_video_holds_its_sound_pictures_and_boxes(tmp_path, write_video
     assert [len(chunk["frames"]) for chunk in chunks[:2]] == [8, 8]
     assert all(chunk["frames"][0].getvalue().startswith(b"\xff\xd8") for chunk in chunks)
     found = np.concatenate([chunk["boxes"] for chunk in chunks])
-    # Pictures at 0, 0.25, 0.5 ... s show the frames 0, 2, 5 ... of ten a second.
+    # The stored frames at 0, 0.25, 0.5 ... s are the frames 0, 2, 5 ... of ten per second.
     np.testing.assert_allclose(found[:3, 1], [0.0, 0.02, 0.05], rtol=1e-6)
     assert np.isnan(found[18:]).all()
     assert not np.isnan(found[:18]).any()
@@ -194,7 +195,7 @@ def test_an_interrupted_run_goes_on(tmp_path, three_videos, monkeypatch):
     assert decoded == ["violin/0", "violin/1"]
     assert not options.set_dir.exists()
     decoded.clear()
-    (three_videos / "violin" / "1.mp4").touch()  # its modification time changes: decoded again
+    (three_videos / "violin" / "1.mp4").touch()  # a new modification time: decoded again
     prepare.prepare(options)
     assert decoded == ["violin/1", "violin/2"]
     assert options.set_dir.exists()
@@ -248,12 +249,13 @@ def test_a_disk_that_fills_while_the_set_is_built(tmp_path):
     from data_pipeline.builders import video_chunks
     from data_pipeline.tf_cpu import tf
 
-    def full():
+    def full(split):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
         yield
 
+    staged = types.SimpleNamespace(split_names=("train",), classes=["x"], examples=full)
     with pytest.raises(OSError, match="No space left") as caught:
-        video_chunks.build(tmp_path, "tiny", examples={"train": full}, classes=["x"], facts={})
+        video_chunks.build(tmp_path, "tiny", staged, {})
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(tmp_path))
 
 

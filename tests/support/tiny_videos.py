@@ -1,4 +1,4 @@
-"""Tiny real videos, written as a camera would."""
+"""Writes tiny real videos."""
 
 import contextlib
 import zlib
@@ -39,9 +39,9 @@ def write_video(
     with_pictures: bool = True,
     header_first: bool = False,
 ) -> Path:
-    """Writes a video; by default a sine on both channels, and a square that moves (10 pictures a second).
+    """Writes a video; by default a sine on both channels and a moving square (10 frames per second).
 
-    The sine is another one for each name, unless its frequency is given: videos of one sound share a split.
+    The frequency of the sine depends on the name unless it is given, because videos with equal audio share a split.
     """
     tone_hz = 300 + zlib.crc32(f"{path.parent.name}/{path.name}".encode()) % 600 if tone_hz is None else tone_hz
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def write_video(
             times_ms = [100 * number for number in range(len(pictures))] if times_ms is None else times_ms
             stream = container.add_stream(video_codec, rate=10)
             stream.height, stream.width, stream.pix_fmt = *pictures[0].shape[:2], "yuv420p"
-            if video_codec != "mpeg4":  # which stores times as counts of pictures
+            if video_codec != "mpeg4":  # which stores times as frame counts
                 stream.codec_context.time_base = MILLISECONDS
             if rotation is not None:
                 stream.set_display_rotation(rotation)
@@ -83,7 +83,7 @@ def write_video(
 
 
 def join(path: Path, *parts: Path) -> Path:
-    """Writes the packets of several videos one after the other, as no encoder would: each may have its own layout."""
+    """Writes the packets of several videos one after the other; each part keeps its own layout."""
     with av.open(str(path), "w") as out:
         with av.open(str(parts[0])) as first:
             streams = {stream.type: out.add_stream_from_template(stream) for stream in first.streams}
@@ -105,7 +105,7 @@ def join(path: Path, *parts: Path) -> Path:
 
 
 def copy_streams(path: Path, *streams: tuple[Path, str]) -> Path:
-    """Writes streams of several videos side by side, each given as its file and "video" or "audio"."""
+    """Writes streams of several videos into one file, each given as its file and "video" or "audio"."""
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(av.open(str(path), "w"))
         sources = [stack.enter_context(av.open(str(part))) for part, _ in streams]

@@ -1,24 +1,18 @@
-"""The set `index_csv`: sounds and pictures extracted before, as PixelPlayer's scripts list them.
-
-    tfds build data_pipeline/builders/tfds_sets/index_csv.py --manual_dir=DIR --data_dir=data \
-        --config='{"name": "mine", "classes": ["cello", "violin"]}'
-
-What belongs into DIR: `MANUAL_DOWNLOAD_INSTRUCTIONS`.
-"""
+"""The set `index_csv`: extracted audio and images, listed as PixelPlayer's scripts do."""
 
 from pathlib import Path
 
-from data_pipeline.builders.source_set import About, LabelledConfig, SourceSet, paper_and_quickstart
+from data_pipeline.builders.source_set import LabelledConfig, SourceSet, paper_and_quickstart
 from data_pipeline.command import InputError
 from data_pipeline.sources import Listing, Place, index_csv
 from data_pipeline.staging.division import Division
 
 
 class IndexCsv(SourceSet):
-    """Chunks of listed sounds and pictures, with the classes that the config names; several lists are splits."""
+    """Chunks of listed audio and images, with the classes that the config names; several lists are splits."""
 
     SOURCE = "index_csv"
-    ABOUT = About("Solos from extracted sounds and pictures, cut into chunks.")
+    DESCRIPTION = "Solos from extracted sounds and pictures, cut into chunks."
     BUILDER_CONFIGS = paper_and_quickstart(LabelledConfig)
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Give the folder that the lists' relative paths start from as --manual_dir, with the lists directly in it: one
@@ -29,14 +23,14 @@ class IndexCsv(SourceSet):
     """
 
     def find_videos(self, manual_dir: Path) -> Listing:
-        """Lists what the CSV files of the folder name."""
+        """Lists the contents of the CSV files of the folder."""
         lists = tuple(sorted(manual_dir.glob("*.csv")))
         if not lists:
             raise InputError(f"{manual_dir} holds no .csv file; put the list of sounds and pictures there")
         return index_csv.find_videos(Place(manual_dir, lists=lists))
 
     def division(self, listing: Listing) -> Division:
-        """Takes several lists as the splits that their names tell; divides a single one."""
+        """Uses several lists as the splits that their names say; divides a single one."""
         config = self.cut_config
         several = len(set(listing.listed_in.values())) > 1
         return (

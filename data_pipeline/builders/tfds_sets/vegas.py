@@ -1,15 +1,10 @@
-"""The set `vegas`: videos of ten kinds of sounds in the wild.
+"""The set `vegas`: videos of ten kinds of natural sounds.
 
-    tfds build data_pipeline/builders/tfds_sets/vegas.py --config=paper --manual_dir=DIR --data_dir=data
-
-The videos were not at hand when this was written. Layout and names of the classes are those that public programs read
-which use the set; a folder of another name is refused with a sentence that says so.
+The data set was not available when this was written. Layout and class names are those that public programs read;
+folders with other names are refused with a message that names them.
 """
 
-from pathlib import Path
-
-from data_pipeline.builders.source_set import About, CutConfig, SourceSet, paper_and_quickstart
-from data_pipeline.sources import Listing, Place, vegas
+from data_pipeline.builders.source_set import CutConfig, SourceSet, paper_and_quickstart
 
 
 class Vegas(SourceSet):
@@ -28,24 +23,18 @@ class Vegas(SourceSet):
         "snoring",
         "water_flowing",
     )
-    ABOUT = About(
-        description="VEGAS: short videos of ten kinds of sounds, cut into chunks of sound and pictures.",
-        citation="""
-        @inproceedings{zhou2018visual,
-          author = {Zhou, Yipin and Wang, Zhaowen and Fang, Chen and others},
-          title = {Visual to Sound: Generating Natural Sound for Videos in the Wild},
-          booktitle = {IEEE Conference on Computer Vision and Pattern Recognition (CVPR)},
-          year = {2018}
-        }
-        """,
-    )
+    DESCRIPTION = "VEGAS: short videos of ten kinds of sounds, cut into chunks of sound and pictures."
+    CITATION = """
+    @inproceedings{zhou2018visual,
+      author = {Zhou, Yipin and Wang, Zhaowen and Fang, Chen and others},
+      title = {Visual to Sound: Generating Natural Sound for Videos in the Wild},
+      booktitle = {IEEE Conference on Computer Vision and Pattern Recognition (CVPR)},
+      year = {2018}
+    }
+    """
     BUILDER_CONFIGS = paper_and_quickstart(CutConfig, protocol="vegas")
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Ask the authors of VEGAS for the set and unpack it, then give its folder as --manual_dir: manual_dir/CLASS/NAME.mp4
     or manual_dir/CLASS/videos/NAME.mp4, with the classes baby_cry, chainsaw, dog, drum, fireworks, helicopter,
     printer, rail_transport, snoring and water_flowing.
     """
-
-    def find_videos(self, manual_dir: Path) -> Listing:
-        """Lists the videos of the class folders."""
-        return vegas.find_videos(Place(manual_dir))

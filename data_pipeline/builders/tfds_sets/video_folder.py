@@ -1,29 +1,16 @@
-"""The set `video_folder`: any folder of videos; the first-level folder names the class.
+"""The set `video_folder`: any folder of videos; the first-level folder names the class."""
 
-    tfds build data_pipeline/builders/tfds_sets/video_folder.py --manual_dir=DIR --data_dir=data \
-        --config='{"name": "mine", "classes": ["cello", "violin"], "rate_hz": 16000}'
-
-What belongs into DIR: `MANUAL_DOWNLOAD_INSTRUCTIONS`.
-"""
-
-from pathlib import Path
-
-from data_pipeline.builders.source_set import About, LabelledConfig, SourceSet, paper_and_quickstart
-from data_pipeline.sources import Listing, Place, folder
+from data_pipeline.builders.source_set import LabelledConfig, SourceSet, paper_and_quickstart
 
 
 class VideoFolder(SourceSet):
     """Chunks of the videos of a folder, with the classes that the config names."""
 
     SOURCE = "folder"
-    ABOUT = About("Solos from a folder of videos, cut into chunks of sound and pictures.")
+    DESCRIPTION = "Solos from a folder of videos, cut into chunks of sound and pictures."
     BUILDER_CONFIGS = paper_and_quickstart(LabelledConfig)
     MANUAL_DOWNLOAD_INSTRUCTIONS = """
     Give the folder of your videos as --manual_dir: manual_dir/CLASS/NAME.mp4 (or .mkv, .webm, .mov, .avi ...), at any
     depth. Name the classes by --config='{"name": "mine", "classes": ["CLASS", ...]}'; videos directly in manual_dir
     have the class "unlabelled", which is the only one of the configs "paper" and "quickstart".
     """
-
-    def find_videos(self, manual_dir: Path) -> Listing:
-        """Lists the videos at any depth."""
-        return folder.find_videos(Place(manual_dir))

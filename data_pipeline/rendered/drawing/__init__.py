@@ -1,1 +1,1 @@
-"""Draws the pictures of a rendered solo."""
+"""Draws the frames of a rendered solo."""

@@ -1,4 +1,4 @@
-"""The pictures of a solo: a still background and a player who moves with the notes, with the player's box."""
+"""Draws the frames of a solo: a still background and a player who moves with the notes, with the player's box."""
 
 import dataclasses
 import zlib
@@ -40,7 +40,7 @@ FIGURES = {
 
 @dataclasses.dataclass(frozen=True)
 class _Stage:
-    """Where the figure stands, in oversampled pixels: origin, unit, feet, and the area that it moves in."""
+    """Position of the figure in oversampled pixels: origin, unit, feet, and the area in which it moves."""
 
     origin_px: tuple[float, float]
     unit_px: float
@@ -49,11 +49,11 @@ class _Stage:
 
 
 class Animation:
-    """Pictures of one solo, drawn one after the other.
+    """Frames of one solo, drawn one after the other.
 
     Attributes:
-        look: the player's looks.
-        poses: one for every picture.
+        look: Appearance of the player.
+        poses: One pose for every frame.
     """
 
     def __init__(
@@ -68,17 +68,17 @@ class Animation:
         area: tuple[float, float] = AREA,
         style: Style | None = None,
     ) -> None:
-        """Chooses looks and background and finds room for the player.
+        """Chooses appearance and background and positions the player.
 
         Args:
-            name: class name of the instrument.
-            notes: what is played, in the order of their starts.
-            rng: source of looks and background.
-            index: number of the solo in its class.
-            seed: shifts the places of all solos.
-            seconds: length of the film.
-            area: smallest and largest share of the picture that the player takes.
-            style: what is done to each picture at the end; None for nothing.
+            name: Class name of the instrument.
+            notes: Notes that are played, in the order of their starts.
+            rng: Random generator of appearance and background.
+            index: Number of the solo in its class.
+            seed: Shifts the positions of all solos.
+            seconds: Length of the video.
+            area: Smallest and largest share of the frame that the player takes.
+            style: Function applied to each frame at the end; None for none.
         """
         self._style = style
         phase = np.random.default_rng([seed, zlib.crc32(name.encode())]).random(2)
@@ -92,11 +92,11 @@ class Animation:
         self._draw_shadow()
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, tuple[float, float, float, float]]]:
-        """Draws the pictures.
+        """Draws the frames.
 
         Yields:
-            A (height, width, 3) uint8 picture, and the box (ymin, xmin, ymax, xmax) of player and instrument
-            in shares of the picture, 0 to 1.
+            A (height, width, 3) uint8 frame, and the box (ymin, xmin, ymax, xmax) of player and instrument in shares of
+            the frame, 0 to 1.
         """
         still = self._background.reduce(_OVERSAMPLE)
         left, top = self._stage.area_px[:2]
@@ -125,7 +125,7 @@ class Animation:
         )
 
     def _find_room(self) -> _Stage:
-        """Measures the figure in all its poses and places it as a whole inside the picture."""
+        """Measures the figure in its extreme poses and places it completely inside the frame."""
         low, high = np.full(2, np.inf), np.full(2, -np.inf)
         for pose in _extreme_poses(self.poses):
             pen = self._pen(None, pose, (0.0, 0.0), 1.0)
@@ -162,7 +162,7 @@ class Animation:
 
 
 def _extreme_poses(poses: Sequence[Pose]) -> list[Pose]:
-    """The poses in which something is at its smallest or largest, and some from between."""
+    """Returns the poses in which a value is smallest or largest, and some others."""
     values = np.array([(p.glow, p.pitch, p.stroke, p.bellows, p.sway, *p.lifts) for p in poses])
     combined = np.concatenate([values, values[:, 2:3] + values[:, 4:5], values[:, 2:3] - values[:, 4:5]], axis=1)
     picked = {*combined.argmin(axis=0).tolist(), *combined.argmax(axis=0).tolist(), *range(0, len(poses), 16)}

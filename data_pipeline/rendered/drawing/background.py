@@ -1,4 +1,4 @@
-"""Backgrounds: a patterned wall and a floor, or a park, under uneven light (`scenery` fills them)."""
+"""Draws backgrounds: a patterned wall and a floor, or a park, under uneven light; `scenery` adds objects."""
 
 from collections.abc import Callable
 
@@ -13,15 +13,15 @@ def draw_background(rng: np.random.Generator, *, size_px: int, feet_y: float) ->
     """Draws a still background.
 
     Args:
-        rng: source of every choice.
-        size_px: side of the square picture.
-        feet_y: how far down the player's feet are, as a share of the picture: the floor begins above them.
+        rng: Random generator of all choices.
+        size_px: Side of the square image.
+        feet_y: Vertical position of the player's feet as a share of the image; the floor begins above them.
 
     Returns:
-        An RGB picture: a textured wall and floor, or a meadow under a sky, with several distracting things.
+        An RGB image: a textured wall and floor, or a meadow under a sky, with several distracting objects.
     """
     horizon = float(np.clip(feet_y - rng.uniform(0.02, 0.12), 0.3, 0.93))
-    # Muted on purpose: colour is what tells instruments apart, and the player wears no strong one either.
+    # Muted on purpose, as are the player's clothes, because instruments are recognised by their colours.
     wall = from_hsv(rng.uniform(0, 1), rng.uniform(0.02, 0.16), rng.uniform(0.55, 0.92))
     image = Image.fromarray(_gradient(rng, wall, size_px))
     canvas = ImageDraw.Draw(image)
@@ -36,7 +36,7 @@ def draw_background(rng: np.random.Generator, *, size_px: int, feet_y: float) ->
 
 
 def _gradient(rng: np.random.Generator, colour: Colour, size_px: int) -> np.ndarray:
-    """(size, size, 3) uint8: the colour, lighter towards one side."""
+    """Returns (size, size, 3) uint8 of the colour, lighter towards one side."""
     axis = np.linspace(-1, 1, size_px, dtype=np.float32)
     angle = rng.uniform(0, 2 * np.pi)
     slope = np.cos(angle) * axis[None, :] + np.sin(angle) * axis[:, None]
@@ -45,7 +45,7 @@ def _gradient(rng: np.random.Generator, colour: Colour, size_px: int) -> np.ndar
 
 
 def _grain(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """Multiplies with soft blotches and fine grain, like paint and light."""
+    """Multiplies the image by soft blotches and fine grain, like paint and light."""
     size_px = picture.shape[0]
     light = np.ones((size_px, size_px), dtype=np.float32)
     for cells, strength in ((6, 0.06), (24, 0.04), (128, 0.035)):
@@ -55,7 +55,7 @@ def _grain(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
 
 
 def _plain(*_: object) -> None:
-    """A painted wall: the gradient alone."""
+    """Leaves the gradient as it is."""
 
 
 def _stripes(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, wall: Colour, size_px: int) -> None:

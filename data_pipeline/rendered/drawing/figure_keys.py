@@ -1,4 +1,4 @@
-"""Players of accordion and xylophone."""
+"""Draws the players of accordion and xylophone."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ _BARS = 13
 
 
 def draw_accordion(pen: Pen, look: Look, pose: Pose) -> None:
-    """Two red boxes with bellows between them, which open and close; white keys on one side."""
+    """Draws two red boxes with bellows between them, which open and close, and white keys on one side."""
     person.draw_standing(pen, look)
     person.draw_head(pen, look, pose)
     red = shade(look.body, 1 + 0.25 * pose.glow)
@@ -47,7 +47,7 @@ def draw_accordion(pen: Pen, look: Look, pose: Pose) -> None:
 
 
 def _draw_bellows(pen: Pen, look: Look, left: float, right: float, fan: float) -> None:
-    """Pleats between the two boxes, wider at the top than at the bottom."""
+    """Draws pleats between the two boxes, wider at the top than at the bottom."""
     count = 12
     low = np.linspace(left, right, count + 1)
     spread = 0.86 * np.sin(fan)
@@ -61,7 +61,7 @@ def _draw_bellows(pen: Pen, look: Look, left: float, right: float, fan: float) -
 
 
 def draw_xylophone(pen: Pen, look: Look, pose: Pose) -> None:
-    """A long table of wooden bars, longer on one side, and two mallets that strike in turn."""
+    """Draws a long table of wooden bars, longer on one side, and two mallets that strike in turn."""
     person.draw_standing(pen, look)
     person.draw_head(pen, look, pose)
     _draw_stand(pen)
@@ -100,5 +100,5 @@ def _draw_mallet(pen: Pen, look: Look, side: int, ball: Point) -> None:
 
 
 def _bar(k: int) -> tuple[float, float]:
-    """Middle (x) and half length (y) of bar `k`, counted from the lowest."""
+    """Returns middle (x) and half length (y) of bar `k`, counted from the lowest."""
     return -0.96 + 1.92 * k / (_BARS - 1), 0.38 - 0.2 * k / (_BARS - 1)

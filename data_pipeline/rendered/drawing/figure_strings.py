@@ -1,4 +1,4 @@
-"""Players of stringed instruments: violin, cello, erhu, acoustic guitar."""
+"""Draws the players of stringed instruments: violin, cello, erhu, acoustic guitar."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ _HAIR: Colour = (245, 240, 228)
 
 
 def draw_violin(pen: Pen, look: Look, pose: Pose) -> None:
-    """A small orange-brown body under the chin, the neck to the side, a bow across it."""
+    """Draws a small orange-brown body under the chin, the neck to the side, and a bow across it."""
     person.draw_standing(pen, look)
     person.draw_head(pen, look, pose, lean=0.03)
     wood = shade(look.body, 1 + 0.25 * pose.glow)
@@ -28,7 +28,7 @@ def draw_violin(pen: Pen, look: Look, pose: Pose) -> None:
 
 
 def draw_cello(pen: Pen, look: Look, pose: Pose) -> None:
-    """A large dark red body between the knees, the neck beside the head, the bow level."""
+    """Draws a large dark red body between the knees, the neck next to the head, and a level bow."""
     person.draw_seated(pen, look)
     person.draw_head(pen, look, pose, lean=-0.08)
     wood = shade(look.body, 1 + 0.3 * pose.glow)
@@ -43,7 +43,7 @@ def draw_cello(pen: Pen, look: Look, pose: Pose) -> None:
 
 
 def draw_erhu(pen: Pen, look: Look, pose: Pose) -> None:
-    """A long thin neck with two pegs, a small drum with a pale skin on the knee, the bow level above it."""
+    """Draws a long thin neck with two pegs, a small drum with a pale skin on the knee, and a level bow above it."""
     person.draw_seated(pen, look)
     person.draw_head(pen, look, pose, lean=-0.12)
     wood = shade(look.body, 1 + 0.25 * pose.glow)
@@ -67,7 +67,7 @@ def draw_erhu(pen: Pen, look: Look, pose: Pose) -> None:
 
 
 def draw_guitar(pen: Pen, look: Look, pose: Pose) -> None:
-    """A blond figure-eight held level, with a dark round hole; the neck points up to the side."""
+    """Draws a blond figure-eight with a dark round hole, held level; the neck points up to the side."""
     person.draw_seated(pen, look)
     person.draw_head(pen, look, pose, lean=0.04)
     place, turn = (-0.18, 0.22), np.pi / 2 - 0.28
@@ -102,7 +102,7 @@ def _draw_guitar_neck(pen: Pen, place: Point, turn: float) -> None:
 
 
 def _draw_body(pen: Pen, place: Point, turn: float, wood: Colour, *, length: float, width: float) -> None:
-    """Body of a violin or cello with edge, f-holes, bridge and tailpiece, around `place`."""
+    """Draws the body of a violin or cello with edge, f-holes, bridge and tailpiece, around `place`."""
     outline = fiddle_outline(length, width)
     pen.polygon(rotate(outline, turn) + np.array(place), shade(wood, 0.45))
     pen.polygon(rotate(0.88 * outline, turn) + np.array(place), wood)
@@ -127,7 +127,7 @@ def _draw_body(pen: Pen, place: Point, turn: float, wood: Colour, *, length: flo
 
 
 def _draw_neck(pen: Pen, place: Point, turn: float, near: float, far: float, *, width: float) -> None:
-    """Black fingerboard with strings from the body (`near`) to a scroll (`far`), along the instrument."""
+    """Draws a black fingerboard with strings from the body (`near`) to a scroll (`far`), along the instrument."""
     board = [
         (-0.6 * width, near + 0.38 * (near - far)),
         (0.6 * width, near + 0.38 * (near - far)),
@@ -145,14 +145,14 @@ def _draw_neck(pen: Pen, place: Point, turn: float, near: float, far: float, *, 
 
 
 def _draw_bow(pen: Pen, contact: Point, angle: float, stroke: float, *, length: float) -> Point:
-    """Draws a bow that touches a string; returns where the hand holds it.
+    """Draws a bow that touches a string; returns the position of the hand on it.
 
     Args:
-        pen: draws.
-        contact: where bow and string meet.
-        angle: direction from the tip to the hand, radians clockwise from the left.
+        pen: Pen to draw with.
+        contact: Where bow and string meet.
+        angle: Direction from the tip to the hand, radians clockwise from the left.
         stroke: -1 (at the tip) to 1 (at the hand).
-        length: of the bow.
+        length: Length of the bow.
     """
     along = np.array([-np.cos(angle), -np.sin(angle)]) if angle < 1 else np.array([np.cos(angle), np.sin(angle)])
     middle = np.array(contact) + along * (0.12 + 0.3 * stroke) * length
@@ -168,6 +168,6 @@ def _draw_bow(pen: Pen, contact: Point, angle: float, stroke: float, *, length: 
 
 
 def _at(place: Point, turn: float, local: Point) -> Point:
-    """A point of an instrument that lies at `place`, turned by `turn`."""
+    """Returns a point of an instrument that lies at `place` and is rotated by `turn`."""
     x, y = rotate([local], turn)[0]
     return float(place[0] + x), float(place[1] + y)

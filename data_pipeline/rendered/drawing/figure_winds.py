@@ -1,4 +1,4 @@
-"""Players of wind instruments: flute, clarinet, saxophone, trumpet, tuba."""
+"""Draws the players of wind instruments: flute, clarinet, saxophone, trumpet, tuba."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ _SILVER: Colour = (222, 226, 232)
 
 
 def draw_flute(pen: Pen, look: Look, pose: Pose) -> None:
-    """A thin silver tube that is held level to the side, both hands on it."""
+    """Draws a thin silver tube held level to the side, with both hands on it."""
     person.draw_standing(pen, look)
     person.draw_head(pen, look, pose)
     lift = 0.05 * pose.glow
@@ -36,7 +36,7 @@ def draw_flute(pen: Pen, look: Look, pose: Pose) -> None:
 
 
 def draw_clarinet(pen: Pen, look: Look, pose: Pose) -> None:
-    """A black tube with silver keys from the mouth down to the knees, with a small bell."""
+    """Draws a black tube with silver keys from the mouth down to the knees, with a small bell."""
     person.draw_standing(pen, look)
     person.draw_head(pen, look, pose)
     swing = 0.1 * pose.glow
@@ -65,7 +65,7 @@ def draw_clarinet(pen: Pen, look: Look, pose: Pose) -> None:
 
 
 def draw_saxophone(pen: Pen, look: Look, pose: Pose) -> None:
-    """A golden hook: a crook at the mouth, a body that widens downwards, a bell that turns up again."""
+    """Draws a golden hook: a crook at the mouth, a body that widens downwards, and a bell that turns up again."""
     person.draw_standing(pen, look)
     person.draw_head(pen, look, pose)
     gold = shade(look.body, 1 + 0.35 * pose.glow)
@@ -102,7 +102,7 @@ def draw_saxophone(pen: Pen, look: Look, pose: Pose) -> None:
 
 
 def draw_trumpet(pen: Pen, look: Look, pose: Pose) -> None:
-    """A bright golden tube that is held level to the side: a flat loop, three valves, a wide bell."""
+    """Draws a bright golden tube held level to the side: a flat loop, three valves, a wide bell."""
     person.draw_standing(pen, look)
     person.draw_head(pen, look, pose)
     gold = shade(look.body, 1 + 0.35 * pose.glow)
@@ -133,7 +133,7 @@ def draw_trumpet(pen: Pen, look: Look, pose: Pose) -> None:
 
 
 def draw_tuba(pen: Pen, look: Look, pose: Pose) -> None:
-    """A huge brass coil in the lap with a bell that opens upwards beside the head."""
+    """Draws a huge brass coil in the lap with a bell that opens upwards next to the head."""
     person.draw_seated(pen, look)
     gold = shade(look.body, 1 + 0.3 * pose.glow)
     dark = shade(look.body, 0.48)
@@ -172,7 +172,7 @@ def draw_tuba(pen: Pen, look: Look, pose: Pose) -> None:
 
 
 def _between(near: tuple[float, float], far: tuple[float, float], share: float, across: float) -> tuple[float, float]:
-    """A point along a straight tube, `across` units to the side of its axis."""
+    """Returns a point along a straight tube, `across` units to the side of its axis."""
     direction = np.array(far) - np.array(near)
     normal = np.array([-direction[1], direction[0]]) / np.linalg.norm(direction)
     x, y = np.array(near) + share * direction + across * normal

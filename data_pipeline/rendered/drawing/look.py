@@ -1,4 +1,4 @@
-"""What differs from solo to solo: skin, hair and clothes, the instrument's colour, place and size."""
+"""Chooses what differs between solos: skin, hair and clothes, colour of the instrument, position and size."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ _HAIRS: tuple[Colour, ...] = (
     (158, 158, 162),
 )
 _HAIR_STYLES = ("short", "long", "bun", "curly", "bald")
-# Hue (turns), saturation and value of an instrument's body, and how far each of them may be off.
+# Hue (turns), saturation and value of an instrument's body, and the largest deviation of each.
 _BODIES = {
     "accordion": ((0.985, 0.88, 0.72), (0.02, 0.08, 0.10)),
     "acoustic_guitar": ((0.105, 0.60, 0.92), (0.012, 0.12, 0.06)),
@@ -37,28 +37,28 @@ _BODIES = {
     "violin": ((0.062, 0.80, 0.76), (0.012, 0.08, 0.06)),
     "xylophone": ((0.030, 0.68, 0.66), (0.015, 0.10, 0.07)),
 }
-# Smallest and largest share of the picture that the player's box takes over a whole solo, where nothing else is asked.
+# Default of the smallest and largest share of the frame that the player's boxes of a solo cover together.
 AREA = (0.28, 0.36)
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """One player with one instrument at one place.
+    """Appearance of one player with one instrument at one position.
 
     Attributes:
-        skin: colour of face and hands.
-        hair: colour of the hair.
-        hair_style: one of short, long, bun, curly, bald.
-        shirt: colour of the upper part.
-        stripe: colour of the shirt's stripes; equal to `shirt` for none.
-        trousers: colour of the legs.
-        shoes: colour of the feet.
-        body: main colour of the instrument.
-        chair: colour of a chair, where the player sits.
-        area: share of the picture that all boxes of the solo cover together, 0 to 1.
-        angle: tilt of the figure in radians.
-        mirror: whether left and right are swapped.
-        place: (x, y) of the figure in the room that its size leaves, each 0 to 1.
+        skin: Colour of face and hands.
+        hair: Colour of the hair.
+        hair_style: One of short, long, bun, curly, bald.
+        shirt: Colour of the upper body.
+        stripe: Colour of the shirt's stripes; equal to `shirt` for none.
+        trousers: Colour of the legs.
+        shoes: Colour of the feet.
+        body: Main colour of the instrument.
+        chair: Colour of the chair of a seated player.
+        area: Share of the frame that all boxes of the solo cover together, 0 to 1.
+        angle: Tilt of the figure in radians.
+        mirror: Whether left and right are swapped.
+        place: Position (x, y) of the figure within the free space that its size leaves, each 0 to 1.
     """
 
     skin: Colour
@@ -84,14 +84,14 @@ def choose_look(
     phase: tuple[float, float],
     area: tuple[float, float] = AREA,
 ) -> Look:
-    """Draws a look.
+    """Draws an appearance.
 
     Args:
-        name: class name of the instrument.
-        index: number of the solo in its class; consecutive numbers spread evenly over the picture.
-        rng: source of all but the place.
-        phase: (x, y) shift of the class's places, each 0 to 1.
-        area: smallest and largest share of the picture that the player's box takes.
+        name: Class name of the instrument.
+        index: Number of the solo in its class; consecutive numbers spread evenly over the frame.
+        rng: Random generator of everything except the position.
+        phase: (x, y) shift of the class's positions, each 0 to 1.
+        area: Smallest and largest share of the frame that the player's box takes.
     """
     shirt = from_hsv(rng.uniform(0.22, 1.0), rng.uniform(0.06, 0.3), rng.uniform(0.45, 0.95))
     centre, spread = _BODIES[name]
@@ -114,7 +114,7 @@ def choose_look(
 
 
 def _spread(index: int, phase: tuple[float, float]) -> tuple[float, float]:
-    """Point `index` of a sequence that fills the unit square evenly (powers of the plastic number)."""
+    """Returns point `index` of a sequence that fills the unit square evenly (powers of the plastic number)."""
     plastic = 1.32471795724474602596
     x, y = ((shift + (index + 1) / plastic**power) % 1 for power, shift in enumerate(phase, start=1))
     return x, y

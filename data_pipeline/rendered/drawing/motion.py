@@ -1,4 +1,4 @@
-"""How a player moves: a function of the notes and of time, with one value for each picture."""
+"""Computes how a player moves: a function of notes and time, with one pose per frame."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import numpy as np
 
 from data_pipeline.rendered.sound.compose import Note
 
-# Notes that start this close together are one movement of the hand (a chord, a double stop).
+# Notes that start within this time are one movement of the hand (a chord, a double stop).
 _ONE_MOVEMENT_SECONDS = 0.05
 _GLOW_SECONDS = 0.18
 _GLIDE_SECONDS = 0.12
@@ -21,14 +21,14 @@ class Pose:
     """The player at one moment.
 
     Attributes:
-        sounding: whether a note sounds.
+        sounding: Whether a note sounds.
         glow: 1 at the start of a loud note, falling to 0; 0 in rests.
-        pitch: place of the hand between the lowest (0) and the highest (1) note of the solo.
-        stroke: place of the bow or of the strumming hand, -1 to 1; changes direction with every note.
-        bellows: how far the accordion is open, 0 to 1; moves only while a note sounds.
-        sway: lean of the body, -1 to 1; moves only while a note sounds.
-        lifts: height of the left and of the right mallet, 0 (on the bar) to 1.
-        movement: how many movements were begun so far; tells which fingers are down.
+        pitch: Position of the hand between the lowest (0) and the highest (1) note of the solo.
+        stroke: Position of the bow or of the strumming hand, -1 to 1; changes direction with every note.
+        bellows: How far the accordion is open, 0 to 1; moves only while a note sounds.
+        sway: Lean of the body, -1 to 1; moves only while a note sounds.
+        lifts: Height of the left and of the right mallet, 0 (on the bar) to 1.
+        movement: Number of movements begun so far; decides which fingers are down.
     """
 
     sounding: bool
@@ -50,15 +50,15 @@ class _Movements:
 
 
 def choreograph(notes: Sequence[Note], *, frames: int, fps: float) -> list[Pose]:
-    """Turns notes into one pose for every picture.
+    """Converts notes to one pose per frame.
 
     Args:
-        notes: in the order of their starts, at least one.
-        frames: number of pictures.
-        fps: pictures a second; picture k shows the time k / fps.
+        notes: At least one note, in the order of their starts.
+        frames: Number of frames.
+        fps: Frames per second; frame k shows the time k / fps.
 
     Returns:
-        `frames` poses. During a rest nothing changes but the mallets, which come down for the next note.
+        `frames` poses. During a rest only the mallets move, down to the next note.
     """
     time_s = np.arange(frames) / fps
     moves = _movements(notes)
@@ -103,14 +103,14 @@ def _movements(notes: Sequence[Note]) -> _Movements:
 
 
 def _pitch(moves: _Movements, index: np.ndarray, since_s: np.ndarray) -> np.ndarray:
-    """The hand glides to a note's place in the first moments of the note."""
+    """Returns the position of the hand, which glides to a note's position at the beginning of the note."""
     before = moves.pitch[np.maximum(index - 1, 0)]
     share = np.clip(np.where(np.isfinite(since_s), since_s, 0) / _GLIDE_SECONDS, 0, 1)
     return before + share * (moves.pitch[index] - before)
 
 
 def _stroke(moves: _Movements, index: np.ndarray, since_s: np.ndarray) -> np.ndarray:
-    """Every note draws the bow to the other side, further for a longer note."""
+    """Returns the position of the bow, which every note moves to the other side, further for a longer note."""
     length_s = np.maximum(moves.end_s - moves.start_s, 0.05)
     to_next_s = np.append(np.diff(moves.start_s), length_s[-1])
     length_s = np.minimum(length_s, to_next_s)
@@ -121,7 +121,7 @@ def _stroke(moves: _Movements, index: np.ndarray, since_s: np.ndarray) -> np.nda
 
 
 def _lifts(moves: _Movements, time_s: np.ndarray) -> np.ndarray:
-    """(frames, 2) heights of two mallets that strike in turn."""
+    """Returns (frames, 2) heights of two mallets that strike in turn."""
     heights = []
     for hand in (0, 1):
         hits_s = moves.start_s[hand::2]

@@ -1,4 +1,4 @@
-"""Draws shapes given in a figure's own coordinates, and remembers which part of the picture they cover."""
+"""Draws shapes in a figure's own coordinates and records which part of the frame they cover."""
 
 import colorsys
 from collections.abc import Iterable, Sequence
@@ -8,14 +8,14 @@ from PIL import ImageDraw
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
-# Where a figure's feet stand, in figure units below its chest.
+# Position of a figure's feet, in figure units below its chest.
 FLOOR_Y = 1.25
 # Width of the line around a shape, in figure units.
 _EDGE = 0.022
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """Darkens (factor below 1) or lightens towards white (above 1; 2 is white) a colour."""
+    """Darkens a colour (factor below 1) or lightens it towards white (above 1; 2 is white)."""
     if factor <= 1:
         red, green, blue = (round(c * factor) for c in colour)
     else:
@@ -24,13 +24,13 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 def from_hsv(hue: float, saturation: float, value: float) -> Colour:
-    """A colour from hue (turns), saturation and value (0 to 1)."""
+    """Returns a colour from hue (turns), saturation and value (0 to 1)."""
     red, green, blue = colorsys.hsv_to_rgb(hue % 1, min(max(saturation, 0), 1), min(max(value, 0), 1))
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
 class Pen:
-    """A pen in figure coordinates: x to the right, y down, the unit about a player's arm."""
+    """A pen in figure coordinates: x to the right, y down; the unit is about the length of a player's arm."""
 
     def __init__(
         self,
@@ -42,15 +42,15 @@ class Pen:
         mirror: bool = False,
         lean: float = 0.0,
     ) -> None:
-        """Makes a pen.
+        """Creates a pen.
 
         Args:
-            canvas: what to draw on; None only measures.
-            origin_px: where the figure's origin lies, in pixels.
-            unit_px: pixels of a figure unit.
-            angle: tilt of the figure in radians, clockwise.
-            mirror: whether left and right are swapped.
-            lean: how far the figure leans to the right for each unit above the floor; the feet stay.
+            canvas: Canvas to draw on; None only measures.
+            origin_px: Position of the figure's origin, in pixels.
+            unit_px: Pixels per figure unit.
+            angle: Tilt of the figure in radians, clockwise.
+            mirror: Whether left and right are swapped.
+            lean: How far the figure leans to the right per unit above the floor; the feet stay.
         """
         self._canvas = canvas
         self._unit_px = unit_px
@@ -64,7 +64,7 @@ class Pen:
         self._margins_px: list[float] = []
 
     def polygon(self, points: Sequence[Point] | np.ndarray, fill: Colour, edge: Colour | None = None) -> None:
-        """Fills a polygon, with a thin line around it where an edge colour is given."""
+        """Fills a polygon, with a thin outline when an edge colour is given."""
         pixels = self._place(points, 0.0)
         if self._canvas is None:
             return
@@ -87,7 +87,7 @@ class Pen:
                 self._canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
 
     def disc(self, centre: Point, radius: float, fill: Colour, edge: Colour | None = None) -> None:
-        """Fills a circle, with a thin line around it where an edge colour is given."""
+        """Fills a circle, with a thin outline when an edge colour is given."""
         x, y = self._place([centre], radius)[0].tolist()
         if self._canvas is None:
             return
@@ -95,13 +95,7 @@ class Pen:
         width = max(1, round(_EDGE * self._unit_px))
         self._canvas.ellipse((x - reach, y - reach, x + reach, y + reach), fill=fill, outline=edge, width=width)
 
-    def tube(
-        self,
-        points: Sequence[Point] | np.ndarray,
-        widths: Sequence[float],
-        fill: Colour,
-        edge: Colour | None = None,
-    ) -> None:
+    def tube(self, points: Sequence[Point] | np.ndarray, widths: Sequence[float], fill: Colour) -> None:
         """Fills a tube whose width changes along a smooth line through the points."""
         path = smooth(points)
         places = np.linspace(0, len(widths) - 1, len(path))
@@ -109,10 +103,10 @@ class Pen:
         tangent = np.gradient(path, axis=0)
         tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
         normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1) * half[:, None]
-        self.polygon(np.concatenate([path + normal, (path - normal)[::-1]]), fill, edge)
+        self.polygon(np.concatenate([path + normal, (path - normal)[::-1]]), fill)
 
     def to_pixels(self, points: Sequence[Point] | np.ndarray) -> np.ndarray:
-        """(points, 2) pixels of points in figure coordinates."""
+        """Converts points in figure coordinates to pixels, (points, 2)."""
         return np.asarray(points, dtype=float) @ self._matrix + self._offset
 
     def _place(self, points: Sequence[Point] | np.ndarray, margin: float) -> np.ndarray:
@@ -122,7 +116,7 @@ class Pen:
         return pixels
 
     def extent(self) -> tuple[np.ndarray, np.ndarray]:
-        """Smallest and largest (x, y) in pixels that the shapes drawn so far reach; (2,) each."""
+        """Returns the smallest and the largest (x, y) in pixels of all shapes so far, (2,) each."""
         margins = np.repeat(self._margins_px, [len(pixels) for pixels in self._reached])[:, None]
         pixels = np.concatenate(self._reached)
         return (pixels - margins).min(axis=0), (pixels + margins).max(axis=0)
@@ -132,25 +126,25 @@ _TURN = np.linspace(0, 2 * np.pi, 28, endpoint=False)
 
 
 def oval(centre: Point, radius_x: float, radius_y: float, angle: float = 0.0) -> np.ndarray:
-    """(28, 2) points on an ellipse whose x axis is turned clockwise by an angle in radians."""
+    """Returns (28, 2) points on an ellipse whose x axis is rotated clockwise by an angle in radians."""
     points = np.stack([radius_x * np.cos(_TURN), radius_y * np.sin(_TURN)], axis=1)
     return rotate(points, angle) + np.array(centre)
 
 
 def rotate(points: Sequence[Point] | np.ndarray, angle: float, about: Point = (0.0, 0.0)) -> np.ndarray:
-    """Turns points clockwise (on a screen) by an angle in radians."""
+    """Rotates points clockwise (on a screen) by an angle in radians."""
     cos, sin = np.cos(angle), np.sin(angle)
     centre = np.array(about)
     return (np.asarray(points, dtype=float) - centre) @ np.array([[cos, sin], [-sin, cos]]) + centre
 
 
 def box(left: float, top: float, right: float, bottom: float) -> np.ndarray:
-    """(4, 2) corners of an upright rectangle."""
+    """Returns the (4, 2) corners of an upright rectangle."""
     return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
 def smooth(points: Iterable[Point] | np.ndarray, *, per_piece: int = 6) -> np.ndarray:
-    """A smooth line through points (Catmull-Rom): (pieces * per_piece + 1, 2)."""
+    """Returns a smooth line through points (Catmull-Rom): (pieces * per_piece + 1, 2)."""
     given = np.asarray(list(points), dtype=float)
     padded = np.concatenate([given[:1] * 2 - given[1:2], given, given[-1:] * 2 - given[-2:-1]])
     share = np.arange(per_piece)[:, None] / per_piece
@@ -164,7 +158,7 @@ def smooth(points: Iterable[Point] | np.ndarray, *, per_piece: int = 6) -> np.nd
 
 
 def fiddle_outline(length: float, width: float) -> np.ndarray:
-    """(points, 2) outline of a figure-eight body along y, its centre at the origin, the neck towards -y."""
+    """Returns the (points, 2) outline of a figure-eight body along y, centred at the origin, the neck towards -y."""
     profile = [
         (-0.50, 0.0), (-0.485, 0.22), (-0.40, 0.38), (-0.27, 0.41), (-0.14, 0.34), (-0.04, 0.26),
         (0.06, 0.27), (0.16, 0.40), (0.28, 0.50), (0.41, 0.45), (0.485, 0.26), (0.50, 0.0),

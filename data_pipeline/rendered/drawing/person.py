@@ -1,4 +1,4 @@
-"""The player without the instrument: legs, torso, head and arms, in figure coordinates (see `pen`)."""
+"""Draws the player without the instrument: legs, torso, head and arms, in figure coordinates (see `pen`)."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def draw_standing(pen: Pen, look: Look) -> None:
 
 
 def draw_seated(pen: Pen, look: Look) -> None:
-    """Draws a chair, the legs and the torso of a player who sits with the knees apart."""
+    """Draws a chair and the legs and torso of a player who sits with the knees apart."""
     pen.polygon(box(-0.42, 0.42, 0.42, 0.54), look.chair, shade(look.chair, 0.6))
     for side in (-1, 1):
         pen.line([(0.36 * side, 0.5), (0.38 * side, 1.22)], 0.06, shade(look.chair, 0.7))
@@ -33,10 +33,10 @@ def draw_head(pen: Pen, look: Look, pose: Pose, *, lean: float = 0.0) -> None:
     """Draws neck, head, hair and face; the head nods at the start of a note.
 
     Args:
-        pen: draws.
-        look: colours and hair style.
-        pose: gives the nod.
-        lean: how far the head is moved to the right.
+        pen: Pen to draw with.
+        look: Colours and hair style.
+        pose: Gives the nod.
+        lean: Offset of the head to the right.
     """
     x, y = _HEAD[0] + lean, _HEAD[1] + 0.04 * pose.glow
     if look.hair_style == "long":
@@ -57,11 +57,11 @@ def draw_arm(pen: Pen, look: Look, side: int, hand: Point, *, bend: float = 0.22
     """Draws an arm from a shoulder to a hand.
 
     Args:
-        pen: draws.
-        look: colours.
-        side: -1 for the left shoulder in the picture, 1 for the right one.
-        hand: where the hand is.
-        bend: how far the elbow is off the straight line, downwards and outwards.
+        pen: Pen to draw with.
+        look: Colours.
+        side: -1 for the left shoulder in the frame, 1 for the right one.
+        hand: Position of the hand.
+        bend: Distance of the elbow from the straight line, downwards and outwards.
     """
     shoulder = (0.36 * side, SHOULDER_Y + 0.1)
     elbow = (0.55 * shoulder[0] + 0.45 * hand[0] + 0.6 * bend * side, (shoulder[1] + hand[1]) / 2 + bend)

@@ -1,4 +1,4 @@
-"""Things in the background that are no instruments: they distract, and make a place of it."""
+"""Draws objects of the background that are not instruments, as distractions."""
 
 import numpy as np
 from PIL import ImageDraw
@@ -9,13 +9,13 @@ _Box = tuple[float, float, float, float]
 
 
 def furnish_room(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, size_px: int, horizon: float) -> None:
-    """Hangs one to four things on the wall, apart from each other, and puts up to three on the floor.
+    """Hangs one to four objects on the wall without overlap, and places up to three on the floor.
 
     Args:
-        canvas: what to draw on.
-        rng: source of every choice.
-        size_px: side of the square picture.
-        horizon: where the floor begins, as a share of the picture.
+        canvas: Canvas to draw on.
+        rng: Random generator of all choices.
+        size_px: Side of the square image.
+        horizon: Where the floor begins, as a share of the image.
     """
     hung: list[_Box] = []
     for _ in range(int(rng.integers(1, 5))):
@@ -36,10 +36,10 @@ def draw_park(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, size_px: in
     """Draws a sky with clouds, a hill, a meadow, trees and flowers.
 
     Args:
-        canvas: what to draw on.
-        rng: source of every choice.
-        size_px: side of the square picture.
-        horizon: where the meadow begins, as a share of the picture.
+        canvas: Canvas to draw on.
+        rng: Random generator of all choices.
+        size_px: Side of the square image.
+        horizon: Where the meadow begins, as a share of the image.
     """
     sky = from_hsv(rng.uniform(0.52, 0.6), rng.uniform(0.15, 0.4), rng.uniform(0.8, 0.97))
     grass = from_hsv(rng.uniform(0.2, 0.33), rng.uniform(0.3, 0.5), rng.uniform(0.5, 0.72))
@@ -146,9 +146,9 @@ def _cushion(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, size_px: int
 
 
 def _muted(rng: np.random.Generator, value: float) -> Colour:
-    """A colour of little saturation, so that things stay behind the player."""
+    """Returns a colour of low saturation, so that objects are less prominent than the player."""
     return from_hsv(rng.uniform(0, 1), rng.uniform(0.05, 0.35), value)
 
 
-# Width and height of the things on a wall, as shares of the picture.
+# Width and height of the objects on a wall, as shares of the image.
 _SIZES = {"_frame": (0.17, 0.2), "_window": (0.24, 0.32), "_books": (0.22, 0.11)}

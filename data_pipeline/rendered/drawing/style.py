@@ -1,4 +1,4 @@
-"""Ways of drawing: what is done to every picture of a solo, the same for all of them."""
+"""Drawing styles: functions that are applied in the same way to every frame of a solo."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ def _plain(_: np.random.Generator) -> Style:
 
 
 def _tinted(rng: np.random.Generator) -> Style:
-    """Light of another colour, other contrast and saturation."""
+    """Returns a style with another colour of light, contrast and saturation."""
     gains = np.exp2(rng.uniform(-0.4, 0.4, 3))
     bend = float(np.exp2(rng.uniform(-0.7, 0.7)))
     levels = np.arange(256) / 255
@@ -23,20 +23,20 @@ def _tinted(rng: np.random.Generator) -> Style:
 
 
 def _grey(rng: np.random.Generator) -> Style:
-    """No colours, or sepia."""
+    """Returns a style without colours, or in sepia."""
     if rng.random() < 0.5:
         return lambda picture: ImageOps.grayscale(picture).convert("RGB")
     return lambda picture: ImageOps.colorize(ImageOps.grayscale(picture), (40, 26, 13), (255, 240, 214))
 
 
 def _blurred(rng: np.random.Generator) -> Style:
-    """Out of focus."""
+    """Returns a style that is out of focus."""
     radius = float(rng.uniform(0.8, 2.2))
     return lambda picture: picture.filter(ImageFilter.GaussianBlur(radius))
 
 
 def _grainy(rng: np.random.Generator) -> Style:
-    """The noise of a camera in the dark, the same in every picture, and less contrast."""
+    """Returns a style with a camera's noise in the dark, equal in every frame, and less contrast."""
     strength, contrast = rng.uniform(8, 24), float(rng.uniform(0.5, 0.9))
     seed = int(rng.integers(2**32))
 
@@ -49,7 +49,7 @@ def _grainy(rng: np.random.Generator) -> Style:
 
 
 def _sketched(rng: np.random.Generator) -> Style:
-    """Pencil lines on paper, with a little of the colours."""
+    """Returns a style of pencil lines on paper, with a little of the colours."""
     colour = float(rng.uniform(0.0, 0.35))
 
     def style(picture: Image.Image) -> Image.Image:
@@ -61,7 +61,7 @@ def _sketched(rng: np.random.Generator) -> Style:
 
 
 def _posterised(rng: np.random.Generator) -> Style:
-    """Few colours, hard edges, large grains."""
+    """Returns a style with few colours, hard edges and large grains."""
     bits, cell = int(rng.integers(2, 4)), int(rng.integers(2, 4))
 
     def style(picture: Image.Image) -> Image.Image:
@@ -72,7 +72,7 @@ def _posterised(rng: np.random.Generator) -> Style:
 
 
 def _night(rng: np.random.Generator) -> Style:
-    """Blue and dark, brighter round one place."""
+    """Returns a blue and dark style, brighter around one position."""
     x, y, reach = rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.7), rng.uniform(0.35, 0.6)
     dark = rng.uniform(0.1, 0.3)
 
@@ -101,7 +101,7 @@ def choose_style(names: tuple[str, ...], rng: np.random.Generator) -> tuple[str,
     """Draws one of the named styles and its strength.
 
     Returns:
-        The name, and a function that takes and gives an RGB picture of any size.
+        The name, and a function from RGB images of any size to RGB images.
     """
     name = names[int(rng.integers(len(names)))]
     return name, STYLES[name](rng)

@@ -1,7 +1,7 @@
-"""A small additive synthesiser: the fallback where no soundfont renderer can be installed.
+"""A small additive synthesiser, used where no soundfont renderer can be installed.
 
-Every note is a sum of partials with an attack, a decay or a sustain, a release, and vibrato where players
-use it. It sounds like an organ's idea of the instruments: timbres that a network can tell apart, not realism.
+Every note is a sum of partials with an attack, a decay or a sustain, a release, and vibrato for instruments that have
+it. The timbres are distinct enough for a network but not realistic.
 """
 
 import dataclasses
@@ -16,16 +16,16 @@ VERSION = "1"
 
 @dataclasses.dataclass(frozen=True)
 class Timbre:
-    """Recipe of a note.
+    """Parameters of the notes of an instrument.
 
     Attributes:
-        partials: amplitudes of the partials 1, 2, 3, ...
-        attack_s: seconds from silence to full level.
-        half_life_s: seconds in which a struck or plucked note halves; None for a sustained one.
-        release_s: seconds from the note's end to silence.
-        vibrato_cents: depth of the vibrato.
-        breath: level of noise relative to the tone.
-        stretches: frequencies of the partials relative to the fundamental; None for 1, 2, 3, ...
+        partials: Amplitudes of the partials 1, 2, 3, ...
+        attack_s: Seconds from silence to full level.
+        half_life_s: Seconds in which a struck or plucked note falls to half its level; None for a sustained one.
+        release_s: Seconds from the note's end to silence.
+        vibrato_cents: Depth of the vibrato.
+        breath: Level of noise relative to the tone.
+        stretches: Frequencies of the partials relative to the fundamental; None for 1, 2, 3, ...
     """
 
     partials: tuple[float, ...]
@@ -58,12 +58,12 @@ def synthesise_additive(
     """Renders notes with partials.
 
     Args:
-        name: class name of the instrument.
-        notes: what to play, within `seconds`.
-        rng: source of the breath noise and of the phases.
-        seconds: length of the sound.
-        rate_hz: samples a second.
-        cents: tuning of the whole instrument, hundredths of a semitone.
+        name: Class name of the instrument.
+        notes: Notes to play, within `seconds`.
+        rng: Random generator of breath noise and phases.
+        seconds: Length of the sound.
+        rate_hz: Sample rate.
+        cents: Tuning of the instrument, in hundredths of a semitone.
 
     Returns:
         (samples,) float32 mono, not normalised.

@@ -1,4 +1,4 @@
-"""Puts the other voices around a melody: double stops, bass and chords, arpeggios, mallet rolls."""
+"""Adds other voices to a melody: double stops, bass and chords, arpeggios, mallet rolls."""
 
 from collections.abc import Sequence
 
@@ -18,17 +18,17 @@ def compose_solo(
     """Composes one solo.
 
     Args:
-        instrument: what it can play.
-        rng: source of every choice: an equal generator gives equal notes.
-        seconds: length of the solo, at least `compose.MIN_SECONDS`.
-        keys: see `compose.choose_song`.
+        instrument: What the instrument can play.
+        rng: Random generator of all choices.
+        seconds: Length of the solo, at least `compose.MIN_SECONDS`.
+        keys: See `compose.choose_song`.
 
     Returns:
-        Notes in the order of their starts, all within `instrument.low` and `instrument.high` and within
-        `seconds`; and the key, tempo and metre they were written in.
+        Notes in the order of their starts, all between `instrument.low` and `instrument.high` and within `seconds`; and
+        the song with key, tempo and metre.
 
     Raises:
-        ValueError: a solo too short for a bar.
+        ValueError: The solo is too short for a bar.
     """
     if seconds < compose.MIN_SECONDS:
         raise ValueError(f"seconds={seconds} is too short for a melody; use at least {compose.MIN_SECONDS:g}")
@@ -114,7 +114,7 @@ def _guitar(instrument: Instrument, song: Song, rng: np.random.Generator) -> lis
 
 
 def _voicing(song: Song, bar: int) -> list[int]:
-    """Five or six chord tones from the lower strings upwards (MIDI pitches)."""
+    """Returns up to six chord tones from the lower strings upwards (MIDI pitches)."""
     root = _fold(song.pitch(song.chords[bar]), 40)
     classes = {song.pitch(song.chords[bar] + third) % 12 for third in (0, 2, 4)}
     upper = [pitch for pitch in range(root + 6, root + 28) if pitch % 12 in classes]
@@ -158,7 +158,7 @@ def _mallets(instrument: Instrument, song: Song, rng: np.random.Generator) -> li
 
 
 def _roll(note: Note, rng: np.random.Generator) -> list[Note]:
-    """A long note as a row of strokes, since a bar of wood rings only briefly."""
+    """Splits a long note into strokes, because a wooden bar rings only briefly."""
     length_s = note.end_s - note.start_s
     strokes = max(2, round(length_s / float(rng.uniform(0.09, 0.13))))
     times = note.start_s + length_s * np.arange(strokes) / strokes
@@ -170,5 +170,5 @@ def _roll(note: Note, rng: np.random.Generator) -> list[Note]:
 
 
 def _fold(pitch: int, lowest: int) -> int:
-    """The pitch's octave copy in `lowest` to `lowest + 11`."""
+    """Returns the pitch moved by octaves into `lowest` to `lowest + 11`."""
     return lowest + (pitch - lowest) % 12

@@ -1,7 +1,7 @@
-"""Composes a melody in phrases: motives that come back, steps with some leaps, breaths, and a cadence.
+"""Composes a melody in phrases: repeated motives, steps with some leaps, breaths, and a cadence.
 
-A bar follows a chord; the first note of a bar and the notes on strong beats are chord tones, the others move
-by scale steps. Four bars make a phrase (motive, answer, contrast, cadence); two themes alternate.
+Each bar has a chord. The first note of a bar and the notes on strong beats are chord tones, the others move by scale
+steps. Four bars make a phrase (motive, answer, contrast, cadence), and two themes alternate.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ _MODES = {
     "mixolydian": (0, 2, 4, 5, 7, 9, 10),
     "minor": (0, 2, 3, 5, 7, 8, 10),
 }
-# A pentatonic melody leaves two degrees of its parent scale out; the chords keep the parent.
+# A pentatonic melody omits two degrees of its parent scale; the chords use the parent.
 _PENTATONIC = {"major_pentatonic": ("major", (3, 6)), "minor_pentatonic": ("minor", (1, 5))}
 _PROGRESSIONS = (
     (0, 3, 4, 0),
@@ -53,7 +53,7 @@ _LONGEST_REST_SECONDS = 0.45
 
 
 class Note(NamedTuple):
-    """A sounding note: seconds from the start of the solo, MIDI pitch, velocity 1 to 127."""
+    """A note that sounds: seconds from the start of the solo, MIDI pitch, velocity 1 to 127."""
 
     start_s: float
     end_s: float
@@ -63,18 +63,18 @@ class Note(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Song:
-    """What holds for a whole solo.
+    """Metre, tempo, key and chords of a solo.
 
     Attributes:
-        bars: number of bars.
-        bar_eighths: eighths in a bar.
-        eighth_s: seconds of an eighth.
-        lead_s: silence before the first bar in seconds.
+        bars: Number of bars.
+        bar_eighths: Eighths in a bar.
+        eighth_s: Seconds of an eighth.
+        lead_s: Silence before the first bar in seconds.
         tonic: MIDI pitch of scale degree 0.
-        steps: semitones of the seven degrees above the tonic.
-        left_out: degrees, 0 to 6, which the melody avoids.
-        chords: scale degree of each bar's root.
-        mode: name of the scale.
+        steps: Semitones of the seven degrees above the tonic.
+        left_out: Degrees, 0 to 6, that the melody avoids.
+        chords: Scale degree of each bar's root.
+        mode: Name of the scale.
     """
 
     bars: int
@@ -88,15 +88,15 @@ class Song:
     mode: str
 
     def pitch(self, degree: int) -> int:
-        """MIDI pitch of a scale degree; 7 is the octave, -1 the step below the tonic."""
+        """Returns the MIDI pitch of a scale degree; 7 is the octave, -1 the step below the tonic."""
         return self.tonic + 12 * (degree // 7) + self.steps[degree % 7]
 
     def is_chord_tone(self, degree: int, bar: int) -> bool:
-        """Whether a degree is the root, third or fifth of a bar's chord."""
+        """Returns whether a degree is the root, third or fifth of a bar's chord."""
         return (degree - self.chords[bar]) % 7 in (0, 2, 4)
 
     def start_s(self, bar: int) -> float:
-        """Seconds from the start of the solo to a bar line."""
+        """Returns the seconds from the start of the solo to a bar line."""
         return self.lead_s + bar * self.bar_eighths * self.eighth_s
 
 
@@ -113,13 +113,13 @@ class MelodyNote(NamedTuple):
 def choose_song(
     instrument: Instrument, rng: np.random.Generator, *, seconds: float, keys: Sequence[int] = range(12)
 ) -> Song:
-    """Chooses metre, tempo, key and chords; the tempo gives way a little so that whole bars fill the solo.
+    """Chooses metre, tempo, key and chords; the tempo is adjusted slightly to fill the solo with complete bars.
 
     Args:
-        instrument: gives range, tempo and scales.
-        rng: source of every choice.
-        seconds: length of the solo.
-        keys: pitch classes that the tonic may have, 0 is C; of these the one that is nearest to the one drawn.
+        instrument: Gives range, tempo and scales.
+        rng: Random generator of all choices.
+        seconds: Length of the solo.
+        keys: Pitch classes that the tonic may have (0 is C); the one nearest to the drawn tonic is used.
     """
     lead_s = float(rng.uniform(0.02, 0.2))
     bar_eighths = int(rng.choice([8, 8, 6]))
@@ -155,10 +155,10 @@ def compose_melody(
     """Composes the upper voice.
 
     Args:
-        instrument: gives range and liveliness.
-        song: key, metre and chords.
-        rng: source of every choice.
-        lowest: lowest MIDI pitch of the melody where other voices go below it.
+        instrument: Gives range and liveliness.
+        song: Key, metre and chords.
+        rng: Random generator of all choices.
+        lowest: Lowest MIDI pitch of the melody when other voices are below it.
 
     Returns:
         Notes in the order of time, one at a time.
@@ -194,7 +194,7 @@ def compose_melody(
 
 
 def articulate(instrument: Instrument, song: Song, melody: list[MelodyNote], rng: np.random.Generator) -> list[Note]:
-    """Gives a melody its sound: legato or staccato, a breath after a phrase, now and then a short rest."""
+    """Turns a melody into notes: legato or staccato, a breath after each phrase, occasional short rests."""
     style = float(np.clip(instrument.legato + rng.normal(0, 0.05), 0.6, 1.0))
     notes: list[Note] = []
     rested = False
@@ -228,7 +228,7 @@ def _choose_rhythm(instrument: Instrument, song: Song, rng: np.random.Generator)
 
 
 def _cadence(song: Song, rhythm: tuple[float, ...], *, final: bool) -> tuple[float, ...]:
-    """The beginning of a rhythm and then one long note to the bar line."""
+    """Returns the beginning of a rhythm followed by one long note to the bar line."""
     keep = 2 if final else 4
     head: list[float] = []
     while sum(head) + rhythm[len(head)] <= keep:
@@ -237,15 +237,15 @@ def _cadence(song: Song, rhythm: tuple[float, ...], *, final: bool) -> tuple[flo
 
 
 def _window(degrees: list[int], rng: np.random.Generator) -> list[int]:
-    """Neighbouring degrees of about an octave and a half, which a phrase stays in."""
+    """Returns neighbouring degrees of about an octave and a half, to which a phrase is confined."""
     size = min(11, len(degrees))
-    # The average of two draws prefers the middle of the range, as players do.
+    # The average of two draws favours the middle of the range, as players do.
     first = int((rng.random() + rng.random()) / 2 * (len(degrees) - size + 1))
     return degrees[first : first + size]
 
 
 def _move(window: list[int], degree: int, step: int) -> int:
-    """Moves by scale steps and turns around at the edge of the window."""
+    """Moves by scale steps and turns back at the edge of the window."""
     place = min(range(len(window)), key=lambda i: abs(window[i] - degree)) + step
     if place < 0:
         place = -place

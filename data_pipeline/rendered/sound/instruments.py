@@ -1,4 +1,4 @@
-"""The eleven instruments of the MUSIC data set as the composer and the synthesiser see them."""
+"""The eleven instruments of the MUSIC data set, for the composer and the synthesiser."""
 
 import dataclasses
 from typing import Literal
@@ -11,16 +11,16 @@ class Instrument:
     """What an instrument can play.
 
     Attributes:
-        name: class name, which is the name of the class's folder.
+        name: Class name, which is also the name of the class's folder.
         gm_program: General MIDI program, counted from 0.
-        low: lowest MIDI pitch that is composed for it (60 is the middle C), sounding pitch.
-        high: highest MIDI pitch that is composed for it.
-        beats_per_minute: slowest and fastest tempo.
-        liveliness: share of bars with short notes, 0 to 1.
-        legato: typical length of a note as a share of the time to the next one.
-        texture: how notes are arranged around the melody.
-        double_stops: chance that a long note gets a second voice, 0 to 1.
-        modes: names of the scales that its melodies are taken from.
+        low: Lowest MIDI pitch that is composed for it (60 is middle C), sounding pitch.
+        high: Highest MIDI pitch that is composed for it.
+        beats_per_minute: Slowest and fastest tempo.
+        liveliness: Share of bars with short notes, 0 to 1.
+        legato: Typical length of a note as a share of the time to the next one.
+        texture: How notes are arranged around the melody.
+        double_stops: Probability that a long note gets a second voice, 0 to 1.
+        modes: Names of the scales of its melodies.
     """
 
     name: str
@@ -42,8 +42,8 @@ class Instrument:
     )
 
 
-# General MIDI has no erhu: the fiddle (110) stands in for it next to the violin (40). The saxophone is a
-# tenor (66): in TimGM6mb the alto (65) is silent at pitch 64, in the middle of its range.
+# General MIDI has no erhu, so it uses the fiddle (110); the violin has its own program (40). The saxophone is a tenor
+# (66), because in TimGM6mb the alto (65) is silent at pitch 64, in the middle of its range.
 _ALL = (
     Instrument("accordion", 21, 36, 89, (92, 140), 0.65, 0.92, "accordion"),
     Instrument("acoustic_guitar", 25, 40, 83, (76, 126), 0.6, 1.0, "guitar"),

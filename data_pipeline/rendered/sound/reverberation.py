@@ -1,4 +1,4 @@
-"""What a room and a microphone do to a sound: tilt of the spectrum, reverberation, noise, level."""
+"""Simulates room and microphone: tilt of the spectrum, reverberation, noise, level."""
 
 import dataclasses
 from typing import NamedTuple
@@ -8,12 +8,12 @@ import scipy.fft
 
 PEAK_LIMIT_DBFS = -2.0
 _TILT_PIVOT_HZ = 1000.0
-# The tilt stops here, so that neither rumble nor hiss grows without bound.
+# Outside of this band the gain is constant, which limits rumble and hiss.
 _TILT_BAND_HZ = (80.0, 12_000.0)
 
 
 class Peak(NamedTuple):
-    """A peak (or, below 0 dB, a dip) of an equaliser, bell-shaped over octaves."""
+    """A peak of an equaliser (a dip below 0 dB), bell-shaped over octaves."""
 
     middle_hz: float
     decibels: float
@@ -25,13 +25,13 @@ class Room:
     """One recording situation.
 
     Attributes:
-        cents: how far the instrument is off 440 Hz, in hundredths of a semitone.
-        tilt_db_per_octave: slope of the equaliser around 1 kHz.
-        reverb_seconds: time in which the reverberation falls by 60 dB.
-        reverb_level: energy of the reverberation relative to the direct sound.
-        noise_dbfs: level of the room noise (root mean square).
-        level_dbfs: level of the whole (root mean square), unless peaks of the sound forbid it.
-        peaks: of the equaliser, beside its tilt.
+        cents: Deviation of the instrument from 440 Hz, in hundredths of a semitone.
+        tilt_db_per_octave: Slope of the equaliser around 1 kHz.
+        reverb_seconds: Time in which the reverberation falls by 60 dB.
+        reverb_level: Energy of the reverberation relative to the direct sound.
+        noise_dbfs: Level of the room noise (root mean square).
+        level_dbfs: Level of the result (root mean square), unless its peaks require a lower one.
+        peaks: Peaks of the equaliser, in addition to its tilt.
     """
 
     cents: float
@@ -45,17 +45,17 @@ class Room:
 
 @dataclasses.dataclass(frozen=True)
 class RoomRanges:
-    """Smallest and largest values of the fields of `Room`; as they stand, moderate differences between solos.
+    """Smallest and largest values of the fields of `Room`; the defaults give moderate differences between solos.
 
     Attributes:
-        cents: see `Room`.
-        tilt_db_per_octave: see `Room`.
-        reverb_seconds: see `Room`.
-        reverb_level: see `Room`.
-        noise_dbfs: see `Room`.
-        level_dbfs: see `Room`.
-        peaks: number of the equaliser's peaks and dips.
-        peak_db: greatest height of one.
+        cents: See `Room`.
+        tilt_db_per_octave: See `Room`.
+        reverb_seconds: See `Room`.
+        reverb_level: See `Room`.
+        noise_dbfs: See `Room`.
+        level_dbfs: See `Room`.
+        peaks: Number of the equaliser's peaks and dips.
+        peak_db: Greatest height of a peak.
     """
 
     cents: tuple[float, float] = (-20, 20)
@@ -82,13 +82,13 @@ def choose_room(rng: np.random.Generator, ranges: RoomRanges = RoomRanges()) -> 
 
 
 def record(sound: np.ndarray, room: Room, rng: np.random.Generator, *, rate_hz: int) -> np.ndarray:
-    """Puts a dry sound into a room.
+    """Applies a room to a dry sound.
 
     Args:
         sound: (samples,) float32 mono, any level, not all zero.
-        room: from `choose_room`.
-        rng: source of the echoes and of the noise.
-        rate_hz: samples a second.
+        room: Room from `choose_room`.
+        rng: Random generator of echoes and noise.
+        rate_hz: Sample rate.
 
     Returns:
         (samples,) float32; root mean square at `room.level_dbfs` or below, peaks at most `PEAK_LIMIT_DBFS`.
@@ -108,7 +108,7 @@ def record(sound: np.ndarray, room: Room, rng: np.random.Generator, *, rate_hz: 
 
 
 def _equaliser(room: Room, freq_hz: np.ndarray) -> np.ndarray:
-    """Gain at each frequency."""
+    """Returns the gain at each frequency."""
     octaves = np.log2(np.clip(freq_hz, *_TILT_BAND_HZ) / _TILT_PIVOT_HZ)
     gain = np.exp2(octaves * _octaves(room.tilt_db_per_octave))
     for peak in room.peaks:
@@ -123,7 +123,7 @@ def _choose_peak(rng: np.random.Generator, ranges: RoomRanges) -> Peak:
 
 
 def _echo(room: Room, rng: np.random.Generator, *, rate_hz: int) -> np.ndarray:
-    """Impulse response: the direct sound and a decaying noise after a few milliseconds."""
+    """Returns an impulse response: the direct sound, and decaying noise after a few milliseconds."""
     count = round(room.reverb_seconds * rate_hz)
     decay = 10 ** (-3 * np.arange(count, dtype=np.float32) / count)
     tail = rng.standard_normal(count, dtype=np.float32) * decay
@@ -134,11 +134,11 @@ def _echo(room: Room, rng: np.random.Generator, *, rate_hz: int) -> np.ndarray:
 
 
 def _noise(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Unit-level noise with less treble than white noise, like a room's."""
+    """Returns noise of unit level with less treble than white noise, like that of a room."""
     white = rng.standard_normal(count + 1, dtype=np.float32)
     return (white[1:] + np.float32(0.9) * white[:-1]) / np.float32(np.hypot(1, 0.9))
 
 
 def _octaves(decibels: float) -> np.float32:
-    """Gain in decibels as a power of two."""
+    """Converts a gain in decibels to an exponent of two."""
     return np.float32(decibels / (20 * np.log10(2)))

@@ -1,4 +1,4 @@
-"""A General MIDI soundfont on disk: checks that it is one and says which one it is."""
+"""Checks General MIDI soundfont files and identifies them."""
 
 import dataclasses
 import functools
@@ -16,14 +16,14 @@ _BUNDLED_LICENCE = "GPL-2.0-only (TimGM6mb by Tim Brechbill)"
 
 @dataclasses.dataclass(frozen=True)
 class SoundFont:
-    """Which soundfont a sound was made with.
+    """Identity of a soundfont.
 
     Attributes:
-        path: the file.
-        name: the name that the bank gives itself, or the file's name.
-        sha256: digest of the whole file in hexadecimal digits.
-        licence: its licence where known, else what the file says about its copyright.
-        bundled: whether it is the one that `pretty_midi` carries.
+        path: The file.
+        name: Name in the file, or the file's name.
+        sha256: Hexadecimal digest of the file.
+        licence: Licence when it is known, else the copyright text in the file.
+        bundled: Whether it is the one that `pretty_midi` contains.
     """
 
     path: pathlib.Path
@@ -34,7 +34,7 @@ class SoundFont:
 
 
 def bundled_path() -> pathlib.Path:
-    """Path of the soundfont which `pretty_midi` carries."""
+    """Returns the path of the soundfont that `pretty_midi` contains."""
     # Located without importing pretty_midi, which takes half a second.
     return pathlib.Path(str(importlib.resources.files("pretty_midi"))) / "TimGM6mb.sf2"
 
@@ -43,7 +43,7 @@ def describe_soundfont(path: pathlib.Path) -> SoundFont:
     """Checks a soundfont's header and describes it.
 
     Raises:
-        InputError: no such file, or not a RIFF file of type `sfbk`.
+        InputError: The file does not exist, or is not a RIFF file of type `sfbk`.
     """
     if not path.is_file():
         raise InputError(f"soundfont {path} is not a file; give an .sf2 file, or leave --soundfont out")
@@ -69,12 +69,12 @@ def describe_soundfont(path: pathlib.Path) -> SoundFont:
 
 @functools.lru_cache(maxsize=2)
 def read_soundfont(path: pathlib.Path) -> bytes:
-    """Content of a soundfont file, kept so that a worker reads it once."""
+    """Reads a soundfont file; cached, so a worker reads it once."""
     return path.read_bytes()
 
 
 def _info_text(content: bytes, key: bytes) -> str:
-    """A text from the INFO list at the beginning of the file, or an empty string."""
+    """Returns a text from the INFO list at the beginning of the file, or an empty string."""
     if content[12:16] != b"LIST" or content[20:24] != b"INFO":
         return ""
     place, end = 24, 20 + int.from_bytes(content[16:20], "little")

@@ -1,4 +1,4 @@
-"""From notes to sound: a General MIDI soundfont, or the additive fallback where no renderer is installed."""
+"""Renders notes with a General MIDI soundfont, or with the additive synthesiser when nothing can render one."""
 
 import dataclasses
 import importlib.metadata
@@ -31,8 +31,8 @@ class Renderer:
 
     Attributes:
         name: "soundfont" or "additive".
-        version: of the library that renders, or of the fallback.
-        font: the soundfont; None for the fallback.
+        version: Version of the library that renders, or of the additive synthesiser.
+        font: The soundfont; None for the additive synthesiser.
     """
 
     name: str
@@ -44,11 +44,11 @@ def choose_renderer(name: str, font_path: pathlib.Path | None) -> Renderer:
     """Chooses a renderer.
 
     Args:
-        name: "soundfont", "additive", or "auto": the soundfont where `midirenderer` is installed.
-        font_path: an `.sf2` file; None for the one in `pretty_midi`.
+        name: "soundfont", "additive", or "auto" for the soundfont where `midirenderer` is installed.
+        font_path: An `.sf2` file; None for the one in `pretty_midi`.
 
     Raises:
-        InputError: an unknown name, a bad soundfont, or a soundfont where nothing can render it.
+        InputError: The name is unknown, the soundfont is invalid, or no package can render it.
     """
     if name not in RENDERERS:
         raise InputError(f"renderer={name!r} is unknown; use one of {', '.join(RENDERERS)}")
@@ -68,12 +68,12 @@ def choose_renderer(name: str, font_path: pathlib.Path | None) -> Renderer:
 
 
 def additive_renderer() -> Renderer:
-    """The renderer that needs no soundfont."""
+    """Returns the renderer that needs no soundfont."""
     return Renderer("additive", additive.VERSION, None)
 
 
 def has_midirenderer() -> bool:
-    """Whether the soundfont renderer can be imported."""
+    """Returns whether the soundfont renderer can be imported."""
     return importlib.util.find_spec("midirenderer") is not None
 
 
@@ -89,18 +89,18 @@ def synthesise(
     """Renders notes.
 
     Args:
-        renderer: from `choose_renderer`.
-        instrument: gives program and timbre.
-        notes: what to play, within `seconds`.
-        rng: source of small choices of the player, such as the depth of the vibrato.
-        seconds: length of the sound.
-        cents: tuning of the whole instrument, hundredths of a semitone.
+        renderer: Renderer from `choose_renderer`.
+        instrument: Gives program and timbre.
+        notes: Notes to play, within `seconds`.
+        rng: Random generator of a player's small choices, such as the depth of the vibrato.
+        seconds: Length of the sound.
+        cents: Tuning of the instrument, in hundredths of a semitone.
 
     Returns:
         (samples,) float32 mono at `RATE_HZ`, in -1 to 1.
 
     Raises:
-        InputError: a soundfont that cannot be played, or has no sound for the instrument.
+        InputError: The soundfont cannot be played, or has no sound for the instrument.
     """
     samples = round(seconds * RATE_HZ)
     vibrato = int(rng.integers(0, 40))
@@ -117,8 +117,8 @@ def synthesise(
 
 
 def _midi(instrument: Instrument, notes: Sequence[Note], *, cents: float, vibrato: int) -> bytes:
-    """A MIDI file with one track; the tuning is a turn of the pitch wheel at the beginning."""
-    import pretty_midi  # half a second to import, and not needed by the fallback
+    """Returns a MIDI file with one track; the tuning is set by the pitch wheel at the beginning."""
+    import pretty_midi  # takes half a second to import, and the additive synthesiser does not need it
 
     track = pretty_midi.Instrument(program=instrument.gm_program, name=instrument.name)
     track.notes = [pretty_midi.Note(velocity=n.velocity, pitch=n.pitch, start=n.start_s, end=n.end_s) for n in notes]

@@ -20,7 +20,7 @@ from data_pipeline.staging.cutting import CutSpec
 from tests.support.set_case import TINY_CUT
 
 CUT = CutSpec(fps=4, frame_px=24, chunk_seconds=2, min_seconds=1)
-# Beam's own modules warn of what they import.
+# Beam's own modules raise warnings on import.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import tensorflow_datasets as tfds
 
-from data_pipeline.builders import source_set
 from data_pipeline.builders.source_set import CutConfig, LabelledConfig
 from data_pipeline.builders.tfds_sets.video_folder import VideoFolder
 from data_pipeline.command import InputError
 from data_pipeline.prepare import Options, prepare
+from data_pipeline.records import index_file
 from data_pipeline.records.store import RecordStore
 from data_pipeline.sources import Place
 from data_pipeline.staging import staged_video
@@ -73,7 +73,7 @@ def test_the_index_comes_with_the_set_and_the_staging_folder_goes(tmp_path, vide
 
 
 def test_an_interrupted_build_goes_on_and_never_looks_whole(tmp_path, videos, monkeypatch):
-    decoded, stage_video, write_index = [], staged_video.stage_video, source_set.index_file.write_index
+    decoded, stage_video, write_index = [], staged_video.stage_video, index_file.write_index
 
     def counted(video, *rest):
         decoded.append(video.id)
@@ -83,8 +83,8 @@ def test_an_interrupted_build_goes_on_and_never_looks_whole(tmp_path, videos, mo
         raise KeyboardInterrupt
 
     monkeypatch.setattr(staged_video, "stage_video", counted)
-    # The last thing that is written before the set is moved to its place.
-    monkeypatch.setattr(source_set.index_file, "write_index", interrupted)
+    # The index is written last, before the set is renamed.
+    monkeypatch.setattr(index_file, "write_index", interrupted)
     with pytest.raises(KeyboardInterrupt):
         build(tiny_builder(tmp_path), videos)
     assert len(decoded) == 6
@@ -93,11 +93,11 @@ def test_an_interrupted_build_goes_on_and_never_looks_whole(tmp_path, videos, mo
     assert not builder.is_prepared()
     with pytest.raises(InputError, match="no data set at"):
         RecordStore.open(tmp_path, "video_folder/tiny", "train")
-    monkeypatch.setattr(source_set.index_file, "write_index", write_index)
+    monkeypatch.setattr(index_file, "write_index", write_index)
     build(builder, videos)
     assert len(decoded) == 6
     assert builder.info.splits["train"].num_examples == 4
-    build(tiny_builder(tmp_path), videos)  # is there
+    build(tiny_builder(tmp_path), videos)  # exists already
     assert len(decoded) == 6
 
 

@@ -1,4 +1,4 @@
-"""One folder of solos in the layouts of MUSIC, VEGAS and PixelPlayer's index files, prepared and trained on."""
+"""Solos in the layouts of MUSIC, VEGAS and PixelPlayer's index files are prepared and trained on."""
 
 import io
 import itertools
@@ -17,6 +17,7 @@ from data_pipeline.mixing import MixingSpec
 from data_pipeline.records.store import RecordStore
 from data_pipeline.spec import AudioSpec, FrameSpec
 from tests.conftest import TINY
+from tests.support.records import parse
 from tests.support.tiny_run import config_file, run
 
 LAYOUTS = ("music", "vegas", "index_csv")
@@ -93,7 +94,7 @@ def test_a_layout_becomes_batches(prepared, layout):
     batches = training_batches(store, audio=audio, frames=FrameSpec(2, 32), mixing=MixingSpec(2), batch_size=2, seed=0)
     batch = next(batches)
     assert np.all(batch["source_magnitude"].max((2, 3)) > 0.1)
-    picture = np.asarray(Image.open(io.BytesIO(store.parse(store.read(0))["frames"][0].numpy())))
+    picture = np.asarray(Image.open(io.BytesIO(parse(store, 0)["frames"][0].numpy())))
     assert min(picture.shape[:2]) == TINY["frame_px"]
 
 

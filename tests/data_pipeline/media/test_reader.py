@@ -70,7 +70,7 @@ def test_a_hole_in_the_sound_is_silence_and_not_a_shift(tmp_path, write_video, m
 
 
 def test_timestamps_choose_the_picture_not_a_counter(tmp_path, write_video):
-    # A slow start and a fast end: a counter at the mean rate would be wrong nearly everywhere.
+    # A slow start and a fast end: a frame counter at the mean rate would be wrong nearly everywhere.
     times_ms = [0, 900, 1000, 1040, 1080, 1500, 1520, 1540, 2900, 2950]
     levels = np.arange(10) * 25 + 10
     pictures = [np.full((48, 64, 3), level, np.uint8) for level in levels]
@@ -78,7 +78,7 @@ def test_timestamps_choose_the_picture_not_a_counter(tmp_path, write_video):
     asked = np.array([0.0, 0.5, 0.899, 0.9, 1.01, 1.2, 1.53, 2.8, 2.9, 2.96, 9.0])
     shown = [round(picture.mean()) for picture in reader.read_frames(path, asked, 48)]
     expected = levels[np.searchsorted(np.array(times_ms) / 1000, asked + 1e-9, side="right") - 1]
-    np.testing.assert_allclose(shown, expected, atol=4)  # lossy video; neighbours differ by 25
+    np.testing.assert_allclose(shown, expected, atol=4)  # lossy video; adjacent frames differ by 25
 
 
 def test_times_before_the_first_picture_show_the_first(tmp_path, write_video):
@@ -213,7 +213,7 @@ def test_eight_planes_of_sound_are_read_as_they_were_recorded(tmp_path, write_vi
     time = np.arange(44_100) / 44_100
     tones = np.array([200, 300, 400, 60, 600, 700, 800, 900])  # the fourth is the bass channel
     path = write_video(tmp_path / "a.mkv", seconds=1.0, sound=0.2 * np.sin(2 * np.pi * tones[:, None] * time))
-    # The encoder writes planes; a library that miscounts them ends the process.
+    # The encoder writes planar audio; a library that miscounts the planes crashes the process.
     heard = np.concatenate([block for _, block in reader.stream_channels(path)], axis=1)[:, :44_100]
     assert heard.shape == (8, 44_100)
     assert [strongest_hz(channel, 44_100) for channel in heard] == pytest.approx(tones.tolist(), abs=2)

@@ -40,7 +40,7 @@ def said(monkeypatch):
 
 
 def test_keeps_what_comes_until_it_is_full(folder, said):
-    cache = PictureCache(2 * PIECE_BYTES - 1, folder)  # room for one piece
+    cache = PictureCache(2 * PIECE_BYTES - 1, folder)  # space for one piece
     for n in range(3):
         cache.put(("clip", n), random_picture(n))
     large = np.zeros((4096, 4096, 3), np.uint8)
@@ -67,7 +67,7 @@ def test_no_bytes_keep_nothing_and_open_nothing(tmp_path, said):
 def test_rows_of_a_file_are_those_of_the_picture(tmp_path):
     cache = PictureCache(1 << 20, tmp_path)
     for n in range(25):  # three pieces
-        cache.put(n, random_picture(n)[:, ::-1])  # in no order that a file could take as it is
+        cache.put(n, random_picture(n)[:, ::-1])  # not contiguous, so it cannot be written without a copy
     for n in range(25):
         kept, picture = cache.get(n), random_picture(n)[:, ::-1]
         assert isinstance(kept, PictureInFile)

@@ -43,11 +43,11 @@ def test_a_picture_smaller_than_the_square_is_refused():
         ([0.1, 0.5, 0.5, 0.7], [0.0, 0.0, 0.5, 0.5], [0.0, 0.5, 0.5, 1.0]),
         ([0.5, 0.0, 1.0, 1.0], [0.5, 0.0, 1.0, 1.0], [0.5, 0.0, 1.0, 1.0]),
         ([np.nan] * 4, [np.nan] * 4, [np.nan] * 4),  # unknown
-        ([0.1, 0.1, 0.5, 0.4], [np.nan] * 4, [np.nan] * 4),  # cut off
+        ([0.1, 0.1, 0.5, 0.4], [np.nan] * 4, [np.nan] * 4),  # outside of the crop
     ],
 )
 def test_a_box_follows_the_cut_and_the_mirror(whole, expected, mirrored):
-    # A picture of 40 x 80, of which 32 x 32 is cut at row 4, column 40.
+    # A frame of 40 x 80, from which 32 x 32 is cropped at row 4, column 40.
     for flip, place in ((False, expected), (True, mirrored)):
         box = cut_box(np.float32(whole), corner=(4, 40), size=(40, 80), side=32, flip=flip)
         assert box.dtype == np.float32

@@ -1,4 +1,4 @@
-"""Timbres, keys, rooms and styles that solos are drawn from."""
+"""Timbres, keys, rooms and styles of solos."""
 
 import dataclasses
 import pathlib

@@ -14,7 +14,7 @@ from tests.support.repository import ROOT
 
 NOBODY = 65534
 
-# Lists a folder as a user for whom permissions count, which they do not for root.
+# Lists a folder as a user who is not root, because permissions do not apply to root.
 AS_NOBODY = f"""
 import json, os, sys
 from pathlib import Path
@@ -44,7 +44,7 @@ def list_as_nobody(root: Path):
 
 @pytest.fixture
 def open_folder():
-    """A folder that other users can reach, unlike pytest's own; what a test forbids is allowed again."""
+    """Yields a folder that other users can reach, unlike pytest's own, and restores all permissions afterwards."""
     root = Path(tempfile.mkdtemp())
     root.chmod(0o755)
     yield root
@@ -142,7 +142,7 @@ def test_odd_names_give_ids_of_valid_unicode(tmp_path):
 def test_what_may_not_be_read_is_skipped(open_folder):
     touch(open_folder, "a.mp4", "locked/b.mp4", "names_only/c.mp4", "violin/d.mp4", "violin/e.mp4")
     (open_folder / "locked").chmod(0)
-    (open_folder / "names_only").chmod(0o744)  # listed by others, but not entered
+    (open_folder / "names_only").chmod(0o744)  # other users may list it but not enter it
     (open_folder / "violin/d.mp4").chmod(0)
     if os.geteuid() != 0:
         (open_folder / "names_only").chmod(0o444)

@@ -116,7 +116,7 @@ A_ROW = "audio/violin/a.mp3,frames/violin/a.mp4,3\n"
         (("../d.wav,frames/d,3\n",), r"train\.csv:1 names '\.\./d\.wav', which leaves --videos=.*absolute path"),
         (("d.wav,frames/../../d,3\n",), r"train\.csv:1 names 'frames/\.\./\.\./d', which leaves"),
         ((A_ROW, A_ROW), r"val\.csv:1 names .*a\.mp3, which .*train\.csv:1 names too; lists are splits, so remove"),
-        ((A_ROW + "audio/violin/a.mp3,frames/d,3\n",), r"train\.csv:2 and .*train\.csv:1 give .* unlike pictures"),
+        ((A_ROW + "audio/violin/a.mp3,frames/d,3\n",), r"train\.csv:2 and .*train\.csv:1 give .* different pictures"),
         (("gone.wav,frames/d,3\n",), r"none of the 1 listed sounds with their pictures \(gone: missing\); give the"),
         (("",), r"none of the 0 listed sounds with their pictures \(the lists are empty\)"),
     ],

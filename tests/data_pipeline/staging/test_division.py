@@ -30,7 +30,7 @@ def test_one_sound_and_one_original_stay_together():
     splits = Division(group=r"(.)_\d").divide(pieces, {}).splits
     assert all(len({splits[f"{name}_{n}"] for n in range(3)}) == 1 for name in "abcdef")
     assert set(splits.values()) == {"train", "validation", "test"}
-    # Two originals of which one piece sounds the same are one.
+    # Two originals with one part of identical audio form one group.
     pieces[0] = Facts("a_0", "violin", {}, sound_digest="f1")
     splits = Division(group=r"(.)_\d").divide(pieces, {}).splits
     assert len({splits[f"{name}_{n}"] for name in "af" for n in range(3)}) == 1

@@ -80,4 +80,4 @@ def test_a_sound_file_and_its_pictures_are_staged(tmp_path):
     first, second = staged_chunks(facts, tmp_path)
     np.testing.assert_allclose(np.concatenate([first["audio"], second["audio"]]) / 32768, WAVE, atol=1e-4)
     red = [np.asarray(Image.open(io.BytesIO(frame.getvalue())))[..., 0].mean() for frame in second["frames"]]
-    np.testing.assert_allclose(red, [160, 180, 200, 220], atol=4)  # every second picture from the seventeenth
+    np.testing.assert_allclose(red, [160, 180, 200, 220], atol=4)  # every second image from the seventeenth

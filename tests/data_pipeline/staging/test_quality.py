@@ -88,7 +88,7 @@ def test_what_is_unusual_is_remarked(tmp_path, write_video, kind, sentence, vide
     if "times_ms" in video:
         rng = np.random.default_rng(0)
         video["pictures"] = [rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in video["times_ms"]]
-    # Pulse-code modulation keeps levels as they are written.
+    # Pulse-code modulation keeps levels exactly.
     facts = staged(tmp_path, write_video(tmp_path / "a.mov", seconds=3, **video))
     assert facts.reason is None
     assert sentence in facts.remarks[kind]

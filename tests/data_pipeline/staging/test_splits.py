@@ -85,7 +85,7 @@ def totals(splits: dict[str, str]) -> list[int]:
 def test_default_splits_stay_what_they_were():
     labels = {video: label for name, count in MUSIC_CLASSES.items() for video, label in ids_of(name, count).items()}
     splits = assign_splits(list(labels), labels)
-    # Recorded when the shares could not be chosen yet: data sets that were made then keep their splits.
+    # Recorded with the first version: existing data sets keep their splits.
     digest = hashlib.sha256(json.dumps(sorted(splits.items())).encode()).hexdigest()
     assert digest.startswith("a05ad36acfa92686")
     assert assign_splits(list(labels), labels, PROTOCOLS["default"]) == splits
@@ -118,7 +118,7 @@ def test_pieces_of_one_video_stay_together():
     labels = {
         f"{original}_{piece:06d}": label for original, label in ids_of("violin", 16).items() for piece in range(5)
     }
-    labels |= {"violin/003": "violin"}  # the whole, among its pieces
+    labels |= {"violin/003": "violin"}  # the complete video, together with its parts
     groups = groups_by(r"(.*)_\d{6}", list(labels))
     splits = assign_splits(list(labels), labels, groups=groups)
     check_leakage(splits, groups)
@@ -161,9 +161,9 @@ def test_patterns_name_the_original(pattern, groups):
     [
         (
             "(",
-            r"the pattern '\(' is no regular expression \(missing \), unterminated subpattern at position 0\); mend it",
+            r"the pattern '\(' is no regular expression \(missing \), unterminated subpattern at position 0\); fix it",
         ),
-        ("xyz", "the pattern 'xyz' matches none of the ids, such as a, b; mend it"),
+        ("xyz", "the pattern 'xyz' matches none of the ids, such as a, b; fix it"),
         ("x*", "matches none of the ids"),
     ],
 )

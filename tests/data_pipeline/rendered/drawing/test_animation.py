@@ -1,4 +1,4 @@
-"""Pictures: motion with the notes, boxes, places, the pen."""
+"""Frames: motion with the notes, boxes, positions, the pen."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_player_moves_while_notes_sound_and_rests_in_rests(name):
     pictures = np.stack([picture for picture, _ in film_of(name)]).astype(float)
     change = np.abs(np.diff(pictures, axis=0)).mean(axis=(1, 2, 3))
     assert pictures.shape == (50, FRAME_PX, FRAME_PX, 3)
-    # The rest, without the moments when a mallet still rises or already falls.
+    # During the rest, without the moments when a mallet still rises or already falls.
     assert change[18:31].max() == 0
     assert change[1:14].mean() > 0.02 and change[35:48].mean() > 0.02
 
