@@ -37,6 +37,11 @@ def read(workdir: Path, cell: Cell) -> dict[str, Any] | None:
         raise InputError(f"{path} cannot be read as JSON ({error}); delete it, and the cell is made again") from None
 
 
+def read_all(workdir: Path, cells: Iterable[Cell]) -> dict[Cell, dict[str, Any]]:
+    """Returns the contents of the finished cells' files."""
+    return {cell: found for cell in cells if (found := read(workdir, cell)) is not None}
+
+
 def write(workdir: Path, cell: Cell, result: Mapping[str, Any]) -> None:
     """Finishes a cell: its file is there as a whole, one line an entry, or not at all."""
     path = workdir / f"{cell.path}.json"
@@ -81,9 +86,8 @@ def refuse_other_settings(workdir: Path, plan: Plan, config: Any) -> None:
         InputError: names the file and the field.
     """
     defaults = json.loads(json.dumps(config_module.flatten(base.get_config())))
-    for cell in plan:
-        made = read(workdir, cell)
-        if made is None or "settings" not in made:
+    for cell, made in read_all(workdir, plan).items():
+        if "settings" not in made:
             continue
         wanted = settings(cell, config, made["rate"] if cell.rate is not None else made["learning_rate"]["rate"])
         # A field that came later has its old behaviour as its default.
@@ -153,13 +157,13 @@ def result(
     }
 
 
-def refuse_other_mixtures(cell: Cell, new: Mapping[str, Any], others: Iterable[tuple[Cell, Mapping[str, Any]]]) -> None:
+def refuse_other_mixtures(cell: Cell, new: Mapping[str, Any], others: Mapping[Cell, Mapping[str, Any]]) -> None:
     """Refuses a result that was not made from the same data and the same mixtures as its neighbours.
 
     Raises:
         InputError: names both cells and what differs.
     """
-    for other, old in others:
+    for other, old in others.items():
         if not (old.get("data") and new.get("data")):  # of before it was noted
             continue
         if old["data"]["name"] == new["data"]["name"] and old["data"]["sha256"] != new["data"]["sha256"]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from mpnet_jax.comparison.cell_files import diverged, read
+from mpnet_jax.comparison.cell_files import diverged, read_all
 from mpnet_jax.comparison.cells import Cell, Plan
 from mpnet_jax.report.drawing.numbers import mapping
 
@@ -23,14 +23,12 @@ class Progress:
 
     def expected(self, cells: Iterable[Cell]) -> dict[Cell, float]:
         """Minutes that cells will take, by those like them; 0 before there are any."""
-        minutes = {
-            cell: minutes_of(result) for cell in self._wanted if (result := read(self._workdir, cell)) is not None
-        }
+        minutes = {cell: minutes_of(result) for cell, result in read_all(self._workdir, self._wanted).items()}
         return {cell: _expected(cell, minutes) for cell in cells}
 
     def line(self, made: Cell, *, workers: int) -> str:
         """A line about a cell that was just made; the time left assumes that so many processes go on."""
-        found = {cell: result for cell in self._wanted if (result := read(self._workdir, cell)) is not None}
+        found = read_all(self._workdir, self._wanted)
         minutes = {cell: minutes_of(result) for cell, result in found.items()}
         missing = [cell for cell in self._wanted if cell not in found]
         left = sum(_expected(cell, minutes) for cell in missing) / workers

@@ -151,8 +151,8 @@ class Runner:
         return self._is_file(cell) and (cell.kind != "starts" or self._begun(cell, _known(cell)))
 
     def _ablation_hours(self) -> float:
-        found = (cell_files.read(self._workdir, cell) for cell in self._plan.ablations)
-        return sum(minutes_of(result) for result in found if result is not None) / 60
+        found = cell_files.read_all(self._workdir, self._plan.ablations)
+        return sum(map(minutes_of, found.values())) / 60
 
     def _make(self, cell: Cell, choice: Choice) -> bool:
         """Makes a cell, if nobody else does; whether its file is there now by this process."""
@@ -204,7 +204,9 @@ class Runner:
         if diverged or not cell.is_evaluated:
             result = self._trained(cell, choice, run, lines, diverged=diverged)
         else:
-            result = self._evaluated(cell, choice, run, lines, (time.monotonic() - began) / 60)
+            folder, minutes = run / "validation" if cell.kind == "ablations" else run, (time.monotonic() - began) / 60
+            metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+            result = cell_files.result(cell, metrics, choice=choice._asdict(), commands=lines, minutes=minutes)
         if not self._belongs(cell, result):
             return False
         settings = {"settings": cell_files.settings(cell, self._config, choice.rate)}
@@ -214,9 +216,8 @@ class Runner:
 
     def _belongs(self, cell: Cell, result: dict[str, Any]) -> bool:
         """Whether a result is of the data and the mixtures of its neighbours; a cell that is not has failed."""
-        others = ((other, cell_files.read(self._workdir, other)) for other in self._plan)
         try:
-            cell_files.refuse_other_mixtures(cell, result, [(other, old) for other, old in others if old is not None])
+            cell_files.refuse_other_mixtures(cell, result, cell_files.read_all(self._workdir, self._plan))
         except InputError as error:
             self.failed.append(cell.path)
             logging.error("%s", error)
@@ -225,9 +226,9 @@ class Runner:
 
     def _refuse_another_rate(self, cell: Cell, choice: Choice) -> None:
         """All cells of a method have one learning rate; other trials than those of finished cells would mix two."""
-        for other in self._plan.cells if cell.kind == "cells" else ():
-            made = cell_files.read(self._workdir, other) if other.method == cell.method else None
-            if made is not None and made["learning_rate"]["rate"] != choice.rate:
+        same = [other for other in self._plan.cells if cell.kind == "cells" and other.method == cell.method]
+        for other, made in cell_files.read_all(self._workdir, same).items():
+            if made["learning_rate"]["rate"] != choice.rate:
                 raise InputError(
                     f"{other.path} was made at learning rate {made['learning_rate']['rate']:g}, and "
                     f"config.compare.rates now give {cell.method} {choice.rate:g}; set them as they were, or compare "
@@ -260,13 +261,6 @@ class Runner:
             "trained": cell_files.sessions(read_lines(run / SESSIONS)),
             "data": _records(run),
         }
-
-    def _evaluated(
-        self, cell: Cell, choice: Choice, run: Path, commands: Sequence[str], minutes: float
-    ) -> dict[str, Any]:
-        folder = run / "validation" if cell.kind == "ablations" else run
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        return cell_files.result(cell, metrics, choice=choice._asdict(), commands=commands, minutes=minutes)
 
     def _prune(self) -> None:
         """Removes the large files of every run that no missing cell of the plan can use."""

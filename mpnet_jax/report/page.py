@@ -106,7 +106,7 @@ def _page(summary: Mapping[str, Any], examples: Sequence[ReportExample], article
         subtitle=_subtitle(run, len(mixtures)),
         hero=f'<ul class="tiles">{tables.headline(summary)}</ul>{_KEY}',
         sections=sections,
-        foot=_foot(summary),
+        foot=tables.foot(summary),
     )
 
 
@@ -183,16 +183,6 @@ def _mixtures(mixtures: Sequence[Mapping[str, Any]]) -> str:
         '<output id="shown"></output></label>'
         '<div class="scroll tall" tabindex="0" role="region" aria-label="Numbers of each mixture">'
         f"{tables.mixture_table(mixtures)}</div>"
-    )
-
-
-def _foot(summary: Mapping[str, Any]) -> str:
-    none = "<p>None were recorded.</p>"
-    return (
-        '<section class="columns"><div aria-labelledby="meaning" role="group">'
-        f'<h2 id="meaning">What the numbers mean</h2>{tables.definitions(summary) or none}</div>'
-        '<div aria-labelledby="made" role="group">'
-        f'<h2 id="made">How they were made</h2>{tables.facts(summary) or none}</div></section>'
     )
 
 

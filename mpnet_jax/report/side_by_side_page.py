@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from mpnet_jax.metrics.names import METRICS, method_name
+from mpnet_jax.metrics.names import method_name
 from mpnet_jax.report.drawing import charts, shell, sortable
 from mpnet_jax.report.drawing.numbers import breakable, interval_of, is_number, mapping, number, text
 from mpnet_jax.report.drawing.series import MOST_POINTS, legend, scatter
@@ -106,8 +106,7 @@ def _numbers(runs: Sequence[Run], links: Sequence[str]) -> str:
         [
             sortable.Cell(_linked(run.name, link), kind="words"),
             sortable.words(method_name(method)),
-            *(sortable.estimated(values.get(metric)) for metric in METRICS),
-            sortable.count_of(values),
+            *sortable.estimates(values),
             sortable.plain(run.facts.get("steps")),
             sortable.plain(run.facts.get("training_minutes"), digits=1),
             sortable.plain(run.facts.get("seed")),
@@ -117,8 +116,8 @@ def _numbers(runs: Sequence[Run], links: Sequence[str]) -> str:
         for method, values in run.methods.items()
     ]
     caption = "Means over mixtures in dB (AMID: no unit), 95 % intervals"
-    heads = ["Run", "Method", *sortable.metric_heads(), "Mixtures", "Steps", "Minutes", "Seed", "Commit"]
-    table = sortable.table(heads, rows, caption=caption, kind="wide", words=2)
+    heads = ["Run", "Method", *sortable.ESTIMATE_HEADS, "Steps", "Minutes", "Seed", "Commit"]
+    table = sortable.table(heads, rows, caption=caption, kind="wide")
     return (
         f'{table}<p class="note">Intervals are of 95 %, from '
         "drawing whole videos anew. Runs of the same mixtures are told apart better by their paired differences than "
@@ -216,7 +215,7 @@ def _far(runs: Sequence[Run]) -> list[tuple[str, Mapping[str, Any]]]:
 def _foot(runs: Sequence[Run]) -> str:
     rows = [[sortable.words(run.name), *(sortable.words(run.facts.get(key)) for key in _FACTS)] for run in runs]
     heads = ["Run", *(key.capitalize() for key in _FACTS)]
-    made = sortable.table(heads, rows, caption="Configs, machines and commands", kind="facts", words=len(heads))
+    made = sortable.table(heads, rows, caption="Configs, machines and commands", kind="facts")
     meaning = next((found for run in runs if (found := tables.definitions(run.results))), "")
     note = f'<section class="columns"><div><h2>What the numbers mean</h2>{meaning}</div></section>' if meaning else ""
     return f'<section aria-labelledby="made"><h2 id="made">How they were made</h2>{made}</section>{note}'

@@ -6,21 +6,28 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mpnet_jax.comparison.cell_files import diverged, read
-from mpnet_jax.comparison.cells import DEFAULT, NO_MASK, Cell, Plan
+from mpnet_jax.comparison.cell_files import diverged, read_all
+from mpnet_jax.comparison.cells import DEFAULT, KINDS, NO_MASK, Cell, Plan
 from mpnet_jax.comparison.progress import minutes_of
-from mpnet_jax.comparison.report.entries import ROUND_ONE, TOLD, Entry, differences, estimates, gather, mean
+from mpnet_jax.comparison.report.entries import (
+    ROUND_ONE,
+    SECOND,
+    Entry,
+    differences,
+    estimated,
+    estimates,
+    gather,
+    mean,
+)
 from mpnet_jax.comparison.report.observations import observations
 from mpnet_jax.metrics.definitions import definitions
 from mpnet_jax.metrics.names import METRICS, method_name
 from mpnet_jax.report.sections.counting import MODES
 from mpnet_jax.run_facts import run_facts
 
-_BESIDE = ("mixture", "oracle")
 _COUNTED = ("as_trained", "all")
-# Rows that stand beside a method's in its cell, whose file says neither their step nor their swapped pictures.
-_OTHER_STEP = (ROUND_ONE, TOLD)
 _ENERGY_MAP = "energy map"  # as `localisation` names it, which loads JAX
+_Made = Mapping[Cell, Mapping[str, Any]]  # the contents of the finished cells' files
 
 DEFINITIONS = {
     "intervals": "95 %, from drawing seeds and videos, the same draws for all methods: videos with replacement, seeds "
@@ -38,59 +45,54 @@ DEFINITIONS = {
 
 
 def results(workdir: Path, plan: Plan) -> dict[str, Any]:
-    """Reads the cells and compares them.
+    """Reads the finished cells and compares them.
 
     Returns:
-        JSON-ready dict: `made`, `done` ({kind: [finished, planned]}), `hours` ({kind: of training and evaluation}; a
-        run that is of several kinds counts for the first), `definitions`, `entries` ({key: `method`, `mask`,
+        JSON-ready dict: `made`, `done` ({kind: [finished, planned]}), `hours` ({kind: hours of training and
+        evaluation}; a run of several kinds counts for the first), `definitions`, `entries` ({key: `method`, `mask`,
         `sources`, `seeds`, `rate`, `minutes`, `steps`, `commits`, `test`, `far`, `swapped`, `mixes`, `mixtures`,
         `counting`, `localisation`}), `differences` and `far_differences` ({"ratio-mix2": {"mpnet - mnet": {metric:
         estimate}}}), `observations`, `beside` ({"mixture" or "oracle": {list of mixtures: {metric: estimate}}}),
         `rates`, `rates_at_edge` ({method: "lowest" or "highest"} where the best rate is that), `ablations`, `failed`
         ({key of an entry: seeds at which training failed}).
     """
-    entries, rates = gather(workdir, plan.cells), _rates(workdir, plan)
+    made = read_all(workdir, plan)
+    entries, rates = gather(made), _rates(made)
     return {
         "made": run_facts(),
-        "done": {
-            kind: [sum(read(workdir, cell) is not None for cell in cells), len(cells)]
-            for kind, cells in vars(plan).items()
-        },
-        "hours": _hours(workdir, plan),
+        "done": {kind: [sum(cell in made for cell in cells), len(cells)] for kind, cells in vars(plan).items()},
+        "hours": _hours(made),
         "definitions": definitions(dict.fromkeys(entry.method for entry in entries.values()))
         | DEFINITIONS
-        | _starts(workdir, plan),
+        | _starts(plan, made),
         "entries": {key: _entry(entry) for key, entry in entries.items()},
-        "differences": _by_setting(entries, far=False),
-        "far_differences": _by_setting(entries, far=True),
+        "differences": _by_setting(entries, ""),
+        "far_differences": _by_setting(entries, "far_"),
         "observations": observations(entries),
-        "beside": {name: _beside(entries, name) for name in _BESIDE},
+        "beside": {name: _beside(entries, name) for name in ("mixture", "oracle")},
         "rates": rates,
         "rates_at_edge": at_edge(plan, rates),
-        "ablations": _ablations(workdir, plan),
-        "failed": _failed(workdir, plan),
+        "ablations": _ablations(plan, made),
+        "failed": _failed(made),
     }
 
 
-def _hours(workdir: Path, plan: Plan) -> dict[str, float]:
-    """Hours of training and evaluation by kind, one process after the other."""
-    trained, out = set(), {}
-    for kind, cells in vars(plan).items():
-        minutes = 0.0
-        for result in filter(None, (read(workdir, cell) for cell in cells)):
-            command = result["made"]["commands"][0]
-            minutes += minutes_of(result) - (result["minutes"]["training"] or 0.0 if command in trained else 0.0)
-            trained.add(command)
-        out[kind] = round(minutes / 60, 2)
-    return out
+def _hours(made: _Made) -> dict[str, float]:
+    """Returns the hours of training and evaluation by kind, as if one process had done all."""
+    trained: set[str] = set()
+    minutes: dict[str, float] = dict.fromkeys(KINDS, 0.0)
+    for cell, result in made.items():
+        command = result["made"]["commands"][0]
+        minutes[cell.kind] += minutes_of(result) - (result["minutes"]["training"] or 0.0 if command in trained else 0.0)
+        trained.add(command)
+    return {kind: round(found / 60, 2) for kind, found in minutes.items()}
 
 
-def _failed(workdir: Path, plan: Plan) -> dict[str, list[int]]:
-    """Seeds of the cells whose loss did not stay finite, by method, mask and sounds."""
+def _failed(made: _Made) -> dict[str, list[int]]:
+    """Returns the seeds of the cells whose loss did not stay finite, by method, mask and sounds."""
     out: dict[str, list[int]] = {}
-    for cell in plan.cells:
-        result = read(workdir, cell)
-        if result is not None and diverged(result):
+    for cell, result in made.items():
+        if cell.kind == "cells" and diverged(result):
             out.setdefault(f"{cell.method}-{cell.setting}", []).append(cell.seed)
     return out
 
@@ -134,18 +136,18 @@ def _steps(entry: Entry) -> dict[str, list[int]]:
     if entry.method == ROUND_ONE:
         found = [result["steps"].get("round_one") for result in entry.results.values()]
         return {} if None in found else {"evaluated": found}
-    if entry.method in _OTHER_STEP:
+    if entry.method in SECOND:
         return {}
     return {key: [result["steps"][key] for result in entry.results.values()] for key in ("trained", "evaluated")}
 
 
 def _swapped(entry: Entry) -> dict[str, Any]:
     """{list: estimate of NSDR} of the method asked with another sound's pictures; of rows that have it."""
-    if entry.method in _OTHER_STEP:
+    if entry.method in SECOND:
         return {}
     lists = {"test": entry.own, "far": f"far_{entry.own}"}
-    found = {part: mean(entry.samples(name, "nsdr", of_what="swapped", part="beside")) for part, name in lists.items()}
-    return {part: drawn.estimate() for part, drawn in found.items() if drawn is not None}
+    samples = {part: entry.samples(name, "nsdr", of_what="swapped", part="beside") for part, name in lists.items()}
+    return estimated({part: mean(of) for part, of in samples.items()})
 
 
 def _best_constant(entry: Entry, mode: str) -> dict[str, float | None]:
@@ -165,8 +167,7 @@ def _localisation(entry: Entry) -> list[dict[str, Any]]:
     for scene in first:
         name = f"places, {scene['scene']}"
         drawn = {key: mean(entry.samples(name, key, of_what=_ENERGY_MAP)) for key in scene["guesses"][_ENERGY_MAP]}
-        ours = {key: found.estimate(low=0.0, high=1.0) for key, found in drawn.items() if found is not None}
-        out.append(scene | {"guesses": scene["guesses"] | {_ENERGY_MAP: ours}})
+        out.append(scene | {"guesses": scene["guesses"] | {_ENERGY_MAP: estimated(drawn, low=0.0, high=1.0)}})
     return out
 
 
@@ -176,34 +177,28 @@ def _beside(entries: Mapping[str, Entry], what: str) -> dict[str, Any]:
     for entry in entries.values():
         for name in (entry.own, f"far_{entry.own}"):
             found = {metric: entry.samples(name, metric, of_what=what, part="beside") for metric in METRICS}
-            first = {metric: dict([next(iter(of.items()))]) for metric, of in found.items() if of}
-            drawn = {metric: mean(of) for metric, of in first.items()}
-            if drawn and name not in out:
-                out[name] = {metric: one.estimate() for metric, one in drawn.items() if one is not None}
-                if what == "mixture":
-                    out[name]["nsdr"] = {"mean": 0.0, "ci95": None}  # by definition
+            first = {metric: mean(dict([next(iter(of.items()))])) for metric, of in found.items() if of}
+            if first and name not in out:
+                by_definition = {"nsdr": {"mean": 0.0, "ci95": None}} if what == "mixture" else {}
+                out[name] = estimated(first) | by_definition
     return out
 
 
-def _by_setting(entries: Mapping[str, Entry], *, far: bool) -> dict[str, Any]:
-    """Differences between every two methods of one setting; MIML, without a mask, stands in each."""
+def _by_setting(entries: Mapping[str, Entry], prefix: str) -> dict[str, Any]:
+    """Returns the differences between every two methods of each setting; MIML, which has no mask, is in each."""
     out: dict[str, Any] = {}
     settings = dict.fromkeys((entry.mask, entry.sources) for entry in entries.values() if entry.mask != NO_MASK)
     for mask, sources in settings:
-        there = [entry for entry in entries.values() if entry.sources == sources and entry.mask in (mask, NO_MASK)]
-        name = f"far_mix{sources}" if far else f"mix{sources}"
-        pairs = {
-            f"{second.method} - {first.method}": differences(second, first, name)
-            for first, second in itertools.combinations(there, 2)
-        }
-        out[f"{mask}-mix{sources}"] = {pair: values for pair, values in pairs.items() if values}
-    return {setting: pairs for setting, pairs in out.items() if pairs}
+        same = [entry for entry in entries.values() if entry.sources == sources and entry.mask in (mask, NO_MASK)]
+        for first, second in itertools.combinations(same, 2):
+            if values := differences(second, first, f"{prefix}mix{sources}"):
+                out.setdefault(f"{mask}-mix{sources}", {})[f"{second.method} - {first.method}"] = values
+    return out
 
 
-def _starts(workdir: Path, plan: Plan) -> dict[str, str]:
-    """A line on the networks that cells begin with; none where they are random."""
-    of_cells = dict.fromkeys(cell.start for cell in plan.cells if cell.start is not None)
-    found = {start: result for start in of_cells if (result := read(workdir, start)) is not None}
+def _starts(plan: Plan, made: _Made) -> dict[str, str]:
+    """Returns a sentence on the networks that cells start with; empty where these are random."""
+    found = {start: made[start] for cell in plan.cells if (start := cell.start) is not None and start in made}
     if not found:
         return {}
     first, result = next(iter(found.items()))
@@ -215,13 +210,12 @@ def _starts(workdir: Path, plan: Plan) -> dict[str, str]:
     }
 
 
-def _rates(workdir: Path, plan: Plan) -> dict[str, Any]:
-    """{method: {rate: validation score}} of the finished trials."""
+def _rates(made: _Made) -> dict[str, Any]:
+    """Returns {method: {rate: validation score}} of the finished trials."""
     out: dict[str, Any] = {}
-    for trial in plan.trials:
-        result = read(workdir, trial)
-        if result is not None:
-            out.setdefault(trial.method, {})[f"{trial.rate:g}"] = result["score"]
+    for cell, result in made.items():
+        if cell.kind == "trials":
+            out.setdefault(cell.method, {})[f"{cell.rate:g}"] = result["score"]
     return out
 
 
@@ -238,12 +232,12 @@ def at_edge(plan: Plan, rates: Mapping[str, Mapping[str, float | None]]) -> dict
     return out
 
 
-def _ablations(workdir: Path, plan: Plan) -> list[dict[str, Any]]:
-    """What each change does on the validation split: numbers, and differences to no change."""
+def _ablations(plan: Plan, made: _Made) -> list[dict[str, Any]]:
+    """Returns the scores of each change on the validation split and its differences to no change."""
     found: dict[str, dict[Cell, Any]] = {}
     for cell in plan.ablations:
-        if (result := read(workdir, cell)) is not None:
-            found.setdefault(cell.change, {})[cell] = result
+        if cell in made:
+            found.setdefault(cell.change, {})[cell] = made[cell]
     first = plan.ablations[0].seed if plan.ablations else None
     alone = [{cell: result for cell, result in of.items() if cell.seed == first} for of in found.values()]
     learnt = [{cell: result for cell, result in of.items() if not diverged(result)} for of in found.values()]

@@ -41,6 +41,12 @@ def interval_of(value: Any) -> tuple[float | int, float | int] | None:
     return None
 
 
+def count_of(values: Any) -> float | int | None:
+    """The greatest count among the estimates of a row; None without one."""
+    counts = [mapping(value).get("count") for value in mapping(values).values()]
+    return max((count for count in counts if is_number(count)), default=None)
+
+
 def estimate(value: Any, *, percent: bool = False) -> str:
     """A mean over its 95 % interval, from {"mean", "ci95", "count"}; shares as per cent where asked."""
     if not isinstance(value, Mapping) or not is_number(value.get("mean")):

@@ -42,11 +42,11 @@ def table(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> str:
                 sortable.estimated(values.get("accuracy"), percent=True),
                 sortable.Cell(f"{rival.html}<small>{_always(values)}</small>", rival.value),
                 sortable.plain(values.get("epsilon_relative"), digits=3),
-                sortable.count_of({"accuracy": values.get("accuracy")}),
+                sortable.plain(mapping(values.get("accuracy")).get("count")),
             ]
         )
     heads = ["Run", "Mode", "Right", "Best constant guess", "Threshold", "Clips"]
-    return sortable.table(heads, cells, caption="How often the number of sounding objects is right", words=2)
+    return sortable.table(heads, cells, caption="How often the number of sounding objects is right")
 
 
 def _mode(name: str, values: Mapping[str, Any]) -> str:

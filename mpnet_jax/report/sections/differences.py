@@ -5,7 +5,16 @@ from typing import Any
 
 from mpnet_jax.metrics.names import LOWER_IS_BETTER, METRICS, method_name, unit
 from mpnet_jax.report.drawing import sortable
-from mpnet_jax.report.drawing.numbers import breakable, estimate, interval_of, is_number, mapping, number, text
+from mpnet_jax.report.drawing.numbers import (
+    breakable,
+    count_of,
+    estimate,
+    interval_of,
+    is_number,
+    mapping,
+    number,
+    text,
+)
 from mpnet_jax.report.drawing.plane import round_step
 
 BETTER = "Above zero the first of a pair is better, in AMID below zero."
@@ -46,11 +55,22 @@ def table(differences: Mapping[str, Any], *, caption: str) -> str:
     """
     heads = ["Pair", *(metric.upper() for metric in METRICS)]
     rows = [
-        [sortable.words(pair), *(_cell(metric, values.get(metric)) for metric in METRICS), sortable.count_of(values)]
+        [
+            sortable.words(pair),
+            *(marked(values.get(metric), verdict(metric, values.get(metric))) for metric in METRICS),
+            sortable.plain(count_of(values)),
+        ]
         for pair, values in differences.items()
         if isinstance(values, Mapping)
     ]
     return sortable.table([*heads, "Mixtures"], rows, caption=caption)
+
+
+def marked(value: Any, said: str, *, percent: bool = False) -> sortable.Cell:
+    """A cell of a difference with its `verdict` in words."""
+    cell = sortable.estimated(value, percent=percent)
+    note = f'<small class="verdict {said}">{_VERDICTS[said]}</small>' if said else ""
+    return sortable.Cell(cell.html + note, cell.value)
 
 
 def forests(differences: Mapping[str, Any]) -> str:
@@ -62,13 +82,6 @@ def forests(differences: Mapping[str, Any]) -> str:
         if (content := _forest(metric, differences))
     ]
     return f'<div class="cards narrow">{"".join(cards)}</div>' if cards else ""
-
-
-def _cell(metric: str, value: Any) -> sortable.Cell:
-    said = verdict(metric, value)
-    cell = sortable.estimated(value)
-    note = f'<small class="verdict {said}">{_VERDICTS[said]}</small>' if said else ""
-    return sortable.Cell(cell.html + note, cell.value)
 
 
 def _forest(metric: str, differences: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mpnet_jax.metrics.names import METRICS, method_name
+from mpnet_jax.metrics.names import method_name
 from mpnet_jax.report.drawing import sortable
 from mpnet_jax.report.drawing.numbers import mapping, text
 
@@ -28,13 +28,6 @@ def methods_of(far: Any) -> dict[str, Mapping[str, Any]]:
 
 def table(rows: Sequence[tuple[str, Mapping[str, Any]]], *, head: str = "Method") -> str:
     """Rows of (name, {metric: estimate}); "" without any."""
-    cells = [
-        [
-            sortable.words(name),
-            *(sortable.estimated(values.get(metric)) for metric in METRICS),
-            sortable.count_of(values),
-        ]
-        for name, values in rows
-    ]
-    heads = [head, *sortable.metric_heads(), "Mixtures"]
-    return sortable.table(heads, cells, caption="Means over mixtures far from the training set, 95 % intervals")
+    cells = [[sortable.words(name), *sortable.estimates(values)] for name, values in rows]
+    caption = "Means over mixtures far from the training set, 95 % intervals"
+    return sortable.table([head, *sortable.ESTIMATE_HEADS], cells, caption=caption)

@@ -37,7 +37,7 @@ def _table(scenes: Sequence[tuple[Sequence[str], Mapping[str, Any]]], *, lead: S
         for names, guess, values in guesses
     ]
     heads = [f'{_MEASURES[key]} <span class="better" title="higher is better">↑</span>' for key in measures]
-    return sortable.table([*lead, "Guess", *heads], rows, caption=caption, words=len(lead) + 1)
+    return sortable.table([*lead, "Guess", *heads], rows, caption=caption)
 
 
 def scenes_of(localisation: Any) -> list[Mapping[str, Any]]:

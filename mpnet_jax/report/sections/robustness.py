@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mpnet_jax.metrics.names import BASELINES, METRICS, method_name, unit
+from mpnet_jax.metrics.names import BASELINES, method_name, unit
 from mpnet_jax.report.drawing import sortable
 from mpnet_jax.report.drawing.series import Series, lines
 
@@ -66,19 +66,9 @@ def section(mixes: Any) -> str:
 
 def table(rows: Sequence[tuple[str, int, Mapping[str, Any]]], *, head: str = "Method") -> str:
     """Rows of (name, number of sounds, {metric: estimate})."""
-    cells = [
-        [
-            sortable.words(name),
-            sortable.plain(count),
-            *(sortable.estimated(values.get(metric)) for metric in METRICS),
-            sortable.count_of(values),
-        ]
-        for name, count, values in rows
-    ]
-    heads = [head, "Sounds", *sortable.metric_heads(), "Mixtures"]
-    return sortable.table(
-        heads, cells, caption="Means over mixtures of each number of sounds, 95 % intervals", kind="compact"
-    )
+    cells = [[sortable.words(name), sortable.plain(count), *sortable.estimates(values)] for name, count, values in rows]
+    caption = "Means over mixtures of each number of sounds, 95 % intervals"
+    return sortable.table([head, "Sounds", *sortable.ESTIMATE_HEADS], cells, caption=caption, kind="compact")
 
 
 def _ordered(methods: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -130,6 +130,17 @@ def definitions(summary: Mapping[str, Any]) -> str:
     return _descriptions((str(name), text(meaning)) for name, meaning in given.items())
 
 
+def foot(summary: Mapping[str, Any]) -> str:
+    """The lower part of a page: what each number means, and how they were made."""
+    none = "<p>None were recorded.</p>"
+    return (
+        '<section class="columns"><div aria-labelledby="meaning" role="group">'
+        f'<h2 id="meaning">What the numbers mean</h2>{definitions(summary) or none}</div>'
+        '<div aria-labelledby="made" role="group">'
+        f'<h2 id="made">How they were made</h2>{facts(summary) or none}</div></section>'
+    )
+
+
 def left_out(summary: Mapping[str, Any]) -> str:
     """Which mixtures are in no mean, and why."""
     reasons = {name: count for name, count in mapping(summary.get("left_out")).items() if count}
