@@ -98,8 +98,9 @@ class Runner:
 
     def _ready(self, wanted: Plan) -> list[tuple[Cell, Choice]]:
         """The cells that are missing and did not fail here, of those whose learning rate is known."""
-        spent = self._ablation_hours()
-        affordable = not self._config.compare.ablations.hours or spent < self._config.compare.ablations.hours
+        hours = self._config.compare.ablations.hours
+        spent = sum(map(minutes_of, cell_files.read_all(self._workdir, self._plan.ablations).values())) / 60
+        affordable = not hours or spent < hours
         missing = [
             cell
             for cell in self._missing(wanted)
@@ -109,7 +110,7 @@ class Runner:
         ready = [(cell, choice) for cell in begin if (choice := self._choice(cell)) is not None]
         # First what lies there: the best trial's cell and the ablation without a change are the same run, which would
         # be trained anew where its checkpoints are gone, as on another machine.
-        return sorted(ready, key=lambda one: not self._begun(*one))
+        return sorted(ready, key=lambda one: not self._begun(one[0], one[1].rate))
 
     def _in_time(self, ready: list[tuple[Cell, Choice]], progress: Progress) -> list[tuple[Cell, Choice]]:
         """Those that end before the minutes are over, by what others like them took, or that are begun already."""
@@ -117,19 +118,21 @@ class Runner:
         if not ready or left == math.inf:
             return ready
         expected = progress.expected(cell for cell, _ in ready)
-        fitting = [one for one in ready if left > 0.0 and (self._begun(*one) or expected[one[0]] <= left)]
+        fitting = [
+            (cell, choice)
+            for cell, choice in ready
+            if left > 0.0 and (self._begun(cell, choice.rate) or expected[cell] <= left)
+        ]
         if not fitting:
             logging.info("%.0f minutes left, too few for any of %d cells; the same command goes on", left, len(ready))
         return fitting
 
-    def _begun(self, cell: Cell, choice: Choice) -> bool:
-        return (self._workdir / "runs" / cell.run_name(choice.rate) / "checkpoints").is_dir()
+    def _begun(self, cell: Cell, rate: float | None) -> bool:
+        return rate is not None and (self._workdir / "runs" / cell.run_name(rate) / "checkpoints").is_dir()
 
     def _choice(self, cell: Cell) -> Choice | None:
-        if cell.rate is not None:
-            return _known(cell)
         try:
-            return rates.choose(self._workdir, self._plan.trials_of(cell), self._config.compare.rates.tried)
+            return rates.choose(self._workdir, cell, self._plan, self._config.compare.rates.tried)
         except InputError as error:  # of this method alone
             self.failed.append(cell.path)
             logging.error("%s cannot be made: %s", cell.path, error)
@@ -148,11 +151,7 @@ class Runner:
 
     def _done(self, cell: Cell) -> bool:
         """Whether there is all that is wanted of a cell: its file, and of a start its networks."""
-        return self._is_file(cell) and (cell.kind != "starts" or self._begun(cell, _known(cell)))
-
-    def _ablation_hours(self) -> float:
-        found = cell_files.read_all(self._workdir, self._plan.ablations)
-        return sum(map(minutes_of, found.values())) / 60
+        return self._is_file(cell) and (cell.kind != "starts" or self._begun(cell, cell.rate))
 
     def _make(self, cell: Cell, choice: Choice) -> bool:
         """Makes a cell, if nobody else does; whether its file is there now by this process."""
@@ -283,12 +282,6 @@ class Runner:
         until = time.monotonic() + _WAIT_SECONDS
         while time.monotonic() < until and self._stop.signal_name is None:
             time.sleep(0.2)
-
-
-def _known(cell: Cell) -> Choice:
-    """The learning rate of a trial or a start."""
-    assert cell.rate is not None
-    return Choice(cell.rate, f"of {cell.path}", {})
 
 
 def _records(run: Path) -> dict[str, str]:
