@@ -10,31 +10,20 @@ from mpnet_jax.comparison.cells import Cell, Plan
 from mpnet_jax.report.drawing.numbers import mapping
 
 
-class Progress:
-    """How far a comparison is.
+def expected(finished: Mapping[Cell, Mapping[str, Any]], cells: Iterable[Cell]) -> dict[Cell, float]:
+    """Minutes that cells will take, by those like them; 0 before there are any."""
+    minutes = {cell: minutes_of(result) for cell, result in finished.items()}
+    return {cell: _expected(cell, minutes) for cell in cells}
 
-    Args:
-        workdir: its folder.
-        wanted: the cells that count.
-    """
 
-    def __init__(self, workdir: Path, wanted: Plan) -> None:
-        self._workdir, self._wanted = workdir, tuple(wanted)
-
-    def expected(self, cells: Iterable[Cell]) -> dict[Cell, float]:
-        """Minutes that cells will take, by those like them; 0 before there are any."""
-        minutes = {cell: minutes_of(result) for cell, result in read_all(self._workdir, self._wanted).items()}
-        return {cell: _expected(cell, minutes) for cell in cells}
-
-    def line(self, made: Cell, *, workers: int) -> str:
-        """A line about a cell that was just made; the time left assumes that so many processes go on."""
-        found = read_all(self._workdir, self._wanted)
-        minutes = {cell: minutes_of(result) for cell, result in found.items()}
-        missing = [cell for cell in self._wanted if cell not in found]
-        left = sum(_expected(cell, minutes) for cell in missing) / workers
-        hours = f"about {left / 60:.1f} hours left" if missing else "all there"
-        score, took = _score(made, found[made]), minutes[made]
-        return f"[{len(found)}/{len(self._wanted)}] {made.path}: {score}, {took:.0f} min; {hours}"
+def line(workdir: Path, wanted: Plan, made: Cell, *, workers: int) -> str:
+    """A line about a cell that was just made; the time left assumes that so many processes go on."""
+    finished, cells = read_all(workdir, wanted), tuple(wanted)
+    missing = [cell for cell in cells if cell not in finished]
+    hours = sum(expected(finished, missing).values()) / workers / 60
+    left = f"about {hours:.1f} hours left" if missing else "all there"
+    score, minutes = _score(made, finished[made]), minutes_of(finished[made])
+    return f"[{len(finished)}/{len(cells)}] {made.path}: {score}, {minutes:.0f} min; {left}"
 
 
 def minutes_of(result: Mapping[str, Any]) -> float:

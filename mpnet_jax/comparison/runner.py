@@ -12,11 +12,10 @@ from typing import Any
 from absl import logging
 
 from data_pipeline.command import InputError
-from mpnet_jax.comparison import cell_files, cells, programs, rates
+from mpnet_jax.comparison import cell_files, cells, programs, progress, rates
 from mpnet_jax.comparison.cells import Cell, Plan
 from mpnet_jax.comparison.claims import Claim, Claims
 from mpnet_jax.comparison.programs import Lost
-from mpnet_jax.comparison.progress import Progress, minutes_of
 from mpnet_jax.comparison.rates import Choice
 from mpnet_jax.processes.stop_request import StopRequest
 from mpnet_jax.run_data import RECORDS
@@ -76,9 +75,8 @@ class Runner:
         Raises:
             InputError: other trials than those that finished cells have their learning rate from.
         """
-        progress = Progress(self._workdir, wanted)
         while self._stop.signal_name is None:
-            ready = self._in_time(self._ready(wanted), progress)
+            ready = self._in_time(self._ready(wanted), wanted)
             if not ready:
                 break
             failures, made = len(self.failed), None
@@ -87,7 +85,7 @@ class Runner:
                 if made is not None or len(self.failed) > failures:  # hours may have passed
                     break
             if made is not None:
-                logging.info("%s", progress.line(made, workers=1 + len(self._claims.held())))
+                logging.info("%s", progress.line(self._workdir, wanted, made, workers=1 + len(self._claims.held())))
                 if not self._config.compare.keep_runs:
                     self._prune()
                 finished()
@@ -99,7 +97,7 @@ class Runner:
     def _ready(self, wanted: Plan) -> list[tuple[Cell, Choice]]:
         """The cells that are missing and did not fail here, of those whose learning rate is known."""
         hours = self._config.compare.ablations.hours
-        spent = sum(map(minutes_of, cell_files.read_all(self._workdir, self._plan.ablations).values())) / 60
+        spent = sum(map(progress.minutes_of, cell_files.read_all(self._workdir, self._plan.ablations).values())) / 60
         affordable = not hours or spent < hours
         missing = [
             cell
@@ -112,12 +110,12 @@ class Runner:
         # be trained anew where its checkpoints are gone, as on another machine.
         return sorted(ready, key=lambda one: not self._begun(one[0], one[1].rate))
 
-    def _in_time(self, ready: list[tuple[Cell, Choice]], progress: Progress) -> list[tuple[Cell, Choice]]:
+    def _in_time(self, ready: list[tuple[Cell, Choice]], wanted: Plan) -> list[tuple[Cell, Choice]]:
         """Those that end before the minutes are over, by what others like them took, or that are begun already."""
         left = (self._ends - time.monotonic()) / 60.0
         if not ready or left == math.inf:
             return ready
-        expected = progress.expected(cell for cell, _ in ready)
+        expected = progress.expected(cell_files.read_all(self._workdir, wanted), [cell for cell, _ in ready])
         fitting = [
             (cell, choice)
             for cell, choice in ready
@@ -181,13 +179,13 @@ class Runner:
         shared = [*self._given, f"--workdir={run}", *(f"--config.{field}={value}" for field, value in changes.items())]
         commands = {"train": [*self._train, *shared]}
         if cell.is_evaluated:
-            commands["evaluate"] = [*self._evaluate, *shared, *self._asked(cell)]
+            commands["evaluate"] = [*self._evaluate, *shared, *self._evaluation_flags(cell)]
         log = self._workdir / "logs" / f"{cell.path}.log"
         logging.info("%s: learning rate %g, log in %s", cell.path, choice.rate, log)
         began, diverged, lines = time.monotonic(), False, []
         for name, command in commands.items():
             began = time.monotonic()
-            if name == "evaluate" and not self._belongs(cell, {"data": _records(run)}):
+            if name == "evaluate" and not self._matches_others(cell, {"data": _records(run)}):
                 return False
             lines.append(shlex.join(["python", *command[1:]]))
             status = programs.run_program(command, log, stop=self._stop, started=claim.note_child, beat=claim.beat)
@@ -206,14 +204,14 @@ class Runner:
             folder, minutes = run / "validation" if cell.kind == "ablations" else run, (time.monotonic() - began) / 60
             metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
             result = cell_files.result(cell, metrics, choice=choice._asdict(), commands=lines, minutes=minutes)
-        if not self._belongs(cell, result):
+        if not self._matches_others(cell, result):
             return False
         settings = {"settings": cell_files.settings(cell, self._config, choice.rate)}
         begun = {"start": cell_files.origin(self._workdir, cell.start)} if cell.start is not None else {}
         cell_files.write(self._workdir, cell, result | begun | settings)
         return True
 
-    def _belongs(self, cell: Cell, result: dict[str, Any]) -> bool:
+    def _matches_others(self, cell: Cell, result: dict[str, Any]) -> bool:
         """Whether a result is of the data and the mixtures of its neighbours; a cell that is not has failed."""
         try:
             cell_files.refuse_other_mixtures(cell, result, cell_files.read_all(self._workdir, self._plan))
@@ -234,7 +232,7 @@ class Runner:
                     "in another --workdir"
                 )
 
-    def _asked(self, cell: Cell) -> list[str]:
+    def _evaluation_flags(self, cell: Cell) -> list[str]:
         """Flags of a cell's evaluation."""
         fields = self._config.compare
         if cell.kind == "ablations":

@@ -20,7 +20,6 @@ TOLD = "miml_told"  # MIML with the true classes, evaluated with MIML's run
 UNTOUCHED = 40.0
 METHODS = (TOLD, "miml", "pixelplayer", ROUND_ONE, "mnet", "mpnet")
 _SECOND_METHOD = {"mpnet": ROUND_ONE, "miml": TOLD}  # the other method that a cell of the method evaluates
-SECOND = tuple(_SECOND_METHOD.values())  # a cell's file has neither their step nor their swapped pictures
 _NAME_IN_CELL = {ROUND_ONE: "mnet"}  # where it differs from the method's
 
 
@@ -49,6 +48,11 @@ class Entry:
     def own(self) -> str:
         """Name of the list of mixtures with as many sounds as in training."""
         return f"mix{self.sources}"
+
+    @property
+    def is_second(self) -> bool:
+        """Whether it is the other method of a cell, whose steps and swapped pictures the cell's file lacks."""
+        return self.method in _SECOND_METHOD.values()
 
     @property
     def _name(self) -> str:
@@ -122,7 +126,7 @@ def gather(made: Mapping[Cell, Mapping[str, Any]]) -> dict[str, Entry]:
                 by_row.setdefault((method, cell.mask, cell.sources), {})[cell.seed] = result
     rows = sorted(by_row, key=lambda row: (METHODS.index(row[0]), row[1], row[2]))
     entries = (Entry(*row, results=dict(sorted(by_row[row].items()))) for row in rows)
-    return {entry.key: entry for entry in entries if entry.method not in SECOND or entry.samples(entry.own, "nsdr")}
+    return {entry.key: entry for entry in entries if not entry.is_second or entry.samples(entry.own, "nsdr")}
 
 
 def mean(samples: Mapping[int, Sample]) -> Drawn | None:

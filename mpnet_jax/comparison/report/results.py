@@ -9,16 +9,7 @@ from typing import Any
 from mpnet_jax.comparison.cell_files import diverged, read_all
 from mpnet_jax.comparison.cells import DEFAULT, KINDS, NO_MASK, Cell, Plan
 from mpnet_jax.comparison.progress import minutes_of
-from mpnet_jax.comparison.report.entries import (
-    ROUND_ONE,
-    SECOND,
-    Entry,
-    differences,
-    estimated,
-    estimates,
-    gather,
-    mean,
-)
+from mpnet_jax.comparison.report.entries import ROUND_ONE, Entry, differences, estimated, estimates, gather, mean
 from mpnet_jax.comparison.report.observations import observations
 from mpnet_jax.metrics.definitions import definitions
 from mpnet_jax.metrics.names import METRICS, method_name
@@ -136,14 +127,14 @@ def _steps(entry: Entry) -> dict[str, list[int]]:
     if entry.method == ROUND_ONE:
         found = [result["steps"].get("round_one") for result in entry.results.values()]
         return {} if None in found else {"evaluated": found}
-    if entry.method in SECOND:
+    if entry.is_second:
         return {}
     return {key: [result["steps"][key] for result in entry.results.values()] for key in ("trained", "evaluated")}
 
 
 def _swapped(entry: Entry) -> dict[str, Any]:
     """{list: estimate of NSDR} of the method asked with another sound's pictures; of rows that have it."""
-    if entry.method in SECOND:
+    if entry.is_second:
         return {}
     lists = {"test": entry.own, "far": f"far_{entry.own}"}
     samples = {part: entry.samples(name, "nsdr", of_what="swapped", part="beside") for part, name in lists.items()}
