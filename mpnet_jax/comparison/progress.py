@@ -1,4 +1,4 @@
-"""One line a finished cell: which, how well, how long, and when all will be there."""
+"""Reports the progress of a comparison and estimates the remaining time."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,13 +11,13 @@ from mpnet_jax.report.drawing.numbers import mapping
 
 
 def expected(finished: Mapping[Cell, Mapping[str, Any]], cells: Iterable[Cell]) -> dict[Cell, float]:
-    """Minutes that cells will take, by those like them; 0 before there are any."""
+    """Returns the expected minutes of cells, from finished cells like them; 0 without any."""
     minutes = {cell: minutes_of(result) for cell, result in finished.items()}
     return {cell: _expected(cell, minutes) for cell in cells}
 
 
 def line(workdir: Path, wanted: Plan, made: Cell, *, workers: int) -> str:
-    """A line about a cell that was just made; the time left assumes that so many processes go on."""
+    """Returns a log line about a finished cell; the remaining time assumes that `workers` processes continue."""
     finished, cells = read_all(workdir, wanted), tuple(wanted)
     missing = [cell for cell in cells if cell not in finished]
     hours = sum(expected(finished, missing).values()) / workers / 60
@@ -27,12 +27,12 @@ def line(workdir: Path, wanted: Plan, made: Cell, *, workers: int) -> str:
 
 
 def minutes_of(result: Mapping[str, Any]) -> float:
-    """What a cell took: training, over all its starts, and evaluation."""
+    """Returns the minutes of training, over all sessions, and evaluation."""
     return sum(value for value in result["minutes"].values() if value is not None)
 
 
 def _expected(cell: Cell, minutes: Mapping[Cell, float]) -> float:
-    """Minutes of a cell, by those like it."""
+    """Averages over the cells of the same kind and method, else of the same method, else over all."""
     for like in (
         [m for other, m in minutes.items() if (other.kind, other.method) == (cell.kind, cell.method)],
         [m for other, m in minutes.items() if other.method == cell.method],

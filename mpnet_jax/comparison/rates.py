@@ -1,4 +1,4 @@
-"""The learning rate of each method, chosen by trials on the validation split and nothing else."""
+"""Chooses the learning rate of each method by trials on the validation split."""
 
 import math
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ class Choice(NamedTuple):
     """A learning rate.
 
     Attributes:
-        rate: its value.
-        reason: how it was found.
-        scores: validation score of each rate that was tried, None where training failed.
+        rate: Value.
+        reason: How it was chosen.
+        scores: Validation score of each rate, None where training diverged.
     """
 
     rate: float
@@ -57,12 +57,12 @@ def choose(workdir: Path, cell: Cell, plan: Plan, given: Sequence[float]) -> Cho
 
 
 def validation_score(run: Path, cell: Cell, config: Any) -> float | None:
-    """The best score in training of the method that a run is named after, in dB; None without any.
+    """Returns the best validation score of a run's final method, in dB; None without any.
 
     Args:
-        run: workdir of the run.
-        cell: whose run it is.
-        config: of the run.
+        run: Folder of the run.
+        cell: The cell that the run belongs to.
+        config: Config of the run.
     """
     rounds = plan_rounds(config.rounds.to_dict(), trained_before=bool(config.start_from), method=METHODS[cell.method])
     main = rounds[-1].method

@@ -1,4 +1,4 @@
-"""Works through the cells of a comparison, one after the other, beside other processes that do the same."""
+"""Makes the cells of a comparison one after the other; several processes may do so at once."""
 
 import json
 import math
@@ -22,29 +22,28 @@ from mpnet_jax.run_data import RECORDS
 from mpnet_jax.run_facts import run_facts
 from mpnet_jax.run_log import SESSIONS, RunLog, read_lines
 
-DIVERGED = "the loss is not finite"  # how training says so
+DIVERGED = "the loss is not finite"  # part of the error message of training
 
 _WAIT_SECONDS = 5.0
-# Of a run's folder, what is large and can be made again.
+# Parts of a run's folder that are large and can be made again.
 _LARGE = ("checkpoints", "bases", "classes", "report", "tensorboard", "scores", "validation/report")
 
 
 class Runner:
-    """One process's work on a comparison.
+    """The work of one process on a comparison.
 
     Attributes:
-        failed: paths of the cells that failed in this process.
+        failed: Paths of the cells that failed in this process.
 
     Args:
-        config: of the comparison.
-        workdir: its folder.
-        plan: all of it, for what is kept.
-        given: `--config` and its fields, as the programs take them.
-        stop: a request to end.
-        minutes: after which nothing is begun, nor what is expected to end later; a run that lies there half done is
-            taken up as long as there are any left.
-        train: the training program.
-        evaluate: the evaluation program.
+        config: Config of the comparison.
+        workdir: Folder of the comparison.
+        plan: All cells; decides which runs are kept.
+        given: `--config` and its overrides, as flags for the programs.
+        stop: Stop request.
+        minutes: No cell is begun that is expected to end later; a begun run is resumed until then.
+        train: Training program and its first arguments.
+        evaluate: Evaluation program and its first arguments.
     """
 
     def __init__(
@@ -66,14 +65,14 @@ class Runner:
         self.failed: list[str] = []
 
     def run(self, wanted: Plan, finished: Callable[[], object]) -> None:
-        """Makes the wanted cells, or waits for those that others make, until all are there or have failed.
+        """Makes the wanted cells, or waits for other processes to make them, until all are finished or failed.
 
         Args:
-            wanted: some or all of the plan.
-            finished: called after each cell that this process made.
+            wanted: Some or all cells of the plan.
+            finished: Called after each cell that this process made.
 
         Raises:
-            InputError: other trials than those that finished cells have their learning rate from.
+            InputError: The trials choose another learning rate than that of a method's finished cells.
         """
         while self._stop.signal_name is None:
             ready = self._in_time(self._ready(wanted), wanted)
@@ -91,11 +90,11 @@ class Runner:
                 finished()
             elif len(self.failed) == failures:
                 self._pause()
-        # Another process may have had more luck.
+        # Another process may have made them since.
         self.failed = [path for path in self.failed if not (self._workdir / f"{path}.json").is_file()]
 
     def _ready(self, wanted: Plan) -> list[tuple[Cell, Choice]]:
-        """The cells that are missing and did not fail here, of those whose learning rate is known."""
+        """Returns the missing cells that can be begun, with their learning rates, those with a begun run first."""
         hours = self._config.compare.ablations.hours
         spent = sum(map(progress.minutes_of, cell_files.read_all(self._workdir, self._plan.ablations).values())) / 60
         affordable = not hours or spent < hours
@@ -106,12 +105,12 @@ class Runner:
         ]
         begin = [cell for cell in missing if cell.start is None or self._done(cell.start)]
         ready = [(cell, choice) for cell in begin if (choice := self._choice(cell)) is not None]
-        # First what lies there: the best trial's cell and the ablation without a change are the same run, which would
-        # be trained anew where its checkpoints are gone, as on another machine.
+        # The best trial, its cell and the ablation without a change share a run, which is trained again if its
+        # checkpoints are removed in between.
         return sorted(ready, key=lambda one: not self._begun(one[0], one[1].rate))
 
     def _in_time(self, ready: list[tuple[Cell, Choice]], wanted: Plan) -> list[tuple[Cell, Choice]]:
-        """Those that end before the minutes are over, by what others like them took, or that are begun already."""
+        """Returns the cells that are expected to end in time or whose run is begun."""
         left = (self._ends - time.monotonic()) / 60.0
         if not ready or left == math.inf:
             return ready
@@ -122,7 +121,11 @@ class Runner:
             if left > 0.0 and (self._begun(cell, choice.rate) or expected[cell] <= left)
         ]
         if not fitting:
-            logging.info("%.0f minutes left, too few for any of %d cells; the same command goes on", left, len(ready))
+            logging.info(
+                "%.0f minutes left, too few for any of %d cells; run the same command again to continue",
+                left,
+                len(ready),
+            )
         return fitting
 
     def _begun(self, cell: Cell, rate: float | None) -> bool:
@@ -131,13 +134,13 @@ class Runner:
     def _choice(self, cell: Cell) -> Choice | None:
         try:
             return rates.choose(self._workdir, cell, self._plan, self._config.compare.rates.tried)
-        except InputError as error:  # of this method alone
+        except InputError as error:  # other methods continue
             self.failed.append(cell.path)
             logging.error("%s cannot be made: %s", cell.path, error)
             return None
 
     def _missing(self, wanted: Plan) -> list[Cell]:
-        """What has no file; and starts whose networks are gone, as on another machine, though cells still need them."""
+        """Returns the cells without a file, and the starts whose networks are missing but needed by these cells."""
         missing = [cell for cell in wanted if not self._is_file(cell)]
         needed = {cell.start for cell in missing}
         return [start for start in wanted.starts if start in needed and not self._done(start)] + [
@@ -148,11 +151,11 @@ class Runner:
         return (self._workdir / f"{cell.path}.json").is_file()
 
     def _done(self, cell: Cell) -> bool:
-        """Whether there is all that is wanted of a cell: its file, and of a start its networks."""
+        """Returns whether a cell has its file, and a start its networks, too."""
         return self._is_file(cell) and (cell.kind != "starts" or self._begun(cell, cell.rate))
 
     def _make(self, cell: Cell, choice: Choice) -> bool:
-        """Makes a cell, if nobody else does; whether its file is there now by this process."""
+        """Makes a cell unless another process does; returns whether this process finished it."""
         if self._stop.signal_name is not None:
             return False
         claim = self._claims.take(cell.run_name(choice.rate))
@@ -162,7 +165,7 @@ class Runner:
             if self._done(cell):
                 return False
             self._refuse_another_rate(cell, choice)
-            if cell.kind == "starts":  # to be made anew: nothing may begin with it before it is whole
+            if cell.kind == "starts":  # no cell may start with it before it is trained again
                 (self._workdir / f"{cell.path}.json").unlink(missing_ok=True)
             return self._run(cell, choice, claim)
         except Lost:
@@ -192,7 +195,7 @@ class Runner:
             if self._stop.signal_name is not None:
                 return False
             diverged = bool(status) and name == "train" and DIVERGED in programs.last_lines(log)
-            if diverged and cell.kind != "starts":  # a result: it would diverge from its last checkpoint again
+            if diverged and cell.kind != "starts":  # final: it would diverge again from its last checkpoint
                 break
             if status:
                 self.failed.append(cell.path)
@@ -212,7 +215,7 @@ class Runner:
         return True
 
     def _matches_others(self, cell: Cell, result: dict[str, Any]) -> bool:
-        """Whether a result is of the data and the mixtures of its neighbours; a cell that is not has failed."""
+        """Returns whether a result has the records and mixtures of the other cells; else the cell has failed."""
         try:
             cell_files.refuse_other_mixtures(cell, result, cell_files.read_all(self._workdir, self._plan))
         except InputError as error:
@@ -222,7 +225,7 @@ class Runner:
         return True
 
     def _refuse_another_rate(self, cell: Cell, choice: Choice) -> None:
-        """All cells of a method have one learning rate; other trials than those of finished cells would mix two."""
+        """Raises InputError when a finished cell of the method has another learning rate."""
         same = [other for other in self._plan.cells if cell.kind == "cells" and other.method == cell.method]
         for other, made in cell_files.read_all(self._workdir, same).items():
             if made["learning_rate"]["rate"] != choice.rate:
@@ -233,7 +236,7 @@ class Runner:
                 )
 
     def _evaluation_flags(self, cell: Cell) -> list[str]:
-        """Flags of a cell's evaluation."""
+        """Returns the evaluation's flags for a cell."""
         fields = self._config.compare
         if cell.kind == "ablations":
             return ["--split=validation", f"--mix={','.join(map(str, fields.ablations.mixes))}"]
@@ -244,7 +247,7 @@ class Runner:
     def _trained(
         self, cell: Cell, choice: Choice, run: Path, commands: Sequence[str], *, diverged: bool
     ) -> dict[str, Any]:
-        """The file of a start or a trial, or of a cell whose training ended in a loss that is not finite."""
+        """Returns the content of the file of a start, a trial, or a cell whose training diverged."""
         config = cells.changed(self._config, cell, choice.rate)
         facts = run_facts()
         chosen = {"rate": choice.rate} if cell.rate is not None else {"learning_rate": choice._asdict()}
@@ -260,7 +263,7 @@ class Runner:
         }
 
     def _prune(self) -> None:
-        """Removes the large files of every run that no missing cell of the plan can use."""
+        """Removes the large files of the runs that no missing cell of the plan can use."""
         missing = self._missing(self._plan)
         needed = {
             cell.run_name(rate)
@@ -276,13 +279,13 @@ class Runner:
                 claim.release()
 
     def _pause(self) -> None:
-        """Waits for what other processes make."""
+        """Waits while other processes work."""
         until = time.monotonic() + _WAIT_SECONDS
         while time.monotonic() < until and self._stop.signal_name is None:
             time.sleep(0.2)
 
 
 def _records(run: Path) -> dict[str, str]:
-    """Name and hash of what a run was trained on; empty where an earlier version trained it."""
+    """Returns name and hash of the records that a run was trained on; empty for a run of an earlier version."""
     path = run / RECORDS
     return json.loads(path.read_text()) if path.is_file() else {}

@@ -227,7 +227,7 @@ def test_begins_nothing_that_does_not_end_in_time(workdir: Path) -> None:
     assert (status, results(workdir)) == (0, {})
     # The first takes a minute, as the training notes; so would the others.
     status, output = run(workdir, MINUTES="0.9")
-    assert status == 0 and "1 minutes left, too few for any of 3 cells; the same command goes on" in output
+    assert status == 0 and "1 minutes left, too few for any of 3 cells; run the same command again" in output
     assert list(results(workdir)) == ["trials/pixelplayer-ratio-mix2-seed0-rate0.001"]
     # What is begun goes on.
     (workdir / "runs/mpnet-ratio-mix2-seed0-rate0.003/checkpoints").mkdir(parents=True)

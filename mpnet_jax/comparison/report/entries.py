@@ -61,14 +61,7 @@ class Entry:
     def samples(
         self, name: str, metric: str, *, of_what: str | None = None, part: str = "methods"
     ) -> dict[int, Sample]:
-        """Returns a metric on a list of mixtures, by seed, without the seeds that lack it.
-
-        Args:
-            name: Name of the list.
-            metric: Name of the metric.
-            of_what: Key within `part`; the entry's own method by default.
-            part: "methods", or "beside" for the mixture, the oracle masks and swapped pictures.
-        """
+        """Returns a metric of the method, or of `of_what`, on a list of mixtures, for the seeds that have it."""
         samples = {}
         for seed, result in self.results.items():
             listed = result["lists"].get(name, {})
@@ -99,12 +92,7 @@ class Entry:
         }
 
     def counted_right(self, mode: str, *, as_trained: bool) -> dict[int, Sample]:
-        """Returns whether the number of sounds was right, by seed and sample.
-
-        Args:
-            mode: "clips" or "pixels".
-            as_trained: Whether to leave out samples of other than 1 to `sources` sounds.
-        """
+        """Returns whether the number of sounds was right; `as_trained` keeps samples of 1 to `sources` sounds."""
         samples = {}
         for seed, result in self.results.items() if self.method == "mpnet" else ():
             listed, counted = result["lists"].get("counting"), result.get("counting", {}).get(mode)

@@ -1,4 +1,4 @@
-"""All that a comparison's finished cells say, as one JSON-ready dict."""
+"""Computes the results of a comparison from its finished cells, as one JSON-ready dict."""
 
 import dataclasses
 import itertools
@@ -17,7 +17,7 @@ from mpnet_jax.report.sections.counting import MODES
 from mpnet_jax.run_facts import run_facts
 
 _COUNTED = ("as_trained", "all")
-_ENERGY_MAP = "energy map"  # as `localisation` names it, which loads JAX
+_ENERGY_MAP = "energy map"  # a name of `localisation`, which is not imported since it loads JAX
 _Made = Mapping[Cell, Mapping[str, Any]]  # the contents of the finished cells' files
 
 DEFINITIONS = {
@@ -98,7 +98,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "sources": entry.sources,
         "seeds": list(entry.results),
         "rate": sorted({result["learning_rate"]["rate"] for result in entry.results.values()}),
-        # A row of round one has no time of its own.
+        # Round one is a part of MP-Net's training, of unknown duration.
         "minutes": None if None in minutes or entry.method == ROUND_ONE else round(sum(minutes) / len(minutes), 1),
         "steps": _steps(entry),
         "commits": {
@@ -123,7 +123,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def _steps(entry: Entry) -> dict[str, list[int]]:
-    """Steps `trained`, and the step `evaluated` for its validation score, a seed each; of rows beside what is known."""
+    """Returns the steps `trained` and the step `evaluated` of each seed, as far as they are known."""
     if entry.method == ROUND_ONE:
         found = [result["steps"].get("round_one") for result in entry.results.values()]
         return {} if None in found else {"evaluated": found}
@@ -133,7 +133,7 @@ def _steps(entry: Entry) -> dict[str, list[int]]:
 
 
 def _swapped(entry: Entry) -> dict[str, Any]:
-    """{list: estimate of NSDR} of the method asked with another sound's pictures; of rows that have it."""
+    """Returns the estimates of the NSDR with swapped pictures, on the test split and the far set."""
     if entry.is_second:
         return {}
     lists = {"test": entry.own, "far": f"far_{entry.own}"}
@@ -142,7 +142,7 @@ def _swapped(entry: Entry) -> dict[str, Any]:
 
 
 def _best_constant(entry: Entry, mode: str) -> dict[str, float | None]:
-    """How often the one number that is right most often would be right; it depends on the mixtures alone."""
+    """Returns how often the best constant guess of the number of sounds is right."""
     for result in entry.results.values():
         found = result.get("counting", {}).get(mode, {})
         if "constant" in found:
@@ -152,7 +152,7 @@ def _best_constant(entry: Entry, mode: str) -> dict[str, float | None]:
 
 
 def _localisation(entry: Entry) -> list[dict[str, Any]]:
-    """The scenes of a results file, the energy map's guesses over all seeds; the others do not depend on the seed."""
+    """Returns the scenes of the first seed, with the energy map's scores over all seeds."""
     first = next((result["localisation"] for result in entry.results.values() if "localisation" in result), [])
     out = []
     for scene in first:
@@ -163,7 +163,7 @@ def _localisation(entry: Entry) -> list[dict[str, Any]]:
 
 
 def _beside(entries: Mapping[str, Entry], what: str) -> dict[str, Any]:
-    """{list of mixtures: {metric: estimate}} of what depends on no training, from the first cell that has the list."""
+    """Returns {list of mixtures: {metric: estimate}} of the mixture or the oracle masks."""
     out: dict[str, Any] = {}
     for entry in entries.values():
         for name in (entry.own, f"far_{entry.own}"):
@@ -211,7 +211,7 @@ def _rates(made: _Made) -> dict[str, Any]:
 
 
 def at_edge(plan: Plan, rates: Mapping[str, Mapping[str, float | None]]) -> dict[str, str]:
-    """Methods whose best rate is the lowest or the highest of those tried: a better one may lie beyond."""
+    """Returns the methods whose best rate is the lowest or the highest of those tried."""
     out = {}
     for method, scores in rates.items():
         tried = sorted(trial.rate for trial in plan.trials if trial.method == method and trial.rate is not None)
@@ -236,7 +236,7 @@ def _ablations(plan: Plan, made: _Made) -> list[dict[str, Any]]:
 
 
 def _ablation_rows(changes: Sequence[Mapping[Cell, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """A row for each change, over the seeds that it was made with."""
+    """Returns a row for each change, over the seeds of its cells."""
     learnt = [_as_entry({cell: result for cell, result in of.items() if not diverged(result)}) for of in changes]
     default = next((entry for of, entry in zip(changes, learnt, strict=True) if next(iter(of)).change == DEFAULT), None)
     out = []
@@ -267,7 +267,7 @@ def _ablation_rows(changes: Sequence[Mapping[Cell, Mapping[str, Any]]]) -> list[
 
 
 def _over_round_one(entry: Entry, names: Sequence[str]) -> dict[str, Any]:
-    """What MP-Net gains over the best M-Net of its round one; empty where there is none."""
+    """Returns the differences of MP-Net to the best M-Net of its round one; empty without one."""
     round_one = dataclasses.replace(entry, method=ROUND_ONE)
     if entry.method != "mpnet" or not round_one.samples(entry.own, "nsdr"):
         return {}
@@ -275,7 +275,7 @@ def _over_round_one(entry: Entry, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _as_entry(made: Mapping[Cell, Mapping[str, Any]]) -> Entry | None:
-    """An ablation's results as a row, None of none; where MP-Net was cut down to the M-Net, of the M-Net."""
+    """Returns the results of an ablation as an entry of the last method evaluated; None without results."""
     if not made:
         return None
     cell, result = next(iter(made.items()))
