@@ -1,4 +1,4 @@
-"""Tables whose column heads are buttons that sort."""
+"""Draws tables whose column heads are buttons that sort."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from mpnet_jax.metrics.names import METRICS, arrow
 from mpnet_jax.report.drawing.numbers import breakable, count_of, estimate, is_number, number, text
 
-# Column heads of metrics, each with which way is better.
+# Column heads of the metrics, with an arrow that shows which direction is better.
 METRIC_HEADS = tuple(f"{name.upper()} {arrow(name)}" for name in METRICS)
 ESTIMATE_HEADS = (*METRIC_HEADS, "Mixtures")
 
@@ -17,9 +17,9 @@ class Cell:
     """A table cell.
 
     Attributes:
-        html: what is shown.
-        value: what a column of numbers sorts by; None stays last.
-        kind: class of the cell.
+        html: Content.
+        value: Number by which its column sorts; None stays last.
+        kind: CSS class of the cell.
     """
 
     html: str
@@ -28,34 +28,34 @@ class Cell:
 
 
 def words(value: Any) -> Cell:
-    """A cell of escaped text."""
+    """Returns a cell of escaped text."""
     return Cell(breakable(text(value)), kind="words")
 
 
 def plain(value: Any, *, digits: int = 0) -> Cell:
-    """A cell of one number."""
+    """Returns a cell with one number."""
     return Cell(number(value, digits=digits), value if is_number(value) else None)
 
 
 def estimated(value: Any, *, percent: bool = False) -> Cell:
-    """A cell of a mean over its interval."""
+    """Returns a cell with a mean and its interval."""
     mean = value.get("mean") if isinstance(value, Mapping) else None
     return Cell(estimate(value, percent=percent), mean if is_number(mean) else None)
 
 
 def estimates(values: Any) -> list[Cell]:
-    """The cells of a row for `ESTIMATE_HEADS`: the estimate of each metric, and the greatest count among them."""
+    """Returns the cells for `ESTIMATE_HEADS`: the estimate of each metric, and the greatest count among them."""
     return [*(estimated(values.get(metric)) for metric in METRICS), plain(count_of(values))]
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: str, kind: str = "") -> str:
-    """A table in a box that scrolls by itself where the page is narrow.
+    """Returns a table in a box that scrolls by itself on a narrow page.
 
     Args:
-        heads: HTML of each column head.
-        rows: as many cells each; the first is the head of its row. A column without values sorts by its text.
-        caption: escaped; also the name of the box.
-        kind: further classes of the table.
+        heads: Column heads as HTML.
+        rows: Cells of each row; the first is the row's head. A column without values sorts by its text.
+        caption: Caption, escaped here; also the name of the box.
+        kind: Further CSS classes of the table.
 
     Returns:
         HTML, or "" without rows.

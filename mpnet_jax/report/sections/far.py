@@ -1,4 +1,4 @@
-"""How well methods do on a data set far from what they were trained on."""
+"""The section on a data set that differs from the training set."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from mpnet_jax.report.drawing.numbers import mapping, text
 
 
 def section(far: Any) -> str:
-    """The table of one run; "" without results."""
+    """Returns the table of one run; "" without results."""
     values = mapping(far)
     rows = [(method_name(key), of) for key, of in methods_of(values).items()]
     if not rows:
@@ -21,13 +21,13 @@ def section(far: Any) -> str:
 
 
 def methods_of(far: Any) -> dict[str, Mapping[str, Any]]:
-    """{method or baseline: {metric: estimate}} of a results file's `far`."""
+    """Returns {method or baseline: {metric: estimate}} of a results file's `far`."""
     given = mapping(mapping(far).get("methods"))
     return {str(key): values for key, values in given.items() if isinstance(values, Mapping)}
 
 
 def table(rows: Sequence[tuple[str, Mapping[str, Any]]], *, head: str = "Method") -> str:
-    """Rows of (name, {metric: estimate}); "" without any."""
+    """Returns a table of (name, {metric: estimate}); "" without rows."""
     cells = [[sortable.words(name), *sortable.estimates(values)] for name, values in rows]
     caption = "Means over mixtures far from the training set, 95 % intervals"
     return sortable.table([head, *sortable.ESTIMATE_HEADS], cells, caption=caption)
