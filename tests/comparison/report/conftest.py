@@ -24,7 +24,7 @@ def grid_of(workdir: Path):
 
 
 def finish(workdir: Path, config, cell: Cell) -> None:
-    """Writes a cell's result as the stand-ins would have scored it."""
+    """Writes the file of a cell with the scores of the stand-ins."""
     if cell.kind == "trials":
         made = {"commands": [f"train {cell.path}"]}
         cell_files.write(workdir, cell, {"score": 5.0, "minutes": {"training": 1.0}, "made": made})
@@ -33,7 +33,7 @@ def finish(workdir: Path, config, cell: Cell) -> None:
     values["mix"] = "2,3,4"
     values |= {"split": "validation"} if cell.kind == "ablations" else {"far": ""}
     values |= {"counting": "", "localisation": ""} if (cell.kind, cell.method) == ("cells", "mpnet") else {}
-    # The stand-ins take an M-Net for what MP-Net's config gives without a P-Net.
+    # For the stand-ins, MP-Net's config without a round for the Plus-Net is the M-Net's.
     run = workdir / "runs" / cell.name
     run.mkdir(parents=True)
     stand_ins.evaluate(values, run)
@@ -46,7 +46,7 @@ def finish(workdir: Path, config, cell: Cell) -> None:
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan, dict]:
-    """The folder of a whole comparison, its plan, and what is made of it."""
+    """Returns the folder of a finished comparison, its plan and its results."""
     workdir = tmp_path_factory.mktemp("made") / "comparison"
     config, plan = grid_of(workdir)
     for cell in plan:

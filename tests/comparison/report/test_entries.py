@@ -1,4 +1,4 @@
-"""Tests of the rows that finished cells make, and of their differences."""
+"""Tests of the entries of finished cells and of their differences."""
 
 import copy
 import dataclasses
@@ -23,7 +23,7 @@ def test_sounds_left_as_the_mixture_are_counted_and_do_not_move_the_median(made)
     assert after["sar_median"] == pytest.approx(before["sar_median"], abs=0.1)
 
 
-def test_a_difference_is_of_one_seed_and_mixture(made) -> None:
+def test_differences_are_paired_by_seed_and_mixture(made) -> None:
     workdir, plan, found = made
     rows = gather(read_all(workdir, plan.cells))
     first, second = rows["mpnet-ratio-mix3"], rows["pixelplayer-ratio-mix3"]

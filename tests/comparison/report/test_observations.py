@@ -6,7 +6,7 @@ from mpnet_jax.comparison.report import published
 from mpnet_jax.comparison.report.observations import verdict
 
 
-def test_what_is_so_holds_and_what_is_not_does_not(made) -> None:
+def test_observations_of_scores_ordered_as_in_the_paper_hold(made) -> None:
     _, _, found = made
     lines = found["observations"]
     claims = {line["claim"] for line in lines}
@@ -36,6 +36,6 @@ def test_verdicts() -> None:
     ]
 
 
-def test_the_published_numbers_are_whole() -> None:
+def test_the_published_numbers_are_complete() -> None:
     assert len(published.MUSIC) == 7
     assert all(len(numbers) == 4 for found in published.MUSIC.values() for numbers in found)

@@ -32,7 +32,7 @@ def test_writes_numbers_pictures_and_a_whole_page(made) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["trials/*", "pixelplayer-binary-mix2-seed1", "ablations/*"])
-def test_says_what_little_there_is(tmp_path: Path, pattern: str) -> None:
+def test_a_few_finished_cells_are_reported(tmp_path: Path, pattern: str) -> None:
     workdir = tmp_path / "comparison"
     config, plan = grid_of(workdir)
     for cell in plan.matching(pattern):

@@ -1,4 +1,4 @@
-"""Tests of the numbers that finished cells make."""
+"""Tests of the results that finished cells give."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ def test_every_row_has_its_seeds_and_numbers(made) -> None:
     rows = found["entries"]
     assert (
         len(rows) == 2 * 2 + 4 * 3
-    )  # MIML, seeing and told, without a mask; the others and the M-Net of round one with three settings
+    )  # MIML with seen and with true classes, without a mask; the others and the M-Net of round one with three settings
     entry = rows["mpnet-ratio-mix2"]
     assert entry["seeds"] == [0, 1, 2] and entry["rate"] == [0.001]
     assert entry["test"]["nsdr"]["mean"] == pytest.approx(3.5, abs=0.1)
@@ -39,12 +39,12 @@ def test_every_row_has_its_seeds_and_numbers(made) -> None:
     assert entry["minutes"] == 1.0 and rows[f"{ROUND_ONE}-ratio-mix2"]["minutes"] is None
     assert entry["counting"]["clips"]["constant"] == {"as_trained": 0.5, "all": 0.25}
     assert entry["swapped"]["test"]["mean"] == -3.0 and entry["swapped"].keys() == {"test", "far"}
-    # A minute of training and two of evaluation; the ablations are trained by a trial's command, which counts once.
+    # One minute of training and two of evaluation; the ablations share a trial's training, which counts once.
     assert found["hours"] == {"starts": 0.0, "trials": 0.13, "cells": 1.65, "ablations": 0.2}
     assert found["done"] == {"starts": [0, 0], "trials": [8, 8], "cells": [33, 33], "ablations": [6, 6]}
 
 
-def test_ablations_are_set_against_no_change(made) -> None:
+def test_ablations_are_compared_with_no_change(made) -> None:
     _, _, found = made
     default, changed = found["ablations"][:2]
     assert (default["change"], changed["change"]) == ("default", "original")
@@ -80,7 +80,7 @@ def test_an_ablation_whose_other_seeds_are_missing_has_its_first_row_alone(made,
     assert [row["name"] for row in alone] == ["default", "original", "default (3 seeds)"]
 
 
-def test_an_ablation_that_failed_with_its_first_seed_has_what_the_others_found(made, tmp_path: Path) -> None:
+def test_an_ablation_that_failed_with_its_first_seed_has_a_row_of_the_others(made, tmp_path: Path) -> None:
     workdir, plan, _ = made
     shutil.copytree(workdir / "ablations", tmp_path / "ablations")
     path = tmp_path / "ablations/original-ratio-mix2-seed0.json"
@@ -98,7 +98,7 @@ def test_an_ablation_that_failed_with_its_first_seed_has_what_the_others_found(m
     assert [row["name"] for row in found] == ["default", "original", "default (3 seeds)"]
 
 
-def test_ablations_say_what_mp_net_gains_over_its_own_m_net(made) -> None:
+def test_ablations_compare_mp_net_with_its_m_net_of_round_one(made) -> None:
     workdir, plan, found = made
     firsts = [cell for cell in plan.ablations if cell.seed == 0]
     for cell, row in zip(firsts, found["ablations"], strict=False):

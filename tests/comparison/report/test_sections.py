@@ -27,7 +27,7 @@ def test_markdown_keeps_published_numbers_apart(made) -> None:
             assert "nan" not in line.lower() and "None" not in line
 
 
-def test_tables_say_what_makes_them_honest(made) -> None:
+def test_tables_have_baselines_notes_and_counts(made) -> None:
     _, _, found = made
     page = markdown(found, [])
     lines = page.splitlines()
@@ -37,9 +37,9 @@ def test_tables_say_what_makes_them_honest(made) -> None:
     for part in (page[test:far], page[far:]):
         assert "| Mixture |  |  | 0.00 | -1.00 [-1.00, -1.00] |  | -1.00 [-1.00, -1.00] |  | 0.00 | -1.00 " in part
         assert "| Oracle masks | binary |  | 20.00 [20.00, 20.00] | " in part
-    assert not any("than MIML, told" in line for line in lines)  # an upper bound is no method of the paper's
+    assert not any("than MIML, told" in line for line in lines)  # not a method of the paper but an upper bound
     assert any(line.startswith("| MIML, told the classes | none | 3 | ") for line in lines)
-    # Three seeds of twelve mixtures, of each one silent; the far set is the same here.
+    # Three seeds with twelve mixtures each, one of them silent; the far set is the same here.
     row = "| MIML | none | mix-3 | 36 | 3 silent estimate | 0 | {} | 36 | 3 silent estimate | 0 | {} |"
     medians = [found["entries"]["miml-none-mix3"]["mixtures"][part]["sar_median"] for part in ("test", "far")]
     assert row.format(*(f"{median:.2f}" for median in medians)) in lines
@@ -67,13 +67,13 @@ def test_ablations_have_rows_of_their_scores_and_differences(made) -> None:
     assert words[place + 1] == "mix2"
 
 
-def test_the_committed_results_are_written_to_the_byte_and_the_page_has_their_numbers() -> None:
+def test_committed_results_are_reproduced_and_the_page_has_their_numbers() -> None:
     folder = ROOT / "results" / "rendered"
     found = json.loads((folder / "results.json").read_text())
     text = (folder / "results.md").read_text()
     assert markdown(found, [f"figures/trained_on_{sources}.png" for sources in (2, 3)]) == text
     page = "".join(Structure(grid_page(found)).words).replace("\N{MINUS SIGN}", "-")
-    # Shares, of which the page shows percent, lie between 0 and 1.
+    # The page shows shares, which lie between 0 and 1, in percent.
     intervals = {found.groups() for found in re.finditer(r"(-?\d+\.\d+) \[(-?\d+\.\d+), (-?\d+\.\d+)\]", text)}
     assert len(intervals) > 500
     for mean, low, high in intervals:
