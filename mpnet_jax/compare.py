@@ -17,12 +17,12 @@ from ml_collections import config_flags
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax.comparison import cell_files, cells, programs
+from mpnet_jax.comparison.cells import Grid
 from mpnet_jax.comparison.report.outputs import write_outputs
 from mpnet_jax.comparison.runner import Runner
 from mpnet_jax.config import check as config_module
 from mpnet_jax.config import saved_config
 from mpnet_jax.config.specs import Config
-from mpnet_jax.methods.registry import method_of
 from mpnet_jax.processes.stop_request import StopRequest
 
 
@@ -73,23 +73,20 @@ def compare(
         InputError: a config that no run can have, data that is not there, a workdir of another comparison, a file made
             with other settings.
     """
-    plan = cells.plan(config)
+    grid = Grid(config)
+    plan = grid.plan
     wanted = plan.matching(only)
     for cell in wanted:
-        changed = cells.changed(config, cell, cell.rate or config.compare.rates.tried[0])
-        config_module.check(changed)
-        method_of(changed)  # refuses fields that do not fit the method
-    cell_files.refuse_other_settings(workdir, plan, config)
+        grid.method(cell, cell.rate or config.compare.rates.tried[0])  # refuses a config that cannot run
+    cell_files.refuse_other_settings(workdir, grid)
     if report_only:
         if not _report(workdir, plan):
             raise InputError(f"--workdir={workdir} has no finished cell of this config's grid; make some first")
         return 0
-    _require_data(config)
+    _require_data(config, plan)
     saved_config.claim_workdir(workdir, config)
     with StopRequest() as stop:
-        runner = Runner(
-            config, workdir, plan=plan, given=given, stop=stop, minutes=minutes, train=train, evaluate=evaluate
-        )
+        runner = Runner(grid, workdir, given=given, stop=stop, minutes=minutes, train=train, evaluate=evaluate)
         runner.run(wanted, finished=lambda: _write_so_far(workdir, plan))
     if stop.signal_name is not None:
         logging.info("%s: stopped; the same command goes on where this one stopped", stop.signal_name)
@@ -116,11 +113,11 @@ def _report(workdir: Path, plan: cells.Plan) -> bool:
     return page is not None
 
 
-def _require_data(config: Config) -> None:
-    """Refuses data sets that are not there, which every cell would find out by itself."""
+def _require_data(config: Config, plan: cells.Plan) -> None:
+    """Raises InputError for missing data sets before any cell is started."""
     fields = config.compare
     names = {"data.name": config.data.name}
-    for start in cells.plan(config).starts:
+    for start in plan.starts:
         names["compare.start.changes"] = dict(start.overrides).get("data.name", config.data.name)
     if fields.far:
         names["evaluation.far.name"] = config.evaluation.far.name

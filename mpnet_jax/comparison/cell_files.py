@@ -1,4 +1,4 @@
-"""The result of a cell as a JSON file: everything that tables, tests and curves need, small enough to be committed."""
+"""Reads and writes a cell's result: a JSON file with all that the tables need, small enough to be committed."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,57 +8,65 @@ from typing import Any
 from configs import base
 from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
-from mpnet_jax.comparison.cells import Cell, Plan, changed, changes
-from mpnet_jax.config import check as config_module
+from mpnet_jax.comparison.cells import Cell, Grid
+from mpnet_jax.config.check import flatten
 from mpnet_jax.config.saved_config import is_free
 
 FACTS = ("commit", "machine", "python", "packages", "date")
-# Of a list's values by mixture: what stands beside the methods is not tested against anything.
+# Decimals of the values by mixture. Only the methods' values are compared mixture by mixture.
 _DIGITS = {"methods": 3, "beside": 2}
-# Of the evaluation's settings, those that no number of a kind depends on, by how they begin.
+# Prefixes of the evaluation fields that no number of a kind of cell depends on.
 _SHOWN = ("evaluation.batch_size", "evaluation.examples")
 _OF_TEST_SPLIT = ("evaluation.far.", "evaluation.places.", "evaluation.counting.", "evaluation.mixtures")
 _WITHOUT = {"cells": _SHOWN, "ablations": (*_SHOWN, *_OF_TEST_SPLIT)}
 _WITHOUT["trials"] = _WITHOUT["starts"] = (*_WITHOUT["ablations"], "evaluation.other_mixtures", "evaluation.bss")
-# Of the training's: what no number depends on.
+# Prefixes of the training fields that no number depends on: for all cells, and for cells without a Plus-Net.
 _NO_NUMBER = ("name",)
 _OF_PLUS = ("loss.plus", "loss.ratio_plus", "model.plus_", "optimiser.scale.plus_net")
 _KEPT = ("mixes", "far", "left_out", "differences")
 
 
 def read(workdir: Path, cell: Cell) -> dict[str, Any] | None:
-    """What is known of a cell; None while it is not finished."""
+    """Returns the content of a cell's file; None while the cell is not finished."""
     path = workdir / f"{cell.path}.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise InputError(f"{path} cannot be read as JSON ({error}); delete it, and the cell is made again") from None
+        raise InputError(f"{path} cannot be read as JSON ({error}); delete it to make the cell again") from None
+
+
+def read_all(workdir: Path, cells: Iterable[Cell]) -> dict[Cell, dict[str, Any]]:
+    """Returns the contents of the finished cells' files."""
+    return {cell: found for cell in cells if (found := read(workdir, cell)) is not None}
 
 
 def write(workdir: Path, cell: Cell, result: Mapping[str, Any]) -> None:
-    """Finishes a cell: its file is there as a whole, one line an entry, or not at all."""
+    """Writes a cell's file atomically, with one line for each key."""
     path = workdir / f"{cell.path}.json"
     lines = (f"{json.dumps(key)}: {json.dumps(value, allow_nan=False)}" for key, value in result.items())
     write_atomically(path, "{\n" + ",\n".join(lines) + "\n}\n", shared=True)
 
 
 def described(cell: Cell) -> dict[str, Any]:
-    """What a cell is, for its file."""
+    """Returns the fields of a cell for its file."""
     out = {"kind": cell.kind, "method": cell.method, "mask": cell.mask, "sources": cell.sources, "seed": cell.seed}
     return out | ({"change": cell.change, "overrides": dict(cell.overrides)} if cell.change else {})
 
 
 def origin(workdir: Path, start: Cell) -> dict[str, Any]:
-    """Of a cell's start, what tells it from one of the same name that was trained at another time."""
+    """Returns what identifies a start; one of the same name may have been trained at another time."""
     made = read(workdir, start) or {}
     return {"path": start.path, "score": made.get("score"), "date": made.get("made", {}).get("date")}
 
 
-def settings(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
-    """How a cell is trained, where `configs/base.py` has it otherwise, and evaluated: {field: value} as from JSON."""
-    defaults, run = (config_module.flatten(of) for of in (base.get_config(), changed(config, cell, rate)))
+def settings(cell: Cell, grid: Grid, rate: float) -> dict[str, Any]:
+    """Returns the config fields that a cell's numbers depend on, as read from JSON.
+
+    These are the training fields that differ from `configs/base.py`, and the evaluation fields.
+    """
+    defaults, run = flatten(base.get_config()), grid.method(cell, rate).flat_config()
     without = _NO_NUMBER if cell.method == "miml" else (*_NO_NUMBER, "miml.")
     if run["method"] != "mpnet" or not (run["rounds.plus"] or run["rounds.both"]):
         without += _OF_PLUS
@@ -67,26 +75,26 @@ def settings(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
         for field, value in run.items()
         if value != defaults[field] and not is_free(field) and not field.startswith(without)
     }
-    asked = {f"evaluation.{field}": value for field, value in config_module.flatten(config.evaluation).items()}
-    fields = {field: value for field, value in asked.items() if not field.startswith(_WITHOUT[cell.kind])}
-    return json.loads(json.dumps(trained | fields | changes(cell, config, rate)))
+    without = _WITHOUT[cell.kind]
+    evaluated = {
+        field: value
+        for field, value in run.items()
+        if field.startswith("evaluation.") and not field.startswith(without)
+    }
+    return json.loads(json.dumps(trained | evaluated | grid.changes(cell, rate)))
 
 
-def refuse_other_settings(workdir: Path, plan: Plan, config: Any) -> None:
-    """Refuses a comparison that has cells made with other settings than they would be made with now.
+def refuse_other_settings(workdir: Path, grid: Grid) -> None:
+    """Raises InputError for a finished cell whose settings differ from those of this config.
 
-    Files without settings, of before they were noted, pass.
-
-    Raises:
-        InputError: names the file and the field.
+    Files of earlier versions, which have no settings, are accepted.
     """
-    defaults = json.loads(json.dumps(config_module.flatten(base.get_config())))
-    for cell in plan:
-        made = read(workdir, cell)
-        if made is None or "settings" not in made:
+    defaults = json.loads(json.dumps(flatten(base.get_config())))
+    for cell, made in read_all(workdir, grid.plan).items():
+        if "settings" not in made:
             continue
-        wanted = settings(cell, config, made["rate"] if cell.rate is not None else made["learning_rate"]["rate"])
-        # A field that came later has its old behaviour as its default.
+        wanted = settings(cell, grid, made["rate"] if cell.rate is not None else made["learning_rate"]["rate"])
+        # The default of a field that was added later is the earlier behaviour.
         recorded = {field: defaults.get(field) for field in wanted} | made["settings"]
         for field in sorted(recorded):
             if recorded[field] != wanted.get(field, defaults.get(field)):
@@ -98,31 +106,30 @@ def refuse_other_settings(workdir: Path, plan: Plan, config: Any) -> None:
 
 
 def sessions(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Who trained a run, for a cell's file, from its sessions' lines; empty where an earlier version trained it."""
+    """Returns the training sessions of a run for a cell's file; empty for a run of an earlier version."""
     return [{key: line[key] for key in ("step", *FACTS)} for line in lines]
 
 
 def diverged(result: Mapping[str, Any]) -> bool:
-    """Whether a cell's training failed for good: its file has no score."""
+    """Returns whether a cell's training diverged, in which case its file has no score."""
     return result.get("score", 0.0) is None
 
 
 def result(
     cell: Cell, metrics: Mapping[str, Any], *, choice: Mapping[str, Any], commands: Sequence[str], minutes: float
 ) -> dict[str, Any]:
-    """The file of an evaluated cell.
+    """Returns the content of an evaluated cell's file.
 
     Args:
-        cell: which.
-        metrics: its run's metrics.json.
-        choice: of its learning rate.
-        commands: that made it.
-        minutes: of the evaluation, from the start that ended it.
+        cell: The evaluated cell.
+        metrics: Content of its run's metrics.json.
+        choice: Its learning rate and how that was chosen.
+        commands: Commands that made it.
+        minutes: Duration of the evaluation.
 
     Returns:
-        JSON-ready dict. `lists` has what the evaluation's `by_mixture` has, with the videos by their places in
-        `videos` and three digits behind the point: one value a mixture, method and metric, for paired tests. `beside`
-        (mixture, oracle and swapped pictures) has two.
+        JSON-ready dict. `lists` is the evaluation's `by_mixture`: one value for each mixture, method and metric, with
+        three decimals, and two under `beside` (mixture, oracle and swapped pictures). `rows` has indices into `videos`.
     """
     run = metrics["run"]
     steps = {"trained": run["steps"], "evaluated": run["step"]}
@@ -153,14 +160,10 @@ def result(
     }
 
 
-def refuse_other_mixtures(cell: Cell, new: Mapping[str, Any], others: Iterable[tuple[Cell, Mapping[str, Any]]]) -> None:
-    """Refuses a result that was not made from the same data and the same mixtures as its neighbours.
-
-    Raises:
-        InputError: names both cells and what differs.
-    """
-    for other, old in others:
-        if not (old.get("data") and new.get("data")):  # of before it was noted
+def refuse_other_mixtures(cell: Cell, new: Mapping[str, Any], others: Mapping[Cell, Mapping[str, Any]]) -> None:
+    """Raises InputError for a result whose records or mixtures differ from those of the other cells."""
+    for other, old in others.items():
+        if not (old.get("data") and new.get("data")):  # a file of an earlier version
             continue
         if old["data"]["name"] == new["data"]["name"] and old["data"]["sha256"] != new["data"]["sha256"]:
             raise InputError(
@@ -184,7 +187,7 @@ def _compact(of: Mapping[str, Any], places: Mapping[str, int]) -> dict[str, Any]
 
 
 def _short(by_name: Mapping[str, Any], digits: int) -> dict[str, Any]:
-    """{name: {metric: values}} with so many digits behind the point."""
+    """Rounds the values of {name: {metric: values}}."""
     return {
         name: {key: [None if value is None else round(value, digits) for value in values] for key, values in of.items()}
         for name, of in by_name.items()

@@ -1,8 +1,8 @@
-"""The cells of a comparison: each one run of one method, mask, number of sounds and seed.
+"""The cells of a comparison: each is a run with one method, mask, number of sources and seed.
 
-Four kinds, each in a folder of its own: starts are the networks that the others of a seed start with, trials find a
-method's learning rate on the validation split, cells are the comparison itself, on the test split, and ablations change
-something about one cell and look at the validation split.
+There are four kinds, each in its own folder. Starts train the networks with which the other cells of a seed start.
+Trials find a method's learning rate on the validation split. Cells are the comparison itself, on the test split.
+Ablations change fields of one cell and are evaluated on the validation split.
 """
 
 import ast
@@ -14,6 +14,9 @@ from typing import Any
 
 from configs import miml
 from data_pipeline.command import InputError
+from mpnet_jax.config.check import check
+from mpnet_jax.config.specs import Config
+from mpnet_jax.methods.registry import Method, method_of
 
 # The method that a cell trains, by the cell's name.
 METHODS = {"miml": "miml", "pixelplayer": "pixelplayer", "mnet": "mpnet", "mpnet": "mpnet"}
@@ -21,9 +24,9 @@ WITHOUT_MASK = frozenset({"miml"})
 NO_MASK = "none"
 KINDS = ("starts", "trials", "cells", "ablations")
 START = "start"
-START_METHOD = "pixelplayer"  # whose networks the M-Net can begin with, too
-WITHOUT_START = frozenset({"miml"})  # shares no network with the others
-# What an ablation changes of the networks that it begins with: these learn with the change, too, in a start of its own.
+START_METHOD = "pixelplayer"  # with whose networks the M-Net can start, too
+WITHOUT_START = frozenset({"miml"})  # because it shares no network with the others
+# Prefixes of fields that also change the networks of a start: an ablation of these has its own start.
 _OF_STARTS = ("audio.", "frames.", "model.")
 _NOT_OF_STARTS = ("model.plus_", "model.statistics_per_step")
 MOST_SOUNDS = 8  # of `evaluate --mix`
@@ -35,19 +38,19 @@ _CHANGE = re.compile(r"([a-z0-9_]+):((?: [a-z_.]+=\S+)+)")
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One of them.
+    """A cell.
 
     Attributes:
-        kind: one of `KINDS`, the folder of its result.
-        method: one of `METHODS`.
+        kind: One of `KINDS`; the folder of its file.
+        method: One of `METHODS`.
         mask: "binary", "ratio" or `NO_MASK`.
-        sources: sounds of a mixture in training.
-        seed: of the run.
-        rate: learning rate of a trial or a start; None where it is the chosen one.
-        share: of the steps of each round.
-        change: name of an ablation, or of a start.
-        overrides: what it changes, (field, value as written).
-        start: whose networks its run begins with; None where they are random.
+        sources: Number of sources in a training mixture.
+        seed: Seed of the run.
+        rate: Learning rate of a trial or a start; None where it is chosen by trials.
+        share: Fraction of the steps of each round.
+        change: Name of an ablation or a start.
+        overrides: (field, value as text) of the config fields that it changes.
+        start: Cell whose networks its run starts with; None for random ones.
     """
 
     kind: str
@@ -63,28 +66,28 @@ class Cell:
 
     @property
     def is_evaluated(self) -> bool:
-        """Whether it is more than a training."""
+        """Whether the cell is evaluated after training."""
         return self.kind in ("cells", "ablations")
 
     @property
     def setting(self) -> str:
-        """Mask and sounds, as in a name."""
+        """Mask and number of sources."""
         return f"{self.mask}-mix{self.sources}"
 
     @property
     def name(self) -> str:
-        """Of its result, unique among its kind."""
+        """Name of its file without the suffix, unique within its kind."""
         start = self.change or self.method
         end = f"-rate{self.rate:g}" if self.kind == "trials" else ""
         return f"{start}-{self.setting}-seed{self.seed}{end}"
 
     @property
     def path(self) -> str:
-        """Of its result, below the comparison's folder, without the suffix."""
+        """Path of its file within the comparison's folder, without the suffix."""
         return f"{self.kind}/{self.name}"
 
     def run_name(self, rate: float) -> str:
-        """Of its run, by what is trained alone: the best trial and the cell of its setting are one run."""
+        """Returns the name of its run. Cells with equal training share a run, as the best trial and its cell do."""
         share = "" if self.share == 1.0 else f"-share{self.share:g}"
         change = f"-{self.change}" if self.overrides else ""
         return f"{self.method}-{self.setting}-seed{self.seed}-rate{rate:g}{share}{change}"
@@ -92,7 +95,7 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """All cells that a config asks for, in the order in which they are worked on."""
+    """All cells of a config, in the order in which they are made."""
 
     starts: tuple[Cell, ...]
     trials: tuple[Cell, ...]
@@ -103,14 +106,14 @@ class Plan:
         return iter((*self.starts, *self.trials, *self.cells, *self.ablations))
 
     def trials_of(self, cell: Cell) -> tuple[Cell, ...]:
-        """The trials that a cell's learning rate is chosen by."""
+        """Returns the trials that choose a cell's learning rate."""
         return tuple(trial for trial in self.trials if trial.method == cell.method)
 
     def matching(self, pattern: str) -> "Plan":
-        """The cells whose name or path fits a pattern such as "mpnet-*", with the starts and trials that these need.
+        """Returns the cells whose name or path fits a pattern such as "mpnet-*", with the starts and trials they need.
 
         Raises:
-            InputError: none does.
+            InputError: No cell fits.
         """
 
         def fits(cell: Cell) -> bool:
@@ -127,11 +130,11 @@ class Plan:
         return Plan(tuple(starts), tuple(trials), tuple(cells), tuple(ablations))
 
 
-def plan(config: Any) -> Plan:
-    """The cells of `config.compare`.
+def plan(config: Config) -> Plan:
+    """Returns the cells of `config.compare`.
 
     Raises:
-        InputError: a method, setting or change that is unknown or given twice.
+        InputError: A method, setting or change is unknown or given twice.
     """
     fields = config.compare
     for method in _distinct("methods", fields.methods):
@@ -166,12 +169,11 @@ def plan(config: Any) -> Plan:
     return Plan(tuple(starts), *kinds)
 
 
-def changes(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
-    """What a cell's run changes in the config: {field: value}; of `start_from`, the run's name.
+def changes(cell: Cell, config: Config, rate: float) -> dict[str, Any]:
+    """Returns {field: value} of the config fields that a cell's run changes; `start_from` is the name of a run.
 
-    The M-Net and PixelPlayer get the passes over the data that MP-Net's rounds one and three have together; a round
-    that trains everything from the start has the first round's learning rate. A step of MIML is another thing: it has
-    settings of its own.
+    The M-Net and PixelPlayer train for as many steps as MP-Net's rounds one and three together. A method with a single
+    round has the learning rate of the first round. MIML has its own settings.
     """
     minus, plus, both = (round(config.rounds[name] * cell.share) for name in ("minus", "plus", "both"))
     fields: dict[str, Any] = {"method": METHODS[cell.method]}
@@ -193,11 +195,11 @@ def changes(cell: Cell, config: Any, rate: float) -> dict[str, Any]:
     return fields | {field: _value(text) for field, text in cell.overrides}
 
 
-def changed(config: Any, cell: Cell, rate: float) -> Any:
-    """The config of a cell's run.
+def changed(config: Config, cell: Cell, rate: float) -> Config:
+    """Returns the config of a cell's run.
 
     Raises:
-        InputError: an ablation that changes a field which does not exist, or to a value of another kind.
+        InputError: An ablation changes a field that does not exist, or to a value of another type.
     """
     out = config.copy_and_resolve_references().lock()
     for field, value in changes(cell, config, rate).items():
@@ -209,8 +211,39 @@ def changed(config: Any, cell: Cell, rate: float) -> Any:
     return out
 
 
+class Grid:
+    """A comparison's config, for the parts of a comparison that take no config.
+
+    Attributes:
+        plan: All cells.
+        settings: The fields of `config.compare`.
+
+    Args:
+        config: Config of the comparison.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.plan = plan(config)
+        self.settings = config.compare
+
+    def changes(self, cell: Cell, rate: float) -> dict[str, Any]:
+        """Returns the fields that a cell's run changes; see `changes`."""
+        return changes(cell, self._config, rate)
+
+    def method(self, cell: Cell, rate: float) -> Method:
+        """Returns the method of a cell's run.
+
+        Raises:
+            InputError: The cell changes a field to a value that cannot be used.
+        """
+        config = changed(self._config, cell, rate)
+        check(config)
+        return method_of(config)
+
+
 def _start(fields: Any, cell: Cell) -> Cell | None:
-    """What a cell begins with; None with `compare.start.steps` of 0, and for MIML."""
+    """Returns the start of a cell; None with `compare.start.steps` of 0, and for MIML."""
     if not fields.steps or cell.method in WITHOUT_START:
         return None
     mask, sources = _setting("start.setting", fields.setting)
@@ -266,12 +299,12 @@ def _ablations(fields: Any, seeds: tuple[int, ...]) -> list[Cell]:
 
 
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:
-    """(field, value) of "field=value field=value"."""
+    """Parses "field=value field=value"."""
     return tuple((field, value) for field, _, value in (pair.partition("=") for pair in text.split()))
 
 
 def _settings_of(method: str, settings: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
-    """The settings without what a method does not know, each once."""
+    """Returns the distinct settings of a method, without the mask if it has none."""
     return list(dict.fromkeys((NO_MASK, n) if method in WITHOUT_MASK else (mask, n) for mask, n in settings))
 
 

@@ -1,9 +1,8 @@
-"""Who works on what: claims that processes, also of several machines, lay to names in a shared folder.
+"""Claims, by which processes on one or several machines that share a folder take different runs.
 
-A claim is a file `<name>.<number>`; the greatest number counts. It is made exclusively, so of several processes that
-want a name one gets it. Nobody removes another's claim: who takes over a dead one makes the next number, which again
-only one can. The owner touches its file now and then; the file system's own clock tells how long ago that was, so the
-machines' clocks need not agree.
+A claim is a file `<name>.<number>`, of which the greatest number counts. It is created exclusively, so only one
+process gets it. No process removes another's claim: to take over a dead one, it creates the file with the next number.
+The owner touches its file regularly. Ages are measured by the file system's clock, so machines' clocks need not agree.
 """
 
 import dataclasses
@@ -28,11 +27,11 @@ class Claim:
         self._beaten = time.monotonic()
 
     def note_child(self, pid: int) -> None:
-        """Records a process that works for this one, and which may outlive it for a moment."""
+        """Records a child process, which may outlive this one for a moment."""
         self._note(child=_process(pid))
 
     def beat(self) -> bool:
-        """Says that the owner lives, at most every `BEAT_SECONDS`; False where another took the name over."""
+        """Touches the file, at most every `BEAT_SECONDS`; returns False when another process took over the name."""
         if time.monotonic() - self._beaten >= BEAT_SECONDS:
             self._beaten = time.monotonic()
             try:
@@ -44,7 +43,7 @@ class Claim:
         return True
 
     def release(self) -> None:
-        """Gives the name back."""
+        """Releases the name."""
         self._note(released=True)
 
     def _note(self, **facts: Any) -> None:
@@ -57,16 +56,16 @@ class Claims:
     """The claims of one folder.
 
     Attributes:
-        folder: made when missing.
-        takeover_seconds: a claim of another machine that was not touched for so long is dead. One of this machine is
-            dead as soon as its processes are.
+        folder: Folder of the claims, created when missing.
+        takeover_seconds: Age at which another machine's untouched claim is dead. A claim of this machine is dead as
+            soon as its processes are.
     """
 
     folder: Path
     takeover_seconds: float
 
     def take(self, name: str) -> Claim | None:
-        """Claims a name; None where somebody else holds it."""
+        """Claims a name; returns None when another process holds it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         number = 0
         latest = self._latest(name)
@@ -79,7 +78,7 @@ class Claims:
         return Claim(path) if _make(path, facts) else None
 
     def held(self) -> list[str]:
-        """The names that anybody holds."""
+        """Returns the names that any process holds."""
         names = {_split(path)[0] for path in self.folder.glob("[!.]*")}
         return sorted(name for name in names for path in [self._latest(name)] if path and self._held(path))
 
@@ -93,7 +92,7 @@ class Claims:
             touched = path.stat().st_mtime
         except FileNotFoundError:
             return False
-        except ValueError:  # made without a link, and not yet written
+        except ValueError:  # created without a link, and not yet written
             facts, touched = {}, path.stat().st_mtime
         if facts.get("released"):
             return False
@@ -102,7 +101,7 @@ class Claims:
         return self._now() - touched < self.takeover_seconds
 
     def _now(self) -> float:
-        """The time by the clock of the file system."""
+        """Returns the time of the file system's clock."""
         probe = self.folder / f".now.{uuid.uuid4().hex}"
         probe.touch()
         try:
@@ -112,14 +111,14 @@ class Claims:
 
 
 def _make(path: Path, text: str) -> bool:
-    """Makes a file as a whole; False where it is there already."""
+    """Creates a file atomically; returns False when it exists."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     temporary.write_text(text)
     try:
         os.link(temporary, path)
     except FileExistsError:
         return False
-    except OSError:  # a file system without links: a kill within the next lines leaves an empty file
+    except OSError:  # a file system without links; a kill within the next lines leaves an empty file
         try:
             with path.open("x") as file:
                 file.write(text)
@@ -131,7 +130,7 @@ def _make(path: Path, text: str) -> bool:
 
 
 def machine() -> str:
-    """What tells this machine, and this container on it, from others: process numbers mean something here alone."""
+    """Returns an identifier of this machine and container, within which process ids are valid."""
     parts = [socket.gethostname()]
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         try:
@@ -146,7 +145,7 @@ def _process(pid: int) -> dict[str, Any]:
 
 
 def _started(pid: int) -> str:
-    """When a process began, by the kernel's count: its number may have been given anew since."""
+    """Returns the start time of a process in kernel ticks; its id may have been reused."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
@@ -164,7 +163,7 @@ def _lives(process: dict[str, Any]) -> bool:
 
 
 def _is_dead_child(pid: int) -> bool:
-    """Whether a process has ended and only waits to be asked for its status."""
+    """Returns whether a process is a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:

@@ -1,4 +1,4 @@
-"""Runs the training and the evaluation of a cell as processes of their own, and ends them in time."""
+"""Runs the training and the evaluation of a cell as child processes."""
 
 import ctypes
 import signal
@@ -18,7 +18,7 @@ _POLL_SECONDS = 0.5
 
 
 class Lost(Exception):
-    """Another process took over what this one worked on."""
+    """Another process took over the run."""
 
 
 def run_program(
@@ -29,24 +29,24 @@ def run_program(
     started: Callable[[int], None],
     beat: Callable[[], bool],
 ) -> int:
-    """Runs a program to its end, or until asked to stop.
+    """Runs a program until it exits.
 
     Args:
-        arguments: the program and its arguments; no shell sees them.
-        log: file that its output is appended to.
-        stop: a request is passed on as SIGTERM, once; the program may take its time to save.
-        started: told the process's number.
-        beat: called all the while; False ends the program.
+        arguments: The program and its arguments, run without a shell.
+        log: File to which the output is appended.
+        stop: Stop request, passed to the program once as SIGTERM; the program may take time to save.
+        started: Called with the process id.
+        beat: Called repeatedly; when it returns False, the program is ended.
 
     Returns:
-        Its exit status, negative after a signal that it did not catch.
+        Exit status; negative after a signal that the program did not catch.
 
     Raises:
-        Lost: `beat` said so.
+        Lost: `beat` returned False.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        # A group of its own: Ctrl-C in a terminal reaches it through this process, not twice.
+        # In its own process group, since this process passes Ctrl-C on.
         process = subprocess.Popen(  # noqa: S603
             arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0, preexec_fn=_PREPARE
         )
@@ -61,7 +61,7 @@ def run_program(
                     asked = True
                 time.sleep(min(_POLL_SECONDS, 0.02 + 0.1 * (time.monotonic() - began)))
         finally:
-            if process.poll() is None:  # asked a second time to stop, or worse
+            if process.poll() is None:  # after a second stop request, or an error
                 process.kill()
                 process.wait()
     if lost:
@@ -70,7 +70,7 @@ def run_program(
 
 
 def last_lines(log: Path, count: int = 3) -> str:
-    """The end of a log, to say what went wrong."""
+    """Returns the last lines of a log, for an error message."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 4000))
         lines = file.read().decode(errors="replace").splitlines()
@@ -78,10 +78,10 @@ def last_lines(log: Path, count: int = 3) -> str:
 
 
 def _end_with_parent() -> Callable[[], None] | None:
-    """What a child does before it begins: asks the kernel for SIGTERM when its parent dies, be it by SIGKILL."""
+    """Returns a function for a child process that requests SIGTERM when the parent dies (Linux)."""
     if not sys.platform.startswith("linux"):
         return None
-    # Loaded before the fork: the child only calls.
+    # Loaded before the fork, after which the child must not import.
     prctl = ctypes.CDLL(None).prctl
     return lambda: prctl(_PARENT_DEATH_SIGNAL, int(signal.SIGTERM), 0, 0, 0) and None
 

@@ -1,51 +1,38 @@
-"""One line a finished cell: which, how well, how long, and when all will be there."""
+"""Reports the progress of a comparison and estimates the remaining time."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from mpnet_jax.comparison.cell_files import diverged, read
+from mpnet_jax.comparison.cell_files import diverged, read_all
 from mpnet_jax.comparison.cells import Cell, Plan
 from mpnet_jax.report.drawing.numbers import mapping
 
 
-class Progress:
-    """How far a comparison is.
+def expected(finished: Mapping[Cell, Mapping[str, Any]], cells: Iterable[Cell]) -> dict[Cell, float]:
+    """Returns the expected minutes of cells, from finished cells like them; 0 without any."""
+    minutes = {cell: minutes_of(result) for cell, result in finished.items()}
+    return {cell: _expected(cell, minutes) for cell in cells}
 
-    Args:
-        workdir: its folder.
-        wanted: the cells that count.
-    """
 
-    def __init__(self, workdir: Path, wanted: Plan) -> None:
-        self._workdir, self._wanted = workdir, tuple(wanted)
-
-    def expected(self, cells: Iterable[Cell]) -> dict[Cell, float]:
-        """Minutes that cells will take, by those like them; 0 before there are any."""
-        minutes = {
-            cell: minutes_of(result) for cell in self._wanted if (result := read(self._workdir, cell)) is not None
-        }
-        return {cell: _expected(cell, minutes) for cell in cells}
-
-    def line(self, made: Cell, *, workers: int) -> str:
-        """A line about a cell that was just made; the time left assumes that so many processes go on."""
-        found = {cell: result for cell in self._wanted if (result := read(self._workdir, cell)) is not None}
-        minutes = {cell: minutes_of(result) for cell, result in found.items()}
-        missing = [cell for cell in self._wanted if cell not in found]
-        left = sum(_expected(cell, minutes) for cell in missing) / workers
-        hours = f"about {left / 60:.1f} hours left" if missing else "all there"
-        score, took = _score(made, found[made]), minutes[made]
-        return f"[{len(found)}/{len(self._wanted)}] {made.path}: {score}, {took:.0f} min; {hours}"
+def line(workdir: Path, wanted: Plan, made: Cell, *, workers: int) -> str:
+    """Returns a log line about a finished cell; the remaining time assumes that `workers` processes continue."""
+    finished, cells = read_all(workdir, wanted), tuple(wanted)
+    missing = [cell for cell in cells if cell not in finished]
+    hours = sum(expected(finished, missing).values()) / workers / 60
+    left = f"about {hours:.1f} hours left" if missing else "all there"
+    score, minutes = _score(made, finished[made]), minutes_of(finished[made])
+    return f"[{len(finished)}/{len(cells)}] {made.path}: {score}, {minutes:.0f} min; {left}"
 
 
 def minutes_of(result: Mapping[str, Any]) -> float:
-    """What a cell took: training, over all its starts, and evaluation."""
+    """Returns the minutes of training, over all sessions, and evaluation."""
     return sum(value for value in result["minutes"].values() if value is not None)
 
 
 def _expected(cell: Cell, minutes: Mapping[Cell, float]) -> float:
-    """Minutes of a cell, by those like it."""
+    """Averages over the cells of the same kind and method, else of the same method, else over all."""
     for like in (
         [m for other, m in minutes.items() if (other.kind, other.method) == (cell.kind, cell.method)],
         [m for other, m in minutes.items() if other.method == cell.method],

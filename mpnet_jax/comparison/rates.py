@@ -1,14 +1,14 @@
-"""The learning rate of each method, chosen by trials on the validation split and nothing else."""
+"""Chooses the learning rate of each method by trials on the validation split."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from data_pipeline.command import InputError
-from mpnet_jax.comparison.cell_files import read
-from mpnet_jax.comparison.cells import Cell
-from mpnet_jax.methods.registry import method_of
+from mpnet_jax.comparison.cell_files import read_all
+from mpnet_jax.comparison.cells import Cell, Plan
+from mpnet_jax.methods.registry import Method
 from mpnet_jax.run.log import VALIDATION, read_lines
 
 
@@ -16,9 +16,9 @@ class Choice(NamedTuple):
     """A learning rate.
 
     Attributes:
-        rate: its value.
-        reason: how it was found.
-        scores: validation score of each rate that was tried, None where training failed.
+        rate: Value.
+        reason: How it was chosen.
+        scores: Validation score of each rate, None where training diverged.
     """
 
     rate: float
@@ -26,45 +26,44 @@ class Choice(NamedTuple):
     scores: dict[str, float | None]
 
 
-def choose(workdir: Path, trials: Sequence[Cell], given: Sequence[float]) -> Choice | None:
-    """The rate with the best score; None while a trial is missing.
+def choose(workdir: Path, cell: Cell, plan: Plan, given: Sequence[float]) -> Choice | None:
+    """Returns the learning rate of a cell: its own, or the one with the best score; None while a trial is missing.
 
     Args:
-        workdir: of the comparison.
-        trials: of one method; none where a single rate is given.
-        given: the rates of the config.
+        workdir: Folder of the comparison.
+        cell: The cell to train.
+        plan: All cells; its trials of the cell's method decide, unless a single rate is given.
+        given: The rates of the config.
 
     Raises:
-        InputError: training failed at every rate.
+        InputError: Training failed at every rate.
     """
+    if cell.rate is not None:
+        return Choice(cell.rate, f"of {cell.path}", {})
+    trials = plan.trials_of(cell)
     if not trials:
         return Choice(float(given[0]), "given in config.compare.rates.tried", {})
-    found = [read(workdir, trial) for trial in trials]
-    if any(trial is None for trial in found):
+    made = read_all(workdir, trials)
+    if len(made) < len(trials):
         return None
-    scores = {f"{trial.rate:g}": found["score"] for trial, found in zip(trials, found, strict=True) if found}
-    known = {rate: score for rate, score in scores.items() if score is not None}
-    if not known:
-        raise InputError(
-            f"{trials[0].method} learns at none of config.compare.rates.tried={tuple(given)}; give lower ones"
-        )
-    best = max(known, key=lambda rate: known[rate])
-    rate = next(trial.rate for trial in trials if f"{trial.rate:g}" == best)
-    assert rate is not None
-    one = trials[0]
-    share = "" if one.share == 1.0 else f", {100 * one.share:g} % of the steps"
-    reason = f"best validation score of {one.method} at {one.setting}, seed {one.seed}{share}"
-    return Choice(rate, reason, scores)
+    scores = {trial: result["score"] for trial, result in made.items() if result["score"] is not None}
+    if not scores:
+        raise InputError(f"{cell.method} learns at none of config.compare.rates.tried={tuple(given)}; give lower ones")
+    best = max(scores, key=lambda trial: scores[trial])
+    assert best.rate is not None
+    share = "" if best.share == 1.0 else f", {100 * best.share:g} % of the steps"
+    reason = f"best validation score of {best.method} at {best.setting}, seed {best.seed}{share}"
+    return Choice(best.rate, reason, {f"{trial.rate:g}": result["score"] for trial, result in made.items()})
 
 
-def validation_score(run: Path, config: Any) -> float | None:
-    """The best score in training of the method that a run is named after, in dB; None without any.
+def validation_score(run: Path, method: Method) -> float | None:
+    """Returns the best validation score of a run's final result, in dB; None without any.
 
     Args:
-        run: workdir of the run.
-        config: of the run.
+        run: Folder of the run.
+        method: The method of the run.
     """
-    rounds = method_of(config).rounds
+    rounds = method.rounds
     main = rounds[-1].result
     spans = [(each.first_step, each.last_step) for each in rounds if each.result == main]
     scores = [

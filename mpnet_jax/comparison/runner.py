@@ -1,4 +1,4 @@
-"""Works through the cells of a comparison, one after the other, beside other processes that do the same."""
+"""Makes the cells of a comparison one after the other; several processes may do so at once."""
 
 import json
 import math
@@ -12,73 +12,68 @@ from typing import Any
 from absl import logging
 
 from data_pipeline.command import InputError
-from mpnet_jax.comparison import cell_files, cells, programs, rates
-from mpnet_jax.comparison.cells import Cell, Plan
+from mpnet_jax.comparison import cell_files, programs, progress, rates
+from mpnet_jax.comparison.cells import Cell, Grid, Plan
 from mpnet_jax.comparison.claims import Claim, Claims
 from mpnet_jax.comparison.programs import Lost
-from mpnet_jax.comparison.progress import Progress, minutes_of
 from mpnet_jax.comparison.rates import Choice
 from mpnet_jax.processes.stop_request import StopRequest
 from mpnet_jax.run.data import RECORDS
 from mpnet_jax.run.facts import run_facts
 from mpnet_jax.run.log import SESSIONS, RunLog, read_lines
 
-DIVERGED = "the loss is not finite"  # how training says so
+DIVERGED = "the loss is not finite"  # part of the error message of training
 
 _WAIT_SECONDS = 5.0
-# Of a run's folder, what is large and can be made again.
+# Parts of a run's folder that are large and can be made again.
 _LARGE = ("checkpoints", "bases", "classes", "report", "tensorboard", "scores", "validation/report")
 
 
 class Runner:
-    """One process's work on a comparison.
+    """The work of one process on a comparison.
 
     Attributes:
-        failed: paths of the cells that failed in this process.
+        failed: Paths of the cells that failed in this process.
 
     Args:
-        config: of the comparison.
-        workdir: its folder.
-        plan: all of it, for what is kept.
-        given: `--config` and its fields, as the programs take them.
-        stop: a request to end.
-        minutes: after which nothing is begun, nor what is expected to end later; a run that lies there half done is
-            taken up as long as there are any left.
-        train: the training program.
-        evaluate: the evaluation program.
+        grid: The comparison.
+        workdir: Folder of the comparison.
+        given: `--config` and its overrides, as flags for the programs.
+        stop: Stop request.
+        minutes: No cell is begun that is expected to end later; a begun run is resumed until then.
+        train: Training program and its first arguments.
+        evaluate: Evaluation program and its first arguments.
     """
 
     def __init__(
         self,
-        config: Any,
+        grid: Grid,
         workdir: Path,
         *,
-        plan: Plan,
         given: Sequence[str],
         stop: StopRequest,
         minutes: float = math.inf,
         train: Sequence[str] = programs.TRAIN,
         evaluate: Sequence[str] = programs.EVALUATE,
     ) -> None:
-        self._config, self._workdir, self._plan, self._given, self._stop = config, workdir, plan, given, stop
+        self._grid, self._workdir, self._plan, self._given, self._stop = grid, workdir, grid.plan, given, stop
         self._train, self._evaluate = train, evaluate
         self._ends = time.monotonic() + 60.0 * minutes
-        self._claims = Claims(workdir / "claims", 60.0 * config.compare.takeover_minutes)
+        self._claims = Claims(workdir / "claims", 60.0 * grid.settings.takeover_minutes)
         self.failed: list[str] = []
 
     def run(self, wanted: Plan, finished: Callable[[], object]) -> None:
-        """Makes the wanted cells, or waits for those that others make, until all are there or have failed.
+        """Makes the wanted cells, or waits for other processes to make them, until all are finished or failed.
 
         Args:
-            wanted: some or all of the plan.
-            finished: called after each cell that this process made.
+            wanted: Some or all cells of the plan.
+            finished: Called after each cell that this process made.
 
         Raises:
-            InputError: other trials than those that finished cells have their learning rate from.
+            InputError: The trials choose another learning rate than that of a method's finished cells.
         """
-        progress = Progress(self._workdir, wanted)
         while self._stop.signal_name is None:
-            ready = self._in_time(self._ready(wanted), progress)
+            ready = self._in_time(self._ready(wanted), wanted)
             if not ready:
                 break
             failures, made = len(self.failed), None
@@ -87,19 +82,20 @@ class Runner:
                 if made is not None or len(self.failed) > failures:  # hours may have passed
                     break
             if made is not None:
-                logging.info("%s", progress.line(made, workers=1 + len(self._claims.held())))
-                if not self._config.compare.keep_runs:
+                logging.info("%s", progress.line(self._workdir, wanted, made, workers=1 + len(self._claims.held())))
+                if not self._grid.settings.keep_runs:
                     self._prune()
                 finished()
             elif len(self.failed) == failures:
                 self._pause()
-        # Another process may have had more luck.
+        # Another process may have made them since.
         self.failed = [path for path in self.failed if not (self._workdir / f"{path}.json").is_file()]
 
     def _ready(self, wanted: Plan) -> list[tuple[Cell, Choice]]:
-        """The cells that are missing and did not fail here, of those whose learning rate is known."""
-        spent = self._ablation_hours()
-        affordable = not self._config.compare.ablations.hours or spent < self._config.compare.ablations.hours
+        """Returns the missing cells that can be begun, with their learning rates, those with a begun run first."""
+        hours = self._grid.settings.ablations.hours
+        spent = sum(map(progress.minutes_of, cell_files.read_all(self._workdir, self._plan.ablations).values())) / 60
+        affordable = not hours or spent < hours
         missing = [
             cell
             for cell in self._missing(wanted)
@@ -107,36 +103,42 @@ class Runner:
         ]
         begin = [cell for cell in missing if cell.start is None or self._done(cell.start)]
         ready = [(cell, choice) for cell in begin if (choice := self._choice(cell)) is not None]
-        # First what lies there: the best trial's cell and the ablation without a change are the same run, which would
-        # be trained anew where its checkpoints are gone, as on another machine.
-        return sorted(ready, key=lambda one: not self._begun(*one))
+        # The best trial, its cell and the ablation without a change share a run, which is trained again if its
+        # checkpoints are removed in between.
+        return sorted(ready, key=lambda one: not self._begun(one[0], one[1].rate))
 
-    def _in_time(self, ready: list[tuple[Cell, Choice]], progress: Progress) -> list[tuple[Cell, Choice]]:
-        """Those that end before the minutes are over, by what others like them took, or that are begun already."""
+    def _in_time(self, ready: list[tuple[Cell, Choice]], wanted: Plan) -> list[tuple[Cell, Choice]]:
+        """Returns the cells that are expected to end in time or whose run is begun."""
         left = (self._ends - time.monotonic()) / 60.0
         if not ready or left == math.inf:
             return ready
-        expected = progress.expected(cell for cell, _ in ready)
-        fitting = [one for one in ready if left > 0.0 and (self._begun(*one) or expected[one[0]] <= left)]
+        expected = progress.expected(cell_files.read_all(self._workdir, wanted), [cell for cell, _ in ready])
+        fitting = [
+            (cell, choice)
+            for cell, choice in ready
+            if left > 0.0 and (self._begun(cell, choice.rate) or expected[cell] <= left)
+        ]
         if not fitting:
-            logging.info("%.0f minutes left, too few for any of %d cells; the same command goes on", left, len(ready))
+            logging.info(
+                "%.0f minutes left, too few for any of %d cells; run the same command again to continue",
+                left,
+                len(ready),
+            )
         return fitting
 
-    def _begun(self, cell: Cell, choice: Choice) -> bool:
-        return (self._workdir / "runs" / cell.run_name(choice.rate) / "checkpoints").is_dir()
+    def _begun(self, cell: Cell, rate: float | None) -> bool:
+        return rate is not None and (self._workdir / "runs" / cell.run_name(rate) / "checkpoints").is_dir()
 
     def _choice(self, cell: Cell) -> Choice | None:
-        if cell.rate is not None:
-            return _known(cell)
         try:
-            return rates.choose(self._workdir, self._plan.trials_of(cell), self._config.compare.rates.tried)
-        except InputError as error:  # of this method alone
+            return rates.choose(self._workdir, cell, self._plan, self._grid.settings.rates.tried)
+        except InputError as error:  # other methods continue
             self.failed.append(cell.path)
             logging.error("%s cannot be made: %s", cell.path, error)
             return None
 
     def _missing(self, wanted: Plan) -> list[Cell]:
-        """What has no file; and starts whose networks are gone, as on another machine, though cells still need them."""
+        """Returns the cells without a file, and the starts whose networks are missing but needed by these cells."""
         missing = [cell for cell in wanted if not self._is_file(cell)]
         needed = {cell.start for cell in missing}
         return [start for start in wanted.starts if start in needed and not self._done(start)] + [
@@ -147,15 +149,11 @@ class Runner:
         return (self._workdir / f"{cell.path}.json").is_file()
 
     def _done(self, cell: Cell) -> bool:
-        """Whether there is all that is wanted of a cell: its file, and of a start its networks."""
-        return self._is_file(cell) and (cell.kind != "starts" or self._begun(cell, _known(cell)))
-
-    def _ablation_hours(self) -> float:
-        found = (cell_files.read(self._workdir, cell) for cell in self._plan.ablations)
-        return sum(minutes_of(result) for result in found if result is not None) / 60
+        """Returns whether a cell has its file, and a start its networks, too."""
+        return self._is_file(cell) and (cell.kind != "starts" or self._begun(cell, cell.rate))
 
     def _make(self, cell: Cell, choice: Choice) -> bool:
-        """Makes a cell, if nobody else does; whether its file is there now by this process."""
+        """Makes a cell unless another process does; returns whether this process finished it."""
         if self._stop.signal_name is not None:
             return False
         claim = self._claims.take(cell.run_name(choice.rate))
@@ -165,7 +163,7 @@ class Runner:
             if self._done(cell):
                 return False
             self._refuse_another_rate(cell, choice)
-            if cell.kind == "starts":  # to be made anew: nothing may begin with it before it is whole
+            if cell.kind == "starts":  # no cell may start with it before it is trained again
                 (self._workdir / f"{cell.path}.json").unlink(missing_ok=True)
             return self._run(cell, choice, claim)
         except Lost:
@@ -176,26 +174,26 @@ class Runner:
 
     def _run(self, cell: Cell, choice: Choice, claim: Claim) -> bool:
         run = self._workdir / "runs" / cell.run_name(choice.rate)
-        changes = cells.changes(cell, self._config, choice.rate)
+        changes = self._grid.changes(cell, choice.rate)
         if cell.start is not None:
             changes["start_from"] = self._workdir / "runs" / changes["start_from"]
         shared = [*self._given, f"--workdir={run}", *(f"--config.{field}={value}" for field, value in changes.items())]
         commands = {"train": [*self._train, *shared]}
         if cell.is_evaluated:
-            commands["evaluate"] = [*self._evaluate, *shared, *self._asked(cell)]
+            commands["evaluate"] = [*self._evaluate, *shared, *self._evaluation_flags(cell)]
         log = self._workdir / "logs" / f"{cell.path}.log"
         logging.info("%s: learning rate %g, log in %s", cell.path, choice.rate, log)
         began, diverged, lines = time.monotonic(), False, []
         for name, command in commands.items():
             began = time.monotonic()
-            if name == "evaluate" and not self._belongs(cell, {"data": _records(run)}):
+            if name == "evaluate" and not self._matches_others(cell, {"data": _records(run)}):
                 return False
             lines.append(shlex.join(["python", *command[1:]]))
             status = programs.run_program(command, log, stop=self._stop, started=claim.note_child, beat=claim.beat)
             if self._stop.signal_name is not None:
                 return False
             diverged = bool(status) and name == "train" and DIVERGED in programs.last_lines(log)
-            if diverged and cell.kind != "starts":  # a result: it would diverge from its last checkpoint again
+            if diverged and cell.kind != "starts":  # final: it would diverge again from its last checkpoint
                 break
             if status:
                 self.failed.append(cell.path)
@@ -204,19 +202,20 @@ class Runner:
         if diverged or not cell.is_evaluated:
             result = self._trained(cell, choice, run, lines, diverged=diverged)
         else:
-            result = self._evaluated(cell, choice, run, lines, (time.monotonic() - began) / 60)
-        if not self._belongs(cell, result):
+            folder, minutes = run / "validation" if cell.kind == "ablations" else run, (time.monotonic() - began) / 60
+            metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+            result = cell_files.result(cell, metrics, choice=choice._asdict(), commands=lines, minutes=minutes)
+        if not self._matches_others(cell, result):
             return False
-        settings = {"settings": cell_files.settings(cell, self._config, choice.rate)}
+        settings = {"settings": cell_files.settings(cell, self._grid, choice.rate)}
         begun = {"start": cell_files.origin(self._workdir, cell.start)} if cell.start is not None else {}
         cell_files.write(self._workdir, cell, result | begun | settings)
         return True
 
-    def _belongs(self, cell: Cell, result: dict[str, Any]) -> bool:
-        """Whether a result is of the data and the mixtures of its neighbours; a cell that is not has failed."""
-        others = ((other, cell_files.read(self._workdir, other)) for other in self._plan)
+    def _matches_others(self, cell: Cell, result: dict[str, Any]) -> bool:
+        """Returns whether a result has the records and mixtures of the other cells; else the cell has failed."""
         try:
-            cell_files.refuse_other_mixtures(cell, result, [(other, old) for other, old in others if old is not None])
+            cell_files.refuse_other_mixtures(cell, result, cell_files.read_all(self._workdir, self._plan))
         except InputError as error:
             self.failed.append(cell.path)
             logging.error("%s", error)
@@ -224,19 +223,19 @@ class Runner:
         return True
 
     def _refuse_another_rate(self, cell: Cell, choice: Choice) -> None:
-        """All cells of a method have one learning rate; other trials than those of finished cells would mix two."""
-        for other in self._plan.cells if cell.kind == "cells" else ():
-            made = cell_files.read(self._workdir, other) if other.method == cell.method else None
-            if made is not None and made["learning_rate"]["rate"] != choice.rate:
+        """Raises InputError when a finished cell of the method has another learning rate."""
+        same = [other for other in self._plan.cells if cell.kind == "cells" and other.method == cell.method]
+        for other, made in cell_files.read_all(self._workdir, same).items():
+            if made["learning_rate"]["rate"] != choice.rate:
                 raise InputError(
                     f"{other.path} was made at learning rate {made['learning_rate']['rate']:g}, and "
                     f"config.compare.rates now give {cell.method} {choice.rate:g}; set them as they were, or compare "
                     "in another --workdir"
                 )
 
-    def _asked(self, cell: Cell) -> list[str]:
-        """Flags of a cell's evaluation."""
-        fields = self._config.compare
+    def _evaluation_flags(self, cell: Cell) -> list[str]:
+        """Returns the evaluation's flags for a cell."""
+        fields = self._grid.settings
         if cell.kind == "ablations":
             return ["--split=validation", f"--mix={','.join(map(str, fields.ablations.mixes))}"]
         flags = [f"--mix={','.join(map(str, fields.mixes))}"] if fields.mixes else []
@@ -246,14 +245,13 @@ class Runner:
     def _trained(
         self, cell: Cell, choice: Choice, run: Path, commands: Sequence[str], *, diverged: bool
     ) -> dict[str, Any]:
-        """The file of a start or a trial, or of a cell whose training ended in a loss that is not finite."""
-        config = cells.changed(self._config, cell, choice.rate)
+        """Returns the content of the file of a start, a trial, or a cell whose training diverged."""
         facts = run_facts()
         chosen = {"rate": choice.rate} if cell.rate is not None else {"learning_rate": choice._asdict()}
         return {
             "cell": cell_files.described(cell),
             **chosen,
-            "score": None if diverged else rates.validation_score(run, config),
+            "score": None if diverged else rates.validation_score(run, self._grid.method(cell, choice.rate)),
             "score_of": "best validation SI-SDR improvement in training, dB",
             "minutes": {"training": round(RunLog(run).seconds() / 60, 1)},
             "made": {"commands": list(commands)} | {key: facts[key] for key in cell_files.FACTS},
@@ -261,21 +259,14 @@ class Runner:
             "data": _records(run),
         }
 
-    def _evaluated(
-        self, cell: Cell, choice: Choice, run: Path, commands: Sequence[str], minutes: float
-    ) -> dict[str, Any]:
-        folder = run / "validation" if cell.kind == "ablations" else run
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-        return cell_files.result(cell, metrics, choice=choice._asdict(), commands=commands, minutes=minutes)
-
     def _prune(self) -> None:
-        """Removes the large files of every run that no missing cell of the plan can use."""
+        """Removes the large files of the runs that no missing cell of the plan can use."""
         missing = self._missing(self._plan)
         needed = {
             cell.run_name(rate)
             for cell in (*missing, *(cell.start for cell in missing if cell.start is not None))
             for choice in [self._choice(cell)]
-            for rate in ([choice.rate] if choice else self._config.compare.rates.tried)
+            for rate in ([choice.rate] if choice else self._grid.settings.rates.tried)
         }
         for run in (self._workdir / "runs").iterdir():
             large = any((run / part).exists() for part in _LARGE)
@@ -285,19 +276,13 @@ class Runner:
                 claim.release()
 
     def _pause(self) -> None:
-        """Waits for what other processes make."""
+        """Waits while other processes work."""
         until = time.monotonic() + _WAIT_SECONDS
         while time.monotonic() < until and self._stop.signal_name is None:
             time.sleep(0.2)
 
 
-def _known(cell: Cell) -> Choice:
-    """The learning rate of a trial or a start."""
-    assert cell.rate is not None
-    return Choice(cell.rate, f"of {cell.path}", {})
-
-
 def _records(run: Path) -> dict[str, str]:
-    """Name and hash of what a run was trained on; empty where an earlier version trained it."""
+    """Returns name and hash of the records that a run was trained on; empty for a run of an earlier version."""
     path = run / RECORDS
     return json.loads(path.read_text()) if path.is_file() else {}

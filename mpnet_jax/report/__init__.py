@@ -1,1 +1,1 @@
-"""One run as a web page of pictures, sounds and tables that opens from the disk."""
+"""A run or a comparison of runs as a web page with pictures, sounds and tables that works offline."""

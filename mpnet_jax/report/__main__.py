@@ -1,6 +1,6 @@
-"""Sets runs side by side: `python -m mpnet_jax.report --runs=runs/a,runs/b [--out=runs/comparison]`.
+"""Compares evaluated runs: `python -m mpnet_jax.report --runs=runs/a,runs/b [--out=runs/comparison]`.
 
-Reads the runs' metrics.json and writes a page and `comparison.json` into the folder.
+Reads the metrics.json of each run and writes a page and `comparison.json` into the folder `--out`.
 """
 
 import sys
@@ -13,7 +13,7 @@ from mpnet_jax.report.side_by_side import write_comparison
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     page = write_comparison(flags.FLAGS.runs, Path(flags.FLAGS.out))
     sys.stdout.write(f"numbers: {page.parent / 'comparison.json'}\nreport:  {page}\n")
 

@@ -1,4 +1,4 @@
-"""What the report needs to know of one mixture, and which mixtures to show."""
+"""Defines the data of a separated mixture for the report, and chooses the mixtures to show."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,29 +10,29 @@ from jaxtyping import Float, Num, Shaped, UInt8
 
 @dataclass(frozen=True)
 class ReportExample:
-    """One separated mixture with everything that can be seen and heard of it.
+    """A separated mixture with all pictures and sounds of the report.
 
-    Spectrograms are magnitudes on the network's frequency axis; row f of them has the centre `row_hz[f]`.
+    Spectrograms are magnitudes on the network's frequency axis; row f has the centre frequency `row_hz[f]`.
 
     Attributes:
-        title: heading, e.g. "Best: mixture 17".
-        classes: instrument of each source.
-        video_ids: video of each source.
-        frames: one picture of each source, 0..255, (source, height, width, 3).
-        rate_hz: of every waveform.
+        title: Heading, e.g. "Best: mixture 17".
+        classes: Instrument of each source.
+        video_ids: Video of each source.
+        frames: A frame of each source, 0..255, (source, height, width, 3).
+        rate_hz: Sample rate of all waveforms.
         mixture_waveform: (samples,).
         separated_waveform: (source, samples).
         true_waveform: (source, samples).
         mixture_spectrogram: (freq, time), not negative.
         separated_spectrogram: (source, freq, time).
         true_spectrogram: (source, freq, time).
-        mask: predicted, (source, freq, time), drawn on 0..1; numbers or truth values.
-        true_mask: same.
-        row_hz: centre frequency of each row, (freq,), rising or falling.
-        hop_seconds: time from one column to the next.
-        scores: for each source, dB under any of "sdr", "sir", "sar", "nsdr".
-        heat: how much of the sound each place of each source's own frame makes, (source, rows, cols), of any
-            size and scale; None where that is not known.
+        mask: Predicted masks, (source, freq, time), drawn on 0..1; numbers or booleans.
+        true_mask: True masks, (source, freq, time).
+        row_hz: Centre frequency of each row, (freq,), rising or falling.
+        hop_seconds: Time between two columns.
+        scores: Scores of each source in dB, with any of the keys "sdr", "sir", "sar", "nsdr".
+        heat: Share of the sound at each position of each source's frame, (source, rows, cols), of any size and scale;
+            None where it is not known.
     """
 
     title: str
@@ -54,7 +54,7 @@ class ReportExample:
     heat: Num[np.ndarray, "..."] | None = None
 
     def __post_init__(self) -> None:
-        """Refuses parts that do not belong together."""
+        """Raises ValueError for arrays whose shapes do not match."""
         sources, plane = len(self.classes), self.mixture_spectrogram.shape
         pictures = (sources, *plane)
         sounds = (sources, *self.mixture_waveform.shape)
@@ -87,17 +87,17 @@ class ReportExample:
 
 
 def choose_examples(nsdr: Float[np.ndarray, " mixture"], count: int) -> list[tuple[int, str]]:
-    """Picks the worst, the middle and the best mixtures, so that the page flatters nobody.
+    """Chooses the best, the median and the worst mixtures.
 
     Args:
-        nsdr: NSDR of each mixture, dB; those that are not finite are passed over.
-        count: how many to show; fewer come back when there are fewer mixtures.
+        nsdr: NSDR of each mixture in dB; values that are not finite are ignored.
+        count: Number of mixtures to choose; fewer are returned when there are fewer.
 
     Returns:
-        (index, "best" | "median" | "worst"), best first; no index twice.
+        (index, "best" | "median" | "worst"), best first, without duplicates.
 
     Raises:
-        ValueError: negative `count`.
+        ValueError: `count` is negative.
     """
     if count < 0:
         raise ValueError(f"count={count} must not be negative")

@@ -1,4 +1,4 @@
-"""One run's report: one page that needs no network, and the pictures and sounds beside it."""
+"""Writes the report of one run: a page with its pictures and sounds, which works offline."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -32,43 +32,43 @@ def write_report(
     examples: Sequence[ReportExample],
     places: Sequence[PlaceExample] = (),
 ) -> Path:
-    """Writes `directory`/index.html and `directory`/media, replacing an earlier report when all is written.
+    """Writes `directory`/index.html and `directory`/media, replacing an earlier report once all files are written.
 
     Keys of `summary`, all optional; an *estimate* is {"mean": float | None, "ci95": [low, high] | None,
     "count": int}:
 
     * `nsdr`, `sdr`, `sir`, `sar`, `amid`: estimates of the run.
     * `mixture`, `oracle`, `swapped`: {any of the five names: estimate}.
-    * `methods`: {method: {any of the five names: estimate}}, the run's own among them.
+    * `methods`: {method: {any of the five names: estimate}}, with the run's method.
     * `differences`: {"mpnet - mnet": {any of the five names: estimate}}, paired by mixture.
-    * `mixes`: {"2": {method, "mixture", "oracle" or "swapped": {any of the five names: estimate}}}, the run tested
-      on mixtures of so many sounds.
+    * `mixes`: {"2": {method, "mixture", "oracle" or "swapped": {any of the five names: estimate}}}, by the number of
+      sources of the test mixtures.
     * `counting`: {"tuned_on": text, "clips" and "pixels": {"epsilon_relative": float, "accuracy": estimate,
       "constant": {"guess": int, "accuracy": estimate}, "by_count": [{"sounding": int, "accuracy": estimate}],
       "confusion": [[int]] of true rows and counted columns, "curve": [[epsilon, accuracy]],
-      "noise": [{"level_dbfs": float, "counted": [int]}]}}; accuracies are shares, 0..1.
+      "noise": [{"level_dbfs": float, "counted": [int]}]}}; accuracies are fractions, 0..1.
     * `localisation`: [{"scene": text, "clips": int, "box_share": {"mean": float, "max": float},
       "guesses": {guess: {any of "pointing", "iou", "auc", "player": estimate}}}].
-    * `far`: {"data": name, "methods": as one number of sounds in `mixes`}, of a data set far from the training's.
+    * `far`: {"data": name, "methods": as one entry of `mixes`}, for a data set that differs from the training set.
     * `left_out`: {reason: count of mixtures}.
     * `definitions`: {name: text}.
     * `run`: {"config", "method", "steps", "seed", "trained_at" and "commit" (of training and evaluation), "machine",
       "date", "command", or any other fact}.
-    * `mixtures`: [{"index": int, "video_ids": [str], "classes": [str], "amid": float, and a number or a list
-      of one a source under "nsdr", "sdr", "sir", "sar", "mixture_sdr"}]; None for what is missing.
+    * `mixtures`: [{"index": int, "video_ids": [str], "classes": [str], "amid": float, and under "nsdr", "sdr", "sir",
+      "sar", "mixture_sdr" a number or a list with one for each source}]; None for missing values.
     * `history`: {"loss": [[step, value]], "si_sdr_improvement": [[step, dB]]}, the training curves.
 
     Args:
-        directory: made when missing; its parent must be writable.
-        summary: the contents of metrics.json.
-        examples: mixtures to look at and listen to, in the order of the page.
-        places: frames with the place that sounds, beside the numbers of `localisation`.
+        directory: Folder of the report, created when missing; its parent must be writable.
+        summary: Content of metrics.json.
+        examples: Mixtures to show, in the order of the page.
+        places: Frames with the position of the sound, to show in the section of `localisation`.
 
     Returns:
         Path of index.html.
 
     Raises:
-        InputError: `directory` is something else than a report, which is then left as it is.
+        InputError: `directory` holds other files than a report; it is not changed.
     """
     with atomic_folder(directory, _PARTS) as folder:
         media = folder / "media"
@@ -106,7 +106,7 @@ def _page(summary: Mapping[str, Any], examples: Sequence[ReportExample], article
         subtitle=_subtitle(run, len(mixtures)),
         hero=f'<ul class="tiles">{tables.headline(summary)}</ul>{_KEY}',
         sections=sections,
-        foot=_foot(summary),
+        foot=tables.foot(summary),
     )
 
 
@@ -123,7 +123,7 @@ def _numbers(summary: Mapping[str, Any], mixtures: Sequence[Mapping[str, Any]]) 
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Methods and metrics">'
         f"{tables.methods(summary)}</div>"
-        '<p class="note">Intervals are of 95 %, from drawing whole videos anew: mixtures share videos and are not '
+        '<p class="note">Intervals are 95 % bootstrap intervals over videos: mixtures share videos and are not '
         f'independent.</p>{tables.left_out(summary)}<div class="cards">{_charts(summary, mixtures)}</div>'
     )
 
@@ -135,8 +135,8 @@ def _differences(summary: Mapping[str, Any]) -> str:
     pairs = {differences.pair_name(str(key)): values for key, values in given.items()}
     table = differences.table(pairs, caption="Means of paired differences, 95 % intervals")
     note = (
-        '<p class="note">Each mixture is compared with itself under both methods, which tells them apart better than '
-        f"the intervals of their means do. {differences.BETTER}</p>"
+        '<p class="note">Both methods are compared on each mixture, which is more precise than comparing the intervals '
+        f"of their means. {differences.BETTER}</p>"
     )
     return f"{note}{table}{differences.forests(pairs)}" if table else ""
 
@@ -146,8 +146,8 @@ def _robustness(summary: Mapping[str, Any]) -> str:
     if not content:
         return ""
     note = (
-        '<p class="note">The same run on mixtures of more and more sounds; bands are 95 % intervals. The untouched '
-        "mixture is a thin line where it does not flatten the curves; it is in the table always.</p>"
+        '<p class="note">The same run on mixtures of more sounds; bands are 95 % intervals. The untouched '
+        "mixture is a thin line where it does not flatten the curves; the table always has it.</p>"
     )
     return note + content
 
@@ -161,9 +161,9 @@ def _listen(examples: Sequence[ReportExample], articles: Sequence[str]) -> str:
     )
     return (
         f'<nav aria-label="Examples"><ol class="links">{links}</ol></nav>'
-        '<p class="note">All sounds of one mixture are played with one and the same gain, set by its loudest sample, '
-        "so their levels may be compared; those of different mixtures may not. A click on a picture plays its example "
-        'from there.</p><div class="legends">'
+        '<p class="note">All sounds of one mixture are played with the same gain, set by its loudest sample: their '
+        "levels can be compared within a mixture, but not between mixtures. A click on a picture plays its example "
+        'from that time.</p><div class="legends">'
         f'<p><span>Level</span> <span>\N{MINUS SIGN}{RANGE_DB:.0f}</span><i style="background:'
         f'{css_gradient(SOUND_COLORS)}"></i><span>0 dB, the loudest point of the example</span></p>'
         f'<p><span>Mask</span> <span>0</span><i style="background:{css_gradient(MASK_COLORS)}"></i><span>1</span></p>'
@@ -183,16 +183,6 @@ def _mixtures(mixtures: Sequence[Mapping[str, Any]]) -> str:
         '<output id="shown"></output></label>'
         '<div class="scroll tall" tabindex="0" role="region" aria-label="Numbers of each mixture">'
         f"{tables.mixture_table(mixtures)}</div>"
-    )
-
-
-def _foot(summary: Mapping[str, Any]) -> str:
-    none = "<p>None were recorded.</p>"
-    return (
-        '<section class="columns"><div aria-labelledby="meaning" role="group">'
-        f'<h2 id="meaning">What the numbers mean</h2>{tables.definitions(summary) or none}</div>'
-        '<div aria-labelledby="made" role="group">'
-        f'<h2 id="made">How they were made</h2>{tables.facts(summary) or none}</div></section>'
     )
 
 

@@ -1,4 +1,4 @@
-"""The results of several runs, and their differences mixture by mixture."""
+"""Reads the results of several runs and computes their paired differences."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ NOT_THE_SAME = "not the same mixtures: no paired difference"
 
 @dataclass(frozen=True)
 class Run:
-    """One evaluated run.
+    """An evaluated run.
 
     Attributes:
-        name: the last parts of its folder's path that tell it from the others.
-        folder: as it was given.
-        results: the contents of its metrics.json.
+        name: The last parts of its folder's path that distinguish it from the other runs.
+        folder: Folder as given by the caller.
+        results: Content of its metrics.json.
     """
 
     name: str
@@ -38,13 +38,13 @@ class Run:
 
     @property
     def main(self) -> str:
-        """Key of the method that the run reports: the numbers of each mixture are this one's."""
+        """Key of the main method, to which the scores of single mixtures belong."""
         named = {name: key for key, name in METHODS.items()}.get(str(self.facts.get("method")))
         return named or next(reversed(list(mapping(self.results.get("methods")))), "separated")
 
     @property
     def methods(self) -> dict[str, Mapping[str, Any]]:
-        """{method: {metric: estimate}}, the main one first."""
+        """{method: {metric: estimate}} with the main method first."""
         given = mapping(self.results.get("methods"))
         main = {self.main: given.get(self.main) or {name: self.results.get(name) for name in METRICS}}
         return {key: values for key, values in (main | dict(given)).items() if isinstance(values, Mapping)}
@@ -57,20 +57,20 @@ class Run:
         return [row for row in rows if isinstance(row, Mapping) and _videos(row)]
 
     def values(self, metric: str) -> Float[np.ndarray, " mixture"]:
-        """Mean of each mixture's sources; NaN where one is missing."""
+        """Returns the mean over the sources of each mixture; NaN where a value is missing."""
         means = [mean_of(row.get(metric)) for row in self.mixtures]
         return np.array([np.nan if mean is None else mean for mean in means], dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two runs, mixture by mixture.
+    """Two runs, compared mixture by mixture.
 
     Attributes:
-        first: what is compared.
-        second: what it is compared with; differences are first minus second.
-        differences: {metric: estimate}; empty without the same mixtures.
-        starts_checked: whether both runs recorded the same checksum of their mixtures, starts and gains included.
+        first: The later run.
+        second: The earlier run; differences are first minus second.
+        differences: {metric: estimate}; empty when the mixtures differ.
+        starts_checked: Whether both runs recorded the same checksum of their mixtures, including starts and gains.
     """
 
     first: Run
@@ -83,7 +83,7 @@ def read_runs(folders: Sequence[str]) -> list[Run]:
     """Reads the metrics.json of each folder.
 
     Raises:
-        InputError: fewer than two folders, one that occurs twice, or one without results that can be read.
+        InputError: There are fewer than two folders, one occurs twice, or one has no readable results.
     """
     if len(folders) < 2:
         raise InputError(f"--runs={','.join(folders)} names fewer than two runs; give folders separated by commas")
@@ -97,7 +97,7 @@ def read_runs(folders: Sequence[str]) -> list[Run]:
 
 
 def compare(first: Run, second: Run) -> Pair:
-    """Differences of two runs over the mixtures of both, with 95 % intervals over videos."""
+    """Returns the paired differences of two runs with 95 % intervals over videos."""
     sums = [run.facts.get("mixtures_sha256") for run in (first, second)]
     rows = [[(row.get("index"), _videos(row)) for row in run.mixtures] for run in (first, second)]
     same = bool(rows[0]) and rows[0] == rows[1] and (None in sums or sums[0] == sums[1])
@@ -125,11 +125,11 @@ def _read(folder: Path) -> Mapping[str, Any]:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that differ."""
+    """Returns the shortest distinct ends of the paths."""
     lengths = range(1, max(len(path.parts) for path in paths) + 1)
     every = (["/".join(path.parts[-length:]) for path in paths] for length in lengths)
     names = next(names for names in every if len(set(names)) == len(names))
-    # A name that is not UTF-8 must not stop the page.
+    # A name may be invalid UTF-8.
     return [name.encode("utf-8", "replace").decode("utf-8") for name in names]
 
 

@@ -1,4 +1,4 @@
-"""Several runs side by side: `comparison.json` with the numbers, and a page to look at them."""
+"""Writes a comparison of several runs: `comparison.json` with the numbers, and a page."""
 
 import itertools
 import json
@@ -18,21 +18,21 @@ _COPIED = ("mixes", "counting", "localisation", "far")
 
 
 def write_comparison(folders: Sequence[str], out: Path) -> Path:
-    """Writes `out`/index.html and `out`/comparison.json, replacing an earlier comparison when both are written.
+    """Writes `out`/index.html and `out`/comparison.json, replacing an earlier comparison once both are written.
 
     Args:
-        folders: of two or more evaluated runs; their metrics.json are read.
-        out: made when missing; its parent must be writable.
+        folders: Folders of two or more evaluated runs.
+        out: Folder of the comparison, created when missing; its parent must be writable.
 
     Returns:
         Path of index.html.
 
     Raises:
-        InputError: runs that cannot be read, or an `out` that is something else than a comparison.
+        InputError: A run cannot be read, or `out` holds other files than a comparison.
     """
     runs = read_runs(folders)
     with atomic_folder(out, _PARTS) as folder:
-        # Later runs are set against earlier ones.
+        # Later runs minus earlier ones.
         pairs = [compare(later, earlier) for earlier, later in itertools.combinations(runs, 2)]
         links = [_report_link(run, out) for run in runs]
         numbers = json.dumps(_finite(_numbers(runs, pairs, links)), indent=1, allow_nan=False)
@@ -43,11 +43,11 @@ def write_comparison(folders: Sequence[str], out: Path) -> Path:
 
 
 def _report_link(run: Run, out: Path) -> str:
-    """Address of a run's own report relative to `out`, "" without one."""
+    """Returns the address of a run's own report relative to `out`, or ""."""
     report = run.folder / "report" / "index.html"
     if not report.is_file():
         return ""
-    # Quoted: a folder's name may hold what has a meaning in addresses.
+    # Quoted, since a folder's name may contain special characters of addresses.
     return quote(os.fsencode(os.path.relpath(report.resolve(), out.resolve())))
 
 
@@ -79,7 +79,7 @@ def _numbers(runs: Sequence[Run], pairs: Sequence[Pair], links: Sequence[str]) -
 
 
 def _finite(value: Any) -> Any:
-    """The same with None for numbers that JSON does not know."""
+    """Replaces numbers that are not finite, which JSON does not allow, by None."""
     if isinstance(value, dict):
         return {key: _finite(entry) for key, entry in value.items()}
     if isinstance(value, list):

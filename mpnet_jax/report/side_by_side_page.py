@@ -1,10 +1,10 @@
-"""The page of several runs side by side."""
+"""Writes the page that compares several runs."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from mpnet_jax.metrics.names import METRICS, method_name
+from mpnet_jax.metrics.names import method_name
 from mpnet_jax.report.drawing import charts, shell, sortable
 from mpnet_jax.report.drawing.numbers import breakable, interval_of, is_number, mapping, number, text
 from mpnet_jax.report.drawing.series import MOST_POINTS, legend, scatter
@@ -13,22 +13,19 @@ from mpnet_jax.report.runs import NOT_THE_SAME, Pair, Run
 from mpnet_jax.report.sections import counting, differences, far, localisation, robustness, tables
 
 _FACTS = ("config", "split", "mask", "machine", "date", "command")
-# Characters of a run's name beside an axis.
+# Maximal length of a run's name at an axis.
 _AXIS_NAME = 32
-# More bands than this hide each other.
+# More bands overlap too much.
 _MOST_CURVES = 4
 
 
 def comparison_page(runs: Sequence[Run], pairs: Sequence[Pair], links: Sequence[str]) -> str:
-    """The whole page.
+    """Returns the page as HTML that needs no other file.
 
     Args:
-        runs: in their order.
-        pairs: each two of them.
-        links: address of each run's own report, "" without one.
-
-    Returns:
-        HTML that needs nothing beside itself.
+        runs: The runs in their order.
+        pairs: Every two of the runs.
+        links: Address of each run's own report, or "".
     """
     sections = [
         Section("numbers", "Numbers", _numbers(runs, links)),
@@ -64,10 +61,10 @@ def _subtitle(runs: Sequence[Run]) -> str:
 
 
 def tiles(shown: Sequence[tuple[str, str, Any]]) -> str:
-    """Estimates in dB on one scale, a tile each.
+    """Draws estimates in dB on one scale, one tile for each.
 
     Args:
-        shown: (HTML of the name, HTML of what it is, estimate) of each.
+        shown: (name as HTML, description as HTML, estimate) of each tile.
     """
     estimates = [mapping(estimate) for _, _, estimate in shown]
     values = [
@@ -106,8 +103,7 @@ def _numbers(runs: Sequence[Run], links: Sequence[str]) -> str:
         [
             sortable.Cell(_linked(run.name, link), kind="words"),
             sortable.words(method_name(method)),
-            *(sortable.estimated(values.get(metric)) for metric in METRICS),
-            sortable.count_of(values),
+            *sortable.estimates(values),
             sortable.plain(run.facts.get("steps")),
             sortable.plain(run.facts.get("training_minutes"), digits=1),
             sortable.plain(run.facts.get("seed")),
@@ -117,12 +113,12 @@ def _numbers(runs: Sequence[Run], links: Sequence[str]) -> str:
         for method, values in run.methods.items()
     ]
     caption = "Means over mixtures in dB (AMID: no unit), 95 % intervals"
-    heads = ["Run", "Method", *sortable.metric_heads(), "Mixtures", "Steps", "Minutes", "Seed", "Commit"]
-    table = sortable.table(heads, rows, caption=caption, kind="wide", words=2)
+    heads = ["Run", "Method", *sortable.ESTIMATE_HEADS, "Steps", "Minutes", "Seed", "Commit"]
+    table = sortable.table(heads, rows, caption=caption, kind="wide")
     return (
         f'{table}<p class="note">Intervals are of 95 %, from '
-        "drawing whole videos anew. Runs of the same mixtures are told apart better by their paired differences than "
-        "by these intervals.</p>"
+        "resampling videos. Between runs with the same mixtures the paired differences are more precise than these "
+        "intervals.</p>"
     )
 
 
@@ -145,14 +141,14 @@ def _differences(runs: Sequence[Run], pairs: Sequence[Pair]) -> str:
     assumed = " Not all runs recorded where in each video their mixtures start; equal starts are assumed."
     return (
         '<p class="note">Both runs separated the same mixtures: each is compared with itself, later run minus earlier '
-        f"one, and videos are drawn anew for the intervals. {differences.BETTER}{assumed if unchecked else ''}</p>"
+        f"one, and the intervals are from resampling videos. {differences.BETTER}{assumed if unchecked else ''}</p>"
         f"{differences.table(paired, caption='Means of paired differences, 95 % intervals')}"
         f"{differences.forests(paired)}{unpaired}"
     )
 
 
 def _mixture_by_mixture(pairs: Sequence[Pair]) -> str:
-    """NSDR of two runs against each other; "" for more runs, or without the same mixtures."""
+    """Plots the NSDR of two runs against each other; "" for more runs or different mixtures."""
     if len(pairs) != 1 or not pairs[0].differences:
         return ""
     later, earlier = pairs[0].first, pairs[0].second
@@ -174,7 +170,7 @@ def _mixture_by_mixture(pairs: Sequence[Pair]) -> str:
 
 
 def _robustness(runs: Sequence[Run]) -> str:
-    """Curves of all runs over each other, and their table."""
+    """Returns the curves of all runs and their table."""
     found = [(run, robustness.by_method(run.results.get("mixes"))) for run in runs]
     every = [(run, key, values[key]) for run, values in found for key in run.methods if key in values]
     if not every:
@@ -186,7 +182,7 @@ def _robustness(runs: Sequence[Run]) -> str:
     cards = robustness.cards(series, labels=False)
     keys = legend([(name, style) for name, style, _ in series]) if cards else ""
     return (
-        f'<p class="note">The runs on mixtures of more and more sounds; bands are 95 % intervals.{only}</p>'
+        f'<p class="note">The runs on mixtures of more sounds; bands are 95 % intervals.{only}</p>'
         f"{keys}{cards}{robustness.table(rows, head='Run and method')}"
     )
 
@@ -216,14 +212,14 @@ def _far(runs: Sequence[Run]) -> list[tuple[str, Mapping[str, Any]]]:
 def _foot(runs: Sequence[Run]) -> str:
     rows = [[sortable.words(run.name), *(sortable.words(run.facts.get(key)) for key in _FACTS)] for run in runs]
     heads = ["Run", *(key.capitalize() for key in _FACTS)]
-    made = sortable.table(heads, rows, caption="Configs, machines and commands", kind="facts", words=len(heads))
+    made = sortable.table(heads, rows, caption="Configs, machines and commands", kind="facts")
     meaning = next((found for run in runs if (found := tables.definitions(run.results))), "")
     note = f'<section class="columns"><div><h2>What the numbers mean</h2>{meaning}</div></section>' if meaning else ""
     return f'<section aria-labelledby="made"><h2 id="made">How they were made</h2>{made}</section>{note}'
 
 
 def _labels(runs: Sequence[Run]) -> dict[str, str]:
-    """Names of the runs, with their methods where those differ."""
+    """Returns {name of a run: label}, with the methods in the labels where they differ."""
     several = len({run.main for run in runs}) > 1
     return {run.name: f"{run.name}, {method_name(run.main)}" if several else run.name for run in runs}
 

@@ -1,4 +1,4 @@
-"""Which cells a config asks for, and what the run of each is."""
+"""Tests of the cells of a config and of their runs."""
 
 import pytest
 
@@ -38,7 +38,7 @@ def test_the_grid_of_the_paper():
 
 
 @pytest.mark.parametrize("method", ["pixelplayer", "mnet", "mpnet"])
-def test_every_method_sees_the_data_as_often(method):
+def test_every_method_trains_for_as_many_steps(method):
     config = config_of()
     cell = Cell("cells", method, "ratio", 2, 1)
     run = cells.changed(config, cell, 3e-3)
@@ -47,7 +47,7 @@ def test_every_method_sees_the_data_as_often(method):
     assert steps.minus + steps.both == config.rounds.minus + config.rounds.both
     assert steps.plus == (config.rounds.plus if method == "mpnet" else 0)
     assert (run.mask, run.mixing.sources, run.seed, run.optimiser.learning_rate) == ("ratio", 2, 1, 3e-3)
-    # What learns from the start learns at the whole rate.
+    # A round that trains from the start has the full learning rate.
     first = "both" if method == "pixelplayer" else "minus"
     assert run.optimiser.round_scale[first] == 1.0
 
@@ -75,7 +75,7 @@ def test_every_run_has_a_name_of_its_own():
     assert len({name for name, _ in runs}) == len({fields for _, fields in runs}) == len(runs)
 
 
-def test_an_ablation_changes_what_it_says():
+def test_an_ablation_changes_its_fields():
     config = config_of(ablations__changes=("bare: rounds.plus=0 rounds.both=0 recursion.mask_on=original",))
     default, bare = cells.plan(config).ablations
     assert (default.name, bare.name) == ("default-ratio-mix2-seed0", "bare-ratio-mix2-seed0")
@@ -91,7 +91,7 @@ def test_named_ablations_and_no_change_are_made_with_every_seed():
     assert mel.start is not None and mel.start.path == "starts/start_mel-ratio-mix2-seed2"
 
 
-def test_a_pattern_takes_the_trials_along():
+def test_a_pattern_includes_the_trials():
     plan = cells.plan(config_of())
     some = plan.matching("mnet-binary-*")
     assert [cell.name for cell in some.cells] == [f"mnet-binary-mix2-seed{seed}" for seed in (0, 1, 2)]
@@ -125,14 +125,14 @@ def test_a_pattern_takes_the_trials_along():
         ),
     ],
 )
-def test_what_cannot_be_compared_is_one_sentence(fields, sentence):
+def test_an_invalid_comparison_is_one_sentence(fields, sentence):
     with pytest.raises(InputError) as refused:
         config_module.check(config_of(**fields))
     assert sentence in str(refused.value)
 
 
 @pytest.mark.parametrize("change", ["a: recursion.mask=original", "a: batch_size=many", "a: mask.on=1"])
-def test_an_ablation_of_what_is_no_field_is_refused(change):
+def test_an_ablation_of_an_unknown_field_is_refused(change):
     config = config_of(ablations__changes=(change,))
     with pytest.raises(InputError, match=r"config\.compare: ablations/a-ratio-mix2-seed0 cannot set config\."):
         cells.changed(config, cells.plan(config).ablations[1], 1e-3)

@@ -1,4 +1,4 @@
-"""Claims: one owner at a time, dead ones are taken over, by one."""
+"""Tests of claims: a name has one owner, and a dead claim is taken over once."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def claims(tmp_path: Path) -> Claims:
 
 
 def rewrite(claims: Claims, name: str, **facts) -> Path:
-    """Makes the claim of a name somebody else's."""
+    """Changes the owner of a name's claim."""
     (path,) = claims.folder.glob(f"{name}.[0-9]*")
     path.write_text(json.dumps(json.loads(path.read_text()) | facts))
     return path
@@ -32,7 +32,7 @@ def ended_process() -> int:
     return process.pid
 
 
-def test_one_owner_until_it_gives_back(claims: Claims) -> None:
+def test_a_name_has_one_owner_until_released(claims: Claims) -> None:
     mine = claims.take("a-rate0.001")
     assert mine is not None and claims.take("a-rate0.001") is None
     assert claims.take("a-rate0.002") is not None
@@ -42,7 +42,7 @@ def test_one_owner_until_it_gives_back(claims: Claims) -> None:
     assert claims.take("a-rate0.001") is not None
 
 
-def test_a_dead_process_of_this_machine_is_taken_over_at_once(claims: Claims) -> None:
+def test_a_claim_of_a_dead_local_process_is_taken_over_at_once(claims: Claims) -> None:
     claims.take("a")
     rewrite(claims, "a", pid=ended_process())
     assert claims.held() == []
@@ -50,7 +50,7 @@ def test_a_dead_process_of_this_machine_is_taken_over_at_once(claims: Claims) ->
     assert claims.take("a") is None
 
 
-def test_a_number_that_was_given_anew_is_not_the_old_process(claims: Claims) -> None:
+def test_a_reused_process_id_does_not_hold_the_claim(claims: Claims) -> None:
     claims.take("a")
     rewrite(claims, "a", started="1")
     assert claims.take("a") is not None
@@ -67,7 +67,7 @@ def test_a_child_that_outlives_its_parent_holds_the_claim(claims: Claims) -> Non
     assert claims.take("a") is not None
 
 
-def test_another_machine_is_dead_when_it_was_silent_for_long(claims: Claims) -> None:
+def test_an_untouched_claim_of_another_machine_is_taken_over(claims: Claims) -> None:
     claims.take("a")
     path = rewrite(claims, "a", machine="elsewhere", pid=1)
     assert claims.take("a") is None
@@ -76,7 +76,7 @@ def test_another_machine_is_dead_when_it_was_silent_for_long(claims: Claims) -> 
     assert claims.take("a") is not None
 
 
-def test_a_beat_renews_and_tells_who_was_taken_over(claims: Claims, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_beat_renews_the_claim_and_reports_a_takeover(claims: Claims, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims_module, "BEAT_SECONDS", 0.0)
     mine = claims.take("a")
     assert mine is not None
@@ -89,7 +89,7 @@ def test_a_beat_renews_and_tells_who_was_taken_over(claims: Claims, monkeypatch:
     assert not mine.beat()
 
 
-def test_of_many_that_want_a_dead_claim_one_gets_it(claims: Claims) -> None:
+def test_only_one_process_takes_over_a_dead_claim(claims: Claims) -> None:
     claims.take("a")
     rewrite(claims, "a", pid=ended_process())
     start, got = threading.Barrier(16), []

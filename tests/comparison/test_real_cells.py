@@ -1,4 +1,4 @@
-"""A comparison by the real programs, as a user would give the command."""
+"""Runs a comparison with the real programs."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def finish(process: subprocess.Popen[str]) -> str:
 @pytest.mark.slow
 @pytest.mark.e2e
 @pytest.mark.timeout(1500)
-def test_a_stopped_comparison_goes_on_within_its_cell(tiny_set: Path, tmp_path: Path) -> None:
+def test_a_stopped_comparison_resumes_within_its_cell(tiny_set: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     for name in ("tiny", "far"):
@@ -81,9 +81,9 @@ def test_a_stopped_comparison_goes_on_within_its_cell(tiny_set: Path, tmp_path: 
     assert "--config.batch_size=2" in train and evaluate.startswith("python -m mpnet_jax.evaluate ")
     text = (workdir / "results.md").read_text()
     assert "| MP-Net | ratio | 1 |" in text and "| M-Net of round one | ratio | 1 |" in text
-    # Without a cell to make, the outputs alone.
+    # No cell is missing: only the outputs are written.
     (workdir / "results.md").unlink()
     process = start("mpnet_jax.compare", *arguments, "--report_only")
     assert finish(process).splitlines()[-1] == f"report:  {workdir / 'results.html'}"
     again = (workdir / "results.md").read_text()
-    assert again.partition("\n## ")[2] == text.partition("\n## ")[2] != ""  # the head names the command
+    assert again.partition("\n## ")[2] == text.partition("\n## ")[2] != ""  # the first section names the command

@@ -1,4 +1,4 @@
-"""The machinery of a comparison, with programs that stand in for training and evaluation."""
+"""Tests of a comparison with stand-ins for training and evaluation."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def journal(workdir: Path, words: str) -> list[str]:
 
 
 def results(workdir: Path) -> dict[str, int]:
-    """{path of a result: time of its last change}."""
+    """Returns {path of a result: time of its last change}."""
     found = [path for kind in cells.KINDS for path in (workdir / kind).glob("*.json")]
     return {str(path.relative_to(workdir).with_suffix("")): path.stat().st_mtime_ns for path in found}
 
@@ -69,7 +69,7 @@ def test_every_cell_is_made_once(workdir: Path) -> None:
     assert status == 0, output
     assert results(workdir).keys() == planned(workdir)
     assert "all there" in output and f"[{len(planned(workdir))}/{len(planned(workdir))}]" in output
-    # The best trial of each method is the cell of its setting, and the ablation's default.
+    # The best trial of each method shares its run with the cell of its setting and the default ablation.
     trained = journal(workdir, "ends train")
     assert trained.count("mpnet-ratio-mix2-seed0-rate0.001") == 3
     assert len(set(trained)) == 2 * 2 + 2 + 1
@@ -79,7 +79,7 @@ def test_every_cell_is_made_once(workdir: Path) -> None:
     assert results(workdir) == before and journal(workdir, "ends train") == trained
 
 
-def test_what_a_cell_tells(workdir: Path) -> None:
+def test_the_content_of_a_cell(workdir: Path) -> None:
     assert run(workdir, "cells/mpnet-ratio-mix2-seed1")[0] == 0
     cell = json.loads((workdir / "cells/mpnet-ratio-mix2-seed1.json").read_text())
     assert cell["cell"] == {"kind": "cells", "method": "mpnet", "mask": "ratio", "sources": 2, "seed": 1}
@@ -91,7 +91,7 @@ def test_what_a_cell_tells(workdir: Path) -> None:
     train, evaluate = cell["made"]["commands"]
     assert " train --config=stand_in.py --workdir=" in train and "--config.optimiser.learning_rate=0.001" in train
     assert evaluate.endswith("--mix=2,3 --far --counting --localisation")
-    # Trained at one commit, evaluated at another.
+    # The commits of training and evaluation differ.
     assert [(of["step"], of["commit"]) for of in cell["trained"]] == [(1, "t")] and cell["made"]["commit"] == "c"
     trial = json.loads((workdir / "trials/mpnet-ratio-mix2-seed0-rate0.001.json").read_text())
     assert trial["trained"] == cell["trained"]
@@ -99,7 +99,7 @@ def test_what_a_cell_tells(workdir: Path) -> None:
     rows, values = cell["lists"]["mix3"]["rows"], cell["lists"]["mix3"]["methods"]
     assert [cell["videos"][place] for place in rows[0]] == ["v0", "v3", "v6"]
     assert list(values) == ["mnet", "mpnet"] and len(values["mpnet"]["nsdr"]) == len(rows)
-    # Only what the pattern names, and the trials behind it.
+    # Only the cells of the pattern and their trials.
     assert len(results(workdir)) == 1 + 2
 
 
@@ -117,7 +117,7 @@ def test_a_kill_loses_nothing_and_repeats_no_finished_cell(workdir: Path, moment
     after = results(workdir)
     assert after.keys() == planned(workdir)
     assert {path: after[path] for path in before} == before
-    # The killed process's program was asked to save, and ended before it was started anew.
+    # The program of the killed process was asked to save and exited before it was started again.
     lines = [line for line in (workdir.parent / "journal").read_text().splitlines() if line.endswith(last)]
     wanted = ["begins", "stopped", "begins", "ends"]
     assert [line.split()[0] for line in lines] == wanted
@@ -178,7 +178,7 @@ def test_a_method_that_learns_at_no_rate_leaves_the_others(workdir: Path) -> Non
     }
 
 
-def test_tables_that_cannot_be_written_end_nothing(workdir: Path) -> None:
+def test_tables_that_cannot_be_written_stop_no_cell(workdir: Path) -> None:
     (workdir / "results.md").mkdir(parents=True)
     (workdir / "config.json").write_text(json.dumps(config_module.flatten(grid_config(workdir))))
     status, output = run(workdir, "mpnet-*")
@@ -191,7 +191,7 @@ def test_other_mixtures_are_refused(workdir: Path) -> None:
     assert run(workdir, "pixelplayer-ratio-mix2-seed0")[0] == 0
     status, output = run(workdir, "cells/*", SHA="other")
     assert status == 1
-    # One that does not fit ends none of the others.
+    # A cell that does not match does not stop the others.
     for name in ("pixelplayer-ratio-mix2-seed1", "mpnet-ratio-mix2-seed0"):
         assert f"cells/{name} was evaluated on another list " in output
         assert name not in " ".join(path for path in results(workdir) if path.startswith("cells"))
@@ -208,7 +208,7 @@ def test_other_data_fail_before_they_are_evaluated(workdir: Path) -> None:
     assert journal(workdir, "begins evaluate") == ["pixelplayer-ratio-mix2-seed0-rate0.001"]
 
 
-def test_a_run_that_lies_there_is_used_before_another_is_trained(workdir: Path) -> None:
+def test_a_begun_run_is_used_before_another_is_trained(workdir: Path) -> None:
     assert run(workdir)[0] == 0
     made = sorted(results(workdir), key=lambda path: results(workdir)[path])
     assert made[:7] == [
@@ -222,14 +222,14 @@ def test_a_run_that_lies_there_is_used_before_another_is_trained(workdir: Path) 
     ]
 
 
-def test_begins_nothing_that_does_not_end_in_time(workdir: Path) -> None:
+def test_no_cell_is_begun_that_does_not_end_in_time(workdir: Path) -> None:
     status, output = run(workdir, MINUTES="0")
     assert (status, results(workdir)) == (0, {})
-    # The first takes a minute, as the training notes; so would the others.
+    # The first training takes a minute, so the others are expected to do so, too.
     status, output = run(workdir, MINUTES="0.9")
-    assert status == 0 and "1 minutes left, too few for any of 3 cells; the same command goes on" in output
+    assert status == 0 and "1 minutes left, too few for any of 3 cells; run the same command again" in output
     assert list(results(workdir)) == ["trials/pixelplayer-ratio-mix2-seed0-rate0.001"]
-    # What is begun goes on.
+    # A begun run is resumed.
     (workdir / "runs/mpnet-ratio-mix2-seed0-rate0.003/checkpoints").mkdir(parents=True)
     assert run(workdir, MINUTES="0.9")[0] == 0
     assert set(results(workdir)) == {
@@ -270,11 +270,11 @@ def test_files_of_other_settings_are_refused(workdir: Path) -> None:
         InputError, match=r"trials/mpnet-ratio-mix2-seed0-rate0\.001\.json was made with config\.loss\.pl"
     ):
         compare(config, workdir, given=[], report_only=True)
-    # No number of a trial or an ablation depends on what only the test split is asked.
+    # No number of a trial or an ablation depends on fields of the test split.
     config = grid_config(workdir)
     config.evaluation.counting.clips = 5
     assert compare(config, workdir, given=[], report_only=True) == 0
-    # Files of before the settings were noted are taken as they are.
+    # Files of earlier versions without settings are accepted.
     for kind in ("trials", "ablations"):
         for path in (workdir / kind).glob("*.json"):
             cell = json.loads(path.read_text())

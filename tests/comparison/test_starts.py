@@ -1,4 +1,4 @@
-"""What all methods of a comparison start with: made first, kept while needed, and made anew where it is gone."""
+"""Tests of starts: made before other cells, kept while needed, and trained again where their networks are gone."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def plan(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> cells.Plan:
     return cells.plan(grid_config(workdir))
 
 
-def test_each_seed_has_one_that_all_but_miml_begin_with(workdir: Path, plan: cells.Plan) -> None:
+def test_each_seed_has_one_for_all_methods_but_miml(workdir: Path, plan: cells.Plan) -> None:
     config = grid_config(workdir)
     config.compare.methods = ("miml", "pixelplayer", "mnet", "mpnet")
     plan = cells.plan(config)
@@ -42,7 +42,7 @@ def test_each_seed_has_one_that_all_but_miml_begin_with(workdir: Path, plan: cel
     assert plan.matching("miml-*").starts == ()
 
 
-def test_an_ablation_of_what_the_start_learns_has_one_of_its_own(workdir: Path, plan: cells.Plan) -> None:
+def test_an_ablation_that_changes_the_start_has_its_own(workdir: Path, plan: cells.Plan) -> None:
     config = grid_config(workdir)
     config.compare.ablations.changes = (
         "plus: model.plus_bias=-3.0",
@@ -56,7 +56,7 @@ def test_an_ablation_of_what_the_start_learns_has_one_of_its_own(workdir: Path, 
     assert (run.audio.frequency_axis, run.recursion.mask_on, run.rounds.both) == ("mel", "remaining", 7)
 
 
-def test_they_come_first_and_are_told_in_each_cell(workdir: Path, plan: cells.Plan) -> None:
+def test_starts_are_made_first_and_named_in_each_cell(workdir: Path, plan: cells.Plan) -> None:
     status, output = run(workdir, KEEP="no")
     assert status == 0, output
     assert results(workdir).keys() == {cell.path for cell in plan}
@@ -73,14 +73,14 @@ def test_they_come_first_and_are_told_in_each_cell(workdir: Path, plan: cells.Pl
     assert f"--config.start_from={workdir}/runs/{NAMES[1]}" in cell["made"]["commands"][0]
     said = json.loads((workdir / "results.json").read_text())["definitions"]["start"]
     assert "trained 7 steps on rendered_far (ratio-mix2)" in said and "9.00 (seed 0), 9.00 (seed 1)" in said
-    # Nothing needs them any more, and nothing makes them again.
+    # No cell needs them any more, and they are not trained again.
     assert not list((workdir / "runs").glob("*/checkpoints"))
     trained = journal(workdir, "ends train")
     assert run(workdir, KEEP="no")[0] == 0
     assert journal(workdir, "ends train") == trained
 
 
-def test_one_whose_networks_are_gone_is_made_anew(workdir: Path, plan: cells.Plan) -> None:
+def test_a_start_without_networks_is_trained_again(workdir: Path, plan: cells.Plan) -> None:
     assert run(workdir, "trials/*")[0] == 0
     assert journal(workdir, "ends train").count(NAMES[0]) == 1
     shutil.rmtree(workdir / "runs")
@@ -90,7 +90,7 @@ def test_one_whose_networks_are_gone_is_made_anew(workdir: Path, plan: cells.Pla
     assert "starts/start-ratio-mix2-seed0" in results(workdir)
 
 
-def test_without_one_its_seed_waits_and_the_others_go_on(workdir: Path, plan: cells.Plan) -> None:
+def test_a_failed_start_stops_its_seed_alone(workdir: Path, plan: cells.Plan) -> None:
     status, output = run(workdir, DIVERGE=NAMES[1])
     assert status == 1
     assert "starts/start-ratio-mix2-seed1 failed with status 2: error: the loss is not finite" in output
@@ -99,7 +99,7 @@ def test_without_one_its_seed_waits_and_the_others_go_on(workdir: Path, plan: ce
     assert results(workdir).keys() == {cell.path for cell in plan}
 
 
-def test_processes_wait_for_one_that_another_makes(workdir: Path, plan: cells.Plan) -> None:
+def test_processes_wait_for_a_start_of_another(workdir: Path, plan: cells.Plan) -> None:
     processes = [start(workdir, "*-seed0*", NAP="0.3") for _ in range(2)]
     outputs = [process.communicate(timeout=120)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
@@ -115,7 +115,7 @@ def test_processes_wait_for_one_that_another_makes(workdir: Path, plan: cells.Pl
         ("steps", -1, "config.compare.start.steps=-1 must"),
     ],
 )
-def test_what_cannot_be_started_from_is_one_sentence(workdir: Path, plan, field, value, sentence) -> None:
+def test_an_invalid_start_is_one_sentence(workdir: Path, plan, field, value, sentence) -> None:
     config = grid_config(workdir)
     config.compare.start[field] = value
     with pytest.raises(InputError) as refused:

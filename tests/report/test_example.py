@@ -4,7 +4,7 @@ import pytest
 from mpnet_jax.report.example import choose_examples
 
 
-def test_best_middle_and_worst():
+def test_best_median_and_worst():
     nsdr = np.array([4.0, 1.0, np.nan, 9.0, 6.0, 2.0, -3.0])
     assert choose_examples(nsdr, 3) == [(3, "best"), (0, "median"), (6, "worst")]
     assert choose_examples(nsdr, 1) == [(0, "median")]
@@ -40,6 +40,6 @@ def test_a_negative_count_is_refused():
         ({"frames": np.zeros((2, 0, 4, 3), np.uint8)}, "'Best: mixture 17' has an empty axis"),
     ],
 )
-def test_parts_that_do_not_belong_together(make_example, changes, message):
+def test_arrays_of_other_shapes_are_refused(make_example, changes, message):
     with pytest.raises(ValueError, match=message):
         make_example(**changes)

@@ -29,7 +29,7 @@ def test_every_picture_and_sound_loads(index, tmp_path):
     assert selfcheck(index, tmp_path / "profile") == {"images": 27, "sounds": 12, "broken": []}
 
 
-def test_what_is_missing_or_damaged_is_named(index, tmp_path):
+def test_missing_and_damaged_files_are_named(index, tmp_path):
     media = index.parent / "media"
     (media / "example-01-mixture.png").unlink()
     (media / "example-02-source-3-frame.png").write_bytes(b"no picture")
@@ -61,7 +61,7 @@ def test_a_column_head_sorts_and_the_filter_hides(index, tmp_path):
       seen.push(document.documentElement.dataset.theme);
     """
     falling, rising, sorts, shown, theme = act(index, tmp_path / "profile", script)
-    # Mixture 1 has no NSDR and stays last both ways.
+    # Mixture 1 has no NSDR and stays last in both directions.
     assert falling == ["3", "0", "2", "1"]
     assert rising == ["2", "0", "3", "1"]
     assert sorts == ["none"] * 3 + ["ascending"] + ["none"] * 5
@@ -109,5 +109,5 @@ def test_no_page_scrolls_sideways(page, width, tmp_path, request):
 
 def test_the_new_pictures_load(rich_index, tmp_path):
     found = selfcheck(rich_index, tmp_path / "profile")
-    # Spectrograms and masks 9, frames with heat 4, places 6.
+    # 9 spectrograms and masks, 4 frames and heat maps of sources, 6 of positions.
     assert found == {"images": 19, "sounds": 5, "broken": []}

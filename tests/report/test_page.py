@@ -11,7 +11,7 @@ from mpnet_jax.report.sections import tables
 from tests.support.report_structure import Structure, read
 
 
-def test_the_whole_page(tmp_path, summary, make_example):
+def test_the_complete_page(tmp_path, summary, make_example):
     examples = [make_example(), make_example(sources=3, title="Worst: mixture 2")]
     index = write_report(tmp_path / "report", summary=summary, examples=examples)
     assert index == tmp_path / "report" / "index.html"
@@ -19,7 +19,7 @@ def test_the_whole_page(tmp_path, summary, make_example):
     linked = {tag["src"] for name in ("img", "audio") for tag in found.all(name)}
     written = {f"media/{entry.name}" for entry in (tmp_path / "report" / "media").iterdir()}
     assert linked == written
-    # Of each mixture a picture and a sound; of each source a frame, four pictures and two sounds.
+    # Each mixture has a picture and a sound, each source a frame, four pictures and two sounds.
     assert len(found.all("img")) == 2 + 5 * 5
     assert len(found.all("audio")) == 2 + 5 * 2
     assert all(tag["alt"] for tag in found.all("img"))
@@ -41,7 +41,7 @@ def test_heads_of_the_mixture_table_can_sort(tmp_path, summary):
     sortable = [tag for tag in found.all("th") if "data-sort" in tag]
     assert [tag["aria-sort"] for tag in sortable] == ["ascending"] + ["none"] * 8
     assert [tag["data-sort"] for tag in sortable] == ["number", "text", "text"] + ["number"] * 6
-    # Means of the sources; the mixture with a missing source has none.
+    # Means over the sources; the mixture that lacks a source's value has none.
     values = [tag.get("data-value") for tag in found.all("td") if tag.get("data-value") != ""]
     assert {"3.5000", "-3.5000", "7.5000"} <= set(values)
 
@@ -111,7 +111,7 @@ def test_pairs_of_classes():
     assert tables.class_pairs([]) == ""
 
 
-def test_an_earlier_report_stays_until_the_new_one_is_whole(tmp_path, summary, make_example, monkeypatch):
+def test_an_earlier_report_stays_until_the_new_one_is_complete(tmp_path, summary, make_example, monkeypatch):
     target = tmp_path / "report"
     index = write_report(target, summary=summary, examples=[make_example(title="Earlier example")])
     before = index.read_bytes()

@@ -9,7 +9,7 @@ from mpnet_jax.report.runs import compare, read_runs
 
 
 def shifted(summary, change, **facts):
-    """The same run with `change` dB more for every source."""
+    """Returns the same results with `change` dB more for each source."""
     other = copy.deepcopy(summary)
     for row in other["mixtures"]:
         for name in ("nsdr", "sdr", "sir", "sar"):
@@ -26,7 +26,7 @@ def pair(make_run, first, second):
 
 def test_differences_are_paired_by_mixture(make_run, summary):
     found = pair(make_run, summary, shifted(summary, 0.5))
-    # One of the four mixtures has a source without NSDR; SDR has them all. Equal differences leave no spread.
+    # One of the four mixtures has a source without NSDR, none lacks an SDR. Equal differences have no spread.
     assert found.differences["nsdr"] == {"mean": pytest.approx(0.5), "ci95": [pytest.approx(0.5)] * 2, "count": 3}
     assert found.differences["sdr"]["count"] == 4
     assert found.differences["amid"]["mean"] == pytest.approx(-0.5)
@@ -34,7 +34,7 @@ def test_differences_are_paired_by_mixture(make_run, summary):
 
 
 @pytest.mark.parametrize("sums", [("x", "x"), ("x", None), (None, "x")])
-def test_sums_that_do_not_differ(make_run, summary, sums):
+def test_equal_or_missing_checksums_are_paired(make_run, summary, sums):
     runs = [shifted(summary, 0.0, **({"mixtures_sha256": value} if value else {})) for value in sums]
     found = pair(make_run, *runs)
     assert found.differences

@@ -1,4 +1,4 @@
-"""Opens pages in headless Chromium, from the disk, as a reader would."""
+"""Opens pages in headless Chromium from the disk."""
 
 import html
 import json
@@ -21,7 +21,7 @@ FLAGS = (
 
 
 def dump(url, profile, *more, quiet=True):
-    """The document after its scripts have run; where `quiet`, a word on the console is a failure."""
+    """Returns the document after its scripts have run; with `quiet`, console messages fail the test."""
     run = subprocess.run(
         [CHROMIUM, *FLAGS, *more, f"--user-data-dir={profile}", url], capture_output=True, text=True, timeout=120
     )
@@ -31,14 +31,14 @@ def dump(url, profile, *more, quiet=True):
 
 
 def selfcheck(index, profile, *, quiet=True):
-    """What the page says of its own pictures and sounds."""
+    """Returns the result of the page's self-check of its pictures and sounds."""
     found = re.search(r'data-selfcheck="([^"]*)"', dump(f"{index.as_uri()}#selfcheck", profile, quiet=quiet))
     assert found, "the page's self-check did not finish"
     return json.loads(html.unescape(found[1]))
 
 
 def act(index, profile, script, *more):
-    """Runs `script` at the end of the page, with a list `seen` to fill, and returns the list."""
+    """Runs `script` at the end of the page and returns the list `seen`, which the script fills."""
     code = (
         f"<script>const seen = []; (() => {{ {script} }})(); document.documentElement.dataset.seen = "
         "JSON.stringify(seen);</script></body>"
@@ -50,14 +50,14 @@ def act(index, profile, script, *more):
 
 
 def overflow(index, profile, width):
-    """By how many pixels the page is wider than a window of `width`."""
+    """Returns by how many pixels the page is wider than a window of `width`."""
     code = (
         "<script>addEventListener('load', () => parent.postMessage("
         "document.documentElement.scrollWidth - innerWidth, '*'))</script></body>"
     )
     index.write_text(index.read_text("utf-8").replace("</body>", code), "utf-8")
     outer = index.parent.parent / "outer.html"
-    # A window has a least width; a frame has not.
+    # A window has a minimum width, a frame has none.
     outer.write_text(
         "<body><script>addEventListener('message', (event) => { document.body.dataset.over = event.data; })</script>"
         f'<iframe src="{index.as_uri()}" style="width:{width}px;height:800px;border:0"></iframe></body>'

@@ -1,4 +1,4 @@
-"""Pages as tests see them: tags, attributes, words."""
+"""Parses pages for tests."""
 
 from html.parser import HTMLParser
 
@@ -6,7 +6,7 @@ VOID = {"meta", "link", "img", "input", "br", "hr", "wbr"}
 
 
 class Structure(HTMLParser):
-    """Collects tags, attributes and text, and fails where tags do not close in order."""
+    """A page's tags, attributes and text; raises AssertionError where tags are not closed in order."""
 
     def __init__(self, source):
         super().__init__()

@@ -1,7 +1,7 @@
 """Programs that stand in for training and evaluation, and a comparison that runs them.
 
-`python tests/support/stand_ins.py compare WORKDIR` makes a comparison; the other words are what it calls. Environment
-variables say what they do, and every start and end is a line of WORKDIR/../journal.
+`python tests/support/stand_ins.py compare WORKDIR` makes a comparison, which calls the other commands. Environment
+variables control what they do. WORKDIR/../journal has a line for the begin and the end of each program.
 """
 
 import json
@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))  # it is run as a program too
+sys.path.insert(0, str(ROOT))  # it also runs as a program
 
 MIXTURES = 12
 FACTS = {"commit": "c", "machine": "m", "python": "3", "packages": "p", "date": "d"}
@@ -22,8 +22,8 @@ GAIN = {"pixelplayer": 1.0, "mnet": 2.0, "mpnet": 3.0, "miml": 0.0, "miml_told":
 
 
 def grid_config(workdir: Path):
-    """Two methods, two seeds, one ablation, of programs that take no time."""
-    from configs import base  # which the programs do without
+    """Returns a config with two methods, two seeds and one ablation for the stand-ins."""
+    from configs import base  # not imported by the programs, to save time
 
     config = base.get_config()
     for name in ("rendered", "rendered_far", "rendered_small"):
@@ -65,7 +65,7 @@ def train(values: dict[str, str], workdir: Path) -> int:
     steps = sum(int(values[f"config.rounds.{name}"]) for name in ("minus", "plus", "both"))
     if not (workdir / "time.json").exists():
         nap("train", workdir)
-    # The greatest score is of the smallest rate.
+    # The smallest rate has the greatest score.
     score = 10.0 - 1000 * float(values["config.optimiser.learning_rate"])
     (workdir / "validation.jsonl").write_text(json.dumps({"step": steps, "si_sdr_improvement": score}) + "\n")
     (workdir / "sessions.jsonl").write_text(json.dumps(SESSION) + "\n")
@@ -85,7 +85,7 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
     names = {"mpnet": ["mnet"], "miml": ["miml_told", "miml"]}.get(names[0], names) if len(names) == 1 else names
 
     def score(name: str, metric: str, number: int) -> float:
-        """As the paper has it: methods, masks, and a loss by the number of sounds that is least for recursive ones."""
+        """Orders methods and masks as the paper does; scores fall with more sounds, least for recursive methods."""
         loss = (0.3 if name in ("mnet", "mpnet") else 1.0) * (number - 2)
         ratio = 0.5 if values.get("config.mask") == "ratio" else 0.0
         return (loss - GAIN[name] if metric == "amid" else GAIN[name] - loss) + (-ratio if metric == "sir" else ratio)
@@ -174,7 +174,7 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
 
 
 def nap(word: str, workdir: Path) -> None:
-    """Takes a while, a long one in the run that SLOW names."""
+    """Sleeps, for a minute in the run that SLOW names."""
     time.sleep(60.0 if os.environ.get("SLOW") == f"{word} {workdir.name}" else float(os.environ.get("NAP", "0")))
 
 

@@ -1,38 +1,37 @@
-"""The finished cells of a comparison, seed beside seed, and estimates over seeds and videos of what they found."""
+"""Groups the finished cells of a comparison by method, mask and sounds, and estimates means over seeds."""
 
 import dataclasses
 import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mpnet_jax.comparison.cell_files import diverged, read
+from mpnet_jax.comparison.cell_files import diverged
 from mpnet_jax.comparison.cells import Cell
 from mpnet_jax.metrics.names import METRICS
 from mpnet_jax.metrics.resampling import Drawn, Draws, Sample, paired
 
 # The M-Net that MP-Net's later rounds start from: it comes out of MP-Net's run.
 ROUND_ONE = "mnet_round_one"
-TOLD = "miml_told"  # MIML with the true classes, of MIML's run
+TOLD = "miml_told"  # MIML with the true classes, evaluated with MIML's run
 # SAR in dB: true sounds separated by true masks have 15 to 20, the untouched mixture 150.
 UNTOUCHED = 40.0
 METHODS = (TOLD, "miml", "pixelplayer", ROUND_ONE, "mnet", "mpnet")
-_BESIDE = {"mpnet": ROUND_ONE, "miml": TOLD}  # what else comes out of a method's cell
-_WITHIN = {ROUND_ONE: "mnet"}  # under which name it stands in its cell
+_SECOND_METHOD = {"mpnet": ROUND_ONE, "miml": TOLD}  # the other method that a cell of the method evaluates
+_NAME_IN_CELL = {ROUND_ONE: "mnet"}  # where it differs from the method's
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A row of a table: a method with its mask and the sounds of its training, in several seeds.
+    """A row of the tables: a method with its mask and number of sounds in training.
 
     Attributes:
-        method: one of `METHODS`.
-        mask: see `Cell`.
-        sources: see `Cell`.
-        results: the files of its cells, by seed.
+        method: One of `METHODS`.
+        mask: See `Cell`.
+        sources: See `Cell`.
+        results: The contents of its cells' files by seed.
     """
 
     method: str
@@ -42,99 +41,104 @@ class Entry:
 
     @property
     def key(self) -> str:
-        """Its name in a results file."""
+        """Name of the entry in a results file."""
         return f"{self.method}-{self.mask}-mix{self.sources}"
 
     @property
-    def _name(self) -> str:
-        return _WITHIN.get(self.method, self.method)
+    def own(self) -> str:
+        """Name of the list of mixtures with as many sounds as in training."""
+        return f"mix{self.sources}"
 
     @property
-    def own(self) -> str:
-        """The list of mixtures of as many sounds as in training."""
-        return f"mix{self.sources}"
+    def is_second(self) -> bool:
+        """Whether it is the other method of a cell, whose steps and swapped pictures the cell's file lacks."""
+        return self.method in _SECOND_METHOD.values()
+
+    @property
+    def _name(self) -> str:
+        return _NAME_IN_CELL.get(self.method, self.method)
 
     def samples(
         self, name: str, metric: str, *, of_what: str | None = None, part: str = "methods"
     ) -> dict[int, Sample]:
-        """A metric on a list of mixtures, of the seeds that have it; of the method, or what else the list has."""
-        found = {}
-        key = of_what or self._name
+        """Returns a metric of the method, or of `of_what`, on a list of mixtures, for the seeds that have it."""
+        samples = {}
         for seed, result in self.results.items():
-            of = result["lists"].get(name, {})
-            values = of.get(part, {}).get(key, {}).get(metric)
+            listed = result["lists"].get(name, {})
+            values = listed.get(part, {}).get(of_what or self._name, {}).get(metric)
             if values is not None:
                 array = np.array([np.nan if value is None else value for value in values], np.float64)
-                found[seed] = Sample(array, _video_ids(result, of))
-        return found
+                samples[seed] = Sample(array, _video_ids(result, listed))
+        return samples
 
     def mixtures(self, name: str) -> dict[str, Any]:
-        """Of a list of mixtures, over all seeds; empty without it.
+        """Returns facts about a list of mixtures over all seeds; empty without the list.
 
         Returns:
-            `seeds`, `count`, `left_out` ({reason: count}), `untouched` (count of those in whose SAR a sound counts that
-            was left as the mixture, or nearly: over `UNTOUCHED` dB), `sar_median`, which these do not move.
+            `seeds`, `count`, `left_out` ({reason: count}), `untouched` (number of mixtures with a SAR over `UNTOUCHED`
+            dB, where a sound was left as the mixture, or nearly) and `sar_median`, which these do not move.
         """
-        found = [result["lists"][name] for result in self.results.values() if name in result["lists"]]
-        if not found:
+        lists = [result["lists"][name] for result in self.results.values() if name in result["lists"]]
+        if not lists:
             return {}
-        reasons = Counter(reason for of in found for reason in of.get("left_out", {}).get(self._name, {}).values())
-        sar = [value for of in found for value in of["methods"][self._name]["sar"] if value is not None]
+        reasons = Counter(reason for of in lists for reason in of.get("left_out", {}).get(self._name, {}).values())
+        sar = [value for of in lists for value in of["methods"][self._name]["sar"] if value is not None]
         return {
-            "seeds": len(found),
-            "count": sum(len(of["rows"]) for of in found),
+            "seeds": len(lists),
+            "count": sum(len(of["rows"]) for of in lists),
             "left_out": dict(reasons.most_common()),
             "untouched": sum(value > UNTOUCHED for value in sar),
             "sar_median": float(np.median(sar)) if sar else None,
         }
 
     def counted_right(self, mode: str, *, as_trained: bool) -> dict[int, Sample]:
-        """Whether the number of sounds was right, sample by sample; of 1 to `sources` sounds, or of any number."""
-        found = {}
+        """Returns whether the number of sounds was right; `as_trained` keeps samples of 1 to `sources` sounds."""
+        samples = {}
         for seed, result in self.results.items() if self.method == "mpnet" else ():
-            of, counted = result["lists"].get("counting"), result.get("counting", {}).get(mode)
-            if of and counted:
-                sounding = np.array(of["sounding"])
+            listed, counted = result["lists"].get("counting"), result.get("counting", {}).get(mode)
+            if listed and counted:
+                sounding = np.array(listed["sounding"])
                 right = (np.array(counted["counted"]) == sounding).astype(np.float64)
                 if as_trained:
                     right[(sounding < 1) | (sounding > self.sources)] = np.nan
-                found[seed] = Sample(right, _video_ids(result, of))
-        return found
+                samples[seed] = Sample(right, _video_ids(result, listed))
+        return samples
 
 
-def gather(workdir: Path, cells: Iterable[Cell]) -> dict[str, Entry]:
-    """The entries of the finished cells that learnt something, by their keys, in the order of the tables."""
+def gather(made: Mapping[Cell, Mapping[str, Any]]) -> dict[str, Entry]:
+    """Returns the entries of the finished cells that did not diverge, by key, in the order of the tables."""
     by_row: dict[tuple[str, str, int], dict[int, Any]] = {}
-    for cell in cells:
-        result = read(workdir, cell)
-        if result is not None and not diverged(result):
-            for method in filter(None, (_BESIDE.get(cell.method), cell.method)):
+    for cell, result in made.items():
+        if cell.kind == "cells" and not diverged(result):
+            for method in filter(None, (_SECOND_METHOD.get(cell.method), cell.method)):
                 by_row.setdefault((method, cell.mask, cell.sources), {})[cell.seed] = result
     rows = sorted(by_row, key=lambda row: (METHODS.index(row[0]), row[1], row[2]))
     entries = (Entry(*row, results=dict(sorted(by_row[row].items()))) for row in rows)
-    beside = set(_BESIDE.values())
-    return {entry.key: entry for entry in entries if entry.method not in beside or entry.samples(entry.own, "nsdr")}
+    return {entry.key: entry for entry in entries if not entry.is_second or entry.samples(entry.own, "nsdr")}
 
 
-def mean(samples: Mapping[int, Sample], others: Iterable[Mapping[int, Sample]] = ()) -> Drawn | None:
-    """The mean of some seeds; with `others`, by the draws that these share."""
-    return draws_of([samples, *others]).mean(samples) if samples else None
+def mean(samples: Mapping[int, Sample]) -> Drawn | None:
+    """Returns the mean over seeds; None without samples."""
+    return draws_of([samples]).mean(samples) if samples else None
+
+
+def estimated(drawn: Mapping[str, Drawn | None], **bounds: float) -> dict[str, Any]:
+    """Returns the estimates of the means that are not None."""
+    return {key: one.estimate(**bounds) for key, one in drawn.items() if one is not None}
 
 
 def estimates(entry: Entry, name: str) -> dict[str, Any]:
-    """{metric: estimate} of a list of mixtures; empty where no cell has it."""
-    found = {metric: mean(entry.samples(name, metric)) for metric in METRICS}
-    return {metric: drawn.estimate() for metric, drawn in found.items() if drawn is not None}
+    """Returns {metric: estimate} for a list of mixtures; empty where no cell has the list."""
+    return estimated({metric: mean(entry.samples(name, metric)) for metric in METRICS})
 
 
 def differences(first: Entry, second: Entry, name: str) -> dict[str, Any]:
-    """{metric: estimate} of first minus second, seed by seed and mixture by mixture."""
-    found = {metric: difference(first, second, name, metric) for metric in METRICS}
-    return {metric: drawn.estimate() for metric, drawn in found.items() if drawn is not None}
+    """Returns {metric: estimate} of first minus second, paired by seed and mixture."""
+    return estimated({metric: difference(first, second, name, metric) for metric in METRICS})
 
 
 def difference(first: Entry, second: Entry, name: str, metric: str) -> Drawn | None:
-    """First minus second on the same mixtures, over the seeds of both; None where there are none."""
+    """Returns first minus second over the seeds that both have; None without such seeds or with other mixtures."""
     a, b = common(first.samples(name, metric), second.samples(name, metric))
     if not a or any(a[seed].video_ids != b[seed].video_ids for seed in a):
         return None
@@ -142,13 +146,13 @@ def difference(first: Entry, second: Entry, name: str, metric: str) -> Drawn | N
 
 
 def common(*samples: Mapping[int, Sample]) -> list[dict[int, Sample]]:
-    """The same of the seeds that all have."""
+    """Returns the samples of the seeds that all have."""
     seeds = set.intersection(*(set(of) for of in samples))
     return [{seed: of[seed] for seed in sorted(seeds)} for of in samples]
 
 
 def draws_of(samples: Iterable[Mapping[int, Sample]]) -> Draws:
-    """Draws for samples of the same seeds."""
+    """Returns the draws for samples that have the same seeds."""
     listed = list(samples)
     videos = {video for of in listed for sample in of.values() for row in sample.video_ids for video in row}
     return _draws(tuple(sorted(listed[0])), tuple(sorted(videos)))
@@ -159,5 +163,5 @@ def _draws(seeds: tuple[int, ...], videos: tuple[str, ...]) -> Draws:
     return Draws(seeds, videos)
 
 
-def _video_ids(result: Mapping[str, Any], of: Mapping[str, Any]) -> list[list[str]]:
-    return [[result["videos"][place] for place in row] for row in of["rows"]]
+def _video_ids(result: Mapping[str, Any], listed: Mapping[str, Any]) -> list[list[str]]:
+    return [[result["videos"][place] for place in row] for row in listed["rows"]]

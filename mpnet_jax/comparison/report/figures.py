@@ -1,4 +1,4 @@
-"""Curves over the number of sounds as pictures. Source: Figs. 4 and 5."""
+"""Draws curves over the number of sounds as PNG pictures. Source: Figs. 4 and 5."""
 
 import io
 from collections.abc import Mapping
@@ -18,18 +18,18 @@ _COLOURS = {
     "mpnet": "#c2452d",
 }
 _DASHES = {"ratio": "-", "binary": "--", NO_MASK: ":"}
-# Sideways, so that intervals of curves that meet can be told apart.
+# Horizontal distance of the curves, so that their intervals do not overlap.
 _APART = 0.04
 
 
 def draw(entries: Mapping[str, Any]) -> dict[str, bytes]:
-    """A picture for each number of sounds in training.
+    """Draws a picture for each number of sounds in training.
 
     Args:
-        entries: of `results.results`.
+        entries: The `entries` of `results.results`.
 
     Returns:
-        {name of a file: PNG}.
+        {file name: PNG}.
     """
     from matplotlib.figure import Figure  # slow to load, and needed only here
 
@@ -51,7 +51,7 @@ def draw(entries: Mapping[str, Any]) -> dict[str, bytes]:
         figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
         figure.suptitle(f"Trained on mixtures of {sources}; bars: 95 % over seeds and videos", fontsize=11)
         content = io.BytesIO()
-        # Without the version, which would make every picture another file.
+        # Without matplotlib's version, so that the files do not depend on it.
         figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
         pictures[f"trained_on_{sources}.png"] = content.getvalue()
     return pictures
@@ -66,7 +66,7 @@ def _curve(axes: Any, entry: Mapping[str, Any], metric: str, *, shift: float) ->
     if not points:
         return
     number, mean, low, high = zip(*sorted(points), strict=True)
-    # A mean over other draws than its own may lie outside its interval, which matplotlib refuses.
+    # A mean may lie slightly outside its interval, which matplotlib does not accept.
     below = [max(0.0, m - bound) for m, bound in zip(mean, low, strict=True)]
     above = [max(0.0, bound - m) for m, bound in zip(mean, high, strict=True)]
     mask = "" if entry["mask"] == NO_MASK else f", {entry['mask']}"

@@ -10,17 +10,15 @@ from mpnet_jax.comparison.report.markdown import markdown
 from mpnet_jax.comparison.report.page import grid_page
 from mpnet_jax.comparison.report.results import results
 
-FIGURES = "figures"
-
 
 def write_outputs(workdir: Path, plan: Plan) -> Path | None:
     """Writes results.json, results.md, results.html and figures/.
 
-    Each file takes the place of an earlier one when it is whole: several processes may do so at once.
+    Each file replaces an earlier one atomically, so that several processes may write at once.
 
     Args:
-        workdir: of the comparison.
-        plan: all of its cells; those that are not finished are left out.
+        workdir: Folder of the comparison.
+        plan: All cells of the comparison; cells that are not finished are left out.
 
     Returns:
         Path of the page; None where no cell is finished.
@@ -28,15 +26,13 @@ def write_outputs(workdir: Path, plan: Plan) -> Path | None:
     found = results(workdir, plan)
     if not any(finished for finished, _ in found["done"].values()):
         return None
-    _write(workdir / "results.json", f"{json.dumps(found, indent=1, allow_nan=False)}\n".encode())
-    pictures = {f"{FIGURES}/{name}": content for name, content in figures.draw(found["entries"]).items()}
-    for name, content in pictures.items():
-        _write(workdir / name, content)
-    _write(workdir / "results.md", markdown(found, list(pictures)).encode())
-    page = workdir / "results.html"
-    _write(page, grid_page(found).encode())
-    return page
-
-
-def _write(path: Path, content: bytes) -> None:
-    write_atomically(path, content, shared=True)
+    pictures = {f"figures/{name}": content for name, content in figures.draw(found["entries"]).items()}
+    written = {
+        "results.json": f"{json.dumps(found, indent=1, allow_nan=False)}\n",
+        **pictures,
+        "results.md": markdown(found, list(pictures)),
+        "results.html": grid_page(found),
+    }
+    for name, content in written.items():
+        write_atomically(workdir / name, content, shared=True)
+    return workdir / "results.html"

@@ -1,4 +1,4 @@
-"""The paper's numbers, on MUSIC's videos: to be shown apart from ours, with which they cannot be compared."""
+"""The paper's scores on MUSIC, a data set on which this project was not evaluated."""
 
 from mpnet_jax.comparison.cells import NO_MASK
 
@@ -6,7 +6,7 @@ SOURCE = "Xu, Dai and Lin, ICCV 2019, Table 1: MUSIC"
 METRICS = ("nsdr", "sir", "sar", "amid")
 _SOURCES = (2, 3)
 
-# (method, mask): of mixtures of two, of three.
+# {(method, mask): (scores with two sounds, scores with three sounds)}, in the order of `METRICS`.
 MUSIC: dict[tuple[str, str], tuple[tuple[float, ...], tuple[float, ...]]] = {
     ("miml", NO_MASK): ((2.82, 4.94, 9.21, 16.37), (1.76, 3.32, 4.54, 25.32)),
     ("pixelplayer", "binary"): ((5.16, 10.96, 10.60, 15.81), (3.01, 6.38, 6.27, 24.01)),
@@ -19,7 +19,7 @@ MUSIC: dict[tuple[str, str], tuple[tuple[float, ...], tuple[float, ...]]] = {
 
 
 def separates_better(better: str, worse: str, *, mask: str, sources: int, metric: str) -> bool:
-    """Whether the paper's table has one method before another; False where it has no number."""
+    """Returns whether one method is better in the paper's table; False where it has no number."""
     rows = [MUSIC.get((method, mask)) or MUSIC.get((method, NO_MASK)) for method in (better, worse)]
     if sources not in _SOURCES or None in rows:
         return False

@@ -1,4 +1,4 @@
-"""All that a comparison's finished cells say, as one JSON-ready dict."""
+"""Computes the results of a comparison from its finished cells, as one JSON-ready dict."""
 
 import dataclasses
 import itertools
@@ -6,21 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mpnet_jax.comparison.cell_files import diverged, read
-from mpnet_jax.comparison.cells import DEFAULT, NO_MASK, Cell, Plan
+from mpnet_jax.comparison.cell_files import diverged, read_all
+from mpnet_jax.comparison.cells import DEFAULT, KINDS, NO_MASK, Cell, Plan
 from mpnet_jax.comparison.progress import minutes_of
-from mpnet_jax.comparison.report.entries import ROUND_ONE, TOLD, Entry, differences, estimates, gather, mean
+from mpnet_jax.comparison.report.entries import ROUND_ONE, Entry, differences, estimated, estimates, gather, mean
 from mpnet_jax.comparison.report.observations import observations
 from mpnet_jax.metrics.definitions import definitions
 from mpnet_jax.metrics.names import METRICS, method_name
 from mpnet_jax.report.sections.counting import MODES
 from mpnet_jax.run.facts import run_facts
 
-_BESIDE = ("mixture", "oracle")
 _COUNTED = ("as_trained", "all")
-# Rows that stand beside a method's in its cell, whose file says neither their step nor their swapped pictures.
-_OTHER_STEP = (ROUND_ONE, TOLD)
-_ENERGY_MAP = "energy map"  # as `localisation` names it, which loads JAX
+_ENERGY_MAP = "energy map"  # a name of `localisation`, which is not imported since it loads JAX
+_Made = Mapping[Cell, Mapping[str, Any]]  # the contents of the finished cells' files
 
 DEFINITIONS = {
     "intervals": "95 %, from drawing seeds and videos, the same draws for all methods: videos with replacement, seeds "
@@ -38,59 +36,54 @@ DEFINITIONS = {
 
 
 def results(workdir: Path, plan: Plan) -> dict[str, Any]:
-    """Reads the cells and compares them.
+    """Reads the finished cells and compares them.
 
     Returns:
-        JSON-ready dict: `made`, `done` ({kind: [finished, planned]}), `hours` ({kind: of training and evaluation}; a
-        run that is of several kinds counts for the first), `definitions`, `entries` ({key: `method`, `mask`,
+        JSON-ready dict: `made`, `done` ({kind: [finished, planned]}), `hours` ({kind: hours of training and
+        evaluation}; a run of several kinds counts for the first), `definitions`, `entries` ({key: `method`, `mask`,
         `sources`, `seeds`, `rate`, `minutes`, `steps`, `commits`, `test`, `far`, `swapped`, `mixes`, `mixtures`,
         `counting`, `localisation`}), `differences` and `far_differences` ({"ratio-mix2": {"mpnet - mnet": {metric:
         estimate}}}), `observations`, `beside` ({"mixture" or "oracle": {list of mixtures: {metric: estimate}}}),
         `rates`, `rates_at_edge` ({method: "lowest" or "highest"} where the best rate is that), `ablations`, `failed`
         ({key of an entry: seeds at which training failed}).
     """
-    entries, rates = gather(workdir, plan.cells), _rates(workdir, plan)
+    made = read_all(workdir, plan)
+    entries, rates = gather(made), _rates(made)
     return {
         "made": run_facts(),
-        "done": {
-            kind: [sum(read(workdir, cell) is not None for cell in cells), len(cells)]
-            for kind, cells in vars(plan).items()
-        },
-        "hours": _hours(workdir, plan),
+        "done": {kind: [sum(cell in made for cell in cells), len(cells)] for kind, cells in vars(plan).items()},
+        "hours": _hours(made),
         "definitions": definitions(dict.fromkeys(entry.method for entry in entries.values()))
         | DEFINITIONS
-        | _starts(workdir, plan),
+        | _starts(plan, made),
         "entries": {key: _entry(entry) for key, entry in entries.items()},
-        "differences": _by_setting(entries, far=False),
-        "far_differences": _by_setting(entries, far=True),
+        "differences": _by_setting(entries, ""),
+        "far_differences": _by_setting(entries, "far_"),
         "observations": observations(entries),
-        "beside": {name: _beside(entries, name) for name in _BESIDE},
+        "beside": {name: _beside(entries, name) for name in ("mixture", "oracle")},
         "rates": rates,
         "rates_at_edge": at_edge(plan, rates),
-        "ablations": _ablations(workdir, plan),
-        "failed": _failed(workdir, plan),
+        "ablations": _ablations(plan, made),
+        "failed": _failed(made),
     }
 
 
-def _hours(workdir: Path, plan: Plan) -> dict[str, float]:
-    """Hours of training and evaluation by kind, one process after the other."""
-    trained, out = set(), {}
-    for kind, cells in vars(plan).items():
-        minutes = 0.0
-        for result in filter(None, (read(workdir, cell) for cell in cells)):
-            command = result["made"]["commands"][0]
-            minutes += minutes_of(result) - (result["minutes"]["training"] or 0.0 if command in trained else 0.0)
-            trained.add(command)
-        out[kind] = round(minutes / 60, 2)
-    return out
+def _hours(made: _Made) -> dict[str, float]:
+    """Returns the hours of training and evaluation by kind, as if one process had done all."""
+    trained: set[str] = set()
+    minutes: dict[str, float] = dict.fromkeys(KINDS, 0.0)
+    for cell, result in made.items():
+        command = result["made"]["commands"][0]
+        minutes[cell.kind] += minutes_of(result) - (result["minutes"]["training"] or 0.0 if command in trained else 0.0)
+        trained.add(command)
+    return {kind: round(found / 60, 2) for kind, found in minutes.items()}
 
 
-def _failed(workdir: Path, plan: Plan) -> dict[str, list[int]]:
-    """Seeds of the cells whose loss did not stay finite, by method, mask and sounds."""
+def _failed(made: _Made) -> dict[str, list[int]]:
+    """Returns the seeds of the cells whose loss did not stay finite, by method, mask and sounds."""
     out: dict[str, list[int]] = {}
-    for cell in plan.cells:
-        result = read(workdir, cell)
-        if result is not None and diverged(result):
+    for cell, result in made.items():
+        if cell.kind == "cells" and diverged(result):
             out.setdefault(f"{cell.method}-{cell.setting}", []).append(cell.seed)
     return out
 
@@ -105,7 +98,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "sources": entry.sources,
         "seeds": list(entry.results),
         "rate": sorted({result["learning_rate"]["rate"] for result in entry.results.values()}),
-        # A row of round one has no time of its own.
+        # Round one is a part of MP-Net's training, of unknown duration.
         "minutes": None if None in minutes or entry.method == ROUND_ONE else round(sum(minutes) / len(minutes), 1),
         "steps": _steps(entry),
         "commits": {
@@ -130,26 +123,26 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def _steps(entry: Entry) -> dict[str, list[int]]:
-    """Steps `trained`, and the step `evaluated` for its validation score, a seed each; of rows beside what is known."""
+    """Returns the steps `trained` and the step `evaluated` of each seed, as far as they are known."""
     if entry.method == ROUND_ONE:
         found = [result["steps"].get("round_one") for result in entry.results.values()]
         return {} if None in found else {"evaluated": found}
-    if entry.method in _OTHER_STEP:
+    if entry.is_second:
         return {}
     return {key: [result["steps"][key] for result in entry.results.values()] for key in ("trained", "evaluated")}
 
 
 def _swapped(entry: Entry) -> dict[str, Any]:
-    """{list: estimate of NSDR} of the method asked with another sound's pictures; of rows that have it."""
-    if entry.method in _OTHER_STEP:
+    """Returns the estimates of the NSDR with swapped pictures, on the test split and the far set."""
+    if entry.is_second:
         return {}
     lists = {"test": entry.own, "far": f"far_{entry.own}"}
-    found = {part: mean(entry.samples(name, "nsdr", of_what="swapped", part="beside")) for part, name in lists.items()}
-    return {part: drawn.estimate() for part, drawn in found.items() if drawn is not None}
+    samples = {part: entry.samples(name, "nsdr", of_what="swapped", part="beside") for part, name in lists.items()}
+    return estimated({part: mean(of) for part, of in samples.items()})
 
 
 def _best_constant(entry: Entry, mode: str) -> dict[str, float | None]:
-    """How often the one number that is right most often would be right; it depends on the mixtures alone."""
+    """Returns how often the best constant guess of the number of sounds is right."""
     for result in entry.results.values():
         found = result.get("counting", {}).get(mode, {})
         if "constant" in found:
@@ -159,51 +152,44 @@ def _best_constant(entry: Entry, mode: str) -> dict[str, float | None]:
 
 
 def _localisation(entry: Entry) -> list[dict[str, Any]]:
-    """The scenes of a results file, the energy map's guesses over all seeds; the others do not depend on the seed."""
+    """Returns the scenes of the first seed, with the energy map's scores over all seeds."""
     first = next((result["localisation"] for result in entry.results.values() if "localisation" in result), [])
     out = []
     for scene in first:
         name = f"places, {scene['scene']}"
         drawn = {key: mean(entry.samples(name, key, of_what=_ENERGY_MAP)) for key in scene["guesses"][_ENERGY_MAP]}
-        ours = {key: found.estimate(low=0.0, high=1.0) for key, found in drawn.items() if found is not None}
-        out.append(scene | {"guesses": scene["guesses"] | {_ENERGY_MAP: ours}})
+        out.append(scene | {"guesses": scene["guesses"] | {_ENERGY_MAP: estimated(drawn, low=0.0, high=1.0)}})
     return out
 
 
 def _beside(entries: Mapping[str, Entry], what: str) -> dict[str, Any]:
-    """{list of mixtures: {metric: estimate}} of what depends on no training, from the first cell that has the list."""
+    """Returns {list of mixtures: {metric: estimate}} of the mixture or the oracle masks."""
     out: dict[str, Any] = {}
     for entry in entries.values():
         for name in (entry.own, f"far_{entry.own}"):
             found = {metric: entry.samples(name, metric, of_what=what, part="beside") for metric in METRICS}
-            first = {metric: dict([next(iter(of.items()))]) for metric, of in found.items() if of}
-            drawn = {metric: mean(of) for metric, of in first.items()}
-            if drawn and name not in out:
-                out[name] = {metric: one.estimate() for metric, one in drawn.items() if one is not None}
-                if what == "mixture":
-                    out[name]["nsdr"] = {"mean": 0.0, "ci95": None}  # by definition
+            first = {metric: mean(dict([next(iter(of.items()))])) for metric, of in found.items() if of}
+            if first and name not in out:
+                by_definition = {"nsdr": {"mean": 0.0, "ci95": None}} if what == "mixture" else {}
+                out[name] = estimated(first) | by_definition
     return out
 
 
-def _by_setting(entries: Mapping[str, Entry], *, far: bool) -> dict[str, Any]:
-    """Differences between every two methods of one setting; MIML, without a mask, stands in each."""
+def _by_setting(entries: Mapping[str, Entry], prefix: str) -> dict[str, Any]:
+    """Returns the differences between every two methods of each setting; MIML, which has no mask, is in each."""
     out: dict[str, Any] = {}
     settings = dict.fromkeys((entry.mask, entry.sources) for entry in entries.values() if entry.mask != NO_MASK)
     for mask, sources in settings:
-        there = [entry for entry in entries.values() if entry.sources == sources and entry.mask in (mask, NO_MASK)]
-        name = f"far_mix{sources}" if far else f"mix{sources}"
-        pairs = {
-            f"{second.method} - {first.method}": differences(second, first, name)
-            for first, second in itertools.combinations(there, 2)
-        }
-        out[f"{mask}-mix{sources}"] = {pair: values for pair, values in pairs.items() if values}
-    return {setting: pairs for setting, pairs in out.items() if pairs}
+        same = [entry for entry in entries.values() if entry.sources == sources and entry.mask in (mask, NO_MASK)]
+        for first, second in itertools.combinations(same, 2):
+            if values := differences(second, first, f"{prefix}mix{sources}"):
+                out.setdefault(f"{mask}-mix{sources}", {})[f"{second.method} - {first.method}"] = values
+    return out
 
 
-def _starts(workdir: Path, plan: Plan) -> dict[str, str]:
-    """A line on the networks that cells begin with; none where they are random."""
-    of_cells = dict.fromkeys(cell.start for cell in plan.cells if cell.start is not None)
-    found = {start: result for start in of_cells if (result := read(workdir, start)) is not None}
+def _starts(plan: Plan, made: _Made) -> dict[str, str]:
+    """Returns a sentence on the networks that cells start with; empty where these are random."""
+    found = {start: made[start] for cell in plan.cells if (start := cell.start) is not None and start in made}
     if not found:
         return {}
     first, result = next(iter(found.items()))
@@ -215,18 +201,17 @@ def _starts(workdir: Path, plan: Plan) -> dict[str, str]:
     }
 
 
-def _rates(workdir: Path, plan: Plan) -> dict[str, Any]:
-    """{method: {rate: validation score}} of the finished trials."""
+def _rates(made: _Made) -> dict[str, Any]:
+    """Returns {method: {rate: validation score}} of the finished trials."""
     out: dict[str, Any] = {}
-    for trial in plan.trials:
-        result = read(workdir, trial)
-        if result is not None:
-            out.setdefault(trial.method, {})[f"{trial.rate:g}"] = result["score"]
+    for cell, result in made.items():
+        if cell.kind == "trials":
+            out.setdefault(cell.method, {})[f"{cell.rate:g}"] = result["score"]
     return out
 
 
 def at_edge(plan: Plan, rates: Mapping[str, Mapping[str, float | None]]) -> dict[str, str]:
-    """Methods whose best rate is the lowest or the highest of those tried: a better one may lie beyond."""
+    """Returns the methods whose best rate is the lowest or the highest of those tried."""
     out = {}
     for method, scores in rates.items():
         tried = sorted(trial.rate for trial in plan.trials if trial.method == method and trial.rate is not None)
@@ -238,12 +223,12 @@ def at_edge(plan: Plan, rates: Mapping[str, Mapping[str, float | None]]) -> dict
     return out
 
 
-def _ablations(workdir: Path, plan: Plan) -> list[dict[str, Any]]:
-    """What each change does on the validation split: numbers, and differences to no change."""
+def _ablations(plan: Plan, made: _Made) -> list[dict[str, Any]]:
+    """Returns the scores of each change on the validation split and its differences to no change."""
     found: dict[str, dict[Cell, Any]] = {}
     for cell in plan.ablations:
-        if (result := read(workdir, cell)) is not None:
-            found.setdefault(cell.change, {})[cell] = result
+        if cell in made:
+            found.setdefault(cell.change, {})[cell] = made[cell]
     first = plan.ablations[0].seed if plan.ablations else None
     alone = [{cell: result for cell, result in of.items() if cell.seed == first} for of in found.values()]
     learnt = [{cell: result for cell, result in of.items() if not diverged(result)} for of in found.values()]
@@ -251,7 +236,7 @@ def _ablations(workdir: Path, plan: Plan) -> list[dict[str, Any]]:
 
 
 def _ablation_rows(changes: Sequence[Mapping[Cell, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """A row for each change, over the seeds that it was made with."""
+    """Returns a row for each change, over the seeds of its cells."""
     learnt = [_as_entry({cell: result for cell, result in of.items() if not diverged(result)}) for of in changes]
     default = next((entry for of, entry in zip(changes, learnt, strict=True) if next(iter(of)).change == DEFAULT), None)
     out = []
@@ -282,7 +267,7 @@ def _ablation_rows(changes: Sequence[Mapping[Cell, Mapping[str, Any]]]) -> list[
 
 
 def _over_round_one(entry: Entry, names: Sequence[str]) -> dict[str, Any]:
-    """What MP-Net gains over the best M-Net of its round one; empty where there is none."""
+    """Returns the differences of MP-Net to the best M-Net of its round one; empty without one."""
     round_one = dataclasses.replace(entry, method=ROUND_ONE)
     if entry.method != "mpnet" or not round_one.samples(entry.own, "nsdr"):
         return {}
@@ -290,7 +275,7 @@ def _over_round_one(entry: Entry, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _as_entry(made: Mapping[Cell, Mapping[str, Any]]) -> Entry | None:
-    """An ablation's results as a row, None of none; where MP-Net was cut down to the M-Net, of the M-Net."""
+    """Returns the results of an ablation as an entry of the last method evaluated; None without results."""
     if not made:
         return None
     cell, result = next(iter(made.items()))

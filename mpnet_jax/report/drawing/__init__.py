@@ -1,1 +1,1 @@
-"""Parts of a page: charts, spectrograms, tables and the frame around them."""
+"""Parts of a page: charts, spectrograms, tables and the page template."""

@@ -1,4 +1,4 @@
-"""Small charts of a run as inline SVG; colours come from the page's style sheet through classes."""
+"""Draws small charts of a run as inline SVG; the page's style sheet sets the colours through classes."""
 
 import math
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from mpnet_jax.report.drawing.plane import Plane, round_step, widened
 
 _MOST_BINS = 28
 _MOST_POINTS = 300
-# A range of arguments wider than this is drawn by ratios.
+# A wider range of arguments, as a ratio, has a logarithmic axis.
 _LEAST_RATIO = 20.0
 
 
 def histogram(values: Float[np.ndarray, " mixture"], *, label: str, unit: str) -> str:
-    """Counts of values in round bins, with a line at zero and one at the mean.
+    """Draws a histogram with lines at zero and at the mean.
 
     Args:
-        values: finite ones are counted, the rest passed over.
-        label: axis title.
-        unit: printed after the label and the numbers.
+        values: Values to count; those that are not finite are ignored.
+        label: Axis title.
+        unit: Unit of the label and the numbers.
 
     Returns:
         An SVG element, or "" when no value is finite.
@@ -56,13 +56,13 @@ def histogram(values: Float[np.ndarray, " mixture"], *, label: str, unit: str) -
 
 
 def curve(points: Sequence[Sequence[float | int]], *, label: str, unit: str = "") -> str:
-    """A line over training steps.
+    """Draws a line over training steps.
 
     Args:
-        points: (step, value) pairs; those that are not finite are passed over, and long curves are averaged
-            over equal stretches.
-        label: what the value is.
-        unit: printed after the label.
+        points: (step, value) pairs; pairs that are not finite are ignored, and long curves are averaged over equal
+            intervals.
+        label: Name of the value.
+        unit: Unit of the label.
 
     Returns:
         An SVG element, or "" with fewer than two points.
@@ -87,13 +87,13 @@ def curve(points: Sequence[Sequence[float | int]], *, label: str, unit: str = ""
 
 
 def choice(points: Sequence[Sequence[float | int]], chosen: float | int | None, *, x_label: str, y_label: str) -> str:
-    """A line over the values that a parameter was tried at, with the one that was taken marked.
+    """Draws a line over the values of a parameter and marks the chosen one.
 
     Args:
-        points: (parameter, value) pairs; those that are not finite are passed over.
-        chosen: parameter that was taken; None marks nothing.
-        x_label: what the parameter is; drawn by ratios where all are positive and far apart.
-        y_label: what the value is.
+        points: (parameter, value) pairs; pairs that are not finite are ignored.
+        chosen: Chosen parameter; None marks nothing.
+        x_label: Name of the parameter; its axis is logarithmic where all values are positive and span a wide range.
+        y_label: Name of the value.
 
     Returns:
         An SVG element, or "" with fewer than two points.
@@ -103,7 +103,7 @@ def choice(points: Sequence[Sequence[float | int]], chosen: float | int | None, 
         return ""
     low, high = float(table[0, 0]), float(table[-1, 0])
     span = widened(float(table[:, 1].min()), float(table[:, 1].max()))
-    # Room for the name of the mark above the curve.
+    # Space for the label of the mark above the curve.
     span = span[0], span[1] + 0.12 * (span[1] - span[0])
     plane = Plane((low, high), span, logarithmic_x=low > 0 and high / low > _LEAST_RATIO)
     parts = [plane.axes(x_label, y_label), f'<polyline class="curve" points="{_path(plane, table)}"/>']
@@ -117,7 +117,7 @@ def choice(points: Sequence[Sequence[float | int]], chosen: float | int | None, 
 
 
 def _finite(points: Sequence[Sequence[float | int]]) -> np.ndarray:
-    """The pairs of finite numbers as a table in rising order, (point, 2)."""
+    """Returns the pairs of finite numbers in rising order, (point, 2)."""
     pairs = [point for point in points if len(point) == 2 and all(map(is_number, point))]
     return np.asarray(sorted(map(tuple, pairs)), dtype=np.float64).reshape(-1, 2)
 

@@ -1,4 +1,4 @@
-"""How numbers, intervals and lists of them are written on the page."""
+"""Formats numbers, intervals and lists of them for the page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,39 +10,45 @@ MISSING = '<span class="missing" title="no value">&ndash;</span>'
 
 
 def number(value: Any, *, digits: int = 2) -> str:
-    """A number with a true minus sign; a dash where there is none."""
+    """Returns a number with a true minus sign, or a dash for a missing value."""
     if not is_number(value):
         return MISSING
     return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether it is a finite number (a bool is not)."""
+    """Returns whether the value is a finite number; a bool is not."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def mean_of(values: Any) -> float | None:
-    """Mean of a number or of a list of numbers; None as soon as one is missing."""
+    """Returns the mean of a number or of a list of numbers; None where one is missing."""
     listed = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
     numbers = [value for value in listed if is_number(value)]
     return sum(numbers) / len(numbers) if numbers and len(numbers) == len(listed) else None
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """The value where it is a mapping, else an empty one: results files may lack or spoil any part."""
+    """Returns the value if it is a mapping, else an empty one: results files may lack or spoil any part."""
     return value if isinstance(value, Mapping) else {}
 
 
 def interval_of(value: Any) -> tuple[float | int, float | int] | None:
-    """The interval of an estimate {"mean", "ci95", "count"}; None without one."""
+    """Returns the interval of an estimate {"mean", "ci95", "count"}; None without one."""
     found = mapping(value).get("ci95")
     if isinstance(found, Sequence) and len(found) == 2 and all(map(is_number, found)):
         return found[0], found[1]
     return None
 
 
+def count_of(values: Any) -> float | int | None:
+    """Returns the greatest count among the estimates of a row; None without one."""
+    counts = [mapping(value).get("count") for value in mapping(values).values()]
+    return max((count for count in counts if is_number(count)), default=None)
+
+
 def estimate(value: Any, *, percent: bool = False) -> str:
-    """A mean over its 95 % interval, from {"mean", "ci95", "count"}; shares as per cent where asked."""
+    """Returns the mean and the 95 % interval of {"mean", "ci95", "count"} as HTML, fractions in percent on request."""
     if not isinstance(value, Mapping) or not is_number(value.get("mean")):
         return MISSING
     factor, digits = (100.0, 1) if percent else (1.0, 2)
@@ -56,12 +62,12 @@ def estimate(value: Any, *, percent: bool = False) -> str:
 
 
 def breakable(name: str) -> str:
-    """Escaped text that may go on in a new line after an underscore or a slash."""
+    """Allows a line break in escaped text after an underscore or a slash."""
     return name.replace("_", "_<wbr>").replace("/", "/<wbr>") if "<" not in name else name
 
 
 def text(value: Any) -> str:
-    """Any value as escaped text; lists with commas."""
+    """Returns any value as escaped text, a list with commas."""
     if value is None:
         return MISSING
     if isinstance(value, Sequence) and not isinstance(value, str):

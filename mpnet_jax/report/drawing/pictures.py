@@ -1,4 +1,4 @@
-"""Arrays as PNG pictures, and where the ticks of their axes stand."""
+"""Draws arrays as PNG pictures, and places the ticks of their axes."""
 
 import io
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ RANGE_DB = 60.0
 
 _TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 _TICK_STEPS_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
-# Labels closer than this part of the axis would touch.
+# Labels closer than this fraction of the axis would overlap.
 _LEAST_GAP = 0.085
-# The picture stays visible below the hottest place.
+# The frame stays visible below the greatest heat.
 _MOST_OPAQUE = 0.85
 
 
 def colormap_png(values: Shaped[np.ndarray, "freq time"], row_hz: Num[np.ndarray, " freq"], *, colors: str) -> bytes:
-    """Draws values in 0..1 in a palette, low frequencies at the bottom.
+    """Draws values in 0..1 with a colour map, low frequencies at the bottom.
 
     Args:
-        values: clipped to 0..1; not finite ones are drawn as 0.
-        row_hz: centre frequency of each row, in any order.
-        colors: a matplotlib colour map.
+        values: Values, clipped to 0..1; those that are not finite are drawn as 0.
+        row_hz: Centre frequency of each row, in any order.
+        colors: Name of a matplotlib colour map.
 
     Returns:
-        PNG of one pixel a value.
+        PNG with one pixel for each value.
     """
     levels = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=1.0, neginf=0.0).clip(0.0, 1.0)
     levels = np.round(255.0 * levels[np.argsort(-row_hz, kind="stable")]).astype(np.uint8)
@@ -45,15 +45,16 @@ def frame_png(frame: UInt8[np.ndarray, "height width 3"]) -> bytes:
 
 
 def heat_png(heat: Num[np.ndarray, "rows cols"], *, height: int, width: int) -> bytes:
-    """Draws a map to lie over a picture: smooth, and clearer where it is greater.
+    """Draws a smooth heat map to overlay on a frame, transparent where the heat is low.
 
     Args:
-        heat: any scale; its least value becomes clear, its greatest opaque. Not finite ones are drawn as the least.
-        height: of the picture, pixels.
-        width: of the picture, pixels.
+        heat: Heat on any scale; the lowest is transparent, the greatest opaque. Values that are not finite are drawn as
+            the lowest.
+        height: Height of the frame in pixels.
+        width: Width of the frame in pixels.
 
     Returns:
-        PNG with an alpha channel, of the picture's size.
+        PNG with an alpha channel, of the frame's size.
     """
     finite = np.isfinite(heat)
     least = float(heat[finite].min()) if finite.any() else 0.0
@@ -61,7 +62,7 @@ def heat_png(heat: Num[np.ndarray, "rows cols"], *, height: int, width: int) -> 
     levels = levels / (levels.max() or 1.0)
     smooth = Image.fromarray(levels.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
     levels = np.asarray(smooth).clip(0.0, 1.0)
-    # Few levels: the file is a third as large and looks the same.
+    # With 64 levels the file has a third of the size and looks the same.
     levels = np.round(63.0 * levels).astype(np.uint8) * 4
     colors = mpl.colormaps[HEAT_COLORS](levels)
     colors[..., 3] = _MOST_OPAQUE * (levels / 255.0) ** 0.7
@@ -69,7 +70,7 @@ def heat_png(heat: Num[np.ndarray, "rows cols"], *, height: int, width: int) -> 
 
 
 def decibel_levels(magnitude: Float[np.ndarray, "*shape"], peak: float) -> Float[np.ndarray, "*shape"]:
-    """Maps magnitudes to 0..1 over the `RANGE_DB` below `peak`; all zero when the peak is."""
+    """Maps magnitudes to 0..1 over the `RANGE_DB` below `peak`; all zero when `peak` is."""
     if not peak > 0.0:
         return np.zeros(magnitude.shape)
     floor = peak * 10.0 ** (-RANGE_DB / 20.0)
@@ -77,13 +78,13 @@ def decibel_levels(magnitude: Float[np.ndarray, "*shape"], peak: float) -> Float
 
 
 def css_gradient(colors: str) -> str:
-    """A CSS gradient with the map's colours from low to high, for the legend."""
+    """Returns a CSS gradient of the colour map from low to high, for the legend."""
     palette = _palette(colors)[np.linspace(0, 255, 12).astype(int)]
     return "linear-gradient(to right," + ",".join(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in palette) + ")"
 
 
 def frequency_ticks(row_hz: Num[np.ndarray, " freq"]) -> list[tuple[float, str]]:
-    """(height as a part of the axis from the bottom, label) of round frequencies on any monotone axis."""
+    """Returns (position from the bottom as a fraction of the axis, label) of round frequencies on any monotone axis."""
     rising = np.sort(row_hz.astype(np.float64))
     heights = (np.arange(len(rising)) + 0.5) / len(rising)
     inside = [hz for hz in _TICKS_HZ if rising[0] <= hz <= rising[-1]]
@@ -92,7 +93,7 @@ def frequency_ticks(row_hz: Num[np.ndarray, " freq"]) -> list[tuple[float, str]]
 
 
 def time_ticks(seconds: float) -> list[tuple[float, str]]:
-    """(part of the axis from the left, label) of round times, at most eight."""
+    """Returns (position from the left as a fraction of the axis, label) of round times, at most nine."""
     step = next((step for step in _TICK_STEPS_SECONDS if seconds / step <= 8.0), _TICK_STEPS_SECONDS[-1])
     digits = 0 if step >= 1.0 else 1
     return [(index * step / seconds, f"{index * step:.{digits}f}") for index in range(int(seconds / step + 1e-6) + 1)]

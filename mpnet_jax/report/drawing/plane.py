@@ -1,4 +1,4 @@
-"""The drawing plane of an SVG chart: maps values to it, draws axes around it."""
+"""Maps values to the plane of an SVG chart and draws its axes."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ LEFT, TOP, BOTTOM = 46, 24, 42
 
 
 class Plane:
-    """Maps values to the drawing plane and draws the axes around it."""
+    """The plane of an SVG chart, which maps values to positions and draws the axes."""
 
     def __init__(
         self,
@@ -22,14 +22,14 @@ class Plane:
         height: int = HEIGHT,
         logarithmic_x: bool = False,
     ) -> None:
-        """Opens a plane.
+        """Creates a plane.
 
         Args:
-            x_range: values at the left and at the right end; positive ones where `logarithmic_x`.
-            y_range: values at the bottom and at the top.
-            right: room beside the plane, in units of the drawing.
-            height: of the whole drawing.
-            logarithmic_x: equal ratios take equal room.
+            x_range: Values at the left and at the right end, positive with `logarithmic_x`.
+            y_range: Values at the bottom and at the top.
+            right: Space to the right of the plane, in units of the drawing.
+            height: Height of the drawing.
+            logarithmic_x: Whether the x axis is logarithmic.
         """
         if x_range[1] <= x_range[0]:
             x_range = (x_range[0] - 0.5, x_range[0] + 0.5)
@@ -40,19 +40,19 @@ class Plane:
         self._logarithmic = logarithmic_x
 
     def x(self, value: float) -> float:
-        """From the left edge of the drawing."""
+        """Returns the distance from the left edge of the drawing."""
         low, high = self.x_range
         if self._logarithmic:
             low, high, value = math.log(low), math.log(high), math.log(value)
         return LEFT + (self.right - LEFT) * (value - low) / (high - low)
 
     def y(self, value: float) -> float:
-        """From the top of the drawing."""
+        """Returns the distance from the top of the drawing."""
         low, high = self.y_range
         return self.base - (self.base - TOP) * (value - low) / (high - low)
 
     def axes(self, x_label: str, y_label: str, *, whole_x: bool = False, whole_y: bool = False) -> str:
-        """Grid, ticks and titles; `whole_x` and `whole_y` put ticks at whole numbers only."""
+        """Draws grid, ticks and titles; `whole_x` and `whole_y` restrict ticks to integers."""
         parts = []
         for value, name in _ticks(self.y_range, 6, whole=whole_y):
             y = self.y(value)
@@ -70,14 +70,14 @@ class Plane:
         return "".join(parts)
 
     def vertical(self, value: float, kind: str, name: str) -> str:
-        """A line from the bottom to the top at `value`, with its name beside it."""
+        """Draws a vertical line at `value` with its label."""
         x = self.x(value)
         anchor = f'x="{x - 5:.1f}" text-anchor="end"' if x > self.right - 96 else f'x="{x + 5:.1f}"'
         label = f'<text class="{kind}" {anchor} y="{TOP + 9}">{escape(name)}</text>' if name else ""
         return f'<line class="{kind}" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{self.base}"/>{label}'
 
     def svg(self, title: str, parts: Sequence[str]) -> str:
-        """The whole drawing; `title` is read to those who do not see it."""
+        """Returns the drawing as an SVG element; screen readers read its `title`."""
         return (
             f'<svg class="chart" viewBox="0 0 {WIDTH} {self._height}" role="img" aria-label="{escape(title)}">'
             + "".join(parts)
@@ -86,7 +86,7 @@ class Plane:
 
 
 def round_step(least: float) -> float:
-    """The smallest of 1, 2, 5 times a power of ten that is not below `least`; 0.5 for nothing."""
+    """Returns the smallest of 1, 2, 5 times a power of ten that is not below `least`; 0.5 for nothing positive."""
     if least <= 0.0:
         return 0.5
     power = 10.0 ** math.floor(math.log10(least))
@@ -94,7 +94,7 @@ def round_step(least: float) -> float:
 
 
 def widened(low: float, high: float) -> tuple[float, float]:
-    """A range with a little room at both ends."""
+    """Widens a range a little at both ends."""
     margin = 0.06 * (high - low) or 0.5
     return low - margin, high + margin
 
@@ -112,7 +112,7 @@ def _ticks(span: tuple[float, float], most: int, *, whole: bool = False) -> list
 
 
 def _ratio_ticks(span: tuple[float, float]) -> list[tuple[float, str]]:
-    """1, 2 and 5 times the powers of ten inside; only the powers where those are many."""
+    """Returns 1, 2 and 5 times the powers of ten in a range, or only the powers in a wide range."""
     powers = range(math.floor(math.log10(span[0])), math.ceil(math.log10(span[1])) + 1)
     factors = (1, 2, 5) if len(powers) <= 4 else (1,)
     values = [factor * 10.0**power for power in powers for factor in factors]

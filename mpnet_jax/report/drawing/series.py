@@ -1,4 +1,4 @@
-"""Charts that set methods or runs against each other: lines with bands, and mixture by mixture."""
+"""Draws charts that compare methods or runs: lines with confidence bands, and scatter plots over mixtures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from jaxtyping import Float
 from mpnet_jax.report.drawing.numbers import breakable, interval_of, is_number, number
 from mpnet_jax.report.drawing.plane import WIDTH, Plane, widened
 
-# More points than this make a slow page.
+# More points make the page slow.
 MOST_POINTS = 1000
-# Colours, marks and dashes of the style sheet, then they start again.
+# Number of colours, marks and dashes in the style sheet.
 STYLES = 6
 
 _LABEL_ROOM = 98
 _LABEL_HEIGHT = 17.0
-# A reference that would make the scale this many times as long is left to the table.
+# A reference that would stretch the scale by more than this factor is not drawn.
 _MOST_STRETCH = 1.8
 _MARKS = (
     "M-4.2 0a4.2 4.2 0 1 0 8.4 0a4.2 4.2 0 1 0-8.4 0z",
@@ -32,12 +32,12 @@ _MARKS = (
 
 @dataclass(frozen=True)
 class Series:
-    """One line of a chart.
+    """A line of a chart.
 
     Attributes:
-        name: written at its end.
+        name: Label at its end.
         points: {argument: estimate}, as in a results file.
-        style: colour, mark and dash, from 0; they repeat after `STYLES`.
+        style: Index of colour, mark and dash; they repeat after `STYLES`.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Series:
     style: int
 
     def table(self) -> np.ndarray:
-        """(point, 4): argument, mean and its interval (NaN without one), rising; missing means left out."""
+        """Returns argument, mean and interval (NaN without one), (point, 4), in rising order without missing means."""
         rows = []
         for argument, estimate in sorted(self.points.items()):
             if isinstance(estimate, Mapping) and is_number(estimate.get("mean")):
@@ -56,14 +56,14 @@ class Series:
 def lines(
     series: Sequence[Series], references: Sequence[Series], *, x_label: str, y_label: str, labels: bool = True
 ) -> str:
-    """Lines with confidence bands over whole numbers.
+    """Draws lines with confidence bands over integers.
 
     Args:
-        series: to be told apart by colour, mark and dash.
-        references: thin lines, each left out where it would flatten the others.
-        x_label: what the numbers count.
-        y_label: what is measured.
-        labels: whether each line is named at its end; else the page needs a `legend`.
+        series: Lines, distinguished by colour, mark and dash.
+        references: Thin lines; one that would flatten the others is left out.
+        x_label: Title of the x axis.
+        y_label: Title of the y axis.
+        labels: Whether each line is labelled at its end; else the page needs a `legend`.
 
     Returns:
         An SVG element, or "" where no line has two points.
@@ -99,7 +99,7 @@ def lines(
 
 
 def legend(names: Sequence[tuple[str, int]]) -> str:
-    """A list of (name, style) with the mark and the dash of each."""
+    """Returns a list of (name, style) with the mark and the dash of each."""
     items = "".join(
         f'<li><svg viewBox="-15 -7 30 14" width="30" height="14" aria-hidden="true">'
         f'<path class="line series-{style % STYLES}" d="M-15 0H15"/>{_mark(0.0, 0.0, style, "")}</svg>'
@@ -117,17 +117,17 @@ def scatter(
     x_label: str,
     y_label: str,
 ) -> str:
-    """One point a mixture on equal scales, with the line on which both are the same.
+    """Draws one point for each mixture on equal scales, and the diagonal.
 
     Args:
-        x: value of the first run; points without both values are left out.
-        y: value of the second.
-        titles: shown over a point.
-        x_label: axis title.
-        y_label: axis title.
+        x: Values of the first run; points that lack a value are left out.
+        y: Values of the second run.
+        titles: Tooltip of each point.
+        x_label: Title of the x axis.
+        y_label: Title of the y axis.
 
     Returns:
-        An SVG element of at most `MOST_POINTS` points, or "" without any.
+        An SVG element with at most `MOST_POINTS` points, or "" without any.
     """
     keep = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     if not len(keep):
@@ -181,12 +181,12 @@ def _path(plane: Plane, table: np.ndarray) -> str:
 
 
 def _end_labels(plane: Plane, ends: Sequence[tuple[str, str, np.ndarray]]) -> str:
-    """Names at the right ends, pushed apart until none touches another."""
+    """Returns labels at the right ends of lines, moved so that they do not overlap."""
     wanted = sorted((plane.y(table[-1, 1]), name, kind) for name, kind, table in ends)
     places: list[float] = []
     for y, _, _ in wanted:
         places.append(max(y, places[-1] + _LABEL_HEIGHT) if places else y)
-    # Those that were pushed below the plane push back from there.
+    # Labels below the plane are moved up again.
     limit = plane.base + 4.0
     for index in range(len(places) - 1, -1, -1):
         places[index] = min(places[index], limit)

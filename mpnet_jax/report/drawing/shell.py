@@ -1,4 +1,4 @@
-"""What all pages share: head, style, script, sections and the links to them."""
+"""The template of all pages: head, style, script, sections and the links to them."""
 
 from collections.abc import Sequence
 from importlib import resources
@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 
 class Section(NamedTuple):
-    """A part of a page; without content it is left out.
+    """A part of a page, left out without content.
 
     Attributes:
-        anchor: its address within the page.
-        title: heading.
+        anchor: Its address within the page.
+        title: Heading.
         content: HTML.
     """
 
@@ -23,19 +23,16 @@ class Section(NamedTuple):
 def page(
     *, title: str, kind: str, heading: str, subtitle: str, hero: str, sections: Sequence[Section], foot: str
 ) -> str:
-    """A whole page that needs nothing beside itself but the media it links.
+    """Returns a page as HTML that needs no other file but the media it links.
 
     Args:
-        title: escaped, for the browser's tab.
-        kind: what sort of page it is.
-        heading: escaped.
+        title: Escaped title of the browser's tab.
+        kind: Type of the page.
+        heading: Escaped heading.
         subtitle: HTML below the heading.
         hero: HTML of the upper part.
-        sections: in their order.
+        sections: Sections in their order.
         foot: HTML below the sections.
-
-    Returns:
-        HTML.
     """
     assets = resources.files("mpnet_jax.report")
     shown = [section for section in sections if section.content]

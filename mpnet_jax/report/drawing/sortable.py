@@ -1,11 +1,15 @@
-"""Tables whose column heads are buttons that sort."""
+"""Draws tables whose column heads are buttons that sort."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mpnet_jax.metrics.names import METRICS, arrow
-from mpnet_jax.report.drawing.numbers import breakable, estimate, is_number, number, text
+from mpnet_jax.report.drawing.numbers import breakable, count_of, estimate, is_number, number, text
+
+# Column heads of the metrics, with an arrow that shows which direction is better.
+METRIC_HEADS = tuple(f"{name.upper()} {arrow(name)}" for name in METRICS)
+ESTIMATE_HEADS = (*METRIC_HEADS, "Mixtures")
 
 
 @dataclass(frozen=True)
@@ -13,9 +17,9 @@ class Cell:
     """A table cell.
 
     Attributes:
-        html: what is shown.
-        value: what a column of numbers sorts by; None stays last.
-        kind: class of the cell.
+        html: Content.
+        value: Number by which its column sorts; None stays last.
+        kind: CSS class of the cell.
     """
 
     html: str
@@ -23,53 +27,45 @@ class Cell:
     kind: str = ""
 
 
-def words(value: Any, *, note: str = "") -> Cell:
-    """A cell of escaped text, with an escaped line below."""
-    return Cell(breakable(text(value)) + (f"<small>{text(note)}</small>" if note else ""), kind="words")
+def words(value: Any) -> Cell:
+    """Returns a cell of escaped text."""
+    return Cell(breakable(text(value)), kind="words")
 
 
 def plain(value: Any, *, digits: int = 0) -> Cell:
-    """A cell of one number."""
+    """Returns a cell with one number."""
     return Cell(number(value, digits=digits), value if is_number(value) else None)
 
 
-def estimated(value: Any, *, percent: bool = False, kind: str = "") -> Cell:
-    """A cell of a mean over its interval."""
+def estimated(value: Any, *, percent: bool = False) -> Cell:
+    """Returns a cell with a mean and its interval."""
     mean = value.get("mean") if isinstance(value, Mapping) else None
-    return Cell(estimate(value, percent=percent), mean if is_number(mean) else None, kind)
+    return Cell(estimate(value, percent=percent), mean if is_number(mean) else None)
 
 
-def count_of(values: Any) -> Cell:
-    """A cell of the greatest count among the estimates of a row."""
-    found = values.values() if isinstance(values, Mapping) else ()
-    counts = [value["count"] for value in found if isinstance(value, Mapping) and is_number(value.get("count"))]
-    return plain(max(counts, default=None))
+def estimates(values: Any) -> list[Cell]:
+    """Returns the cells for `ESTIMATE_HEADS`: the estimate of each metric, and the greatest count among them."""
+    return [*(estimated(values.get(metric)) for metric in METRICS), plain(count_of(values))]
 
 
-def metric_heads(names: Sequence[str] = METRICS) -> list[str]:
-    """Column heads of metrics, each with which way is better."""
-    return [f"{name.upper()} {arrow(name)}" for name in names]
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: str, kind: str = "", words: int = 1) -> str:
-    """A table in a box that scrolls by itself where the page is narrow.
+def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: str, kind: str = "") -> str:
+    """Returns a table in a box that scrolls by itself on a narrow page.
 
     Args:
-        heads: HTML of each column head.
-        rows: as many cells each.
-        caption: escaped; also the name of the box.
-        kind: further classes of the table.
-        words: how many of the first columns hold text; the first is the head of its row.
+        heads: Column heads as HTML.
+        rows: Cells of each row; the first is the row's head. A column without values sorts by its text.
+        caption: Caption, escaped here; also the name of the box.
+        kind: Further CSS classes of the table.
 
     Returns:
         HTML, or "" without rows.
     """
     if not rows:
         return ""
+    sorts = ["number" if any(row[column].value is not None for row in rows) else "text" for column in range(len(heads))]
     top = "".join(
-        f'<th scope="col" aria-sort="none" data-sort="{"text" if column < words else "number"}">'
-        f'<button type="button">{head}</button></th>'
-        for column, head in enumerate(heads)
+        f'<th scope="col" aria-sort="none" data-sort="{sort}"><button type="button">{head}</button></th>'
+        for head, sort in zip(heads, sorts, strict=True)
     )
     body = "".join(f"<tr>{''.join(_cell(column, cell) for column, cell in enumerate(row))}</tr>" for row in rows)
     name = text(caption)

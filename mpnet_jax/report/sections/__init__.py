@@ -1,1 +1,1 @@
-"""Sections of a run's report, one a file."""
+"""The sections of a run's report, one in each file."""

@@ -1,4 +1,4 @@
-"""How well the number of sounding objects is told: headline, confusions, the choice of the threshold, noise."""
+"""The section on counting sources: accuracy, confusions, the choice of the threshold, and noise."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,27 +11,27 @@ MODES = {"clips": "By clips", "pixels": "By pixels"}
 
 
 def section(counting: Any) -> str:
-    """Both modes side by side; "" without any."""
+    """Returns both modes side by side; "" without results."""
     modes = modes_of(counting)
     if not modes:
         return ""
     tuned = counting.get("tuned_on")
     chosen = f"The threshold was chosen on {text(tuned)}, not on what is shown here. " if tuned else ""
     return (
-        f'<p class="note">{chosen}Rows of the tables are true numbers, columns what was counted; each cell gives the '
-        "share of its row and how many. Shares on the outlined diagonal are right.</p>"
+        f'<p class="note">{chosen}Rows of the tables are true numbers, columns counted ones; each cell gives the '
+        "share of its row and the count. The outlined diagonal is right.</p>"
         f'<div class="cards">{"".join(_mode(name, values) for name, values in modes.items())}</div>'
     )
 
 
 def modes_of(counting: Any) -> dict[str, Mapping[str, Any]]:
-    """{mode as printed: its results} of those that are there."""
+    """Returns {title of a mode: its results} of the modes that have results."""
     found = mapping(counting)
     return {name: found[key] for key, name in MODES.items() if isinstance(found.get(key), Mapping)}
 
 
 def table(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> str:
-    """Rows of (run, mode, its results) of several runs; "" without any."""
+    """Returns a table of (run, mode, its results); "" without rows."""
     cells = []
     for run, mode, values in rows:
         rival = sortable.estimated(mapping(values.get("constant")).get("accuracy"), percent=True)
@@ -42,11 +42,11 @@ def table(rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> str:
                 sortable.estimated(values.get("accuracy"), percent=True),
                 sortable.Cell(f"{rival.html}<small>{_always(values)}</small>", rival.value),
                 sortable.plain(values.get("epsilon_relative"), digits=3),
-                sortable.count_of({"accuracy": values.get("accuracy")}),
+                sortable.plain(mapping(values.get("accuracy")).get("count")),
             ]
         )
     heads = ["Run", "Mode", "Right", "Best constant guess", "Threshold", "Clips"]
-    return sortable.table(heads, cells, caption="How often the number of sounding objects is right", words=2)
+    return sortable.table(heads, cells, caption="How often the number of sounding objects is right")
 
 
 def _mode(name: str, values: Mapping[str, Any]) -> str:
@@ -78,7 +78,7 @@ def _headline(values: Mapping[str, Any]) -> str:
 
 
 def _confusion(values: Mapping[str, Any]) -> str:
-    """Heat table of shares by row, the accuracy of each row beside it, noise alone below."""
+    """Returns the confusion matrix as shares of its rows, with the accuracy of each row, and the rows of noise."""
     rows = [(str(true), _counts(row), true) for true, row in enumerate(_rows(values.get("confusion")))]
     noise = [entry for entry in values.get("noise") or () if isinstance(entry, Mapping)]
     rows += [

@@ -1,14 +1,23 @@
-"""Paired differences: a table, and dots with their intervals on one scale."""
+"""Paired differences: a table, and forest plots."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from mpnet_jax.metrics.names import LOWER_IS_BETTER, METRICS, method_name, unit
 from mpnet_jax.report.drawing import sortable
-from mpnet_jax.report.drawing.numbers import breakable, estimate, interval_of, is_number, mapping, number, text
+from mpnet_jax.report.drawing.numbers import (
+    breakable,
+    count_of,
+    estimate,
+    interval_of,
+    is_number,
+    mapping,
+    number,
+    text,
+)
 from mpnet_jax.report.drawing.plane import round_step
 
-BETTER = "Above zero the first of a pair is better, in AMID below zero."
+BETTER = "A difference above zero means that the first of a pair is better; in AMID, one below zero."
 
 OVER_ROUND_ONE = "mpnet - mnet_round_one"  # MP-Net and the best M-Net of its first round
 
@@ -16,15 +25,16 @@ _VERDICTS = {"better": "first better", "worse": "second better", "open": "not to
 
 
 def pair_name(key: str) -> str:
-    """A pair such as "mpnet - mnet" as it is printed, unescaped: "MP-Net − M-Net"."""
+    """Returns a pair such as "mpnet - mnet" as printed, unescaped: "MP-Net − M-Net"."""
     first, sign, second = key.partition(" - ")
     return f"{method_name(first)} \N{MINUS SIGN} {method_name(second)}" if sign else method_name(key)
 
 
 def verdict(metric: str, value: Any) -> str:
-    """Whether the first of a pair is "better" or "worse": "open" where the interval holds zero, "" without one.
+    """Returns whether the first of a pair is "better" or "worse".
 
-    A difference of methods over a single seed is open too: its interval, over videos, says nothing of another training.
+    The verdict is "open" where the interval contains zero, and "" without an interval. A difference over a single seed
+    is open, too: its interval, over videos, does not tell what another training would give.
     """
     interval = interval_of(value)
     if not interval:
@@ -35,26 +45,37 @@ def verdict(metric: str, value: Any) -> str:
 
 
 def table(differences: Mapping[str, Any], *, caption: str) -> str:
-    """Pairs by metrics, each difference with its interval and what it says.
+    """Returns a table of pairs and metrics, each difference with its interval and verdict.
 
     Args:
         differences: {pair as printed: {metric: estimate}}.
-        caption: of the table.
+        caption: Caption of the table.
 
     Returns:
         HTML, or "" without pairs.
     """
     heads = ["Pair", *(metric.upper() for metric in METRICS)]
     rows = [
-        [sortable.words(pair), *(_cell(metric, values.get(metric)) for metric in METRICS), sortable.count_of(values)]
+        [
+            sortable.words(pair),
+            *(marked(values.get(metric), verdict(metric, values.get(metric))) for metric in METRICS),
+            sortable.plain(count_of(values)),
+        ]
         for pair, values in differences.items()
         if isinstance(values, Mapping)
     ]
     return sortable.table([*heads, "Mixtures"], rows, caption=caption)
 
 
+def marked(value: Any, said: str, *, percent: bool = False) -> sortable.Cell:
+    """Returns a cell with a difference and its `verdict` in words."""
+    cell = sortable.estimated(value, percent=percent)
+    note = f'<small class="verdict {said}">{_VERDICTS[said]}</small>' if said else ""
+    return sortable.Cell(cell.html + note, cell.value)
+
+
 def forests(differences: Mapping[str, Any]) -> str:
-    """A card for each metric: the differences of all pairs as dots with intervals; "" without any."""
+    """Draws a forest plot for each metric, with all pairs on one scale; "" without differences."""
     cards = [
         f'<figure class="card"><figcaption>Difference in {metric.upper()}{f" ({unit(metric)})" if unit(metric) else ""}'
         f"</figcaption>{content}</figure>"
@@ -62,13 +83,6 @@ def forests(differences: Mapping[str, Any]) -> str:
         if (content := _forest(metric, differences))
     ]
     return f'<div class="cards narrow">{"".join(cards)}</div>' if cards else ""
-
-
-def _cell(metric: str, value: Any) -> sortable.Cell:
-    said = verdict(metric, value)
-    cell = sortable.estimated(value)
-    note = f'<small class="verdict {said}">{_VERDICTS[said]}</small>' if said else ""
-    return sortable.Cell(cell.html + note, cell.value)
 
 
 def _forest(metric: str, differences: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""One mixture as a section of the page, with the files it shows and plays."""
+"""One mixture as a section of the page, with its pictures and sounds."""
 
 import io
 import wave
@@ -24,7 +24,7 @@ from mpnet_jax.report.drawing.pictures import (
 from mpnet_jax.report.example import ReportExample
 from mpnet_jax.report.sections.places import heat_switch
 
-# Writes a file into the report's media folder.
+# A function that writes a file into the report's media folder.
 Save = Callable[[str, bytes], None]
 
 _UNIT_FROM = 0.93
@@ -33,7 +33,7 @@ _SCORES = ("nsdr", "sdr", "sir", "sar")
 
 @dataclass(frozen=True)
 class _Plot:
-    """What the pictures of one example share: file names, axes, and the loudest point."""
+    """What the pictures of one example share: file names, axes and the peak magnitude."""
 
     stem: str
     save: Save
@@ -60,12 +60,12 @@ class _Plot:
 
 
 def example_html(number_on_page: int, example: ReportExample, save: Save) -> str:
-    """Draws and writes one example.
+    """Draws one example and writes its files.
 
     Args:
-        number_on_page: counts from 1; part of the file names and of the anchor.
-        example: what to show.
-        save: takes (file name, content) of every picture and sound.
+        number_on_page: Number from 1, used in file names and in the anchor.
+        example: The mixture to show.
+        save: Called with (file name, content) of each picture and sound.
 
     Returns:
         An <article> whose links point into media/.
@@ -138,7 +138,7 @@ def _source(index: int, example: ReportExample, plot: _Plot, player: Callable[[s
 
 
 def _frame(index: int, example: ReportExample, plot: _Plot) -> str:
-    """A source's picture, with its heat map over it where there is one."""
+    """Returns a source's frame, with its heat map over it if there is one."""
     stem, name = f"{plot.stem}-source-{index + 1}", example.classes[index]
     height, width = example.frames.shape[1:3]
     size = f'width="{width}" height="{height}" loading="lazy" decoding="async"'
@@ -158,7 +158,7 @@ def _score(value: SupportsFloat | None) -> str:
 
 def _axes(hz: list[tuple[float, str]], seconds: list[tuple[float, str]]) -> str:
     rows = "".join(f'<span style="bottom:{100 * place:.1f}%">{label}</span>' for place, label in hz)
-    # The unit stands at the right end.
+    # The unit is printed at the right end.
     inside = [tick for tick in seconds if tick[0] <= _UNIT_FROM]
     columns = "".join(f'<span style="left:{100 * place:.1f}%">{label}</span>' for place, label in inside)
     return (
@@ -167,26 +167,26 @@ def _axes(hz: list[tuple[float, str]], seconds: list[tuple[float, str]]) -> str:
     )
 
 
-# A little below full scale, for players that resample.
+# Just below full scale, since players that resample may exceed the peak.
 _PEAK = 0.97
 
 
 def common_gain(waveforms: Iterable[Float[np.ndarray, "..."]]) -> float:
-    """The gain which brings the loudest sample of all to just below full scale; 1 when all are silent."""
+    """Returns the gain that brings the loudest sample to just below full scale; 1 for silence."""
     peak = max((float(np.max(np.abs(np.nan_to_num(waveform)))) for waveform in waveforms), default=0.0)
     return _PEAK / peak if peak > 0.0 else 1.0
 
 
 def wav_bytes(waveform: Float[np.ndarray, " samples"], rate_hz: int, *, gain: float) -> bytes:
-    """Writes 16-bit mono WAV; samples that are not finite become silence.
+    """Encodes a waveform as 16-bit mono WAV; samples that are not finite become silence.
 
     Args:
         waveform: (samples,), clipped to -1..1 after the gain.
-        rate_hz: sample rate.
-        gain: linear.
+        rate_hz: Sample rate.
+        gain: Linear gain.
 
     Returns:
-        A whole WAV file.
+        Content of the WAV file.
     """
     finite = np.nan_to_num(waveform.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     samples = np.round(32767.0 * np.clip(gain * finite, -1.0, 1.0)).astype("<i2")

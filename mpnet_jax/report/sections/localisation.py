@@ -1,4 +1,4 @@
-"""How well the sounding place is found: a table of guesses for each scene."""
+"""The section on localisation: a table of guesses for each scene."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,12 +16,12 @@ _SHARES = ("pointing", "player")
 
 
 def scene_table(scene: Mapping[str, Any]) -> str:
-    """Guesses of one scene by measures; "" without guesses."""
+    """Returns a table of guesses and measures for one scene; "" without guesses."""
     return _table([([], scene)], lead=[], caption=_title(scene))
 
 
 def table(scenes: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
-    """Rows of (run, scene) of several runs, each scene's guesses below each other; "" without guesses."""
+    """Returns a table of (run, scene) of several runs with the guesses of each scene; "" without guesses."""
     named = [([run, str(scene.get("scene") or "")], scene) for run, scene in scenes]
     return _table(named, lead=["Run", "Scene"], caption="Where the sound comes from")
 
@@ -37,24 +37,24 @@ def _table(scenes: Sequence[tuple[Sequence[str], Mapping[str, Any]]], *, lead: S
         for names, guess, values in guesses
     ]
     heads = [f'{_MEASURES[key]} <span class="better" title="higher is better">↑</span>' for key in measures]
-    return sortable.table([*lead, "Guess", *heads], rows, caption=caption, words=len(lead) + 1)
+    return sortable.table([*lead, "Guess", *heads], rows, caption=caption)
 
 
 def scenes_of(localisation: Any) -> list[Mapping[str, Any]]:
-    """The scenes of a results file's `localisation`."""
+    """Returns the scenes of a results file's `localisation`."""
     listed = localisation if isinstance(localisation, Sequence) and not isinstance(localisation, str) else ()
     return [scene for scene in listed if isinstance(scene, Mapping)]
 
 
 def section(localisation: Any, frames: str) -> str:
-    """A table for each scene, then the gallery; "" without either."""
+    """Returns a table for each scene and the gallery; "" without either."""
     scenes = scenes_of(localisation)
     tables = [f"<div>{scene_table(scene)}{_box_share(scene)}</div>" for scene in scenes if _guesses(scene)]
     if not tables:
         return frames
     note = (
-        '<p class="note">Pointing: share of scenes whose greatest place lies in the sounding player\'s box. IoU: '
-        "overlap of the box with the map at half its greatest value. AUC: area under the ROC curve of places inside "
+        '<p class="note">Pointing: share of scenes whose greatest heat lies in the sounding player\'s box. IoU: '
+        "overlap of the box with the map at half its greatest value. AUC: area under the ROC curve of cells inside "
         "and outside of the box. Right player: share that points to the right player's side.</p>"
     )
     return f'{note}<div class="scenes">{"".join(tables)}</div>{frames}'

@@ -1,4 +1,4 @@
-"""Frames with the place that is said to sound: heat maps over them, and the true place."""
+"""Frames with the predicted and the true position of the sound."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from mpnet_jax.report.drawing.pictures import frame_png, heat_png
 
 @dataclass(frozen=True)
 class PlaceExample:
-    """One frame, where its sound was said to come from, and where it does.
+    """A frame with the predicted and the true position of its sound.
 
     Attributes:
-        title: heading, e.g. "Flute left, tuba right".
+        title: Heading, e.g. "Flute left, tuba right".
         frame: 0..255, (height, width, 3).
-        heat: (rows, cols), of any size and scale; it covers the whole frame.
-        box: the true place: ymin, xmin, ymax, xmax as parts of the frame from its upper left corner, 0..1.
-        hit: whether the greatest place counts as right.
-        note: a line below, "" for none.
+        heat: (rows, cols), of any size and scale; it covers the complete frame.
+        box: The true position: ymin, xmin, ymax, xmax as fractions of the frame from its upper left corner, 0..1.
+        hit: Whether the greatest heat counts as right.
+        note: A line below, or "".
     """
 
     title: str
@@ -32,7 +32,7 @@ class PlaceExample:
     note: str
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be drawn."""
+        """Raises ValueError for arrays that cannot be drawn."""
         if self.frame.ndim != 3 or self.frame.shape[2] != 3 or not self.frame.size:
             raise ValueError(f"frame has shape {self.frame.shape}; give (height, width, 3)")
         if self.heat.ndim != 2 or not np.isfinite(self.heat).any():
@@ -44,18 +44,18 @@ class PlaceExample:
             raise ValueError(f"box={self.box} must be ymin < ymax and xmin < xmax as parts of the frame, 0 to 1")
 
     def greatest(self) -> tuple[float, float]:
-        """Centre of the cell of the greatest heat: parts of the frame from the top and from the left."""
+        """Returns the centre of the cell with the greatest heat, as fractions of the frame from top and left."""
         heat = np.where(np.isfinite(self.heat), self.heat, -np.inf)
         row, column = np.unravel_index(int(heat.argmax()), heat.shape)
         return (float(row) + 0.5) / heat.shape[0], (float(column) + 0.5) / heat.shape[1]
 
 
 def gallery(places: Sequence[PlaceExample], save: Callable[[str, bytes], None]) -> str:
-    """Frames with their heat maps; "" without any.
+    """Returns frames with their heat maps; "" without any.
 
     Args:
-        places: what to show.
-        save: takes (file name, content) of every picture.
+        places: Frames to show.
+        save: Called with (file name, content) of each picture.
 
     Returns:
         HTML whose links point into media/.
@@ -66,12 +66,12 @@ def gallery(places: Sequence[PlaceExample], save: Callable[[str, bytes], None]) 
     return (
         '<div class="gallery heatable"><div class="gallery-head">'
         '<p class="legend-line"><span class="swatch box"></span> true place <span class="swatch cross"></span> '
-        f"greatest place of the map</p>{heat_switch()}</div><div class='frames'>{figures}</div></div>"
+        f"greatest heat</p>{heat_switch()}</div><div class='frames'>{figures}</div></div>"
     )
 
 
 def heat_switch() -> str:
-    """A checkbox that shows and hides the heat maps of the nearest `.heatable` around it; needs no script."""
+    """Returns a checkbox that shows and hides the heat maps of the nearest `.heatable` around it, without a script."""
     return '<label class="switch"><input type="checkbox" checked> Heat maps</label>'
 
 

@@ -1,9 +1,9 @@
-"""How scores change with the number of sounds in a mixture: curves and a table."""
+"""The section on the number of sources in a mixture: curves and a table."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mpnet_jax.metrics.names import BASELINES, METRICS, method_name, unit
+from mpnet_jax.metrics.names import BASELINES, method_name, unit
 from mpnet_jax.report.drawing import sortable
 from mpnet_jax.report.drawing.series import Series, lines
 
@@ -11,7 +11,7 @@ CURVES = ("nsdr", "sir", "sar", "amid")
 
 
 def by_method(mixes: Any) -> dict[str, dict[int, Mapping[str, Any]]]:
-    """{method: {number of sounds: {metric: estimate}}} of a results file's {"2": {method: {metric: estimate}}}."""
+    """Returns {method: {number of sources: {metric: estimate}}} of {"2": {method: {metric: estimate}}}."""
     found: dict[str, dict[int, Mapping[str, Any]]] = {}
     for count, methods in (mixes if isinstance(mixes, Mapping) else {}).items():
         if isinstance(methods, Mapping) and str(count).isdecimal():
@@ -22,15 +22,16 @@ def by_method(mixes: Any) -> dict[str, dict[int, Mapping[str, Any]]]:
 
 
 def cards(series: Sequence[tuple[str, int, Mapping[int, Any]]], *, mixture: Any = None, labels: bool = True) -> str:
-    """A card of curves for each metric.
+    """Draws curves for each metric.
 
     Args:
-        series: (name, style, {number of sounds: {metric: estimate}}).
-        mixture: the same of the untouched mixture, a thin line where it does not flatten the others.
-        labels: whether lines are named at their ends.
+        series: (name, style, {number of sources: {metric: estimate}}).
+        mixture: {number of sources: {metric: estimate}} of the untouched mixture, drawn where it does not flatten the
+            other curves.
+        labels: Whether lines are labelled at their ends.
 
     Returns:
-        HTML, or "" where there is less than a curve.
+        HTML, or "" where no curve has two points.
     """
     found = []
     for metric in CURVES:
@@ -49,7 +50,7 @@ def cards(series: Sequence[tuple[str, int, Mapping[int, Any]]], *, mixture: Any 
 
 
 def section(mixes: Any) -> str:
-    """Curves and table of one run; "" without mixes."""
+    """Returns the curves and the table of one run; "" without mixes."""
     methods = by_method(mixes)
     trained = [(method_name(key), values) for key, values in _ordered(methods) if key not in BASELINES]
     drawn = cards(
@@ -65,24 +66,14 @@ def section(mixes: Any) -> str:
 
 
 def table(rows: Sequence[tuple[str, int, Mapping[str, Any]]], *, head: str = "Method") -> str:
-    """Rows of (name, number of sounds, {metric: estimate})."""
-    cells = [
-        [
-            sortable.words(name),
-            sortable.plain(count),
-            *(sortable.estimated(values.get(metric)) for metric in METRICS),
-            sortable.count_of(values),
-        ]
-        for name, count, values in rows
-    ]
-    heads = [head, "Sounds", *sortable.metric_heads(), "Mixtures"]
-    return sortable.table(
-        heads, cells, caption="Means over mixtures of each number of sounds, 95 % intervals", kind="compact"
-    )
+    """Returns a table of (name, number of sources, {metric: estimate})."""
+    cells = [[sortable.words(name), sortable.plain(count), *sortable.estimates(values)] for name, count, values in rows]
+    caption = "Means over mixtures of each number of sounds, 95 % intervals"
+    return sortable.table([head, "Sounds", *sortable.ESTIMATE_HEADS], cells, caption=caption, kind="compact")
 
 
 def _ordered(methods: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Trained methods, the main one (by what is known of the names) first, then what they are compared with."""
+    """Orders methods by their usual rank, then the baselines."""
     first = ("mpnet", "mnet", "pixelplayer", "miml")
 
     def place(key: str) -> tuple[int, int]:
@@ -94,7 +85,7 @@ def _ordered(methods: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _of_mixture(metric: str, mixture: Mapping[int, Any]) -> dict[int, Any]:
-    """The untouched mixture's estimates; its NSDR is nothing by definition."""
+    """Returns the untouched mixture's estimates; its NSDR is 0 by definition."""
     if metric == "nsdr":
         return {count: {"mean": 0.0} for count in mixture}
     return {count: values.get(metric) for count, values in mixture.items()}

@@ -1,4 +1,4 @@
-"""The run's tables: headline strips, methods, class pairs, mixtures, facts."""
+"""The tables of a run's report: headline, methods, class pairs, mixtures and facts."""
 
 import itertools
 import json
@@ -13,27 +13,27 @@ from jaxtyping import Float
 from mpnet_jax.metrics.names import BASELINES, METRICS, arrow, method_name
 from mpnet_jax.report.drawing.numbers import MISSING, estimate, is_number, mapping, mean_of, number, text
 
-# More rows than this make a slow page; the results file beside the report has them all.
+# More rows make the page slow; the results file has them all.
 MOST_ROWS = 1000
 
 _NOTES = {
     "mixture": "nothing separated",
     "oracle": "the ceiling of masking with the mixture's phase",
-    "swapped": "asked with another source's frames",
+    "swapped": "conditioned on another source's frames",
 }
 _COLUMNS = ("nsdr", "sdr", "sir", "sar", "mixture_sdr", "amid")
-_SILENT = "silent estimate"  # as `metrics.bss_eval` says it
+_SILENT = "silent estimate"  # a reason of `metrics.bss_eval`
 _COLUMN_NAMES = {"mixture_sdr": "Mixture SDR"}
 _FACTS = ("config", "method", "steps", "seed", "trained_at", "commit", "machine", "date", "command")
 
 
 def headline(summary: Mapping[str, Any]) -> str:
-    """One tile a metric: the mean, its interval, and where it stands between mixture and oracle."""
+    """Returns one tile for each metric: the mean, its interval, and its position between mixture and oracle."""
     return "".join(_tile(name, summary) for name in METRICS if isinstance(summary.get(name), Mapping))
 
 
 def methods(summary: Mapping[str, Any]) -> str:
-    """Rows of the run and of what it is compared with, columns of metrics."""
+    """Returns a table of the run and its baselines by metrics."""
     method = text(_run(summary).get("method") or "This run")
     rows = [_method_row(method, "separated by this run", summary, kind=' class="ours"')]
     others = summary.get("methods")
@@ -53,7 +53,7 @@ def methods(summary: Mapping[str, Any]) -> str:
 
 
 def class_pairs(mixtures: Sequence[Mapping[str, Any]]) -> str:
-    """Mean NSDR of the mixtures in which two classes meet; "" without any."""
+    """Returns the mean NSDR of the mixtures of each pair of classes; "" without any."""
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for mixture in mixtures:
         nsdr = mean_of(mixture.get("nsdr"))
@@ -66,7 +66,7 @@ def class_pairs(mixtures: Sequence[Mapping[str, Any]]) -> str:
     means = {pair: sum(values) / len(values) for pair, values in found.items()}
     low, span = min(means.values()), (max(means.values()) - min(means.values())) or 1.0
     names = sorted({name for pair in means for name in pair})
-    # Without pairs of one class the first row and the last column of the triangle are empty.
+    # Unless a pair has one class twice, the first row and the last column of the triangle are empty.
     skip = 0 if any(first == second for first, second in means) else 1
     rows = []
     for row, name in enumerate(names[skip:], start=1):
@@ -88,7 +88,7 @@ def class_pairs(mixtures: Sequence[Mapping[str, Any]]) -> str:
 
 
 def quantiles(values: Float[np.ndarray, " mixture"]) -> str:
-    """Worst, quartiles and best of the finite values, dB, and how many beat the mixture itself."""
+    """Returns the quartiles of the finite values in dB, and the share above zero."""
     values = values[np.isfinite(values)]
     if not len(values):
         return ""
@@ -100,7 +100,7 @@ def quantiles(values: Float[np.ndarray, " mixture"]) -> str:
 
 
 def mixture_table(mixtures: Sequence[Mapping[str, Any]]) -> str:
-    """Every mixture's numbers; each column head is a button that sorts."""
+    """Returns a sortable table of all mixtures."""
     names = {"index": "#", "classes": "Classes", "video_ids": "Videos"} | {
         name: _COLUMN_NAMES.get(name, name.upper()) for name in _COLUMNS
     }
@@ -118,20 +118,31 @@ def mixture_table(mixtures: Sequence[Mapping[str, Any]]) -> str:
 
 
 def facts(summary: Mapping[str, Any]) -> str:
-    """How the run was made, known facts first, as a description list."""
+    """Returns how the run was made, known facts first, as a description list."""
     run = _run(summary)
     keys = [key for key in _FACTS if key in run] + [key for key in run if key not in _FACTS]
     return _descriptions((str(key), _fact(run[key], code=key in ("command", "commit", "trained_at"))) for key in keys)
 
 
 def definitions(summary: Mapping[str, Any]) -> str:
-    """What each number means, as a description list."""
+    """Returns what each number means, as a description list."""
     given = mapping(summary.get("definitions"))
     return _descriptions((str(name), text(meaning)) for name, meaning in given.items())
 
 
+def foot(summary: Mapping[str, Any]) -> str:
+    """Returns the lower part of a page: what the numbers mean, and how they were made."""
+    none = "<p>None were recorded.</p>"
+    return (
+        '<section class="columns"><div aria-labelledby="meaning" role="group">'
+        f'<h2 id="meaning">What the numbers mean</h2>{definitions(summary) or none}</div>'
+        '<div aria-labelledby="made" role="group">'
+        f'<h2 id="made">How they were made</h2>{facts(summary) or none}</div></section>'
+    )
+
+
 def left_out(summary: Mapping[str, Any]) -> str:
-    """Which mixtures are in no mean, and why."""
+    """Returns the number of mixtures that are left out of the means, by reason."""
     reasons = {name: count for name, count in mapping(summary.get("left_out")).items() if count}
     if not reasons:
         return "<p>No mixture was left out.</p>"

@@ -22,7 +22,7 @@ def test_every_finite_value_is_in_one_bar():
 
 
 @pytest.mark.parametrize("values", [[2.0], [0.0, 0.0], [-1.0, 1.0], [1e-9, 1e6], [5.0] * 40])
-def test_odd_spreads(values):
+def test_odd_ranges(values):
     svg = histogram(np.array(values), label="NSDR", unit="dB")
     parse(svg)
     assert sum(map(int, re.findall(r"dB: (\d+)</title>", svg))) == len(values)
@@ -38,7 +38,7 @@ def test_a_curve_of_many_records_is_thinned():
 def test_the_choice_is_marked():
     svg = choice([[0.001, 0.2], [0.01, 0.9], [0.1, 0.3], [1.0, float("nan")]], 0.01, x_label="t", y_label="right")
     parse(svg)
-    # By ratios, 0.01 is half way from 0.001 to 0.1: between 46 and 466.
+    # On a logarithmic axis 0.01 is half way from 0.001 to 0.1: between 46 and 466.
     assert 'class="end" cx="256.0"' in svg
     assert "chosen 0.01" in svg and "right over 3 values of t; 0.01 was chosen, with 0.90" in svg
     assert ">0.002</text>" in svg and ">0.1</text>" in svg

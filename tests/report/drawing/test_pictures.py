@@ -62,7 +62,7 @@ def test_levels_cover_sixty_decibels():
 def test_frequency_ticks_stand_at_their_rows():
     log = frequency_ticks(np.geomspace(50, 5000, 201))
     assert [label for _, label in log] == ["50", "100", "200", "500", "1k", "2k", "5k"]
-    # 500 Hz is half way in logarithm: the middle of the middle row of 201.
+    # 500 Hz is half way on the logarithmic axis: the middle of the middle row of 201.
     assert {label: place for place, label in log}["500"] == pytest.approx(0.5, abs=1e-3)
     linear = frequency_ticks(np.linspace(0, 5000, 251))
     places = [place for place, _ in linear]

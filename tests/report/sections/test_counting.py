@@ -9,9 +9,9 @@ def test_both_modes_side_by_side(rich_summary):
     assert "75.0 % right (25.0 to 125.0 %); always 2 is right in 25.0 %" in words
     assert "chosen on validation" in words and "noise, \N{MINUS SIGN}40 dBFS" in words
     clips, pixels = section.split("<figure")[1:]
-    # Six rows and the noise; its right answer is none.
+    # Six rows, and the noise, for which the right answer is 0.
     assert clips.count('class="diagonal"') == 7 and pixels.count('class="diagonal"') == 6
-    # Row of three sounds: 8 right of 14.
+    # The row of three sources: 8 right of 14.
     assert 'class="diagonal" style="--heat:0.57">57<small>8</small>' in clips
     assert "chosen 0.05" in clips
 

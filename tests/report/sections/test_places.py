@@ -5,7 +5,7 @@ from mpnet_jax.report.sections.places import gallery
 from tests.support.report_structure import Structure
 
 
-def test_the_greatest_place_is_the_centre_of_its_cell(make_place):
+def test_the_greatest_heat_is_at_the_centre_of_its_cell(make_place):
     # Row 1 of 4, column 3 of 5.
     assert make_place().greatest() == (0.375, 0.7)
     heat = np.array([[np.nan, 1.0], [np.inf, 3.0]])
@@ -37,6 +37,6 @@ def test_frames_with_box_mark_and_verdict(make_place):
         ({"box": (0.0, 0.0, float("nan"), 1.0)}, "needs ymin, xmin, ymax, xmax"),
     ],
 )
-def test_what_cannot_be_drawn(make_place, changes, message):
+def test_invalid_arrays_are_refused(make_place, changes, message):
     with pytest.raises(ValueError, match=message):
         make_place(**changes)

@@ -3,7 +3,7 @@ from tests.report.conftest import estimate
 from tests.support.report_structure import Structure
 
 
-def test_methods_come_before_what_they_are_compared_with(rich_summary):
+def test_methods_come_before_baselines(rich_summary):
     section = robustness.section(rich_summary["mixes"])
     found = Structure(section)
     assert section.count("<svg") == 4
@@ -15,7 +15,7 @@ def test_methods_come_before_what_they_are_compared_with(rich_summary):
         "Oracle masks",
     ]
     assert len(found.all("tr")) == 1 + 4 * 4
-    # NSDR: the mixture's is nothing; SAR: 150 dB would flatten the curves.
+    # The mixture's NSDR is 0 and drawn; its SAR of 150 dB would flatten the curves.
     assert [card.count('class="reference"') for card in section.split("<svg")[1:]] == [1, 0, 0, 0]
 
 
@@ -24,7 +24,7 @@ def test_one_number_of_sounds_is_a_table_only():
     assert "<svg" not in section and "MP-Net" in section
 
 
-def test_spoiled_results_are_passed_over():
+def test_invalid_results_are_ignored():
     mixes = {"3": {"mpnet": {"nsdr": estimate(5.0)}, "mnet": 3}, "x": {"mpnet": {}}, "4": None}
     assert robustness.by_method(mixes) == {"mpnet": {3: {"nsdr": estimate(5.0)}}}
     assert robustness.section(None) == robustness.section({}) == ""
