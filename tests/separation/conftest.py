@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mpnet_jax.methods.registry import method_of
 from mpnet_jax.separation import separate_video as module
 from mpnet_jax.weights.trained import Model
 from tests.support.oracle import Oracle
@@ -14,7 +15,7 @@ from tests.support.tiny_run import tiny_config
 @pytest.fixture
 def model() -> Model:
     about = {"source": "oracle", "method": "mnet", "step": 0, "networks": "", "epsilon_relative": 0.1}
-    return Model(tiny_config(Path("data")), {}, about)
+    return Model(method_of(tiny_config(Path("data"))), {}, about)
 
 
 @pytest.fixture
