@@ -3,10 +3,6 @@
 import numpy as np
 from jaxtyping import Float
 
-DEFINITION = (
-    "SI-SDR: energy of the estimate along the reference over the energy of the rest, in dB, without removing means."
-)
-
 
 def si_sdr(reference: Float[np.ndarray, "..."], estimate: Float[np.ndarray, "..."]) -> np.ndarray:
     """Compares waveforms up to a gain.

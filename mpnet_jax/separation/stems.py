@@ -16,7 +16,9 @@ from mpnet_jax.separation.synthesis import Piece
 FORMATS = {"wav": "FLOAT", "flac": "PCM_24"}
 _BLOCK = 1 << 16
 _MOST_FLAC_CHANNELS = 8
-RESIDUAL = 0  # its number
+RESIDUAL = 0  # The residual's number; sounds count from 1.
+_MOST_BYTES = 2**32 - 1  # The largest size that the 32-bit fields of a WAV header can hold.
+_RIFF_BYTES, _CHUNK_BYTES = 12, 8  # Lengths of a RIFF header and of a chunk header.
 
 
 class Stems:
@@ -149,15 +151,6 @@ def sound_errors(folder: Path) -> Iterator[None]:
         raise InputError(
             f"cannot write sound into {folder}: {error.error_string} Free space or choose another folder or --format"
         ) from None
-
-
-_MOST_BYTES = 2**32 - 1  # that the sizes of an ordinary WAV file can say
-
-
-_RIFF_BYTES = 12
-
-
-_CHUNK_BYTES = 8
 
 
 def rf64_to_wav(path: Path) -> bool:

@@ -14,6 +14,7 @@ import scipy.fft
 from jaxtyping import Float
 
 from data_pipeline.spec import AudioSpec
+from mpnet_jax.spectrogram.inverse import hann_window
 
 
 class Piece(NamedTuple):
@@ -42,7 +43,7 @@ class Synthesis:
         self._hop_samples = audio.hop_samples / audio.rate_hz * rate_hz
         half = max(1, round(audio.fft_samples / audio.rate_hz * rate_hz / 2))
         self._half, self._fft = half, int(scipy.fft.next_fast_len(2 * half, real=True) or 2 * half)
-        self._window = (0.5 - 0.5 * np.cos(np.pi * np.arange(2 * half) / half)).astype(np.float32)
+        self._window = hann_window(2 * half)
         bins_hz = np.arange(self._fft // 2 + 1) * rate_hz / self._fft
         self._masks = _MaskReader(bins_hz, audio)
         self._column = 0  # the next one

@@ -116,13 +116,12 @@ def _draw(maps: np.ndarray, numbers: Sequence[int], height: int, width: int) -> 
 def _sounds(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
     """The sound of one picture after another, (channels, samples) of each number; under 0 the whole recording."""
     waiting: dict[int, np.ndarray] = {}
-    index = 0
+    index, rate = 0, video_rate_hz(rate_hz)
     for block in _at_video_rate(stems, numbers, rate_hz):
         waiting = {
             number: np.concatenate([waiting.get(number, sound[:, :0]), sound], axis=1)
             for number, sound in block.items()
         }
-        rate = video_rate_hz(rate_hz)
         while (size := round((index + 1) * rate / FPS) - round(index * rate / FPS)) <= waiting[RESIDUAL].shape[1]:
             yield {number: sound[:, :size] for number, sound in waiting.items()}
             waiting = {number: sound[:, size:] for number, sound in waiting.items()}
