@@ -151,7 +151,7 @@ def _likest(stems: Waves, truth: Waves) -> np.ndarray:
 def take_scenes(scenes: Sequence[Scene], workdir: Path | None, *, seconds: float) -> Iterator[dict[str, Any]]:
     """Separates and scores scene after scene."""
     from mpnet_jax import parallel
-    from mpnet_jax.separation.take_apart import Settings, take_apart
+    from mpnet_jax.separation.separate_video import Settings, separate_video
     from mpnet_jax.weights.trained import load
 
     parallel.keep_compiled_programs()
@@ -160,8 +160,8 @@ def take_scenes(scenes: Sequence[Scene], workdir: Path | None, *, seconds: float
         with tempfile.TemporaryDirectory() as name:
             folder, truth = Path(name), true_sounds(scene.files, seconds=seconds)
             write_scene(folder / "scene.mp4", scene.files, truth)
-            given = take_apart(folder / "scene.mp4", folder / "two", model, Settings(sounds=2, videos=False))
-            found = take_apart(folder / "scene.mp4", folder / "any", model, Settings(videos=False))
+            given = separate_video(folder / "scene.mp4", folder / "two", model, Settings(sounds=2, videos=False))
+            found = separate_video(folder / "scene.mp4", folder / "any", model, Settings(videos=False))
             windows = json.loads((folder / "two" / "separation.json").read_text())["windows"]
             stems = np.zeros_like(truth)
             for place, sound in enumerate(given["sounds"]):

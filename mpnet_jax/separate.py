@@ -28,13 +28,13 @@ def main() -> None:
         video, out = check(values.video, values.out, audio_only=values.audio_only)
         # Here, because these load JAX: bad input is answered before.
         from mpnet_jax import parallel
-        from mpnet_jax.separation.take_apart import Settings, take_apart
+        from mpnet_jax.separation.separate_video import Settings, separate_video
         from mpnet_jax.weights.trained import load
 
         parallel.keep_compiled_programs()
         model = load(Path(values.workdir) if values.workdir else None)
         settings = Settings(values.sounds, values.most_sounds, values.format, values.videos, values.picture_px)
-        summary = take_apart(video, out, model, settings)
+        summary = separate_video(video, out, model, settings)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; nothing was written\n")
         sys.exit(130)

@@ -1,4 +1,4 @@
-"""How well sounds were separated: ratios in decibel, picture overlap, and means with intervals.
+"""Metrics of separated sounds and of located players, and means with confidence intervals.
 
-NumPy and SciPy only, so that a worker process starts fast.
+The modules need NumPy and SciPy but neither JAX nor TensorFlow, so worker processes start fast.
 """

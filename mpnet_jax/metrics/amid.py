@@ -1,4 +1,4 @@
-"""AMID: how much one separated sound looks like another true one; lower is better."""
+"""AMID: the structural similarity of each separated sound with the other true sounds; lower is better."""
 
 import numpy as np
 from jaxtyping import Float
@@ -11,22 +11,22 @@ DEFINITION = (
     "beside the mixture and the oracle masks."
 )
 
-# structural_similarity cuts its Gaussian at 3.5 sigma: 5 samples on each side.
+# `structural_similarity` truncates its Gaussian at 3.5 sigma, which is 5 samples on each side.
 _WINDOW = 11
 
 
 def amid(separated_magnitude: Float[np.ndarray, "..."], true_magnitude: Float[np.ndarray, "..."]) -> float:
-    """Mean structural similarity between each separated sound and every true sound that is not its own.
+    """Returns the mean structural similarity of each separated sound with all true sounds but its own.
 
     Args:
-        separated_magnitude: linear-frequency STFT magnitudes, (source, freq, time), not negative.
-        true_magnitude: the same of the true sources.
+        separated_magnitude: Linear-frequency STFT magnitudes of the estimates, (source, freq, time), not negative.
+        true_magnitude: Magnitudes of the true sources, in the same shape.
 
     Returns:
-        About -100 to 100; NaN with one source (no pair exists) or where a magnitude is not finite.
+        About -100 to 100; NaN for a single source, which has no pair, and if a magnitude is not finite.
 
     Raises:
-        ValueError: shapes that differ, or pictures smaller than the SSIM window.
+        ValueError: The shapes differ, or the spectrograms are smaller than the SSIM window.
 
     Source: Eq. 11.
     """

@@ -1,4 +1,4 @@
-"""BSS Eval version 3: how much of an estimate is its source, the other sources, or neither."""
+"""BSS Eval version 3: SDR, SIR and SAR of separated sounds."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -26,14 +26,14 @@ Method = Callable[[Float[np.ndarray, "source samples"], Float[np.ndarray, "varia
 
 
 class BssEval(NamedTuple):
-    """Ratios in dB, each (variant, source) float64, NaN where `reason` is not empty.
+    """Ratios in dB, each float64 (variant, source), NaN where `reason` is not empty.
 
     Attributes:
-        sdr: source to distortion.
-        sir: source to interference; infinite where none is distinguishable, as with a single source. See
-            `bss_projection.bss_ratios`.
-        sar: source to artefacts.
-        reason: (variant, source) strings: "" or why the three values are missing.
+        sdr: Source-to-distortion ratios.
+        sir: Source-to-interference ratios. Infinite where no interference can be distinguished, as with a single
+            source; see `bss_projection.bss_ratios`.
+        sar: Source-to-artefacts ratios.
+        reason: Strings (variant, source): why the three ratios are missing, or "".
     """
 
     sdr: Ratios
@@ -43,7 +43,7 @@ class BssEval(NamedTuple):
 
 
 class SingularReferences(ArithmeticError):
-    """No projection exists: one reference is a filtered copy of the others."""
+    """Raised when no projection exists because a reference is a filtered copy of the others."""
 
 
 def bss_eval(
@@ -51,20 +51,20 @@ def bss_eval(
 ) -> BssEval:
     """Scores several separations of one mixture against its true sources.
 
-    A silent or non-finite estimate spoils only its own entry. A silent or non-finite reference spoils the
-    whole mixture: interference is a projection on all references together, and a zero spans nothing. References that
-    are filtered copies of each other are projected on all the same, except by "mir_eval", which has no value then.
+    A silent or non-finite estimate has no ratios; the other estimates keep theirs. With a silent or non-finite
+    reference the mixture has no ratios at all, because interference is a projection on all references together.
+    References that are filtered copies of each other have ratios, except with "mir_eval".
 
     Args:
-        reference: true waveforms, (source, samples).
-        estimates: separated waveforms, (variant, source, samples); estimate s belongs to reference s.
-        method: one of `METHODS`: "fft" is our own, "mir_eval" the published implementation.
+        reference: True waveforms, (source, samples).
+        estimates: Separated waveforms, (variant, source, samples); estimate s belongs to reference s.
+        method: One of `METHODS`: "fft" is this project's implementation, "mir_eval" the published one.
 
     Returns:
-        SDR, SIR and SAR in dB, and why any is missing.
+        SDR, SIR and SAR in dB, and the reason of each missing value.
 
     Raises:
-        ValueError: unknown method, or shapes that do not fit together.
+        ValueError: The method is unknown, or the shapes do not match.
 
     Source: Vincent et al. 2006, "Performance measurement in blind audio source separation", Section III.
     """
@@ -75,12 +75,12 @@ def bss_eval(
     ratios = np.full((3, *reason.shape), np.nan)
     scored = reason == ""
     if scored.any():
-        # A spoiled estimate is scored as a copy of its reference and masked out below, so that
-        # its neighbours in the same variant keep their values.
-        whole = np.where(scored[..., np.newaxis], estimates, reference[np.newaxis]).astype(np.float64)
+        # An invalid estimate is replaced by its reference and masked out below, so that the other estimates of the same
+        # variant keep their values.
+        valid = np.where(scored[..., np.newaxis], estimates, reference[np.newaxis]).astype(np.float64)
         used = scored.any(axis=1)
         try:
-            ratios[:, used] = METHODS[method](reference.astype(np.float64), whole[used])
+            ratios[:, used] = METHODS[method](reference.astype(np.float64), valid[used])
         except SingularReferences:
             reason[scored] = DEPENDENT_REFERENCES
         else:
@@ -118,16 +118,16 @@ def _reasons(reference: np.ndarray, estimates: np.ndarray) -> np.ndarray:
 
 
 def _mir_eval(reference: np.ndarray, estimates: np.ndarray) -> np.ndarray:
-    """The published implementation, one variant after the other: (ratio, variant, source)."""
+    """Computes the ratios with mir_eval, one variant after the other: (ratio, variant, source)."""
     with warnings.catch_warnings():
-        # The module announces its end in 0.9; pyproject.toml keeps an older one.
+        # The module is deprecated and leaves mir_eval in 0.9; pyproject.toml pins an older version.
         warnings.filterwarnings("ignore", r"\s*mir_eval\.separation", FutureWarning)
         try:
             ratios = [
                 mir_eval.separation.bss_eval_sources(reference, one, compute_permutation=False)[:3] for one in estimates
             ]
         except (np.linalg.LinAlgError, AttributeError) as error:
-            # AttributeError: its handler of a singular matrix names an exception that NumPy 2 moved.
+            # AttributeError: mir_eval's handler of a singular matrix names an exception that NumPy 2 has moved.
             if isinstance(error, AttributeError) and not isinstance(error.__context__, np.linalg.LinAlgError):
                 raise
             raise SingularReferences from error

@@ -1,13 +1,13 @@
-"""Least-squares projections of BSS Eval, by correlations at short lags.
+"""Least-squares projections of BSS Eval, computed from correlations at short lags.
 
-An estimate is projected on its reference delayed by 0 to 511 samples, and on all references delayed so. The normal
-equations need correlations at lags below 512 only, which short FFTs give block by block. One Cholesky factor serves
-every estimate of a mixture; conjugate gradients on the sounds themselves, preconditioned by the factor, then remove
-what rounding in the correlations has left: the first step is the solution, the second checks it and mostly ends there.
+An estimate is projected on its own reference, delayed by 0 to 511 samples, and on all references with these delays. The
+normal equations need correlations at lags below 512 only, which short FFTs compute block by block. One Cholesky factor
+serves all estimates of a mixture. It preconditions conjugate gradients on the waveforms, which correct the rounding of
+the correlations: the first step gives the solution, the second one checks it and is usually the last.
 
-Correlations in double precision lose whatever lies 160 dB below the loudest of a reference's spectrum, such as the
-rounding of a low-passed float32 sound, although a projection may use it; conjugate gradients find it again. What lies
-210 dB below counts as silence.
+Correlations in double precision lose components that are 160 dB below the loudest part of a reference's spectrum, such
+as the rounding noise of a low-passed float32 waveform. A projection may use them, and conjugate gradients recover them.
+Components 210 dB below count as silence.
 """
 
 import functools
@@ -22,29 +22,29 @@ from scipy.linalg import get_blas_funcs, get_lapack_funcs, toeplitz
 from threadpoolctl import ThreadpoolController
 
 TAPS = 512
-FFT_SAMPLES = 4096  # stays in the cache; of 2,048 to 16,384 the fastest
-BLOCK_SAMPLES = FFT_SAMPLES - TAPS + 1  # so that no lag wraps around
+FFT_SAMPLES = 4096  # The fastest of 2,048 to 16,384; the data stays in the cache.
+BLOCK_SAMPLES = FFT_SAMPLES - TAPS + 1  # No lag wraps around.
 
-# A projection is done when what a further step would explain, as a share of the estimate's energy plus one of the
-# residual's, is below these: interference 100 dB under the estimate is then known to 0.0001 dB.
+# Iterations end when the next step would explain less energy than these fractions of the estimate's and the residual's
+# energy, added up. Interference 100 dB below the estimate is then accurate to 0.0001 dB.
 _TOLERANCE_ESTIMATE = 1e-22
 _TOLERANCE_RESIDUAL = 1e-17
-_MOST_STEPS = 100  # reached only by float64 sounds with a continuum of levels down to silence
-# A filter of unit energy that leaves less than this of a reference's energy leaves nothing. Float32 sounds end at
-# 1e-16; computed sinusoids in float64, whose rounding is no part of them, at about 1e-24.
+_MOST_STEPS = 100  # Reached only by float64 waveforms with a continuum of levels down to silence.
+# A filter of unit energy whose output has less than this fraction of a reference's energy counts as silent. The
+# rounding noise of float32 waveforms is at 1e-16, that of computed float64 sinusoids at about 1e-24.
 _DAMPING = 1e-21
 
-# No interference: the other sources explain less than these shares of the estimate plus of the residual.
+# Interference counts as zero below these fractions of the estimate's and the distortion's energy, added up.
 NOTHING_ESTIMATE = 1e-20
 NOTHING_RESIDUAL = 1e-15
 
-# Added to the diagonal, in units of a reference's energy, where rounding makes the matrix indefinite.
+# Added to the diagonal, in units of a reference's energy, if rounding makes the matrix indefinite.
 _FIRST_SHIFT = 1e-14
 
 (_factorise,) = get_lapack_funcs(("potrf",), dtype=np.float64)
 (_solve_triangular,) = get_blas_funcs(("trsv",), dtype=np.float64)
 
-_kept = threading.local()  # memory of each thread, see `_memory`
+_kept = threading.local()  # Each thread's memory; see `_memory`.
 
 
 @functools.cache
@@ -55,18 +55,18 @@ def _controller() -> ThreadpoolController:
 def bss_ratios(
     reference: Float[np.ndarray, "source samples"], estimates: Float[np.ndarray, "variant source samples"]
 ) -> Float[np.ndarray, "ratio variant source"]:
-    """SDR, SIR and SAR in dB, with no permutation and distortion filters of 512 taps.
+    """Computes SDR, SIR and SAR in dB, without permutation, with distortion filters of 512 taps.
 
-    An entry depends on the references and its estimate alone, to the last bit: neither on what else is scored nor,
-    since linear algebra keeps to one thread, on the number of cores.
+    A result depends on the references and its estimate alone, to the last bit. It does not depend on the other
+    estimates, nor on the number of cores, because linear algebra runs on one thread.
 
     Args:
-        reference: true waveforms, finite, none silent.
-        estimates: separated waveforms, finite, none silent; estimate s belongs to reference s.
+        reference: True waveforms, finite and not silent.
+        estimates: Separated waveforms, finite and not silent; estimate s belongs to reference s.
 
     Returns:
-        (3, variant, source). SIR is infinite where the interference is below 1e-20 of the estimate's energy plus 1e-15
-        of the distortion's: where the other references are absent, or copies of the estimate's with another gain.
+        The ratios, (3, variant, source). SIR is infinite where the interference has less than 1e-20 of the estimate's
+        energy plus 1e-15 of the distortion's: with a single reference, or where the others are scaled copies of it.
 
     Source: Vincent et al. 2006, "Performance measurement in blind audio source separation", Section III.
     """
@@ -79,7 +79,7 @@ def bss_ratios(
 def _variant_ratios(projector: "_Projector", variant: np.ndarray) -> Iterator[tuple[float, float, float]]:
     done: list[tuple[np.ndarray, ...]] = []
     for source, samples in enumerate(variant):
-        # The mixture repeated for each source is projected on all of them once.
+        # Equal estimates, such as the mixture for every source, are projected on all references once.
         same = next((i for i in range(source) if np.array_equal(samples, variant[i])), None)
         if same is None:
             estimate = projector.padded(samples)
@@ -92,7 +92,7 @@ def _variant_ratios(projector: "_Projector", variant: np.ndarray) -> Iterator[tu
 
 
 def _ratios(estimate: np.ndarray, distortion: np.ndarray, artefacts: np.ndarray) -> tuple[float, float, float]:
-    """From the residuals of both projections."""
+    """Computes SDR, SIR and SAR from an estimate and the residuals of its two projections."""
     target = _energy(estimate - distortion)
     interference = _energy(distortion - artefacts)
     if interference <= NOTHING_ESTIMATE * _energy(estimate) + NOTHING_RESIDUAL * _energy(distortion):
@@ -105,10 +105,10 @@ def _ratios(estimate: np.ndarray, distortion: np.ndarray, artefacts: np.ndarray)
 
 
 class _Projector:
-    """Projects sounds on delayed references.
+    """Projects waveforms on delayed references.
 
     Args:
-        reference: true waveforms, (source, samples).
+        reference: True waveforms, (source, samples).
     """
 
     def __init__(self, reference: np.ndarray) -> None:
@@ -117,42 +117,42 @@ class _Projector:
         padded = [self.padded(sound) for sound in reference]
         starts = [sound[: 1 - TAPS].reshape(self._blocks, BLOCK_SAMPLES) for sound in padded]
         self._spectra = np.stack([np.asarray(scipy.fft.rfft(start, FFT_SAMPLES)) for start in starts])
-        # [i, j]: sum over t of reference i at t times reference j at t + lag
+        # lags[i, j, lag] is the sum over t of reference i at t times reference j at t + lag.
         lags = np.stack([self.moments(sound).reshape(-1, TAPS) for sound in padded], axis=1)
         side, count = len(reference) * TAPS, len(reference)
         memory = _memory(side**2 + count * TAPS**2)
         self._factor = _factor(lags, memory[: side**2].reshape(side, side))
         own = memory[side**2 :].reshape(count, TAPS, TAPS)
-        # The leading block of a Cholesky factor is that of the first reference alone.
+        # The leading block of the Cholesky factor is the factor of the first reference alone.
         own[0] = self._factor.T[:TAPS, :TAPS]
-        rest = [_factor(lags[i : i + 1, i : i + 1], own[i]) for i in range(1, count)]
-        self._own_factors = [own[0].T, *rest]
+        others = [_factor(lags[i : i + 1, i : i + 1], own[i]) for i in range(1, count)]
+        self._own_factors = [own[0].T, *others]
 
     def padded(self, sound: np.ndarray) -> np.ndarray:
-        """The sound with unit energy, zeros behind it."""
+        """Returns the waveform, scaled to unit energy and followed by zeros."""
         out = np.zeros(self.padded_samples)
-        peak = max(sound.max(), -sound.min())  # first, since the energy may not be representable
+        peak = max(sound.max(), -sound.min())  # Divided out first, since the energy may overflow.
         np.divide(sound, peak, out=out[: sound.size])
         out /= np.sqrt(_energy(out))
         return out
 
     def moments(self, estimate: np.ndarray) -> np.ndarray:
-        """Inner products of every delayed reference with an estimate, (source * delay,)."""
+        """Returns the inner products of all delayed references with an estimate, (source * delay,)."""
         return self._correlations(self._spectra, estimate)
 
     def artefacts(self, estimate: np.ndarray, moments: np.ndarray) -> np.ndarray:
-        """What no sum of filtered references explains."""
+        """Returns the residual of the projection on all references."""
         return self._unexplained(estimate, moments, self._spectra, self._factor)
 
     def distortion(self, estimate: np.ndarray, moments: np.ndarray, source: int) -> np.ndarray:
-        """What no filtered version of one reference explains."""
+        """Returns the residual of the projection on one reference."""
         spectra = self._spectra[source : source + 1]
         return self._unexplained(estimate, moments[_taps(source)], spectra, self._own_factors[source])
 
     def _unexplained(
         self, estimate: np.ndarray, moments: np.ndarray, spectra: np.ndarray, factor: np.ndarray
     ) -> np.ndarray:
-        """The residual, by preconditioned conjugate gradients for damped least squares.
+        """Returns a projection's residual, by preconditioned conjugate gradients for damped least squares.
 
         Source: Björck 1996, "Numerical Methods for Least Squares Problems", Section 7.4.
         """
@@ -175,15 +175,17 @@ class _Projector:
         return residual
 
     def _correlations(self, spectra: np.ndarray, sound: np.ndarray) -> np.ndarray:
-        """Inner products of delayed references with a sound, (source * delay,)."""
+        """Returns the inner products of delayed references with a waveform, (source * delay,)."""
+        # Overlapping pieces of the waveform, (block, FFT_SAMPLES), and their conjugate spectra, (block, freq).
         pieces = np.lib.stride_tricks.sliding_window_view(sound, FFT_SAMPLES)[::BLOCK_SAMPLES]
         conjugate = np.asarray(scipy.fft.rfft(pieces))
         np.conjugate(conjugate, out=conjugate)
+        # Cross spectra, summed over the blocks: (source, freq).
         products = np.stack([np.einsum("bf,bf->f", blocks, conjugate) for blocks in spectra])
         return np.asarray(scipy.fft.irfft(products.conj(), FFT_SAMPLES))[:, :TAPS].ravel()
 
     def _filtered(self, spectra: np.ndarray, filters: np.ndarray) -> np.ndarray:
-        """The sum of filtered references, by overlap and add."""
+        """Returns the sum of filtered references, by overlap-add."""
         responses = np.asarray(scipy.fft.rfft(filters, FFT_SAMPLES))
         products = spectra[0] * responses[0]
         for blocks, response in zip(spectra[1:], responses[1:], strict=True):
@@ -201,28 +203,28 @@ def _taps(source: int) -> slice:
 
 
 def _memory(count: int) -> np.ndarray:
-    """Space for numbers, the same for each mixture: a system may take longer to clear new memory than to use it."""
+    """Returns memory for `count` numbers, reused for every mixture; allocating it may take longer than using it."""
     if getattr(_kept, "memory", np.empty(0)).size < count:
         _kept.memory = np.empty(count)
     return _kept.memory[:count]
 
 
 def _factor(lags: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """The lower Cholesky factor of the matrix of inner products of delayed references.
+    """Returns the lower Cholesky factor of the inner products of delayed references.
 
-    Where rounding has made the matrix indefinite its diagonal is raised a little. That changes how fast a projection
-    is reached, and hides only what no correlation in double precision shows.
+    If rounding has made the matrix indefinite, its diagonal is raised slightly. That only changes how fast the
+    conjugate gradients converge, and hides nothing that correlations in double precision would show.
 
     Args:
-        lags: (source, source, lag) correlations of references at lags from 0.
-        upper: (source * lag, source * lag) memory that the result may take.
+        lags: Correlations of the references at lags from 0, (source, source, lag).
+        upper: Memory for the result, (source * lag, source * lag); it is overwritten.
     """
     shift = 0.0
     while True:
         for i, j in itertools.combinations_with_replacement(range(len(lags)), 2):
             upper[_taps(i), _taps(j)] = toeplitz(lags[i, j], lags[j, i])
         upper[np.diag_indices(len(upper))] += shift
-        # Transposed, it lies in memory as LAPACK wants it.
+        # Transposed, the matrix has the memory layout of LAPACK.
         factor, failed = _factorise(upper.T, lower=1, clean=0, overwrite_a=1)
         if not failed:
             return factor

@@ -1,10 +1,11 @@
-"""What the numbers of a separation mean, in words that go with every results file."""
+"""Definitions of the reported numbers, which are written into every results file."""
 
 from collections.abc import Iterable
 
 from mpnet_jax.metrics import amid, bss_eval
 from mpnet_jax.metrics.names import METHODS
 
+# An evaluation only resumes results whose definitions equal these, so a change of their text discards earlier results.
 DEFINITIONS = {
     "NSDR": "SDR of the separation minus SDR of the untouched mixture, in dB, source by source; 0 where the estimate "
     "is silent: nothing is gained, since BSS Eval ignores gain and silence is worth as much as the untouched mixture.",
@@ -17,7 +18,7 @@ DEFINITIONS = {
     "differences": "Of two methods on the same mixtures, mixture by mixture; what either left out is left out.",
 }
 
-# What must be known of a method beside the definitions, by its name in the results.
+# Additional notes on single methods, by their names in the results.
 NOTES = {
     "miml": "MIML's class network learns from the labels of the training pictures, which no other method is told; in "
     "the test it sees pictures alone.",
@@ -26,6 +27,6 @@ NOTES = {
 
 
 def definitions(methods: Iterable[str]) -> dict[str, str]:
-    """{name: text} of the scores of some methods, named as in the results."""
+    """Returns {name: text} for the results of the methods, which are named as in the results."""
     notes = {METHODS[name]: NOTES[name] for name in methods if name in NOTES}
     return DEFINITIONS | {"BSS Eval": bss_eval.DEFINITION, "AMID": amid.DEFINITION} | notes

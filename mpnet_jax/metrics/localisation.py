@@ -1,4 +1,4 @@
-"""Whether a map of energies points to where a sound comes from."""
+"""Metrics of whether an energy map points to the player who makes a sound."""
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -15,17 +15,17 @@ Box = Float[np.ndarray, "4"]
 
 
 def greatest_place(energy: Map) -> tuple[float, float]:
-    """Centre (down, right) of the greatest place, in shares of the picture; the first of equals."""
+    """Returns the centre (down, right), in fractions of the frame, of the first place with the most energy."""
     row, column = np.unravel_index(np.argmax(energy), energy.shape)
     return (float(row) + 0.5) / energy.shape[0], (float(column) + 0.5) / energy.shape[1]
 
 
 def pointing(energy: Map, box: Box) -> float:
-    """1 where the greatest place's centre lies in the box, else 0; NaN without a box.
+    """Returns 1 if the centre of the place with the most energy lies in the box, else 0; NaN without a box.
 
     Args:
-        energy: of the places of the picture.
-        box: top, left, bottom, right in shares of the picture, 0 to 1; NaN where unknown.
+        energy: Energy of each place of the frame.
+        box: Top, left, bottom and right in fractions of the frame, 0 to 1; NaN where unknown.
 
     Source: "Top-down neural attention by excitation backprop" (Zhang et al. 2016), the pointing game.
     """
@@ -36,11 +36,11 @@ def pointing(energy: Map, box: Box) -> float:
 
 
 def iou_at_half(energy: Map, box: Box) -> float:
-    """Intersection over union of the box and the places of at least half the greatest energy, by exact areas.
+    """Returns the intersection over union of the box and the places with at least half the maximum energy, by area.
 
     Args:
-        energy: not negative.
-        box: see `pointing`.
+        energy: Energy of each place of the frame, not negative.
+        box: See `pointing`.
 
     Returns:
         0 to 1; NaN without a box.
@@ -56,29 +56,30 @@ def iou_at_half(energy: Map, box: Box) -> float:
 
 
 def area_under_curve(energy: Map, box: Box) -> float:
-    """Chance that a place in the box has more energy than one outside; ties count half.
+    """Returns the probability that a place in the box has more energy than one outside; ties count half.
 
     Args:
-        energy: of the places of the picture.
-        box: see `pointing`.
+        energy: Energy of each place of the frame.
+        box: See `pointing`.
 
     Returns:
-        0 to 1; NaN without a box, or where no place's centre lies in it, or all do.
+        0 to 1; NaN without a box, and if the centres of no place or of all places lie in it.
     """
     inside = centres_inside(energy.shape, box)
     if not np.isfinite(box).all() or inside.all() or not inside.any():
         return float("nan")
+    # Every place inside against every place outside: (inside, 1) - (1, outside).
     above = energy[inside][:, None] - energy[~inside][None]
     return float(np.mean((above > 0) + 0.5 * (above == 0)))
 
 
 def right_player(energy: Map, box: Box, other: Box) -> float:
-    """1 where the greatest place is nearer to the box than to the other one, 0.5 at a tie, else 0.
+    """Returns 1 if the place with the most energy is nearer to the box than to the other one, 0.5 at a tie, else 0.
 
     Args:
-        energy: of the places of the picture.
-        box: of the player who sounds, see `pointing`.
-        other: of the player who does not.
+        energy: Energy of each place of the frame.
+        box: Box of the sounding player; see `pointing`.
+        other: Box of the silent player.
     """
     if not (np.isfinite(box).all() and np.isfinite(other).all()):
         return float("nan")
@@ -87,14 +88,14 @@ def right_player(energy: Map, box: Box, other: Box) -> float:
 
 
 def centres_inside(shape: tuple[int, int], box: Box) -> Bool[np.ndarray, "rows columns"]:
-    """Which places of a map of this shape have their centre in the box."""
+    """Returns which places of a map of this shape have their centre in the box."""
     down = (np.arange(shape[0]) + 0.5) / shape[0]
     right = (np.arange(shape[1]) + 0.5) / shape[1]
     return np.outer((down >= box[0]) & (down <= box[2]), (right >= box[1]) & (right <= box[3]))
 
 
 def _covered(count: int, low: float, high: float) -> np.ndarray:
-    """Share of each of `count` equal cells of [0, 1] that lies between low and high."""
+    """Returns which fraction of each of `count` equal cells of [0, 1] lies between low and high."""
     edges = np.clip(np.arange(count + 1) / count, low, high)
     return np.diff(edges) * count
 

@@ -1,10 +1,10 @@
-"""Means over seeds and videos with intervals, and differences of them, all by the same draws.
+"""Means over seeds and videos with confidence intervals, and differences between methods, from shared draws.
 
-A method's number is a mean over runs with several seeds, each evaluated on the same mixtures. Another draw of seeds and
-another draw of videos would both have given another number. Here both are drawn: videos as in `aggregate.summarise`,
-the same ones for every seed and every method; and seeds, by weights that give every contrast of n means Student's t of
-n - 1 degrees. (Seeds drawn with replacement have the right variance at best, and too short tails: of three seeds they
-cover the truth 81 times of 100, not 95.)
+A method's result is a mean over runs with several seeds, each evaluated on the same mixtures. It would differ for other
+seeds and for other videos, so both are resampled. Videos are drawn as in `aggregate.summarise`, the same ones for every
+seed and method. Seeds get random weights under which a contrast of n means follows Student's t with n - 1 degrees of
+freedom. (Drawing seeds with replacement gives tails that are too short: intervals over three seeds would cover the true
+value in 81 % of the cases instead of 95 %.)
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ class Sample:
     """The values of one seed.
 
     Attributes:
-        values: one a mixture; NaN where it is left out.
-        video_ids: of each mixture.
+        values: One value for each mixture; NaN if the mixture is left out.
+        video_ids: The videos of each mixture.
     """
 
     values: Float[np.ndarray, " mixture"]
@@ -32,13 +32,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A mean and what the draws make of it.
+    """A mean with its resampled values.
 
     Attributes:
-        mean: over seeds of the means over mixtures.
-        means: the same of every draw, (resample,).
-        count: valid values, over all seeds.
-        seeds: how many.
+        mean: Mean over the seeds of their means over mixtures.
+        means: The mean of every draw, (resample,).
+        count: Number of valid values of all seeds.
+        seeds: Number of seeds.
     """
 
     mean: float
@@ -53,19 +53,19 @@ class Drawn:
         return Drawn(self.mean - other, self.means - other, self.count, self.seeds)
 
     def estimate(self, *, low: float = -np.inf, high: float = np.inf) -> dict[str, Any]:
-        """JSON-ready {"mean", "ci95", "count", "seeds"}, the interval within what is possible."""
+        """Returns JSON-ready {"mean", "ci95", "count", "seeds"}; the interval is clipped to [low, high]."""
         interval = np.clip(np.quantile(self.means, [0.025, 0.975]), low, high).tolist()
         return {"mean": self.mean, "ci95": interval, "count": self.count, "seeds": self.seeds}
 
 
 class Draws:
-    """Draws of seeds and videos, shared by all that is compared.
+    """Draws of seeds and videos, shared by all results that are compared.
 
     Args:
-        seeds: of the runs.
-        videos: of all mixtures.
-        resamples: how many draws; t of two degrees has long tails, and its quantiles need many.
-        seed: of the drawing.
+        seeds: Seeds of the runs.
+        videos: Videos of all mixtures.
+        resamples: Number of draws. The quantiles of a t distribution with few degrees of freedom need many.
+        seed: Seed of the random numbers.
     """
 
     def __init__(self, seeds: Sequence[int], videos: Sequence[str], *, resamples: int = 10_000, seed: int = 0) -> None:
@@ -76,20 +76,18 @@ class Draws:
         self._video_changes = of_videos - 1.0
         self._seed_weights = np.ones((resamples, 1))
         if count > 1:
-            # Their sum with the seeds' values is mean + spread / sqrt(n) * t: the weighted normals are a normal of the
-            # values' sum of squares, and chi square makes Student's t of it. They sum to 1.
+            # Each draw's weights sum to 1. The weighted sum of the seeds' values is mean + spread / sqrt(n) * t:
+            # centred normal weights give a normal variable whose variance is the values' sum of squares, and dividing
+            # by the root of a chi-square variable turns it into Student's t.
             normal = rng.standard_normal((resamples, count))
             normal -= normal.mean(axis=1, keepdims=True)
             self._seed_weights = 1.0 / count + normal / np.sqrt(count * rng.chisquare(count - 1, (resamples, 1)))
 
     def mean(self, samples: Mapping[int, Sample]) -> Drawn | None:
-        """The mean of every seed's mean, each mixture counting once.
+        """Returns the mean of the seeds' means over mixtures, or None if a seed has no valid value.
 
         Args:
-            samples: of each of the seeds.
-
-        Returns:
-            None where a seed has no valid value.
+            samples: One sample for each seed.
         """
         means, moved, count = [], [], 0
         for seed in self._seeds:
@@ -105,6 +103,7 @@ class Draws:
             count += len(valid)
         return Drawn(
             mean=float(np.mean(means)),
+            # (resample, seed), weighted and summed over the seeds
             means=np.sum(self._seed_weights * np.stack(moved, axis=1), axis=1),
             count=count,
             seeds=len(means),
@@ -112,12 +111,12 @@ class Draws:
 
 
 def paired(first: Mapping[int, Sample], second: Mapping[int, Sample], draws: Draws) -> Drawn | None:
-    """The mean difference of two methods on the same mixtures; a mixture that either leaves out is left out.
+    """Returns the mean difference of two methods on the same mixtures, without mixtures that either leaves out.
 
     Args:
-        first: of each seed.
-        second: of the same seeds, on the same mixtures.
-        draws: of these seeds.
+        first: Samples of the first method, one for each seed.
+        second: Samples of the second method, with the same seeds and mixtures.
+        draws: Draws of these seeds.
     """
     differences = {
         seed: Sample(sample.values - second[seed].values, sample.video_ids) for seed, sample in first.items()

@@ -1,26 +1,22 @@
-"""Scale-invariant signal-to-distortion ratio: cheap enough for validation during training."""
+"""Scale-invariant signal-to-distortion ratio, which is fast enough for validation during training."""
 
 import numpy as np
 from jaxtyping import Float
 
-DEFINITION = (
-    "SI-SDR: energy of the estimate along the reference over the energy of the rest, in dB, without removing means."
-)
-
 
 def si_sdr(reference: Float[np.ndarray, "..."], estimate: Float[np.ndarray, "..."]) -> np.ndarray:
-    """Compares waveforms up to a gain.
+    """Computes the ratio of the estimate's energy along the reference to its remaining energy; means are not removed.
 
     Args:
-        reference: true waveforms, (..., samples).
-        estimate: separated waveforms, same shape.
+        reference: True waveforms, (..., samples).
+        estimate: Separated waveforms, in the same shape.
 
     Returns:
-        dB, float64, (...): infinite for an exact multiple, minus infinity for an orthogonal estimate, NaN
-        where either waveform is silent or not finite.
+        The ratios in dB, float64 (...). Infinite for a multiple of the reference, minus infinity for an orthogonal
+        estimate, NaN where either waveform is silent or not finite.
 
     Raises:
-        ValueError: different shapes, or no samples.
+        ValueError: The shapes differ, or there are no samples.
 
     Source: Le Roux et al. 2019, "SDR - half-baked or well done?".
     """
@@ -30,7 +26,7 @@ def si_sdr(reference: Float[np.ndarray, "..."], estimate: Float[np.ndarray, "...
             "give the same (..., samples) with at least one sample"
         )
     reference, estimate = _unit_peak(reference), _unit_peak(estimate)
-    # Zero over zero is the NaN that is promised; nothing else here may divide by zero unnoticed.
+    # Zero divided by zero gives the documented NaN.
     with np.errstate(divide="ignore", invalid="ignore"):
         gain = np.sum(estimate * reference, axis=-1, keepdims=True) / np.sum(reference**2, axis=-1, keepdims=True)
         target = gain * reference
@@ -40,7 +36,7 @@ def si_sdr(reference: Float[np.ndarray, "..."], estimate: Float[np.ndarray, "...
 
 
 def _unit_peak(waveform: np.ndarray) -> np.ndarray:
-    """Brings the peak to one, so that no square underflows; a gain changes nothing in the result."""
+    """Scales the peak to 1, so that no square underflows; the ratio does not depend on gain."""
     waveform = waveform.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         return waveform / np.max(np.abs(waveform), axis=-1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Scores mixtures on several processes, in order."""
+"""Scores mixtures in worker processes and yields the results in order."""
 
 import contextlib
 import multiprocessing
@@ -20,7 +20,7 @@ from data_pipeline.command import InputError
 from mpnet_jax.metrics.amid import amid
 from mpnet_jax.metrics.bss_eval import METHODS, bss_eval
 
-# The libraries under NumPy read these once, when they are loaded.
+# The linear algebra libraries read these variables once, when they are loaded.
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -30,11 +30,11 @@ _THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
 )
 
-# Freed memory is kept for the next mixture: to map it afresh takes longer than to use it, and processes wait for each
-# other in the kernel meanwhile. Only glibc listens, and what the user has set stays.
+# Keeps freed memory for the next mixture. Mapping it anew takes longer than using it, and makes processes wait for each
+# other in the kernel. Only glibc reads this variable; a value that the user has set is kept.
 _MALLOC = {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1073741824"}
 
-# Jobs waiting for each worker: enough that none idles, few enough that memory stays small.
+# Jobs that are queued for each worker: enough to keep it busy, few enough to limit memory.
 _QUEUED_PER_WORKER = 3
 
 
@@ -42,10 +42,10 @@ class Job(NamedTuple):
     """One mixture to score.
 
     Attributes:
-        reference: true waveforms, (source, samples).
-        variants: separated waveforms by name, each (source, samples).
-        true_magnitude: linear-frequency magnitudes of the true sources, (source, freq, time); None without AMID.
-        magnitudes: the same of those variants whose AMID is wanted; needs `true_magnitude`.
+        reference: True waveforms, (source, samples).
+        variants: Separated waveforms by name, each (source, samples).
+        true_magnitude: Linear-frequency magnitudes of the true sources, (source, freq, time); None without AMID.
+        magnitudes: Magnitudes of the variants whose AMID is computed, by name; needs `true_magnitude`.
     """
 
     reference: Float[np.ndarray, "..."]
@@ -58,11 +58,9 @@ class SourceScores(NamedTuple):
     """Scores of one variant of one mixture.
 
     Attributes:
-        sdr: dB, (source,) float64, see `bss_eval.BssEval`.
-        sir: the same.
-        sar: the same.
-        reason: why a source has no ratios, "" where it has.
-        amid: of the whole mixture; NaN where it was not wanted.
+        sdr, sir, sar: Ratios in dB, float64 (source,); see `bss_eval.BssEval`.
+        reason: Why each source has no ratios, or "".
+        amid: AMID of the mixture; NaN if it was not computed.
     """
 
     sdr: np.ndarray
@@ -73,22 +71,22 @@ class SourceScores(NamedTuple):
 
 
 def score_mixtures(jobs: Iterable[Job], *, workers: int, method: str = "fft") -> Iterator[dict[str, SourceScores]]:
-    """Scores each mixture's variants, in the order of the jobs.
+    """Scores the variants of each mixture, in the order of the jobs.
 
-    Jobs are taken as they are needed, so a generator may make them. Each worker keeps its linear algebra on
-    one thread and imports this package's metrics only, never the caller's main module.
+    Jobs are consumed as workers become free, so `jobs` may be a generator. Each worker process runs linear algebra on
+    one thread and imports only this package's metrics, never the caller's main module.
 
     Args:
-        jobs: one a mixture.
-        workers: processes; 0 or 1 scores in this one.
-        method: one of `bss_eval.METHODS`.
+        jobs: One job for each mixture.
+        workers: Number of worker processes; 0 and 1 score in this process.
+        method: One of `bss_eval.METHODS`.
 
     Yields:
-        {variant: its scores} of each mixture.
+        The scores of each mixture by variant.
 
     Raises:
-        ValueError: unknown method or negative `workers`, at once; wrong shapes, when the job comes up.
-        InputError: a worker was ended from outside.
+        ValueError: The method is unknown or `workers` is negative (at the call), or a job's shapes do not match.
+        InputError: A worker process was terminated from outside.
     """
     if method not in METHODS:
         raise ValueError(f"method={method!r} is unknown; choose one of {', '.join(sorted(METHODS))}")
@@ -115,7 +113,7 @@ def _score(job: Job, method: str) -> dict[str, SourceScores]:
 
 
 def _in_order(jobs: Iterable[Job], workers: int, method: str) -> Iterator[dict[str, SourceScores]]:
-    # Spawned, since a fork of a process that runs JAX or TensorFlow threads can lock up.
+    # Spawned: a fork of a process with JAX or TensorFlow threads can deadlock.
     executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _follow_parent)
     waiting: deque[Future[dict[str, SourceScores]]] = deque()
     try:
@@ -128,15 +126,15 @@ def _in_order(jobs: Iterable[Job], workers: int, method: str) -> Iterator[dict[s
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise InputError(
-            f"one of {workers} scoring processes was ended from outside, most often for want of memory; the same "
-            "command goes on where this one stopped"
+            f"one of {workers} scoring processes was terminated from outside, usually because memory ran out; run the "
+            "same command again to resume"
         ) from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _follow_parent() -> None:
-    """Leaves Ctrl-C, which a terminal sends to every process, to the parent; ends when that was killed."""
+    """Ignores Ctrl-C, which a terminal sends to every process, and ends the worker process when its parent ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -145,10 +143,10 @@ def _follow_parent() -> None:
 
 @contextlib.contextmanager
 def _lean_children() -> Iterator[None]:
-    """Lets processes started inside take one thread each and skip the caller's main module.
+    """Makes processes that are started inside use one thread each and skip the caller's main module.
 
-    A spawned process runs the parent's main module again, which for a command would load JAX and TensorFlow
-    into every worker. The pool starts a process when a job is submitted, so this surrounds each submission.
+    A spawned process imports the parent's main module, and a command's main module would load JAX and TensorFlow into
+    every worker. The pool may start a process with each submission, so every submission runs inside this context.
     """
     variables = _MALLOC | {name: os.environ[name] for name in _MALLOC if name in os.environ}
     variables |= dict.fromkeys(_THREAD_VARIABLES, "1")

@@ -1,1 +1,1 @@
-"""Networks as small Linen modules: pictures to visual vectors, spectrograms to feature maps."""
+"""The networks, as Linen modules: frames to visual vectors, spectrograms to feature maps."""

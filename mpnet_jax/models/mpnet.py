@@ -1,4 +1,4 @@
-"""MP-Net's networks in one module: pictures to visual vectors, a mixture to feature maps, two sounds to a mask."""
+"""MP-Net's three networks in one module: frame network, Minus-Net and Plus-Net."""
 
 import flax.linen as nn
 import jax
@@ -12,25 +12,25 @@ from mpnet_jax.models.visual import clip_vectors, place_vectors
 
 
 class MPNet(nn.Module):
-    """The frame network, the M-Net and, where wanted, the P-Net. Source: Sec. 3.1 to 3.3.
+    """The frame network, the Minus-Net and the optional Plus-Net. Source: Sec. 3.1 to 3.3.
 
     Attributes:
-        visual_channels: length of a visual vector and number of feature maps (the paper's k).
-        unet_depth: halvings of the M-Net and the P-Net.
-        unet_features: first width of the M-Net.
-        plus_features: first width of the P-Net; 0 for none.
-        plus_bias: initial offset of the P-Net's masks before the sigmoid.
-        resnet_features: first width of the frame network.
-        resnet_dilated: dilate the frame network's last stage.
-        train: batch statistics instead of running ones.
-        axis_name: pmap axis of the devices that share a batch.
-        statistics_decay: share of the running statistics kept at each step.
-        compute_dtype: see `unet.UNet`.
-        log_epsilon: linear magnitude added before the logarithm.
-        stop_gradient_input: no gradient through the log-magnitudes that enter the M-Net and the P-Net.
-        visual_pooling: "max" or "mean" of a clip's map over frames and places.
-        visual_activation: of a pooled visual vector: "sigmoid" or "none".
-        place_side: see `visual.place_vectors`.
+        visual_channels: Length of a visual vector and number of feature maps (the paper's k).
+        unet_depth: Number of halvings in the Minus-Net and in the Plus-Net.
+        unet_features: Channels of the Minus-Net's first layer.
+        plus_features: Channels of the Plus-Net's first layer; 0 builds no Plus-Net.
+        plus_bias: Initial bias of the Plus-Net's logits.
+        resnet_features: Channels of the frame network's first stage.
+        resnet_dilated: Whether the frame network's last stage is dilated.
+        train: Whether batch statistics are used instead of running statistics.
+        axis_name: The pmap axis of the devices that share a batch.
+        statistics_decay: Weight of the old running statistics in each update.
+        compute_dtype: See `unet.UNet`.
+        log_epsilon: Linear magnitude that is added before the logarithm.
+        stop_gradient_input: Whether gradients stop at the log magnitudes that enter the Minus-Net and the Plus-Net.
+        visual_pooling: Pooling of a clip's maps over frames and places: "max" or "mean".
+        visual_activation: Activation of the pooled visual vector: "sigmoid" or "none".
+        place_side: See `visual.place_vectors`.
     """
 
     visual_channels: int
@@ -51,7 +51,7 @@ class MPNet(nn.Module):
     place_side: int = 1
 
     def setup(self) -> None:
-        """Builds the networks."""
+        """Builds the networks; their attribute names are the keys of `params` and `batch_stats`."""
         shared = {
             "train": self.train,
             "axis_name": self.axis_name,
@@ -64,11 +64,11 @@ class MPNet(nn.Module):
             self.plus_net = UNet(self.unet_depth, self.plus_features, 1, bias=self.plus_bias, **shared)
 
     def look(self, frames: Array) -> Float[Array, "batch source k"]:
-        """Visual vectors of whole clips; see `visual.clip_vectors`."""
+        """Returns one visual vector for each clip; see `visual.clip_vectors`."""
         return clip_vectors(self.frame_net, frames, pooling=self.visual_pooling, activation=self.visual_activation)
 
     def look_at_places(self, frames: Array) -> Float[Array, "batch height width k"]:
-        """Visual vectors of the places of a clip's picture; see `visual.place_vectors`."""
+        """Returns one visual vector for each place of the frame; see `visual.place_vectors`."""
         return place_vectors(
             self.frame_net,
             frames,
@@ -78,23 +78,31 @@ class MPNet(nn.Module):
         )
 
     def listen(self, remaining: Float[Array, "batch freq time"]) -> Float[Array, "batch freq time k"]:
-        """Feature maps of a remaining mixture (linear magnitudes on the network's axis)."""
+        """Returns the Minus-Net's k feature maps of a remaining mixture (linear magnitudes on the network's axis)."""
+        # The log magnitude is the only input channel: (batch, freq, time, 1) -> (batch, freq, time, k).
         return self.minus_net(self._log(remaining)[..., None])
 
     def give_back(
         self, remix: Float[Array, "batch freq time"], sound: Float[Array, "batch freq time"]
     ) -> Float[Array, "batch freq time"]:
-        """Logits of a sound's share of what was separated before it (linear magnitudes). Source: Eq. 9."""
+        """Returns the Plus-Net's mask logits: which part of the earlier sounds belongs to this sound. Source: Eq. 9.
+
+        Args:
+            remix: Sum of the sounds that were separated before (linear magnitudes).
+            sound: The sound that was separated now (linear magnitudes).
+        """
+        # Both spectrograms are input channels: (batch, freq, time, 2) -> (batch, freq, time, 1) -> (batch, freq, time).
         return self.plus_net(self._log(jnp.stack([remix, sound], axis=-1)))[..., 0]
 
     def _log(self, magnitude: Array) -> Array:
+        # Without this stop, a later step's loss would reach the masks of the earlier steps through its input.
         log = log_magnitude(magnitude, epsilon=self.log_epsilon)
         return jax.lax.stop_gradient(log) if self.stop_gradient_input else log
 
     def __call__(
         self, frames: Array, remaining: Float[Array, "batch freq time"]
     ) -> tuple[Float[Array, "batch source k"], Float[Array, "batch freq time k"]]:
-        """Each network once: what initialises their parameters."""
+        """Applies every network once, so that `init` creates all parameters."""
         if self.plus_features:
             self.give_back(remaining, remaining)
         return self.look(frames), self.listen(remaining)

@@ -1,4 +1,4 @@
-"""PixelPlayer's networks: masks of all sounds from one pass over the mixture, none of them subtracted.
+"""PixelPlayer's networks, which predict the masks of all sounds in one pass, without subtraction.
 
 Source: "The Sound of Pixels" (ECCV 2018), Sec. 3.1, and its released code.
 """
@@ -14,15 +14,16 @@ from mpnet_jax.models.visual import clip_vectors
 
 
 class Synthesizer(nn.Module):
-    """Weighs each feature map by a visual vector and by a learnt scale, and adds a learnt bias."""
+    """Sums the feature maps, weighted by a visual vector and a learnt scale, and adds a learnt bias."""
 
     @nn.compact
     def __call__(
         self, vectors: Float[Array, "batch candidate k"], features: Float[Array, "batch freq time k"]
     ) -> Float[Array, "batch candidate freq time"]:
-        """Returns the masks' logits of each candidate: a clip, or a place of a picture."""
+        """Returns the mask logits of each candidate; a candidate is a clip or a place of the frame."""
         scale = self.param("scale", nn.initializers.ones, (features.shape[-1],))
         bias = self.param("bias", nn.initializers.zeros, (1,))
+        # (batch, candidate, k) x (batch, freq, time, k) -> (batch, candidate, freq, time): an inner product over k.
         return jnp.einsum("bck,bftk->bcft", vectors * scale, features) + bias
 
 
@@ -30,17 +31,10 @@ class PixelPlayer(nn.Module):
     """The frame network, the sound network and the synthesizer.
 
     Attributes:
-        visual_channels: length of a visual vector and number of feature maps.
-        unet_depth: halvings of the sound network.
-        unet_features: its first width.
-        resnet_features: first width of the frame network.
-        resnet_dilated: dilate the frame network's last stage.
-        train: batch statistics instead of running ones.
-        axis_name: pmap axis of the devices that share a batch.
-        statistics_decay: share of the running statistics kept at each step.
-        compute_dtype: see `unet.UNet`.
-        log_epsilon: linear magnitude added before the logarithm.
-        visual_pooling, visual_activation: see `visual.clip_vectors`.
+        unet_depth: Number of halvings in the sound network.
+        unet_features: Channels of the sound network's first layer.
+
+    The other attributes are those of `mpnet.MPNet`.
     """
 
     visual_channels: int
@@ -57,7 +51,7 @@ class PixelPlayer(nn.Module):
     visual_activation: str = "sigmoid"
 
     def setup(self) -> None:
-        """Builds the networks."""
+        """Builds the networks; their attribute names are the keys of `params` and `batch_stats`."""
         shared = {
             "train": self.train,
             "axis_name": self.axis_name,
@@ -71,12 +65,14 @@ class PixelPlayer(nn.Module):
     def __call__(
         self, frames: Array, mixture: Float[Array, "batch freq time"]
     ) -> Float[Array, "batch source freq time"]:
-        """The masks' logits of all clips.
+        """Returns the mask logits of all clips.
 
         Args:
-            frames: uint8 (batch, source, frame, height, width, 3).
-            mixture: linear magnitudes on the network's axis.
+            frames: Frames of the clips, uint8 (batch, source, frame, height, width, 3).
+            mixture: Linear magnitudes on the network's frequency axis.
         """
+        # (batch, source, frame, height, width, 3) -> (batch, source, k)
         vectors = clip_vectors(self.frame_net, frames, pooling=self.visual_pooling, activation=self.visual_activation)
+        # (batch, freq, time) -> (batch, freq, time, 1) -> (batch, freq, time, k)
         features = self.sound_net(log_magnitude(mixture, epsilon=self.log_epsilon)[..., None])
         return self.synthesizer(vectors, features)

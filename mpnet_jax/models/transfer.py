@@ -1,4 +1,4 @@
-"""What the P-Net begins its round with: random weights, or the U-Net of the M-Net that it is to mend."""
+"""Initialises a network with the weights of another: a Plus-Net from a Minus-Net, a Minus-Net from PixelPlayer."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from absl import logging
 
-# Where the two U-Nets differ: the P-Net sees two spectrograms, whose channels are this axis of a leaf ...
+# The Plus-Net has two input channels where the Minus-Net has one. This is the axis of the input channels in each leaf.
 _INPUT_AXIS = {
     ("norm_in", "scale"): 0,
     ("norm_in", "bias"): 0,
@@ -14,37 +14,37 @@ _INPUT_AXIS = {
     ("norm_in", "var"): 1,
     ("down_0", "kernel"): 2,
 }
-_LAST = "up_0"  # ... and gives one map
-_INITIAL = {"mean": 0.0, "var": 1.0}  # running statistics
+_LAST = "up_0"  # The last layer also differs: the Plus-Net has one output channel, the Minus-Net k.
+_INITIAL = {"mean": 0.0, "var": 1.0}  # Initial running statistics.
 
 
 def has_learnt(statistics: Any) -> bool:
-    """Whether a network was trained at all: its running statistics are no longer the initial ones."""
+    """Returns whether a network was trained: whether its running statistics differ from the initial ones."""
     return any(np.any(np.asarray(x) != _INITIAL[path[-1].key]) for path, x in jax.tree.leaves_with_path(statistics))
 
 
 def plus_of_minus(variables: dict[str, Any]) -> dict[str, Any]:
-    """A P-Net that begins as the M-Net's U-Net.
+    """Copies the Minus-Net's weights to the Plus-Net.
 
-    What was separated before is what it sees in the place of the mixture; the weights of its second channel, the sound,
-    and its last layer stay random.
+    The Plus-Net's first input channel, the remix of earlier sounds, takes the weights of the Minus-Net's input. The
+    weights of its second input channel, the sound, and its last layer stay as they are.
 
     Args:
-        variables: MP-Net's {"params", "batch_stats"}, of two U-Nets of one width.
+        variables: MP-Net's {"params", "batch_stats"}; both U-Nets have the same width.
 
     Returns:
-        Variables like the given ones, with another P-Net. Its running statistics are those of the M-Net's first step.
+        The variables with the new Plus-Net, whose running statistics are those of the Minus-Net's first step.
     """
     params, statistics = variables["params"], variables["batch_stats"]
     first = jax.tree.map(lambda x: np.asarray(x)[:1], statistics["minus_net"])
     return {
-        "params": params | {"plus_net": _taken(params["plus_net"], params["minus_net"])},
-        "batch_stats": statistics | {"plus_net": _taken(statistics["plus_net"], first)},
+        "params": params | {"plus_net": _copied(params["plus_net"], params["minus_net"])},
+        "batch_stats": statistics | {"plus_net": _copied(statistics["plus_net"], first)},
     }
 
 
-def _taken(plus: dict[str, Any], minus: dict[str, Any]) -> dict[str, Any]:
-    """The P-Net's leaves {layer: {name: leaf}}, taken from the M-Net's wherever there is one."""
+def _copied(plus: dict[str, Any], minus: dict[str, Any]) -> dict[str, Any]:
+    """Returns the Plus-Net's leaves {layer: {name: leaf}} with the Minus-Net's values wherever both have them."""
     return {
         layer: {name: _leaf(layer, name, leaf, minus[layer][name]) for name, leaf in leaves.items()}
         for layer, leaves in plus.items()
@@ -58,28 +58,28 @@ def _leaf(layer: str, name: str, plus: Any, minus: Any) -> Any:
     axis = _INPUT_AXIS.get((layer, name))
     if axis is None:
         plus[...] = minus
-    else:
+    else:  # Only the first input channel has a counterpart.
         np.moveaxis(plus, axis, 0)[:1] = np.moveaxis(np.asarray(minus), axis, 0)
     return plus
 
 
 def mnet_of_pixelplayer(pixelplayer: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-    """An M-Net whose first step gives PixelPlayer's masks.
+    """Returns MP-Net's variables with a Minus-Net whose first step predicts PixelPlayer's masks.
 
-    The synthesizer's scale goes into the last layer of the U-Net. Its bias, one number for all masks, has no place in
-    an M-Net (Sec. 3.2) and is left out.
+    The synthesizer's scale is multiplied into the U-Net's last layer. Its bias, one number for all masks, has no
+    counterpart in a Minus-Net (Sec. 3.2) and is left out.
 
     Args:
-        pixelplayer: {"params", "batch_stats"} of its networks.
-        variables: MP-Net's, of the same sizes; what they have beside the M-Net is kept.
+        pixelplayer: PixelPlayer's {"params", "batch_stats"}.
+        variables: MP-Net's variables, with networks of the same sizes. A Plus-Net is kept.
 
     Returns:
-        Variables like the given ones. Every step's running statistics are PixelPlayer's.
+        The new variables. The running statistics of every step are PixelPlayer's.
     """
     params, statistics = pixelplayer["params"], pixelplayer["batch_stats"]
     scale, bias = params["synthesizer"]["scale"], params["synthesizer"]["bias"]
     logging.info("the synthesizer's bias of %.3f is left out", float(bias[0]))
-    last = jax.tree.map(lambda x: x * scale, params["sound_net"]["up_0"])  # channels are the last axis of its leaves
+    last = jax.tree.map(lambda x: x * scale, params["sound_net"]["up_0"])  # Channels are the leaves' last axis.
     sets = jax.tree.map(
         lambda one, all_steps: np.broadcast_to(one, np.shape(all_steps)),
         statistics["sound_net"],
@@ -93,7 +93,7 @@ def mnet_of_pixelplayer(pixelplayer: dict[str, Any], variables: dict[str, Any]) 
 
 
 def pixelplayer_shapes(variables: dict[str, Any]) -> dict[str, Any]:
-    """Shapes of a PixelPlayer of MP-Net's sizes."""
+    """Returns variables with the shapes of a PixelPlayer whose networks have MP-Net's sizes, for restoring one."""
     params, statistics = variables["params"], variables["batch_stats"]
     channels = params["minus_net"]["up_0"]["bias"].shape
     synthesizer = {"scale": np.ones(channels, np.float32), "bias": np.zeros(1, np.float32)}

@@ -1,4 +1,4 @@
-"""The U-Net of the sound networks: a spectrogram in, k feature maps of the same size out."""
+"""The U-Net of the sound networks, from a spectrogram to k feature maps of the same size."""
 
 import functools
 
@@ -12,24 +12,24 @@ from mpnet_jax.models.layers.batch_norm import BatchNorm
 from mpnet_jax.models.layers.conv import HalvingConv
 from mpnet_jax.models.layers.upsample import UpsampleConv
 
-MAX_WIDTH = 8  # channels grow with depth up to this multiple of the first width
+MAX_WIDTH = 8  # Channels double with each level, up to this multiple of the first level's.
 
 
 class UNet(nn.Module):
-    """An encoder of 4x4 stride-2 convolutions and a decoder of bilinear doublings and 3x3 convolutions.
+    """A U-Net with 4x4 stride-2 convolutions as encoder, bilinear upsampling and 3x3 convolutions as decoder.
 
     Source: Sec. 3.1; sizes as in the released code (PixelPlayer's U-Net).
 
     Attributes:
-        depth: halvings; both sides of the input must divide by 2**depth.
-        features: channels of the first convolution; doubled up to eight times that.
-        out_channels: feature maps (the paper's k).
-        bias: initial offset of these.
-        train: batch statistics (recorded) instead of running ones.
-        axis_name: pmap axis of the devices that share a batch.
-        statistics_decay: share of the running statistics kept at each step.
-        compute_dtype: of maps and products (bfloat16); parameters, statistics and the result keep theirs. None computes
-            in the input's type.
+        depth: Number of halvings; both sides of the input must be multiples of 2**depth.
+        features: Channels of the first convolution.
+        out_channels: Number of feature maps (the paper's k).
+        bias: Initial bias of the feature maps.
+        train: Whether batch statistics are used and recorded, instead of running statistics.
+        axis_name: The pmap axis of the devices that share a batch.
+        statistics_decay: Weight of the old running statistics in each update.
+        compute_dtype: Type of maps and products, for example bfloat16. Parameters, statistics and results keep their
+            types. None computes in the input's type.
     """
 
     depth: int
@@ -43,10 +43,10 @@ class UNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch freq time channel"]) -> Float[Array, "batch freq time out"]:
-        """Returns feature maps, without a final nonlinearity.
+        """Returns the feature maps, without a final nonlinearity.
 
         Raises:
-            ValueError: a side that does not divide by 2**depth.
+            ValueError: A side of the input is no multiple of 2**depth.
         """
         step = 2**self.depth
         if x.shape[1] % step or x.shape[2] % step:
@@ -57,23 +57,30 @@ class UNet(nn.Module):
         norm = functools.partial(BatchNorm, self.train, self.axis_name, decay=self.statistics_decay, scale_std=0.02)
         widths = [self.features * min(2**level, MAX_WIDTH) for level in range(self.depth)]
         given = x.dtype
+        # Normalised in float32, before the conversion to a type with fewer digits.
         x = norm(name="norm_in")(x).astype(self.compute_dtype or given)
         skips = []
+        # Encoder: each level halves both sides, (batch, freq / 2^(level + 1), time / 2^(level + 1), width).
         for level, width in enumerate(widths):
             if level > 0:
+                # The skip connection branches off before the activation: the decoder applies a ReLU of its own.
                 skips.append(x)
                 x = nn.leaky_relu(x, 0.2)
             x = HalvingConv(width, nn.initializers.normal(1e-3), name=f"down_{level}")(x)
+            # As in PixelPlayer, the outermost and the innermost convolution have no normalisation.
             if 0 < level < self.depth - 1:
                 x = norm(name=f"down_norm_{level}")(x)
+        # Decoder: each level doubles both sides and returns to the channels of the encoder's next outer level.
         parts = [jax.nn.relu(x)]
         for level in reversed(range(1, self.depth)):
             x = UpsampleConv(widths[level - 1], name=f"up_{level}")(parts)
-            x = norm(name=f"up_norm_{level}")(x)
+            x = norm(name=f"up_norm_{level}")(x)  # (batch, freq / 2^level, time / 2^level, widths[level - 1])
+            # The next level takes the skip connection and this map, whose sides and channels are equal.
             parts = [jax.nn.relu(skips[level - 1]), jax.nn.relu(x)]
+        # The last upsampling restores the input's sides: (batch, freq, time, out_channels).
         return UpsampleConv(self.out_channels, use_bias=True, bias=self.bias, name="up_0")(parts).astype(given)
 
 
 def log_magnitude(magnitude: Float[Array, "*shape"], *, epsilon: float) -> Float[Array, "*shape"]:
-    """Natural logarithm of a magnitude, as the U-Nets take it; `epsilon` is added first. Source: Sec. 3.1."""
+    """Returns log(magnitude + epsilon), the input of the U-Nets. Source: Sec. 3.1."""
     return jnp.log(magnitude + epsilon)

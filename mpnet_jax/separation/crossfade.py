@@ -26,7 +26,7 @@ class CrossFade:
 
     def __init__(self, columns: int) -> None:
         self._columns, self._rising = columns, rising(columns)
-        self._before: dict[int, Shares] | None = None  # the second halves of the window before
+        self._previous: dict[int, Shares] | None = None  # the second halves of the window before
 
     def join(self, shares: Mapping[int, Shares], *, last: bool) -> dict[int, Done]:
         """Adds a window.
@@ -41,12 +41,12 @@ class CrossFade:
         first = {number: share[:, : self._columns] for number, share in shares.items()}
         second = {number: share[:, self._columns :] for number, share in shares.items()}
         done = first
-        if self._before is not None:
+        if self._previous is not None:
             done = {number: self._rising * share for number, share in first.items()}
-            for number, share in self._before.items():
+            for number, share in self._previous.items():
                 fading = (1.0 - self._rising) * share
                 done[number] = done[number] + fading if number in done else fading
-        self._before = second
+        self._previous = second
         if not last:
             return done
         return {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mpnet_jax.separation.network import Heard
+from mpnet_jax.separation.network import WindowSounds
 
 
 class Journal:
@@ -24,21 +24,23 @@ class Journal:
         self._most, self._shape, self._count = most, (0, 0), 0
         self._lines_file, self._maps_file = self._lines.open("w"), self._maps.open("wb")
 
-    def add(self, heard: Heard, numbers: Mapping[int, int], *, start_s: float, end_s: float) -> dict[str, Any]:
+    def add(self, window: WindowSounds, numbers: Mapping[int, int], *, start_s: float, end_s: float) -> dict[str, Any]:
         """Takes down the next window.
 
         Returns:
             JSON-ready: `start_s`, `end_s` and `sounds`, each with `number`, `place` (from the top and from the left, in
             shares of the picture) and `energy` (its part of the mixture's mean magnitude).
         """
-        self._shape = heard.energy.shape[1:]
+        self._shape = window.energy.shape[1:]
         maps = np.zeros((self._most, *self._shape), np.float16)
         sounds = []
         for number, step in sorted(numbers.items()):
-            energy = heard.energy[step] - heard.energy[step].min()
+            energy = window.energy[step] - window.energy[step].min()
             maps[number - 1] = energy / max(float(energy.max()), 1e-12)
-            down, right = heard.place[step].tolist()
-            magnitude = float((heard.share[step] * heard.magnitude).mean() / max(float(heard.magnitude.mean()), 1e-12))
+            down, right = window.place[step].tolist()
+            magnitude = float(
+                (window.share[step] * window.magnitude).mean() / max(float(window.magnitude.mean()), 1e-12)
+            )
             sounds.append(
                 {
                     "number": number,

@@ -25,7 +25,7 @@ Start = Callable[[HostBatch], Callable[[], dict[str, np.ndarray]]]
 _WANTED = ("active", "place", "vector", "energy", "share")
 
 
-class Heard(NamedTuple):
+class WindowSounds(NamedTuple):
     """What the networks found in a window, step by step of the recursion.
 
     Attributes:
@@ -90,14 +90,14 @@ class Leveller:
         return self._level / max(level, self._loudest / _PAUSE)
 
 
-def heard_windows(
+def separated_windows(
     start: Start,
     windows: Iterable[SoundWindow],
     pictures: Iterable[Pictures],
     *,
     method: Method,
     batch: int,
-) -> Iterator[tuple[SoundWindow, Heard]]:
+) -> Iterator[tuple[SoundWindow, WindowSounds]]:
     """Runs windows through the networks; the next batch is under way while one is used.
 
     Args:
@@ -109,28 +109,28 @@ def heard_windows(
     """
     audio, drawn = method.audio, method.evaluation.drawn
     leveller = Leveller(drawn.level_dbfs, drawn.sources)
-    pending: Iterator[tuple[SoundWindow, Heard]] = iter(())
+    pending: Iterator[tuple[SoundWindow, WindowSounds]] = iter(())
     for group in _batched(zip(windows, pictures, strict=False), batch):
-        listened = [window for window, _ in group]
-        levelled = np.stack([window.mono * np.float32(leveller.gain(window.mono)) for window in listened])
+        group_windows = [window for window, _ in group]
+        levelled = np.stack([window.mono * np.float32(leveller.gain(window.mono)) for window in group_windows])
         magnitude = np.abs(stft(levelled, audio))
         frames = np.stack([seen for _, seen in group])
         started = start({"mixture_magnitude": magnitude, "frames": frames})
         yield from pending
-        pending = _results(listened, magnitude, started)
+        pending = _results(group_windows, magnitude, started)
     yield from pending
 
 
 def _results(
     windows: list[SoundWindow], magnitude: np.ndarray, wait: Callable[[], dict[str, np.ndarray]]
-) -> Iterator[tuple[SoundWindow, Heard]]:
+) -> Iterator[tuple[SoundWindow, WindowSounds]]:
     out = wait()
     size = np.array(out["energy"].shape[-2:])
     for i, window in enumerate(windows):
         place = (out["place"][i] + 0.5) / size
         yield (
             window,
-            Heard(out["active"][i], place, out["vector"][i], out["energy"][i], out["share"][i], magnitude[i]),
+            WindowSounds(out["active"][i], place, out["vector"][i], out["energy"][i], out["share"][i], magnitude[i]),
         )
 
 

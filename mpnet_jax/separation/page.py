@@ -58,7 +58,7 @@ def write_page(path: Path, summary: Mapping[str, Any], curves: Curves) -> None:
     sections = [
         Section("all", "All together", _player(summary.get("overview"), "All sounds in their colours")),
         Section("sounds", "Sound by sound", "".join(_sound(sound, curves) for sound in sounds)),
-        Section("rest", "What is left", _rest(summary)),
+        Section("rest", "What is left", _residual(summary)),
         Section("remarks", "Remarks", _remarks(summary["remarks"])),
     ]
     page = shell.page(
@@ -80,7 +80,7 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, Any]:
 def _sound(sound: Mapping[str, Any], curves: Curves) -> str:
     color = "#{:02x}{:02x}{:02x}".format(*COLORS[(sound["number"] - 1) % len(COLORS)])
     down, right = (100.0 * share for share in sound["place"])
-    told = (
+    text = (
         f"Heard in {sound['windows']:,} windows, first at {sound['first_s']:.1f} s, last until "
         f"{sound['last_s']:.1f} s; {100.0 * sound['energy_share']:.1f} % of the energy; "
         f"mostly {right:.0f} % from the left and {down:.0f} % from the top."
@@ -89,12 +89,12 @@ def _sound(sound: Mapping[str, Any], curves: Curves) -> str:
     return (
         f'<article class="example"><header><h3><span style="color:{color}">\N{BLACK CIRCLE}</span> '
         f"Sound {sound['number']}</h3></header>{_player(sound.get('video'), 'Its heat over the picture')}"
-        f'{_audio(sound["file"])}<p class="note">{told}</p>'
+        f'{_audio(sound["file"])}<p class="note">{text}</p>'
         f'<figure class="card"><figcaption>When it is heard</figcaption>{chart}</figure></article>'
     )
 
 
-def _rest(summary: Mapping[str, Any]) -> str:
+def _residual(summary: Mapping[str, Any]) -> str:
     share = 100.0 * summary["residual"]["energy_share"]
     return (
         f'{_audio(summary["residual"]["file"])}<p class="note">{share:.1f} % of the energy. The sounds and this are '

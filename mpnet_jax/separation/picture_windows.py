@@ -61,7 +61,7 @@ def picture_windows(
         while first + len(kept) <= numbers[-1]:
             picture = next(stream)
             size = picture.shape[1::-1] if size is None else size
-            kept.append(of_size(picture, size))
+            kept.append(resized(picture, size))
             if first + len(kept) <= numbers[0]:
                 kept.popleft()
                 first += 1
@@ -71,7 +71,7 @@ def picture_windows(
         yield np.stack([kept[number - first] for number in numbers])
 
 
-def of_size(picture: UInt8[np.ndarray, "height width 3"], size: tuple[int, ...]) -> UInt8[np.ndarray, "rows columns 3"]:
+def resized(picture: UInt8[np.ndarray, "height width 3"], size: tuple[int, ...]) -> UInt8[np.ndarray, "rows columns 3"]:
     """A picture in the (width, height) of the first one: a video may change its size in its midst."""
     if picture.shape[1::-1] == size:
         return picture

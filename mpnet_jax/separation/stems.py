@@ -16,7 +16,9 @@ from mpnet_jax.separation.synthesis import Piece
 FORMATS = {"wav": "FLOAT", "flac": "PCM_24"}
 _BLOCK = 1 << 16
 _MOST_FLAC_CHANNELS = 8
-RESIDUAL = 0  # its number
+RESIDUAL = 0  # The residual's number; sounds count from 1.
+_MOST_BYTES = 2**32 - 1  # The largest size that the 32-bit fields of a WAV header can hold.
+_RIFF_BYTES, _CHUNK_BYTES = 12, 8  # Lengths of a RIFF header and of a chunk header.
 
 
 class Stems:
@@ -47,19 +49,19 @@ class Stems:
 
     def write(self, piece: Piece) -> None:
         """Adds a stretch."""
-        rest = piece.recorded.copy()
+        residual = piece.recorded.copy()
         for sound in piece.sounds.values():
-            rest -= sound
-        with written(self._folder):
+            residual -= sound
+        with sound_errors(self._folder):
             for number in self._files.keys() | piece.sounds.keys() | {RESIDUAL}:
                 file = self._file(number)
-                sound = rest if number == RESIDUAL else piece.sounds.get(number)
-                self._put(file, number, np.zeros_like(rest) if sound is None else sound)
-        self.samples += rest.shape[1]
+                sound = residual if number == RESIDUAL else piece.sounds.get(number)
+                self._put(file, number, np.zeros_like(residual) if sound is None else sound)
+        self.samples += residual.shape[1]
 
     def close(self) -> None:
         """Ends writing."""
-        with written(self._folder):
+        with sound_errors(self._folder):
             for file in self._files.values():
                 file.close()
 
@@ -68,7 +70,7 @@ class Stems:
         if not numbers:
             return
         target = self._folder / "residual.wav"
-        with written(self._folder), self._new(target) as out:
+        with sound_errors(self._folder), self._new(target) as out:
             self.energy[RESIDUAL] = 0.0
             for blocks in self.blocks([RESIDUAL, *numbers]):
                 self._put(out, RESIDUAL, sum(blocks[1:], blocks[0]).T)
@@ -99,14 +101,14 @@ class Stems:
             them would not fit into whole numbers.
         """
         if kind == "wav":
-            narrow = [narrowed(self.path(number)) for number in names]
+            narrow = [rf64_to_wav(self.path(number)) for number in names]
             for number, name in names.items():
                 self.path(number).replace(target / f"{name}.wav")
             return {"format": "WAV" if all(narrow) else "RF64", "subtype": FORMATS[kind], "gain": 1.0}
         peak = max(float(np.abs(block).max()) for number in names for (block,) in self.blocks([number]))
         gain = min(1.0, (1.0 - 2.0**-20) / max(peak, 1e-9))
         for number, name in names.items():
-            with written(target), self._new(target / f"{name}.flac", "FLAC", FORMATS[kind]) as out:
+            with sound_errors(target), self._new(target / f"{name}.flac", "FLAC", FORMATS[kind]) as out:
                 for (block,) in self.blocks([number]):
                     out.write(np.float32(gain) * block)
             self.path(number).unlink()
@@ -137,7 +139,7 @@ def refuse_channels(kind: str, channels: int) -> None:
 
 
 @contextlib.contextmanager
-def written(folder: Path) -> Iterator[None]:
+def sound_errors(folder: Path) -> Iterator[None]:
     """Turns the sound library's errors into one sentence.
 
     Raises:
@@ -151,16 +153,7 @@ def written(folder: Path) -> Iterator[None]:
         ) from None
 
 
-_MOST_BYTES = 2**32 - 1  # that the sizes of an ordinary WAV file can say
-
-
-_RIFF_BYTES = 12
-
-
-_CHUNK_BYTES = 8
-
-
-def narrowed(path: Path) -> bool:
+def rf64_to_wav(path: Path) -> bool:
     """Makes an RF64 file an ordinary WAV in place, which more players know; the chunk of wide sizes becomes padding.
 
     Args:

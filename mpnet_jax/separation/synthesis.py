@@ -14,6 +14,7 @@ import scipy.fft
 from jaxtyping import Float
 
 from data_pipeline.spec import AudioSpec
+from mpnet_jax.spectrogram.inverse import hann_window
 
 
 class Piece(NamedTuple):
@@ -42,16 +43,16 @@ class Synthesis:
         self._hop_samples = audio.hop_samples / audio.rate_hz * rate_hz
         half = max(1, round(audio.fft_samples / audio.rate_hz * rate_hz / 2))
         self._half, self._fft = half, int(scipy.fft.next_fast_len(2 * half, real=True) or 2 * half)
-        self._window = (0.5 - 0.5 * np.cos(np.pi * np.arange(2 * half) / half)).astype(np.float32)
+        self._window = hann_window(2 * half)
         bins_hz = np.arange(self._fft // 2 + 1) * rate_hz / self._fft
-        self._masks = _Bins(bins_hz, audio)
+        self._masks = _MaskReader(bins_hz, audio)
         self._column = 0  # the next one
         self._start = -half  # sample that the buffers below begin with
         self._recorded = np.zeros((channels, half), np.float32)
         self._weight = np.zeros(0, np.float32)
         self._sounds: dict[int, np.ndarray] = {}
 
-    def listen(self, recorded: Float[np.ndarray, "channels samples"]) -> None:
+    def add_recording(self, recorded: Float[np.ndarray, "channels samples"]) -> None:
         """Adds recorded sound; `apply` needs all that its columns reach."""
         self._recorded = np.concatenate([self._recorded, recorded], axis=1)
 
@@ -117,7 +118,7 @@ class Synthesis:
         return piece
 
 
-class _Bins:
+class _MaskReader:
     """Reads masks of the network's bins at the bins of another transform.
 
     Args:
@@ -147,8 +148,8 @@ class _Bins:
         mask = low + self._fraction * (columns[:, self._low + 1] - low)
         if self._inside < mask.shape[1]:
             assert loudness is not None
-            heard = loudness[:, self._octave]
-            whole = heard.sum(axis=1, keepdims=True)
-            part = (mask[:, self._octave] * heard).sum(axis=1, keepdims=True)
-            mask[:, self._inside :] = np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), 0.0)
+            octave = loudness[:, self._octave]
+            total = octave.sum(axis=1, keepdims=True)
+            part = (mask[:, self._octave] * octave).sum(axis=1, keepdims=True)
+            mask[:, self._inside :] = np.where(total > 0, part / np.where(total > 0, total, 1.0), 0.0)
         return mask

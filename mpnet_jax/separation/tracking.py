@@ -1,10 +1,15 @@
-"""The same sound keeps its number from window to window.
+"""Gives the same sound the same number in every window.
 
-Two windows share half their columns, so a sound that goes on is heard twice there: its two masks keep the same part of
-the mixture. What was seen is the second clue: the place and the visual vector there; the mean spectrum is the third. A
-sound that pauses has no mask to compare, so for one that comes back the other clues count. Each likeness lies between 0
-and 1, and the sounds of a window are given the numbers that make the sum of likenesses greatest (optimal assignment). A
-sound that is like none of those known becomes a new one, as long as there are fewer than `most`.
+Each sound of a window is compared with the sounds that are already known, by four clues between 0 and 1:
+
+* Overlap: consecutive windows share half their columns, so a continuing sound's two masks select the same part of the
+  mixture there. A sound that paused in the window before has no overlap; the other clues decide alone.
+* Place: the distance between the two places in the picture.
+* Vector: the cosine of the visual vectors at these places.
+* Spectrum: the cosine of the mean spectra.
+
+The Hungarian method assigns the numbers that maximise the sum of similarities. A sound that resembles no known sound
+gets a new number, as long as fewer than `most` are in use.
 """
 
 import dataclasses
@@ -13,32 +18,32 @@ import numpy as np
 import scipy.optimize
 from jaxtyping import Float
 
-from mpnet_jax.separation.network import Heard
+from mpnet_jax.separation.network import WindowSounds
 
 # What each clue weighs, where it is there; chosen on scenes of the validation split.
 WEIGHTS = {"overlap": 1.0, "place": 1.0, "vector": 0.5, "spectrum": 1.0}
 # A sound this unlike all known ones is new: with less patience, validation scenes of two have three.
 NEW_BELOW = 0.3
-# Distance, in shares of the picture's side, at which the likeness of two places is exp(-1/2).
-_NEAR = 0.3
-_FORGET = 0.1  # what a window changes of what is known of a sound
+# Distance, in shares of the picture's side, at which the similarity of two places is exp(-1/2).
+_PLACE_SCALE = 0.3
+_UPDATE_RATE = 0.1  # what a window changes of what is known of a sound
 
 
 @dataclasses.dataclass
-class Known:
+class KnownSound:
     """What is known of one sound.
 
     Attributes:
         place: from the top and from the left, in shares of the picture.
         vector: what is seen there, of length 1 or 0.
         spectrum: mean over time of the square root of its magnitude, of length 1 or 0.
-        late: magnitude in the columns that the next window hears too; None while it pauses.
+        overlap: magnitude in the columns that the next window hears too; None while it pauses.
     """
 
     place: Float[np.ndarray, "2"]
     vector: Float[np.ndarray, " k"]
     spectrum: Float[np.ndarray, " freq"]
-    late: Float[np.ndarray, "freq time"] | None
+    overlap: Float[np.ndarray, "freq time"] | None
 
 
 class Tracker:
@@ -53,38 +58,38 @@ class Tracker:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self.known: dict[int, Known] = {}
+        self.known: dict[int, KnownSound] = {}
 
-    def number(self, heard: Heard) -> dict[int, int]:
+    def number(self, sounds: WindowSounds) -> dict[int, int]:
         """Numbers the sounds of the next window.
 
         Args:
-            heard: the window; its steps are in descending order of energy.
+            sounds: the window; its steps are in descending order of energy.
 
         Returns:
             {number: step} of the sounds that were heard, no two of one number. Where there are more sounds than
             numbers, those that are least like any known one have none.
         """
-        steps = np.flatnonzero(heard.active).tolist()
-        columns = heard.magnitude.shape[1] // 2
-        found = {step: _seen(heard, step, columns) for step in steps}
+        steps = np.flatnonzero(sounds.active).tolist()
+        columns = sounds.magnitude.shape[1] // 2
+        found = {step: _described(sounds, step, columns) for step in steps}
         numbers = self._assign(found)
         for number, known in self.known.items():
             if number not in numbers:
-                known.late = None
+                known.overlap = None
         for number, step in numbers.items():
             self._remember(number, found[step])
-            self.known[number].late = (heard.share[step] * heard.magnitude)[:, columns:]
+            self.known[number].overlap = (sounds.share[step] * sounds.magnitude)[:, columns:]
         return numbers
 
-    def _assign(self, found: "dict[int, Known]") -> dict[int, int]:
+    def _assign(self, found: "dict[int, KnownSound]") -> dict[int, int]:
         steps, known = list(found), list(self.known)
-        likeness = np.array([[like(self.known[n], found[s]) for n in known] for s in steps]).reshape(
+        similarities = np.array([[similarity(self.known[n], found[s]) for n in known] for s in steps]).reshape(
             len(steps), len(known)
         )
         new = self._most - len(known)
         # A column a number, and one a new number: taken where no known sound is as like as that.
-        table = np.concatenate([likeness, np.full((len(steps), new), NEW_BELOW)], axis=1)
+        table = np.concatenate([similarities, np.full((len(steps), new), NEW_BELOW)], axis=1)
         rows, columns = scipy.optimize.linear_sum_assignment(-table)
         numbers: dict[int, int] = {}
         for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
@@ -95,40 +100,40 @@ class Tracker:
             numbers[max(numbers.keys() | self.known.keys(), default=0) + 1] = steps[row]
         return numbers
 
-    def _remember(self, number: int, seen: Known) -> None:
+    def _remember(self, number: int, seen: KnownSound) -> None:
         if number not in self.known:
             self.known[number] = seen
             return
         known = self.known[number]
-        known.place = known.place + _FORGET * (seen.place - known.place)
-        known.vector = _unit(known.vector + _FORGET * (seen.vector - known.vector))
-        known.spectrum = _unit(known.spectrum + _FORGET * (seen.spectrum - known.spectrum))
+        known.place = known.place + _UPDATE_RATE * (seen.place - known.place)
+        known.vector = _unit(known.vector + _UPDATE_RATE * (seen.vector - known.vector))
+        known.spectrum = _unit(known.spectrum + _UPDATE_RATE * (seen.spectrum - known.spectrum))
 
 
-def _seen(heard: Heard, step: int, columns: int) -> Known:
+def _described(sounds: WindowSounds, step: int, columns: int) -> KnownSound:
     """A sound of a window as what would be known of it; `late` is of the columns shared with the window before."""
-    magnitude = heard.share[step] * heard.magnitude
-    return Known(
-        place=heard.place[step].astype(np.float64),
-        vector=_unit(heard.vector[step].astype(np.float64)),
+    magnitude = sounds.share[step] * sounds.magnitude
+    return KnownSound(
+        place=sounds.place[step].astype(np.float64),
+        vector=_unit(sounds.vector[step].astype(np.float64)),
         spectrum=_unit(np.sqrt(magnitude).mean(axis=1).astype(np.float64)),
-        late=magnitude[:, :columns],
+        overlap=magnitude[:, :columns],
     )
 
 
-def like(known: Known, seen: Known) -> float:
+def similarity(known: KnownSound, seen: KnownSound) -> float:
     """How likely a sound of a window is one that is known, in [0, 1]; see the module."""
     distance = np.linalg.norm(known.place - seen.place)
     clues = {
-        "place": float(np.exp(-0.5 * (distance / _NEAR) ** 2)),
+        "place": float(np.exp(-0.5 * (distance / _PLACE_SCALE) ** 2)),
         "vector": max(0.0, float(known.vector @ seen.vector)),
         # Mean spectra of any two sounds are much alike: the power tells them apart.
         "spectrum": max(0.0, float(known.spectrum @ seen.spectrum)) ** 4,
     }
-    if known.late is not None and seen.late is not None:
-        union = float(np.maximum(known.late, seen.late).sum())
+    if known.overlap is not None and seen.overlap is not None:
+        union = float(np.maximum(known.overlap, seen.overlap).sum())
         if union > 0:
-            clues["overlap"] = float(np.minimum(known.late, seen.late).sum()) / union
+            clues["overlap"] = float(np.minimum(known.overlap, seen.overlap).sum()) / union
     weights = [WEIGHTS[name] for name in clues]
     return float(np.dot(weights, list(clues.values())) / sum(weights))
 

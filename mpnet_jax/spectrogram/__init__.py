@@ -1,1 +1,1 @@
-"""Frequency axes as constant matrices, and the way back to a waveform."""
+"""The networks' frequency axis, and the inverse short-time Fourier transform."""

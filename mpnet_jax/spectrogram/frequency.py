@@ -1,7 +1,7 @@
-"""The frequency axis that the networks see: one constant matrix there, one back.
+"""Resamples spectrograms between the transform's linear bins and the networks' frequency axis.
 
-Reading a spectrogram between its rows is linear in it, so a matrix product does it; on every device that is faster than
-a gather, whose gradient is a scatter.
+Interpolation is linear in the spectrogram, so each direction is a product with a constant matrix. On every device that
+is faster than a gather, whose gradient is a scatter.
 """
 
 import dataclasses
@@ -15,19 +15,19 @@ from jaxtyping import Array, Float
 
 from data_pipeline.spec import AudioSpec
 
-BASE = 21.0  # the released code's: the axis runs from bin 0 to the last, octaves growing denser upwards
+BASE = 21.0  # Base of the logarithmic axis, as in the released code; the axis runs from the first bin to the last.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FrequencyAxis:
-    """Rows over the bins of a transform.
+    """A frequency axis of `rows` rows over the bins of a transform.
 
     Attributes:
-        hz: centre of each row, rising, float64 (rows,).
-        forth: from bins to rows, float32 (rows, bins).
-        back: from rows to bins, float32 (bins, rows): a second interpolation and not an inverse, since detail is lost
-            where rows are sparser than bins.
-        time: float32 (time, time), applied to the columns both ways; None leaves them alone.
+        hz: Centre frequency of each row, increasing, float64 (rows,).
+        forth: Matrix from bins to rows, float32 (rows, bins).
+        back: Matrix from rows to bins, float32 (bins, rows). It is a second interpolation, not an inverse: detail is
+            lost where rows are sparser than bins.
+        time: Matrix that both directions apply to the columns, float32 (time, time); None for no change.
     """
 
     hz: np.ndarray
@@ -36,14 +36,15 @@ class FrequencyAxis:
     time: np.ndarray | None = None
 
     def warp(self, bins: Float[Array | np.ndarray, "*batch freq time"]) -> Float[Array, "*batch rows time"]:
-        """A magnitude on the transform's bins, on the rows."""
+        """Returns a magnitude, given on the transform's bins, on the rows of this axis."""
         return self._apply(self.forth, bins)
 
     def unwarp(self, rows: Float[Array | np.ndarray, "*batch rows time"]) -> Float[Array, "*batch freq time"]:
-        """A magnitude or a mask on the rows, on the transform's bins."""
+        """Returns a magnitude or a mask, given on the rows of this axis, on the transform's bins."""
         return self._apply(self.back, rows)
 
     def _apply(self, matrix: np.ndarray, values: Array | np.ndarray) -> Array:
+        # (out rows, in rows) x (..., in rows, time) -> (..., out rows, time)
         changed = jnp.einsum("rf,...ft->...rt", jnp.asarray(matrix, values.dtype), values)
         if self.time is None:
             return changed
@@ -51,16 +52,16 @@ class FrequencyAxis:
 
 
 def frequency_axis(name: str, rows: int, audio: AudioSpec) -> FrequencyAxis:
-    """An axis by name.
+    """Builds a frequency axis.
 
     Args:
-        name: "log" (base 21, corners aligned: the first and last row are the first and last bin), "released" (the
-            same without), "mel" (Slaney's scale, triangular filters, as librosa has it) or "linear".
-        rows: at least 2.
-        audio: the transform.
+        name: "log" (base 21, aligned corners: the first and last row are the first and last bin), "released" (the same
+            without aligned corners), "mel" (Slaney's scale with triangular filters, as in librosa) or "linear".
+        rows: Number of rows, at least 2.
+        audio: The transform.
 
     Raises:
-        ValueError: an unknown name, too few rows, or more rows than the transform can tell apart.
+        ValueError: The name is unknown, or there are too few rows, or more than the transform can resolve.
     """
     if rows < 2:
         raise ValueError(f"a frequency axis needs at least 2 rows, got {rows}")
@@ -70,15 +71,15 @@ def frequency_axis(name: str, rows: int, audio: AudioSpec) -> FrequencyAxis:
 
 
 def _log_axis(rows: int, audio: AudioSpec) -> FrequencyAxis:
-    """Sec. 4.1 says "mel", but the released code's axis, which made the paper's numbers, is this."""
+    """Builds the base-21 axis of the released code, whose results the paper reports; Sec. 4.1 calls it "mel"."""
     return _sampled(rows, audio, align_corners=True)
 
 
 def _released_axis(rows: int, audio: AudioSpec) -> FrequencyAxis:
-    """As today's PyTorch runs the released code: corners are not aligned.
+    """Builds the axis that the released code gives under current PyTorch, where corners are not aligned.
 
-    So the sampling points -1..1 span the outer edges of the spectrogram and not its first and last values: the edge
-    rows are halves, and the columns, which nobody meant to touch, are read between each other too.
+    The sampling points -1 to 1 then span the outer edges of the spectrogram instead of its first and last values. So
+    the rows at both ends have half their value, and the columns are resampled too, unintentionally.
     """
     columns = audio.time_frames
     time = _sampler_positions(np.linspace(-1.0, 1.0, columns), columns, align_corners=False)
@@ -86,7 +87,7 @@ def _released_axis(rows: int, audio: AudioSpec) -> FrequencyAxis:
 
 
 def _sampled(rows: int, audio: AudioSpec, *, align_corners: bool) -> FrequencyAxis:
-    """The base-21 axis, which reads a spectrogram as PyTorch's image sampler does."""
+    """Builds the base-21 axis, which samples a spectrogram as PyTorch's `grid_sample` does."""
     bins = audio.freq_bins
     forth = (BASE ** np.linspace(0.0, 1.0, rows) - 1.0) / (BASE - 1.0) * 2.0 - 1.0
     back = np.log1p((BASE - 1.0) * np.linspace(0.0, 1.0, bins)) / np.log(BASE) * 2.0 - 1.0
@@ -100,7 +101,7 @@ def _sampled(rows: int, audio: AudioSpec, *, align_corners: bool) -> FrequencyAx
 def _mel_axis(rows: int, audio: AudioSpec) -> FrequencyAxis:
     highest = audio.rate_hz / 2
     edges = librosa.mel_frequencies(n_mels=rows + 2, fmin=0.0, fmax=highest)
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of empty filters: they are refused below
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # Empty filters are refused below.
         filters = librosa.filters.mel(
             sr=audio.rate_hz, n_fft=audio.fft_samples, n_mels=rows, fmin=0.0, fmax=highest, norm=None, dtype=np.float64
         )
@@ -110,7 +111,7 @@ def _mel_axis(rows: int, audio: AudioSpec) -> FrequencyAxis:
 def _linear_axis(rows: int, audio: AudioSpec) -> FrequencyAxis:
     bins_hz = np.linspace(0.0, audio.rate_hz / 2, audio.freq_bins)
     hz = np.linspace(0.0, audio.rate_hz / 2, rows)
-    width = max(hz[1], bins_hz[1])  # where rows are denser than bins, the triangle reads between two bins
+    width = max(hz[1], bins_hz[1])  # Where rows are denser than bins, each interpolates between two bins.
     filters = np.maximum(1.0 - np.abs(bins_hz - hz[:, np.newaxis]) / width, 0.0)
     return _filtered("linear", hz, filters, audio)
 
@@ -124,7 +125,7 @@ AXES: dict[str, Callable[[int, AudioSpec], FrequencyAxis]] = {
 
 
 def _filtered(name: str, hz: np.ndarray, filters: np.ndarray, audio: AudioSpec) -> FrequencyAxis:
-    """An axis of weighted means (rows, bins) there, and of interpolation between row centres back."""
+    """Builds an axis whose rows are weighted means of bins (rows, bins); bins interpolate between row centres."""
     weights = filters.sum(1)
     if not np.all(weights > 0):
         raise ValueError(
@@ -137,7 +138,7 @@ def _filtered(name: str, hz: np.ndarray, filters: np.ndarray, audio: AudioSpec) 
 
 
 def _sampler_positions(grid: np.ndarray, size: int, *, align_corners: bool) -> np.ndarray:
-    """Where PyTorch's image sampler reads a row of `size` values for points in [-1, 1]; in float32 as it does."""
+    """Returns where `grid_sample` reads an axis of `size` values for points in [-1, 1], in float32 as PyTorch does."""
     one, two, length = np.float32(1), np.float32(2), np.float32(size)
     grid = grid.astype(np.float32)
     positions = (grid + one) / two * (length - one) if align_corners else ((grid + one) * length - one) / two
@@ -145,7 +146,7 @@ def _sampler_positions(grid: np.ndarray, size: int, *, align_corners: bool) -> n
 
 
 def _sampling_matrix(positions: np.ndarray, size: int) -> np.ndarray:
-    """Matrix (len(positions), size) that reads a vector at fractional positions, linearly; zero lies around it."""
+    """Returns the matrix (len(positions), size) of linear interpolation at fractional positions; outside is zero."""
     low = np.floor(positions).astype(np.int64)
     fraction = positions - low
     matrix = np.zeros((len(positions), size))

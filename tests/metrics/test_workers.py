@@ -46,7 +46,7 @@ def test_a_mixture_without_variants():
 
 
 def test_arguments_are_checked_before_the_first_job():
-    with pytest.raises(ValueError, match=r"method='x' is unknown; choose one of fft, jax, mir_eval"):
+    with pytest.raises(ValueError, match=r"method='x' is unknown; choose one of fft, mir_eval"):
         score_mixtures([], workers=0, method="x")
     with pytest.raises(ValueError, match="workers=-1 must not be negative"):
         score_mixtures([], workers=-1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mpnet_jax.methods.registry import method_of
-from mpnet_jax.separation import take_apart as module
+from mpnet_jax.separation import separate_video as module
 from mpnet_jax.weights.trained import Model
 from tests.support.oracle import Oracle
 from tests.support.tiny_run import tiny_config

@@ -1,7 +1,7 @@
 import numpy as np
 
-from mpnet_jax.separation.network import Heard
-from mpnet_jax.separation.tracking import NEW_BELOW, Tracker, like
+from mpnet_jax.separation.network import WindowSounds
+from mpnet_jax.separation.tracking import NEW_BELOW, Tracker, similarity
 
 FREQ, COLUMNS = 12, 8
 LEFT, MIDDLE, RIGHT = (0.5, 0.2), (0.5, 0.5), (0.5, 0.8)
@@ -20,7 +20,7 @@ def window(*sounds):
             share[step, sound[1]] = 1.0
     active = np.array([sound is not None for sound in sounds], bool)
     magnitude = RNG.uniform(0.5, 1.0, (FREQ, COLUMNS))
-    return Heard(active, place, vector, np.ones((len(sounds), 2, 2)), share, magnitude)
+    return WindowSounds(active, place, vector, np.ones((len(sounds), 2, 2)), share, magnitude)
 
 
 A, B = (LEFT, LOW), (RIGHT, HIGH)
@@ -82,6 +82,6 @@ def test_likeness_lies_between_nothing_and_one():
     again.number(window(A, B))
     for number, known in tracker.known.items():
         for other, seen in again.known.items():
-            value = like(known, seen)
+            value = similarity(known, seen)
             assert 0.0 <= value <= 1.0
             assert (value > NEW_BELOW) == (number == other)

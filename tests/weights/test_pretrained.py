@@ -10,7 +10,7 @@ import soxr
 
 from data_pipeline.render_scene import render
 from mpnet_jax.metrics.bss_eval import bss_eval
-from mpnet_jax.separation.take_apart import Settings, take_apart
+from mpnet_jax.separation.separate_video import Settings, separate_video
 from mpnet_jax.weights.trained import SHIPPED, load
 
 RATE_HZ = 11_025
@@ -27,7 +27,7 @@ def test_it_is_small_and_says_where_it_comes_from():
 
 def test_it_takes_two_players_apart(tmp_path):
     render(tmp_path, ["tuba", "violin"], seconds=9.0, seed=1000)
-    found = take_apart(tmp_path / "scene.mp4", tmp_path / "apart", load(None), Settings(sounds=2, videos=False))
+    found = separate_video(tmp_path / "scene.mp4", tmp_path / "apart", load(None), Settings(sounds=2, videos=False))
     places = [sound["place"][1] for sound in found["sounds"]]
     assert sorted(place < 0.5 for place in places) == [False, True], places
     truth = np.stack([heard(tmp_path / name) for name in ("1_tuba.wav", "2_violin.wav")])
@@ -48,5 +48,5 @@ def heard(path):
 @pytest.mark.parametrize("sounds", [1, 2])
 def test_it_counts_the_players_who_play(tmp_path, sounds):
     render(tmp_path, ["accordion", "trumpet"][:sounds], seconds=9.0, seed=1000)
-    found = take_apart(tmp_path / "scene.mp4", tmp_path / "apart", load(None), Settings(videos=False))
+    found = separate_video(tmp_path / "scene.mp4", tmp_path / "apart", load(None), Settings(videos=False))
     assert len(found["sounds"]) == sounds

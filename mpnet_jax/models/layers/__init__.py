@@ -1,1 +1,1 @@
-"""Layers in formulations that are fast on a CPU, equal in value to the usual ones."""
+"""Layers whose formulations are fast on a CPU; their values equal those of the standard layers."""

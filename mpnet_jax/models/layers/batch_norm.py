@@ -1,4 +1,4 @@
-"""Batch normalisation with statistics over all devices."""
+"""Batch normalisation with statistics over the batch of all devices."""
 
 import functools
 from typing import cast
@@ -22,27 +22,29 @@ def normalise(
     bias: Float[Array, " channel"],
     axis_name: str | None,
 ) -> tuple[Float[Array, "... channel"], Float[Array, " channel"], Float[Array, " channel"]]:
-    """Normalises by the statistics of the whole batch, in one pass over the data each way.
+    """Normalises by the statistics of the batch of all devices.
 
-    The backward pass is written by hand as `a * dy + b * x + c` with three numbers a channel, which is cheaper
-    than differentiating the forward pass. Equal to the plain form (tested), also across devices.
+    Each pass reads the data once. The backward pass is written by hand, as `a * dy + b * x + c` with
+    three numbers for each channel, which is cheaper than automatic differentiation.
 
     Args:
-        x: any leading axes, channels last.
-        scale: gain a channel.
-        bias: offset a channel.
-        axis_name: pmap axis over which the statistics are taken; None for one device.
+        x: Values to normalise.
+        scale: Gain of each channel.
+        bias: Offset of each channel.
+        axis_name: The pmap axis over which the statistics are averaged; None for one device.
 
     Returns:
-        Normalised values, mean and (biased) variance.
+        The normalised values, the mean and the biased variance. No gradient flows through mean and variance.
     """
     return _normalise_forward(x, scale, bias, axis_name)[0]
 
 
 def _normalise_forward(x: Array, scale: Array, bias: Array, axis_name: str | None):
     axes = tuple(range(x.ndim - 1))
+    # First and second moment in one array, (2, channel): one pass over the data, one message between devices.
     moments = jnp.stack([jnp.mean(x, axes), jnp.mean(jnp.square(x), axes)])
     mean, square = _mean_over_devices(moments, axis_name)
+    # Rounding may leave a difference slightly below zero.
     variance = jnp.maximum(square - jnp.square(mean), 0.0)
     rate = jax.lax.rsqrt(variance + EPSILON)
     gain = scale * rate
@@ -50,15 +52,17 @@ def _normalise_forward(x: Array, scale: Array, bias: Array, axis_name: str | Non
 
 
 def _normalise_backward(axis_name: str | None, residuals, cotangents):
-    # Mean and variance leave only for the running statistics: no gradient flows back through them.
+    # Mean and variance only update the running statistics, so their cotangents are ignored.
     x, scale, mean, rate = residuals
     dy = cotangents[0]
     axes = tuple(range(x.ndim - 1))
     count = x.size // x.shape[-1]
     dy_sum = jnp.sum(dy, axes)
     dy_x_sum = jnp.sum(dy * x, axes)
+    # Sum of dy times the normalised values, (channel,).
     d_scale = (dy_x_sum - mean * dy_sum) * rate
     dy_mean, d_scale_mean = _mean_over_devices(jnp.stack([dy_sum, d_scale]) / count, axis_name)
+    # The input's gradient, scale * rate * (dy - mean(dy) - normalised * mean(dy * normalised)), sorted by dy, x and 1.
     a = scale * rate
     b = -a * rate * d_scale_mean
     c = -a * dy_mean - b * mean
@@ -69,16 +73,16 @@ normalise.defvjp(_normalise_forward, _normalise_backward)
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation over every axis but the last.
+    """Batch normalisation over all axes but the last.
 
-    In training the batch's own statistics (over all devices), in evaluation the running ones and nothing else. The
-    running variance is the unbiased one, as in PyTorch. Computes in float32 at least; the type stays the input's.
+    Training uses the statistics of the batch of all devices, evaluation the running statistics. The running variance is
+    unbiased, as in PyTorch. Computation is in float32 or a wider type; the result has the input's type.
 
     Attributes:
-        train: use and record the batch's statistics.
-        axis_name: pmap axis of the devices that share a batch; None for one device.
-        decay: share of the old running value that is kept at each step.
-        scale_std: standard deviation of the initial gain around 1.
+        train: Whether batch statistics are used and recorded.
+        axis_name: The pmap axis of the devices that share a batch; None for one device.
+        decay: Weight of the old running statistics in each update.
+        scale_std: Standard deviation of the initial gains, whose mean is 1.
     """
 
     train: bool
@@ -88,7 +92,7 @@ class BatchNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "... channel"]) -> Float[Array, "... channel"]:
-        """Returns the normalised values, same shape."""
+        """Returns the normalised values, in the shape and type of `x`."""
         given = x.dtype
         x = x.astype(jnp.promote_types(given, jnp.float32))
         channels = x.shape[-1:]
@@ -101,6 +105,7 @@ class BatchNorm(nn.Module):
             return (x * gain + (bias - running_mean.value * gain)).astype(given)
         y, mean, variance = cast(tuple[Array, Array, Array], normalise(x, scale, bias, self.axis_name))
         if not self.is_initializing():
+            # Values of each channel on all devices.
             count = x.size // x.shape[-1] * (jax.lax.axis_size(self.axis_name) if self.axis_name else 1)
             unbiased = variance * (count / max(count - 1, 1))
             keep = self.decay

@@ -1,8 +1,8 @@
-"""Convolutions in the form that is fast on the backend; all forms of one are equal but for rounding (tested).
+"""Convolutions in the form that is fastest on the backend; the forms differ only by rounding.
 
-On a CPU, XLA's own convolutions and their gradients run at the rate of its matrix products at best. Winograd's minimal
-filtering needs fewer multiplications; where maps are small and kernels large, its larger kernels cost more than it
-saves, and one product of patches is fastest. On other backends the libraries choose for themselves.
+On a CPU, XLA's convolutions and gradients are at best as fast as its matrix products. Winograd's minimal filtering
+needs fewer multiplications. For small maps with many channels, Winograd's larger kernels cost more than it saves, and a
+single matrix product over patches is fastest. On other backends XLA's libraries choose the algorithm themselves.
 """
 
 from collections.abc import Callable
@@ -14,30 +14,30 @@ from jaxtyping import Array, Float
 
 from mpnet_jax.models.layers.winograd import TILE, winograd_conv
 
-# With fewer channels on either side, there is nothing to multiply.
+# With fewer input or output channels, the transforms cost more than the multiplications that they save.
 _MIN_CHANNELS = 64
-# With fewer tiles, Winograd's products are bound by reading its kernels.
+# With fewer tiles, reading Winograd's kernels from memory takes most of the time.
 _MIN_TILES = 32
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
-def _transformed(x: Array) -> bool:
-    """Whether to look for a faster form: elsewhere libraries do, and the transforms cost half precision too much."""
+def _prefers_other_forms(x: Array) -> bool:
+    """Returns whether a form other than XLA's may be used: on a CPU, but not in bfloat16, which loses accuracy."""
     return jax.default_backend() == "cpu" and x.dtype != jnp.bfloat16
 
 
 def conv_3x3(
     x: Float[Array, "batch height width channel"], kernel: Float[Array, "3 3 channel out"], *, dilation: int = 1
 ) -> Float[Array, "batch height width out"]:
-    """A 3x3 convolution with stride 1, padded so that the map keeps its size.
+    """Convolves with a 3x3 kernel and stride 1; padding keeps the map's size.
 
     Args:
-        x: the map.
-        kernel: weights.
-        dilation: distance of the taps.
+        x: The map.
+        kernel: The weights.
+        dilation: Distance between the kernel's taps, in places.
     """
-    winograd = _transformed(x) and min(kernel.shape[2:]) >= _MIN_CHANNELS
+    winograd = _prefers_other_forms(x) and min(kernel.shape[2:]) >= _MIN_CHANNELS
     return FORMS_3X3["winograd" if winograd else "plain"](x, kernel, dilation)
 
 
@@ -50,13 +50,18 @@ def _plain_3x3(x: Array, kernel: Array, dilation: int) -> Array:
 
 def _winograd_3x3(x: Array, kernel: Array, dilation: int) -> Array:
     batch, height, width, channels = x.shape
+    # Both sides are padded to whole tiles of every phase: (batch, down + 2 * dilation, across + 2 * dilation, channel).
     step = dilation * TILE
     down, across = -(-height // step) * step, -(-width // step) * step
     x = jnp.pad(x, ((0, 0), (dilation, down - height + dilation), (dilation, across - width + dilation), (0, 0)))
-    # A tap stays in its phase of the dilation, so phases are samples of their own.
+    # All taps of an output lie in the same phase of the dilation, so each phase becomes a sample of its own: from
+    # (batch, down / dilation + 2, phase, across / dilation + 2, phase, channel) to
+    # (batch * phase * phase, down / dilation + 2, across / dilation + 2, channel).
     x = x.reshape(batch, down // dilation + 2, dilation, across // dilation + 2, dilation, channels)
     x = x.transpose(0, 2, 4, 1, 3, 5).reshape(-1, down // dilation + 2, across // dilation + 2, channels)
     y = winograd_conv(x, kernel).reshape(batch, dilation, dilation, down // dilation, across // dilation, -1)
+    # The phases are interleaved again and the padding is cut off:
+    # (batch, phase, phase, down / dilation, across / dilation, out) -> (batch, height, width, out).
     return y.transpose(0, 3, 1, 4, 2, 5).reshape(batch, down, across, -1)[:, :height, :width]
 
 
@@ -66,14 +71,14 @@ FORMS_3X3: dict[str, Callable[[Array, Array, int], Array]] = {"plain": _plain_3x
 def halving_conv(
     x: Float[Array, "batch height width channel"], kernel: Float[Array, "4 4 channel out"]
 ) -> Float[Array, "batch half_height half_width out"]:
-    """A 4x4 convolution with stride 2 and a padding of 1.
+    """Convolves with a 4x4 kernel, stride 2 and padding 1.
 
     Args:
-        x: the map; both sides are even.
-        kernel: weights.
+        x: The map; both sides are even.
+        kernel: The weights.
     """
     batch, height, width, channels = x.shape
-    if not _transformed(x) or min(channels, kernel.shape[3]) < _MIN_CHANNELS:
+    if not _prefers_other_forms(x) or min(channels, kernel.shape[3]) < _MIN_CHANNELS:
         form = "plain"
     elif height % (2 * TILE) or width % (2 * TILE) or batch * height * width < _MIN_TILES * (2 * TILE) ** 2:
         form = "patches"
@@ -91,19 +96,26 @@ def _winograd_halving(x: Array, kernel: Array) -> Array:
 
 
 def _patches_halving(x: Array, kernel: Array) -> Array:
-    """Its input's gradient as a product too: XLA's own is up to fifty times slower where the map is tiny."""
+    """Computes the convolution as one matrix product, whose gradient is up to fifty times faster for tiny maps."""
     x, kernel = _as_stride_1(x, kernel)
     batch, height, width = x.shape[0], x.shape[1] - 1, x.shape[2] - 1
+    # The four taps' inputs, each (batch, height, width, 4 * channel), are concatenated along the channels:
+    # (batch * height * width, 16 * channel) x (16 * channel, out).
     patches = [x[:, i : i + height, j : j + width] for i in range(2) for j in range(2)]
     rows = jnp.concatenate(patches, axis=-1).reshape(batch * height * width, -1)
     return (rows @ kernel.reshape(rows.shape[-1], -1)).reshape(batch, height, width, -1)
 
 
 def _as_stride_1(x: Array, kernel: Array) -> tuple[Array, Array]:
-    """The same convolution with a 2x2 kernel, stride 1 and no padding: squares of four places become channels."""
+    """Returns input and kernel of an equal 2x2 convolution with stride 1 and no padding.
+
+    Each square of 2 x 2 places becomes one place with four times the channels.
+    """
     batch, height, width, channels = x.shape
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    # (batch, height / 2 + 1, 2, width / 2 + 1, 2, channel) -> (batch, height / 2 + 1, width / 2 + 1, 2, 2, channel)
     x = x.reshape(batch, height // 2 + 1, 2, width // 2 + 1, 2, channels).transpose(0, 1, 3, 2, 4, 5)
+    # The taps likewise: (row, row in square, column, column in square, ...) -> (row, column, ... in square, ...).
     kernel = kernel.reshape(2, 2, 2, 2, channels, -1).transpose(0, 2, 1, 3, 4, 5)
     return x.reshape(batch, height // 2 + 1, width // 2 + 1, -1), kernel.reshape(2, 2, 4 * channels, -1)
 
@@ -116,12 +128,12 @@ HALVING_FORMS: dict[str, Callable[[Array, Array], Array]] = {
 
 
 class Conv3x3(nn.Module):
-    """`conv_3x3` with its weights.
+    """`conv_3x3` as a module.
 
     Attributes:
-        features: output channels.
-        dilation: distance of the taps.
-        kernel_init: initial weights.
+        features: Number of output channels.
+        dilation: Distance between the kernel's taps, in places.
+        kernel_init: Initialiser of the weights.
     """
 
     features: int
@@ -130,17 +142,17 @@ class Conv3x3(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch height width out"]:
-        """Returns the convolved map, without an offset."""
+        """Returns the convolved map; there is no bias."""
         kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features))
         return conv_3x3(x, jnp.asarray(kernel, x.dtype), dilation=self.dilation)
 
 
 class HalvingConv(nn.Module):
-    """`halving_conv` with its weights.
+    """`halving_conv` as a module.
 
     Attributes:
-        features: output channels.
-        kernel_init: initial weights.
+        features: Number of output channels.
+        kernel_init: Initialiser of the weights.
     """
 
     features: int
@@ -148,6 +160,6 @@ class HalvingConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch h w out"]:
-        """Returns the convolved map at half the resolution, without an offset."""
+        """Returns the convolved map at half the resolution; there is no bias."""
         kernel = self.param("kernel", self.kernel_init, (4, 4, x.shape[-1], self.features))
         return halving_conv(x, jnp.asarray(kernel, x.dtype))

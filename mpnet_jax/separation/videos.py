@@ -14,7 +14,7 @@ from data_pipeline.media import reader
 from data_pipeline.media.video_writer import AAC_RATES_HZ, Planes, VideoWriter
 from mpnet_jax.separation import overlay
 from mpnet_jax.separation.crossfade import rising
-from mpnet_jax.separation.picture_windows import of_size
+from mpnet_jax.separation.picture_windows import resized
 from mpnet_jax.separation.stems import RESIDUAL, Stems
 
 FPS = 10
@@ -26,7 +26,7 @@ _RATE_HZ = 48_000  # where AAC lacks the recording's
 Maps = Float[np.ndarray, "window number rows columns"]
 
 
-def write_films(
+def write_videos(
     video: Path,
     files: Mapping[int, Path],
     *,
@@ -54,7 +54,7 @@ def write_films(
     side = min(SHORT_SIDE_PX, *picture_px)
     pictures = reader.read_frames(video, times, max(side, 2), threads=2, whole=False)
     sounds = _sounds(stems, (*numbers, RESIDUAL), rate_hz)
-    rate = film_rate_hz(rate_hz)
+    rate = video_rate_hz(rate_hz)
     with contextlib.ExitStack() as stack:
         first = next(sounds)
         writers = {
@@ -77,7 +77,7 @@ def write_films(
         for index, chunk in enumerate(itertools.chain([first], sounds)):
             picture = next(pictures)
             size = picture.shape[1::-1] if size is None else size
-            picture = of_size(picture, size)
+            picture = resized(picture, size)
             height, width = (side // 2 * 2 for side in picture.shape[:2])
             base = planes(np.ascontiguousarray(picture[:height, :width]))
             if index % _PICTURES_A_MAP == 0:
@@ -88,7 +88,7 @@ def write_films(
             progress(1 / FPS)
 
 
-def film_rate_hz(rate_hz: int) -> int:
+def video_rate_hz(rate_hz: int) -> int:
     """The recording's rate where films can have it."""
     return rate_hz if rate_hz in AAC_RATES_HZ else _RATE_HZ
 
@@ -115,25 +115,25 @@ def _draw(maps: np.ndarray, numbers: Sequence[int], height: int, width: int) -> 
 
 def _sounds(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
     """The sound of one picture after another, (channels, samples) of each number; under 0 the whole recording."""
-    rest: dict[int, np.ndarray] = {}
-    index = 0
-    for block in _at_film_rate(stems, numbers, rate_hz):
-        rest = {
-            number: np.concatenate([rest.get(number, sound[:, :0]), sound], axis=1) for number, sound in block.items()
+    waiting: dict[int, np.ndarray] = {}
+    index, rate = 0, video_rate_hz(rate_hz)
+    for block in _at_video_rate(stems, numbers, rate_hz):
+        waiting = {
+            number: np.concatenate([waiting.get(number, sound[:, :0]), sound], axis=1)
+            for number, sound in block.items()
         }
-        rate = film_rate_hz(rate_hz)
-        while (size := round((index + 1) * rate / FPS) - round(index * rate / FPS)) <= rest[RESIDUAL].shape[1]:
-            yield {number: sound[:, :size] for number, sound in rest.items()}
-            rest = {number: sound[:, size:] for number, sound in rest.items()}
+        while (size := round((index + 1) * rate / FPS) - round(index * rate / FPS)) <= waiting[RESIDUAL].shape[1]:
+            yield {number: sound[:, :size] for number, sound in waiting.items()}
+            waiting = {number: sound[:, size:] for number, sound in waiting.items()}
             index += 1
-    if rest and rest[RESIDUAL].size:
-        yield rest
+    if waiting and waiting[RESIDUAL].size:
+        yield waiting
 
 
-def _at_film_rate(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
+def _at_video_rate(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
     """The stems block by block, (channels, samples), at most two channels of them."""
     resamplers: dict[int, soxr.ResampleStream] = {}
-    wanted_hz, channels = film_rate_hz(rate_hz), 1
+    wanted_hz, channels = video_rate_hz(rate_hz), 1
     for blocks in stems.blocks(numbers):
         sounds = dict(zip(numbers, blocks, strict=True)) | {RESIDUAL: np.sum(blocks, axis=0)}
         if blocks[0].shape[1] > 2:

@@ -15,9 +15,9 @@ import soundfile
 
 from data_pipeline.command import InputError, guarded
 from data_pipeline.media import reader
+from mpnet_jax.separation.separate_video import Settings, separate_video
 from mpnet_jax.separation.stems import RESIDUAL, Stems
 from mpnet_jax.separation.synthesis import Piece
-from mpnet_jax.separation.take_apart import Settings, take_apart
 from tests.data_pipeline.test_hostile_folder import cut_off
 from tests.separation.conftest import duet
 from tests.support.report_structure import read
@@ -35,7 +35,7 @@ def test_stems_equal_the_truth(tmp_path, model, oracle, rate_hz, channels):
     low, high = duet(rate_hz, 3.0, channels)
     video = write_video(tmp_path / "a.mov", seconds=3.0, rate_hz=rate_hz, sound=low + high)
     oracle(swaps=True)
-    summary = take_apart(video, tmp_path / "out", model, QUICK)
+    summary = separate_video(video, tmp_path / "out", model, QUICK)
     found = stems(tmp_path / "out")
     names = ("sound1", "sound2") if np.sum(low**2) > np.sum(high**2) else ("sound2", "sound1")
     for name, truth in zip(names, (low, high), strict=True):
@@ -49,7 +49,7 @@ def test_stems_equal_the_truth(tmp_path, model, oracle, rate_hz, channels):
 def test_what_the_folder_holds(tmp_path, model, oracle):
     low, high = duet(44_100, 3.0)
     video = write_video(tmp_path / "a.mov", seconds=3.0, sound=low + 0.9 * high)
-    summary = take_apart(video, tmp_path / "out", model, Settings(sounds=2))
+    summary = separate_video(video, tmp_path / "out", model, Settings(sounds=2))
     names = {"sound1.wav", "sound2.wav", "residual.wav", "sound1.mp4", "sound2.mp4", "overview.mp4"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names | {"separation.json", "index.html"}
     written = json.loads((tmp_path / "out" / "separation.json").read_text())
@@ -78,7 +78,7 @@ def test_heat_lies_where_the_player_stands(tmp_path, model, oracle):
     low, high = duet(44_100, 3.0)
     grey = [np.full((96, 128, 3), 60, np.uint8)] * 30
     video = write_video(tmp_path / "a.mov", seconds=3.0, sound=low + 0.9 * high, pictures=grey)
-    take_apart(video, tmp_path / "out", model, Settings(sounds=2))
+    separate_video(video, tmp_path / "out", model, Settings(sounds=2))
     for name, column in (("sound1", 1.5 / 8), ("sound2", 6.5 / 8)):
         picture = next(reader.read_frames(tmp_path / "out" / f"{name}.mp4", [1.5], 96)).astype(float).sum(2)
         assert (picture.sum(0).argmax() + 0.5) / 128 == pytest.approx(column, abs=0.06)
@@ -90,7 +90,7 @@ def test_a_sound_that_pauses_keeps_its_number_and_is_silent(tmp_path, model, ora
     low, high = duet(8000, 4.0, 1)
     video = write_video(tmp_path / "a.mov", seconds=4.0, rate_hz=8000, sound=low + 0.9 * high)
     oracle(heard=lambda window, player: player == 0 or not 8 <= window < 16)
-    take_apart(video, tmp_path / "out", model, Settings(videos=False))
+    separate_video(video, tmp_path / "out", model, Settings(videos=False))
     windows = json.loads((tmp_path / "out" / "separation.json").read_text())["windows"]
     numbers = [[sound["number"] for sound in window["sounds"]] for window in windows]
     assert numbers == [[1, 2] if not 8 <= place < 16 else [1] for place in range(len(windows))]
@@ -105,7 +105,7 @@ def test_a_blip_is_no_sound_and_goes_to_the_residual(tmp_path, model, oracle):
     low, high = duet(8000, 4.0, 1)
     video = write_video(tmp_path / "a.mov", seconds=4.0, rate_hz=8000, sound=low + high)
     oracle(heard=lambda window, player: player == 0 or window in (9, 10, 14))
-    summary = take_apart(video, tmp_path / "out", model, Settings(videos=False))
+    summary = separate_video(video, tmp_path / "out", model, Settings(videos=False))
     assert [sound["number"] for sound in summary["sounds"]] == [1]
     found = stems(tmp_path / "out", ("sound1.wav", "residual.wav"))
     np.testing.assert_allclose(found["residual"], high, atol=1e-4)
@@ -119,7 +119,7 @@ def test_flac_never_clips(tmp_path, model, oracle):
     loud = 4.5 * low / np.abs(low).max()
     sound = np.clip(loud + high, -1.0, 1.0)
     video = write_video(tmp_path / "a.mov", seconds=2.0, sound=sound)
-    summary = take_apart(video, tmp_path / "out", model, Settings(sounds=2, format="flac", videos=False))
+    summary = separate_video(video, tmp_path / "out", model, Settings(sounds=2, format="flac", videos=False))
     found = stems(tmp_path / "out", ("sound1.flac", "sound2.flac", "residual.flac"))
     gain = summary["files"]["gain"]
     assert 0.5 < gain < 1.0 and summary["files"]["subtype"] == "PCM_24"
@@ -129,7 +129,7 @@ def test_flac_never_clips(tmp_path, model, oracle):
 
 def test_silence_has_no_sounds(tmp_path, model, oracle):
     video = write_video(tmp_path / "a.mov", seconds=2.0, level=0.0)
-    summary = take_apart(video, tmp_path / "out", model, Settings())
+    summary = separate_video(video, tmp_path / "out", model, Settings())
     assert summary["sounds"] == [] and "No sound was found" in summary["remarks"][0]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "residual.wav", "overview.mp4", "separation.json", "index.html"
@@ -140,7 +140,7 @@ def test_silence_has_no_sounds(tmp_path, model, oracle):
 def test_a_short_video_is_filled_up_and_says_so(tmp_path, model, oracle, seconds):
     video = write_video(tmp_path / "a.mov", seconds=seconds)
     model.method.config.audio.clip_samples = 127 * 64
-    summary = take_apart(video, tmp_path / "out", model, Settings(sounds=2))
+    summary = separate_video(video, tmp_path / "out", model, Settings(sounds=2))
     assert summary["video"]["seconds"] == pytest.approx(seconds, abs=0.01)
     assert any("silence was added" in remark for remark in summary["remarks"])
     assert len(soundfile.read(tmp_path / "out" / "residual.wav")[0]) == pytest.approx(seconds * 44_100, abs=2)
@@ -152,7 +152,7 @@ def test_a_broken_middle_is_passed_over_and_told(tmp_path, model, oracle):
     middle = slice(len(content) // 2, len(content) // 2 + 6000)
     content[middle] = np.random.default_rng(0).bytes(6000)
     video.write_bytes(content)
-    summary = take_apart(video, tmp_path / "out", model, QUICK)
+    summary = separate_video(video, tmp_path / "out", model, QUICK)
     assert summary["remarks"], "nothing was said of the broken packets"
     assert summary["video"]["seconds"] == pytest.approx(4.0, abs=0.2)
 
@@ -160,7 +160,7 @@ def test_a_broken_middle_is_passed_over_and_told(tmp_path, model, oracle):
 def test_a_video_that_was_cut_off_is_used_as_far_as_it_goes(tmp_path, model, oracle):
     video = write_video(tmp_path / "a.mp4", seconds=6.0, header_first=True)
     cut_off(video, 0.5)
-    summary = take_apart(video, tmp_path / "out", model, QUICK)
+    summary = separate_video(video, tmp_path / "out", model, QUICK)
     assert any("cut off" in remark for remark in summary["remarks"])
     assert summary["video"]["seconds"] < 5.0
 
@@ -168,10 +168,10 @@ def test_a_video_that_was_cut_off_is_used_as_far_as_it_goes(tmp_path, model, ora
 def test_pictures_reach_the_network_upright_and_of_its_size(tmp_path, model, oracle):
     seen = oracle()
     video = write_video(tmp_path / "a.mp4", seconds=2.0, rotation=90)
-    take_apart(video, tmp_path / "out", model, QUICK)
+    separate_video(video, tmp_path / "out", model, QUICK)
     assert {shape[2:4] for shape in seen.frames} == {(53, 40)}  # stored 64 x 48
     wide = [np.zeros((32, 640, 3), np.uint8)] * 20
-    take_apart(write_video(tmp_path / "b.mp4", seconds=2.0, pictures=wide), tmp_path / "wide", model, QUICK)
+    separate_video(write_video(tmp_path / "b.mp4", seconds=2.0, pictures=wide), tmp_path / "wide", model, QUICK)
     assert {shape[2:4] for shape in seen.frames} == {(53, 40), (16, 320)}
 
 
@@ -179,7 +179,7 @@ def test_a_huge_picture_is_made_small_while_it_is_read(tmp_path, model, oracle):
     seen = oracle()
     huge = [np.zeros((4320, 7680, 3), np.uint8)] * 2
     video = write_video(tmp_path / "a.mp4", seconds=1.0, pictures=huge, times_ms=[0, 100])
-    summary = take_apart(video, tmp_path / "out", model, Settings(sounds=2))
+    summary = separate_video(video, tmp_path / "out", model, Settings(sounds=2))
     assert {shape[2:4] for shape in seen.frames} == {(40, 71)}
     assert any("pictures end at" in remark for remark in summary["remarks"])
     assert reader.probe(tmp_path / "out" / "overview.mp4").picture_px == (360, 640)
@@ -189,7 +189,7 @@ def test_a_huge_picture_is_made_small_while_it_is_read(tmp_path, model, oracle):
 def test_films_of_any_rate(tmp_path, model, oracle, rate_hz, channels):
     low, high = duet(rate_hz, 1.0, channels)
     video = write_video(tmp_path / "a.mov", seconds=1.0, rate_hz=rate_hz, sound=low + high)
-    take_apart(video, tmp_path / "out", model, Settings(sounds=2))
+    separate_video(video, tmp_path / "out", model, Settings(sounds=2))
     header = reader.probe(tmp_path / "out" / "overview.mp4")
     assert header.audio_rate_hz == min(rate_hz, 48_000) and header.duration_s == pytest.approx(1.0, abs=0.15)
 
@@ -202,7 +202,7 @@ def test_pictures_that_change_their_size_keep_that_of_the_first(tmp_path, model,
     ]  # fmt: skip
     video = join(tmp_path / "turned.webm", *parts)
     assert len({picture.shape for picture in reader.read_frames(video, [0.5, 1.5], 48)}) == 2
-    summary = take_apart(video, tmp_path / "out", model, Settings(sounds=2))
+    summary = separate_video(video, tmp_path / "out", model, Settings(sounds=2))
     assert summary["video"]["seconds"] == pytest.approx(2.0, abs=0.1)
     assert reader.probe(tmp_path / "out" / "overview.mp4").picture_px == (48, 64)
 
@@ -212,7 +212,7 @@ def test_a_sound_that_changes_is_one_sentence(tmp_path, model, oracle, capsys, c
     steady = write_video(tmp_path / "a.ts", seconds=1.0)
     video = join(tmp_path / "both.ts", steady, write_video(tmp_path / "b.ts", seconds=1.0, **change))
     with pytest.raises(SystemExit) as failed:
-        guarded(lambda: take_apart(video, tmp_path / "out", model, QUICK))
+        guarded(lambda: separate_video(video, tmp_path / "out", model, QUICK))
     told = "changes its sample rate" if "rate_hz" in change else "from 2 to 1 channels"
     assert failed.value.code == 2 and told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
@@ -241,10 +241,10 @@ def test_a_film_is_closed_when_nothing_is_written_into_it_any_more(tmp_path, mod
         def __exit__(self, *_):
             closed.append(self._path not in busy)
 
-    monkeypatch.setattr("mpnet_jax.separation.films.VideoWriter", Film)
+    monkeypatch.setattr("mpnet_jax.separation.videos.VideoWriter", Film)
     video = write_video(tmp_path / "a.mp4", seconds=1.0)
     with pytest.raises(OSError, match="No space left"):
-        take_apart(video, tmp_path / "out", model, Settings(sounds=2))
+        separate_video(video, tmp_path / "out", model, Settings(sounds=2))
     assert closed == [True] * 3
 
 
@@ -271,22 +271,22 @@ def test_what_is_odd_about_tracks_and_times_is_told(tmp_path, model, oracle):
             tmp_path / "g.mkv", seconds=2.0, pictures=[np.zeros((48, 64, 3), np.uint8)] * 3
         ),
     }  # fmt: skip
-    assert take_apart(whole, tmp_path / "out" / "a", model, QUICK)["remarks"] == []
+    assert separate_video(whole, tmp_path / "out" / "a", model, QUICK)["remarks"] == []
     for told, video in cases.items():
-        remarks = take_apart(video, tmp_path / "out" / video.stem, model, QUICK)["remarks"]
+        remarks = separate_video(video, tmp_path / "out" / video.stem, model, QUICK)["remarks"]
         assert [remark[: len(told)] for remark in remarks if not remark.startswith("No sound")] == [told]
 
 
 def test_a_shorter_sound_in_a_file_that_states_no_lengths_is_not_cut_off(tmp_path, model, oracle):
     video = write_video(tmp_path / "a.ts", seconds=2.0, sound=duet(44_100, 1.0)[0])
-    remarks = take_apart(video, tmp_path / "out", model, QUICK)["remarks"]
+    remarks = separate_video(video, tmp_path / "out", model, QUICK)["remarks"]
     assert len(remarks) == 1 and "before the file does; so do the films" in remarks[0]
 
 
 def test_sound_that_was_left_out_because_times_start_again_is_told(tmp_path, model, oracle):
     part = write_video(tmp_path / "a.ts", seconds=1.0)
     (tmp_path / "twice.ts").write_bytes(2 * part.read_bytes())
-    summary = take_apart(tmp_path / "twice.ts", tmp_path / "out", model, QUICK)
+    summary = separate_video(tmp_path / "twice.ts", tmp_path / "out", model, QUICK)
     (told,) = (remark for remark in summary["remarks"] if "were left out" in remark)
     assert float(told.split()[0]) == pytest.approx(1.0, abs=0.06) and "re-encode it" in told
 
@@ -294,9 +294,9 @@ def test_sound_that_was_left_out_because_times_start_again_is_told(tmp_path, mod
 def test_after_an_error_nothing_is_there(tmp_path, model, oracle, monkeypatch):
     video = write_video(tmp_path / "a.mp4", seconds=2.0)
     (tmp_path / "results").mkdir()
-    monkeypatch.setattr("mpnet_jax.separation.take_apart.write_films", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("mpnet_jax.separation.separate_video.write_videos", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        take_apart(video, tmp_path / "results" / "out", model, Settings(sounds=2))
+        separate_video(video, tmp_path / "results" / "out", model, Settings(sounds=2))
     assert list((tmp_path / "results").iterdir()) == []
 
 
@@ -311,7 +311,7 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path, model, oracl
     (tmp_path / "locked").mkdir()
     monkeypatch.setattr(Path, "mkdir", mkdir)
     with pytest.raises(SystemExit) as failed:
-        guarded(lambda: take_apart(video, tmp_path / "locked" / "out", model, QUICK))
+        guarded(lambda: separate_video(video, tmp_path / "locked" / "out", model, QUICK))
     assert failed.value.code == 2
     assert re.search(r"error: cannot write .*Permission denied", capsys.readouterr().err)
 
@@ -330,7 +330,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, model, oracle,
         pytest.skip("no small disk can be mounted here")
     try:
         with pytest.raises(SystemExit) as failed:
-            guarded(lambda: take_apart(video, disk / "out", model, Settings(sounds=2, videos=videos)))
+            guarded(lambda: separate_video(video, disk / "out", model, Settings(sounds=2, videos=videos)))
         assert failed.value.code == 2
         assert re.search(r"error: cannot write .*[Nn]o space left", capsys.readouterr().err)
         assert list(disk.iterdir()) == []
@@ -369,6 +369,6 @@ def test_a_format_without_room_for_the_channels_is_refused_before_anything_is_se
     seen = oracle()
     video = write_video(tmp_path / "a.mov", seconds=3.0, sound=np.zeros((12, 3 * 44_100)))
     with pytest.raises(InputError, match="at most 8 channels and the sound 12; take --format=wav"):
-        take_apart(video, tmp_path / "out", model, Settings(sounds=2, format="flac"))
+        separate_video(video, tmp_path / "out", model, Settings(sounds=2, format="flac"))
     assert len(seen.frames) <= 2  # no more than the first batches
     assert not (tmp_path / "out").exists()

@@ -14,18 +14,18 @@ from data_pipeline.atomic import atomic_folder
 from data_pipeline.media import reader
 from data_pipeline.media.reader import MediaInfo, Trace
 from mpnet_jax.run.facts import run_facts
-from mpnet_jax.separation.ahead import read_ahead
 from mpnet_jax.separation.crossfade import CrossFade
-from mpnet_jax.separation.films import write_films
 from mpnet_jax.separation.journal import Journal
-from mpnet_jax.separation.network import heard_windows, make_separator
+from mpnet_jax.separation.network import make_separator, separated_windows
 from mpnet_jax.separation.page import Curves, write_page
 from mpnet_jax.separation.picture_windows import picture_windows, short_side_px
+from mpnet_jax.separation.read_ahead import read_ahead
 from mpnet_jax.separation.results import Tally, write_results
 from mpnet_jax.separation.sound_windows import hop_columns, sound_windows, start_seconds
 from mpnet_jax.separation.stems import RESIDUAL, Stems, refuse_channels
 from mpnet_jax.separation.synthesis import Synthesis
 from mpnet_jax.separation.tracking import Tracker
+from mpnet_jax.separation.videos import write_videos
 from mpnet_jax.steps.device_pass import SLICE
 from mpnet_jax.weights.trained import Model
 
@@ -63,7 +63,7 @@ class Settings:
 
 
 @dataclasses.dataclass(frozen=True)
-class Listened:
+class SeparatedVideo:
     """A video whose sound was taken apart.
 
     Attributes:
@@ -90,7 +90,7 @@ class Listened:
         return self.stems.samples / self.rate_hz
 
 
-def take_apart(video: Path, out: Path, model: Model, settings: Settings) -> dict[str, Any]:
+def separate_video(video: Path, out: Path, model: Model, settings: Settings) -> dict[str, Any]:
     """Separates the sounds of a video; `out` appears when all of it is written.
 
     Args:
@@ -108,17 +108,17 @@ def take_apart(video: Path, out: Path, model: Model, settings: Settings) -> dict
     header = reader.probe(video)
     with atomic_folder(out, ()) as folder, _temporary(folder / ".work") as work:
         with _progress(header.duration_s, "listening") as progress:
-            listened = listen(video, work, model, settings, header=header, progress=progress)
-        kept = kept_sounds(listened, keep_all=settings.sounds is not None)
-        listened.stems.into_residual(listened.tally.numbers - set(kept))
-        films: dict[int, str] = {}
+            separated = separate_windows(video, work, model, settings, header=header, progress=progress)
+        kept = kept_sounds(separated, keep_all=settings.sounds is not None)
+        separated.stems.into_residual(separated.tally.numbers - set(kept))
+        videos: dict[int, str] = {}
         if settings.videos:
-            with _progress(listened.seconds, "drawing") as progress:
-                films = _films(video, folder, listened, kept, model, header=header, progress=progress)
+            with _progress(separated.seconds, "drawing") as progress:
+                videos = _write_videos(video, folder, separated, kept, model, header=header, progress=progress)
         numbers = {old: new for new, old in enumerate(kept, start=1)}
         names = {old: f"sound{new}" for old, new in numbers.items()} | {RESIDUAL: "residual"}
-        energy = dict(listened.stems.energy)
-        files = listened.stems.finish(names, folder, kind=settings.format)
+        energy = dict(separated.stems.energy)
+        files = separated.stems.finish(names, folder, kind=settings.format)
         whole = max(sum(energy.values()), 1e-12)
 
         def entry(old: int) -> dict[str, Any]:
@@ -127,35 +127,35 @@ def take_apart(video: Path, out: Path, model: Model, settings: Settings) -> dict
         summary = {
             "video": {
                 "file": str(video),
-                "seconds": listened.seconds,
-                "rate_hz": listened.rate_hz,
-                "channels": listened.channels,
+                "seconds": separated.seconds,
+                "rate_hz": separated.rate_hz,
+                "channels": separated.channels,
                 "picture_px": header.picture_px,
             },
             "sounds": [
-                {"number": new} | entry(old) | {"video": films.get(old)} | listened.tally.of(old)
+                {"number": new} | entry(old) | {"video": videos.get(old)} | separated.tally.of(old)
                 for old, new in numbers.items()
             ],
             "residual": entry(RESIDUAL),
-            "overview": films.get(RESIDUAL),
+            "overview": videos.get(RESIDUAL),
             "files": files,
-            "remarks": remarks(listened, kept, header),
+            "remarks": remarks(separated, kept, header),
             "model": model.about,
             "settings": dataclasses.asdict(settings),
             "run": run_facts(),
-            "windows_heard": listened.tally.windows,
+            "windows_heard": separated.tally.windows,
         }
         curves = Curves()
-        for window in listened.journal.windows(numbers):
+        for window in separated.journal.windows(numbers):
             curves.add(window)
-        write_results(folder / "separation.json", summary, listened.journal.windows(numbers))
+        write_results(folder / "separation.json", summary, separated.journal.windows(numbers))
         write_page(folder / "index.html", summary, curves)
     return summary
 
 
-def listen(
+def separate_windows(
     video: Path, work: Path, model: Model, settings: Settings, *, header: MediaInfo, progress: Progress
-) -> Listened:
+) -> SeparatedVideo:
     """Takes the sound apart, window by window; the numbers are the tracker's.
 
     Args:
@@ -188,60 +188,62 @@ def listen(
         read_ahead(sound_windows(reader.stream_channels(video, sound), audio), batch) as windows,
         read_ahead(pictures, batch) as frames,
     ):
-        for window, heard in heard_windows(separator.start, windows, frames, method=method, batch=batch):
+        for window, sounds in separated_windows(separator.start, windows, frames, method=method, batch=batch):
             if stems is None or synthesis is None:
                 rate_hz, channels = window.rate_hz, len(window.recorded)
                 refuse_channels(settings.format, channels)
                 stems = Stems(work, rate_hz=rate_hz, channels=channels)
                 stack.callback(stems.close)
                 synthesis = Synthesis(rate_hz, channels, audio)
-            numbers = tracker.number(heard)
-            shares = fade.join({number: heard.share[step] for number, step in numbers.items()}, last=window.last)
-            synthesis.listen(window.recorded)
+            numbers = tracker.number(sounds)
+            shares = fade.join({number: sounds.share[step] for number, step in numbers.items()}, last=window.last)
+            synthesis.add_recording(window.recorded)
             columns = hop_columns(audio) * (2 if window.last else 1)
             piece = synthesis.apply(shares, columns, last=window.last)
             stems.write(piece)
             start_s = start_seconds(window.place, audio)
             end_s = stems.samples / rate_hz if window.last else start_s + audio.clip_seconds
-            tally.add(journal.add(heard, numbers, start_s=start_s, end_s=end_s))
+            tally.add(journal.add(sounds, numbers, start_s=start_s, end_s=end_s))
             progress(piece.recorded.shape[1] / rate_hz)
     assert stems is not None
-    return Listened(stems, journal, tally, rate_hz, channels, sound, seen)
+    return SeparatedVideo(stems, journal, tally, rate_hz, channels, sound, seen)
 
 
-def kept_sounds(listened: Listened, *, keep_all: bool) -> list[int]:
+def kept_sounds(separated: SeparatedVideo, *, keep_all: bool) -> list[int]:
     """The numbers of what really is a sound, the loudest first; see `_LEAST_ENERGY`."""
-    energy = {number: listened.stems.energy.get(number, 0.0) for number in listened.tally.numbers}
+    energy = {number: separated.stems.energy.get(number, 0.0) for number in separated.tally.numbers}
     loudest = max(energy.values(), default=0.0)
-    least = min(_LEAST_WINDOWS, listened.tally.windows)
+    least = min(_LEAST_WINDOWS, separated.tally.windows)
     kept = [
         number
         for number in energy
-        if keep_all or (energy[number] > _LEAST_ENERGY * loudest and listened.tally.longest(number) >= least)
+        if keep_all or (energy[number] > _LEAST_ENERGY * loudest and separated.tally.longest(number) >= least)
     ]
     return sorted(kept, key=lambda number: -energy[number])
 
 
-def remarks(listened: Listened, kept: list[int], header: MediaInfo) -> list[str]:
+def remarks(separated: SeparatedVideo, kept: list[int], header: MediaInfo) -> list[str]:
     """What a user should know about the video, one sentence each."""
-    told = []
+    sentences = []
     if not kept:
-        told.append("No sound was found: the recording is silent, or the network hears nothing that it sees.")
+        sentences.append("No sound was found: the recording is silent, or the network hears nothing that it sees.")
     for name, count in zip(("pictures", "sound"), header.streams, strict=True):
         if count > 1:
-            told.append(f"The file has {count} tracks of {name}; the first that can be decoded was taken, no other.")
-    for name, trace in (("sound", listened.sound), ("picture", listened.pictures)):
+            sentences.append(
+                f"The file has {count} tracks of {name}; the first that can be decoded was taken, no other."
+            )
+    for name, trace in (("sound", separated.sound), ("picture", separated.pictures)):
         if trace.broken_packets:
-            told.append(f"{trace.broken_packets} packets of the {name} cannot be decoded and were passed over.")
-    told += _remarks_on_time(listened, header)
-    if listened.tally.windows == 1:
-        told.append("The recording is no longer than one window of the network; silence was added behind it.")
-    return told
+            sentences.append(f"{trace.broken_packets} packets of the {name} cannot be decoded and were passed over.")
+    sentences += _remarks_on_time(separated, header)
+    if separated.tally.windows == 1:
+        sentences.append("The recording is no longer than one window of the network; silence was added behind it.")
+    return sentences
 
 
-def _remarks_on_time(listened: Listened, header: MediaInfo) -> Iterator[str]:
+def _remarks_on_time(separated: SeparatedVideo, header: MediaInfo) -> Iterator[str]:
     """When sound and pictures begin and end, where they differ."""
-    sound, pictures = listened.sound, listened.pictures
+    sound, pictures = separated.sound, separated.pictures
     if sound.start_s > _NOTABLE_S:
         yield f"The sound starts at {sound.start_s:.1f} s; before it is silence."
     if pictures.start_s > _NOTABLE_S:
@@ -255,16 +257,16 @@ def _remarks_on_time(listened: Listened, header: MediaInfo) -> Iterator[str]:
         )
     if sound.stated_end_s is not None and sound.end_s < 0.9 * sound.stated_end_s:
         yield f"The sound is cut off: {sound.end_s:.1f} s of {sound.stated_end_s:.1f} s can be decoded."
-    elif max(header.duration_s or 0.0, pictures.end_s) > listened.seconds + _NOTABLE_S:
-        yield f"The sound ends at {listened.seconds:.1f} s, before the file does; so do the films."
-    if pictures.ended and pictures.end_s < 0.9 * listened.seconds:
+    elif max(header.duration_s or 0.0, pictures.end_s) > separated.seconds + _NOTABLE_S:
+        yield f"The sound ends at {separated.seconds:.1f} s, before the file does; so do the films."
+    if pictures.ended and pictures.end_s < 0.9 * separated.seconds:
         yield f"The pictures end at {pictures.end_s:.1f} s; the last one stays."
 
 
-def _films(
+def _write_videos(
     video: Path,
     folder: Path,
-    listened: Listened,
+    separated: SeparatedVideo,
     kept: list[int],
     model: Model,
     *,
@@ -274,12 +276,12 @@ def _films(
     """Names of the films by the tracker's number, that of all sounds under that of the residual."""
     assert header.picture_px is not None
     names = {old: f"sound{new}.mp4" for new, old in enumerate(kept, start=1)} | {RESIDUAL: "overview.mp4"}
-    write_films(
+    write_videos(
         video,
         {old: folder / name for old, name in names.items()},
-        stems=listened.stems,
-        rate_hz=listened.rate_hz,
-        maps=listened.journal.maps(),
+        stems=separated.stems,
+        rate_hz=separated.rate_hz,
+        maps=separated.journal.maps(),
         hop_s=start_seconds(1, model.method.audio),
         picture_px=header.picture_px,
         progress=progress,
