@@ -20,7 +20,7 @@ def run_facts() -> dict[str, str]:
     versions = {name: version for name in _PACKAGES if (version := _version(name))}
     return {
         "command": " ".join([program, *map(shlex.quote, sys.argv[1:])]),
-        "commit": commit_of(Path(__file__).resolve().parent.parent),
+        "commit": commit_of(Path(__file__).resolve().parents[2]),
         "machine": f"{_processor()}, {usable_cores()} cores, {platform.system()}",
         "python": platform.python_version(),
         "packages": ", ".join(f"{name} {version}" for name, version in versions.items()),

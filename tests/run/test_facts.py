@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mpnet_jax.run.facts import commit_of
+from mpnet_jax.run.facts import commit_of, run_facts
+from tests.support.repository import ROOT
 
 GIT = shutil.which("git")
 
@@ -38,3 +39,7 @@ def test_changed_code_is_marked_and_written_results_are_not(tmp_path: Path) -> N
 
 def test_a_folder_that_is_no_checkout_has_no_commit(tmp_path: Path) -> None:
     assert commit_of(tmp_path) == "unknown"
+
+
+def test_a_run_records_the_commit_of_its_checkout() -> None:
+    assert run_facts()["commit"] == commit_of(ROOT)
