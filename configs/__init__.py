@@ -1,1 +1,1 @@
-"""One file a run; `get_config()` returns an ml_collections.ConfigDict."""
+"""Configs, one file for each run; `get_config()` returns an ml_collections.ConfigDict."""

@@ -1,8 +1,8 @@
-"""The comparison of all methods on rendered solos: the paper's tables and curves on data that everyone can make.
+"""The comparison of all methods on rendered solos: the paper's tables and curves on data that everyone can render.
 
-Harder than the quickstart: many timbres, rooms and ways of drawing, keys that solos share, levels of two sounds up to
-20 dB apart (triangular: 6.7 dB in the mean). `make compare-data` renders and prepares 352 solos, the far set, scenes
-for localisation, and the quickstart's solos, which the methods learn from first.
+The data are harder than the quickstart's: many timbres, rooms and drawing styles, solos in the same keys, and two
+sounds with level differences of up to 20 dB (triangular distribution, 6.7 dB on average). `make compare-data` renders
+and prepares 352 solos, the far set, scenes for localisation, and the quickstart's solos, on which training starts.
 
 Command: python -m mpnet_jax.compare --config=configs/compare_rendered.py
 """
@@ -22,25 +22,26 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.data.name = "rendered_compare"
     config.mixing.gain_scale = "decibels"
-    config.mixing.gain_low, config.mixing.gain_high = 10**-0.5, 10**0.5  # levels over a range of 20 dB
-    # By absolute difference every mask of the M-Net was full after a hundred steps and stayed so (rate 3e-4, seed 0).
-    # By cross entropy the P-Net gave everyone a little of everything back (`plus_cross_entropy` below).
+    config.mixing.gain_low, config.mixing.gain_high = 10**-0.5, 10**0.5  # a range of 20 dB
+    # With absolute differences every mask of the Minus-Net was 1 from step 100 on (learning rate 3e-4, seed 0). For
+    # the Plus-Net they stay the loss: with cross entropy it added a little of everything to every sound (see
+    # `plus_cross_entropy` below).
     config.loss.ratio = "cross_entropy"
 
     config.evaluation.level_difference_db = 20.0
     config.evaluation.level_distribution = "triangular"
-    config.evaluation.validation_mixtures = 110  # two rounds of all 55 pairs of classes
+    config.evaluation.validation_mixtures = 110  # each of the 55 pairs of classes twice
     config.evaluation.far.name = "rendered_far"
-    config.evaluation.examples = 3  # in each cell's own report
+    config.evaluation.examples = 3  # in the report of each cell
 
     config.compare.keep_runs = False
-    # Networks of this size learn too little from these data in so few steps when they begin at random.
+    # From random weights, networks of this size learn too little from these data in so few steps.
     config.compare.start.steps = 2000
     config.compare.start.changes = (
         "data.name=rendered_solos mixing.gain_scale=linear mixing.gain_low=0.7 mixing.gain_high=1.4 "
         "evaluation.level_difference_db=6.0 evaluation.level_distribution=uniform"
     )
-    # What the paper leaves open or its code does otherwise; seen by the validation split alone.
+    # Choices that the paper leaves open or that its code makes differently; evaluated on the validation split alone.
     m_net = f"rounds.minus={config.rounds.minus + config.rounds.both} rounds.plus=0 rounds.both=0"
     config.compare.ablations.changes = (
         f"no_plus: {m_net}",
@@ -66,5 +67,5 @@ def get_config() -> ml_collections.ConfigDict:
         "product: recursion.subtraction=product",
         "subtract_final: recursion.subtracted=final",
     )
-    config.compare.ablations.repeated = ("mel",)  # near a decision with one seed
+    config.compare.ablations.repeated = ("mel",)  # its effect is almost decided with one seed
     return config

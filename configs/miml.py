@@ -1,4 +1,4 @@
-"""MIML with its paper's settings, on the data of another config: of `music_mix2` or, behind a colon, of any other.
+"""MIML with its paper's settings, on the data of another config: `music_mix2`, or the one named after a colon.
 
 Command: python -m mpnet_jax.train --config=configs/miml.py:quickstart
 """
@@ -10,15 +10,15 @@ import ml_collections
 
 _OF = ("music_mix2", "music_mix3", "vegas_mix2", "vegas_mix3", "quickstart")
 
-# A step sees the bases of a batch of clips; 1,024 mixtures are 2,048 solos, 8 steps an epoch.
+# A batch holds the bases of 256 clips; 1,024 mixtures are 2,048 solos, so an epoch has 8 steps.
 FIELDS: dict[str, Any] = {
     "method": "miml",
-    "mask": "ratio",  # Wiener masks as they are
+    "mask": "ratio",  # Wiener masks without a threshold
     "rounds.minus": 0,
     "rounds.plus": 0,
     "rounds.both": 200,
     "batch_size": 256,
-    "mixing.truth": "magnitude",  # it learns what sounds are like, not what is left of them in a mixture
+    "mixing.truth": "magnitude",  # MIML learns the spectra of sounds, which do not depend on a mixture's phase
     "optimiser.name": "adam_l2",
     "optimiser.learning_rate": 1e-3,
     "optimiser.weight_decay": 1e-5,
@@ -37,10 +37,10 @@ def get_config(of: str = "music_mix2") -> ml_collections.ConfigDict:
     """Returns the fields.
 
     Args:
-        of: name of the config whose data, audio settings and evaluation are taken.
+        of: Name of the config whose data, audio settings and evaluation are used.
 
     Raises:
-        ValueError: another name than those in `_OF`.
+        ValueError: The name is not in `_OF`.
     """
     if of not in _OF:
         raise ValueError(f"--config=configs/miml.py:{of} is unknown; use one of {', '.join(_OF)} behind the colon")

@@ -1,6 +1,6 @@
 """MP-Net on mixtures of three solos of MUSIC, as in the paper (Sec. 4.1 and 4.2).
 
-Prepare the data as `configs/music_mix2.py` says.
+Prepare the data as for `configs/music_mix2.py`.
 Command: python -m mpnet_jax.train --config=configs/music_mix3.py
 """
 

@@ -1,6 +1,6 @@
 """PixelPlayer on mixtures of two solos of MUSIC, with the settings of its released code and weights.
 
-Prepare the solos, one folder a class, at its sizes first:
+First prepare the solos with its sizes, from one folder per class:
     python -m data_pipeline.prepare --source=folder --videos=VIDEOS --data_dir=data --name=music_11k \
         --rate_hz=11025 --frame_px=246
 Command: python -m mpnet_jax.train --config=configs/pixelplayer.py

@@ -1,6 +1,6 @@
-"""The model that ships in `mpnet_jax/pretrained/`: the quickstart's networks, longer, on many timbres and drawings.
+"""The model in `mpnet_jax/pretrained/`: the quickstart's networks, trained longer, on more timbres and drawing styles.
 
-Commands and figures: mpnet_jax/pretrained/README.md
+Commands and results: mpnet_jax/pretrained/README.md
 """
 
 from typing import Any
@@ -14,18 +14,18 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the fields."""
     config: Any = quickstart.get_config()
     config.name = "pretrained"
-    # From random weights these data are slow to begin with: after 1,500 steps nothing was gained on validation.
+    # From random weights, the validation score had not improved after 1,500 steps on these data.
     config.start_from = "runs/quickstart"
     config.rounds.minus, config.rounds.plus, config.rounds.both = 6500, 500, 700
 
     config.data.name = "rendered_pretrained"
-    config.data.picture_cache_gib = 5.0  # holds every training picture
+    config.data.picture_cache_gib = 5.0  # holds all training frames
     config.mixing.gain_scale = "decibels"
-    config.mixing.gain_low, config.mixing.gain_high = 10**-0.25, 10**0.25  # levels over a range of 10 dB
+    config.mixing.gain_low, config.mixing.gain_high = 10**-0.25, 10**0.25  # a range of 10 dB
 
     config.summary_every = config.validate_every = config.checkpoint_every = 500
 
     config.evaluation.level_difference_db = 10.0
     config.evaluation.level_distribution = "triangular"
-    config.evaluation.validation_mixtures = 110  # two rounds of all 55 pairs of classes
+    config.evaluation.validation_mixtures = 110  # each of the 55 pairs of classes twice
     return config

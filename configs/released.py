@@ -1,8 +1,8 @@
-"""What the authors' released code does where it differs from the paper, on mixtures of two solos of MUSIC.
+"""The settings of the authors' released code where it differs from the paper, on mixtures of two solos of MUSIC.
 
-For a comparison with their weights (`python -m mpnet_jax.convert`) or with their training. Departures that stay, each
-for a reason that `docs/FIDELITY.md` gives: levels, the pairs' videos, the batches over which statistics are taken.
-Prepare the data as `configs/music_mix2.py` says.
+For a comparison with their weights (`python -m mpnet_jax.convert`) or their training. Three differences remain, as
+`docs/FIDELITY.md` explains: levels, the videos of a pair, and the batches of batch normalisation.
+Prepare the data as for `configs/music_mix2.py`.
 Command: python -m mpnet_jax.train --config=configs/released.py
 """
 
@@ -18,9 +18,9 @@ def get_config() -> ml_collections.ConfigDict:
     config: Any = music_mix2.get_config()
     config.name = "released"
 
-    config.audio.frequency_axis = "released"  # corners not aligned: it moves columns too
+    config.audio.frequency_axis = "released"  # without aligned corners, so it also resamples time
     config.frames.count = 3
-    config.frames.stride_seconds = 3.0  # 24 pictures at 8 a second
+    config.frames.stride_seconds = 3.0  # 24 frames at 8 frames per second
 
     config.mixing.same_class = True
     config.mixing.gain_low = config.mixing.gain_high = 1.0

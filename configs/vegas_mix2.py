@@ -1,10 +1,10 @@
 """MP-Net on mixtures of two videos of VEGAS, as in the paper (Sec. 4.1 and 4.2).
 
-Prepare the videos with the paper's sizes first:
+First prepare the videos with the paper's sizes:
     python -m data_pipeline.prepare --source=vegas --videos=VIDEOS --protocol=vegas --data_dir=data --name=vegas \
         --rate_hz=16000 --frame_px=246
 
-Decoded pictures are kept on a disk as `configs/music_mix2.py` says: about 430 GiB for 50 hours of 16:9.
+Decoded frames are cached on a disk as in `configs/music_mix2.py`: about 430 GiB for 50 hours of videos in 16:9.
 
 Command: python -m mpnet_jax.train --config=configs/vegas_mix2.py
 """
@@ -15,9 +15,9 @@ import ml_collections
 
 from configs import base
 
-TRAINING_VIDEOS = 26_000  # about 28,000 less the 2,000 of the test split
+TRAINING_VIDEOS = 26_000  # about 28,000 without the 2,000 of the test split
 EPOCHS = 100
-TIMES_A_VIDEO = 20  # that each counts in an epoch
+REPEATS = 20  # times that each video occurs in an epoch
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -27,7 +27,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.name = "vegas"
     config.data.picture_cache_gib = 512.0
     config.data.picture_cache_dir = config.data.get_oneway_ref("directory")
-    config.rounds.minus = EPOCHS * TIMES_A_VIDEO * TRAINING_VIDEOS // config.batch_size
+    config.rounds.minus = EPOCHS * REPEATS * TRAINING_VIDEOS // config.batch_size
     config.rounds.plus = config.rounds.both = config.rounds.minus
     config.evaluation.mixtures = 2000
     return config

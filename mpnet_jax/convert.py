@@ -1,16 +1,16 @@
-r"""Puts weights from elsewhere into a new workdir, for `evaluate` or to go on from with `train`.
+r"""Converts PyTorch weights into a new workdir, to evaluate them or to start training from them.
 
-The authors' three networks:
+The three networks of the authors:
     python -m mpnet_jax.convert --config=configs/released.py --workdir=runs/authors \
         --frame=frame.pth --minus=sound_M.pth --plus=sound_P.pth
-PixelPlayer's three:
+The three networks of PixelPlayer:
     python -m mpnet_jax.convert --config=configs/pixelplayer.py --workdir=runs/pixelplayer \
         --frame=frame.pth --sound=sound.pth --synthesizer=synthesizer.pth
-ImageNet's ResNet-18 by torchvision, as the start of a training run:
+torchvision's ResNet-18, trained on ImageNet, as the start of a training run:
     python -m mpnet_jax.convert --config=configs/music_mix2.py --workdir=runs/music_mix2 --resnet=resnet18.safetensors
     python -m mpnet_jax.train --config=configs/music_mix2.py --workdir=runs/music_mix2
 
-Files are PyTorch's (`.pth`, of which only tensors are loaded) or `.safetensors`; both need the extra `torch`.
+Files are PyTorch's (`.pth`; only tensors are loaded from them) or `.safetensors`. Both need the extra `torch`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ from mpnet_jax.weights import torch_weights
 if TYPE_CHECKING:
     from mpnet_jax.steps.train_state import TrainState
 
-# Flag: what it holds and the network that it fills.
+# By flag: what the file holds, and the network that takes its weights.
 FILES = {
     "frame": ("the authors' or PixelPlayer's frame network", "frame_net"),
     "resnet": ("torchvision's ResNet-18, for the frame network without its last layer", "frame_net"),
@@ -42,23 +42,23 @@ FILES = {
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
     convert(config, workdir, {name: Path(value) for name in FILES if (value := flags.FLAGS[name].value)})
 
 
 def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
-    """Writes a workdir at step 0.
+    """Writes a workdir with a checkpoint at step 0.
 
     Args:
-        config: sizes and settings that the weights belong to.
-        workdir: a new or an empty folder.
-        files: by the flags of `FILES`; networks that no file is given for start at random.
+        config: Config with the sizes of the networks.
+        workdir: A new or an empty folder.
+        files: Files by the flags of `FILES`. Networks without a file get random weights.
 
     Raises:
-        InputError: no file, two for one network, a file that cannot be read or is of another network, or a workdir
-            that is not empty.
+        InputError: There is no file or there are two for one network, a file cannot be read or is of another network,
+            or the workdir is not empty.
     """
     if not files:
         raise InputError(f"nothing to convert; give at least one of {', '.join(f'--{name}' for name in FILES)}")
@@ -97,7 +97,7 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
 
 
 def _save(config: Config, workdir: Path, state: "TrainState", methods: Sequence[str]) -> None:
-    """Writes the state as the latest, and as the best so far of these methods."""
+    """Writes the state as the latest checkpoint, and as the best one of these methods."""
     from mpnet_jax.run.checkpoint import UNSCORED, Checkpoints
 
     saved_config.claim_workdir(workdir, config)
@@ -106,7 +106,7 @@ def _save(config: Config, workdir: Path, state: "TrainState", methods: Sequence[
     for method in methods:
         checkpoints.save_best(state, UNSCORED, method=method)
     checkpoints.close()
-    logging.info("wrote %s; evaluate it or go on from it with --workdir=%s", workdir, workdir)
+    logging.info("wrote %s; evaluate it or train from it with --workdir=%s", workdir, workdir)
 
 
 def _names(config: Config, name: str) -> torch_weights.Names:
@@ -118,13 +118,13 @@ def _names(config: Config, name: str) -> torch_weights.Names:
 
 
 def _unused(name: str) -> tuple[str, ...]:
-    """The classifier of ImageNet's classes."""
+    """Returns the prefixes of entries that are ignored: torchvision's ImageNet classifier."""
     return ("fc.",) if name == "resnet" else ()
 
 
 if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", "configs/released.py", "Config file; fields by --config.field=value.")
-    flags.DEFINE_string("workdir", None, "Folder to make; runs/<config.name> by default.")
+    flags.DEFINE_string("workdir", None, "Folder to create; runs/<config.name> by default.")
     for _flag, (_what, _) in FILES.items():
         flags.DEFINE_string(_flag, None, f"File of {_what}.")
     command.run(main)

@@ -1,9 +1,10 @@
 """Evaluates a run: `python -m mpnet_jax.evaluate --config=configs/quickstart.py [--workdir=DIR] [--mix=2,3,4,5]`.
 
-Separates the split's fixed mixtures, writes `metrics.json` and a report to look at and listen to into the workdir,
-and prints a table. `--mix` adds mixtures of other numbers of sounds, `--counting` asks whether the recursion finds
-their number, `--localisation` whether it points to the player who sounds, `--far` how well it does on a data set far
-from what it was trained on. Scores are kept as they come: a command that was stopped goes on when it is given again.
+Separates and scores the fixed mixtures of a split, writes `metrics.json` and an HTML report with sounds into the
+workdir, and prints a table. `--mix` adds mixtures of other numbers of sounds. `--counting` measures how often the
+recursion finds the number of sounds, `--localisation` how well it locates the sounding player, and `--far` how well it
+separates a data set far from the training data. Scores are saved one by one: the same command resumes after an
+interruption.
 """
 
 import json
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
     from mpnet_jax.methods.registry import Method
 
 SPLITS = ("train", "validation", "test")
-# Parts of an earlier evaluation of the same networks that are kept when they are not asked for again.
+# Results of an earlier evaluation of the same networks that are kept when their flags are not given again.
 _KEPT = ("mixes", "counting", "localisation", "far")
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     membership.refuse_several("evaluate", way_out="start one alone (srun --ntasks=1)")
     config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
@@ -114,13 +115,13 @@ def evaluate(config: Config, workdir: Path, options: EvaluationOptions) -> dict[
         _write(folder, out)
         sys.stdout.write(tables.table_of_places(out["localisation"]) + "\n")
     if options.far:
-        found = evaluator.far()
-        out["far"] = {"data": config.evaluation.far.name, "methods": scores.by_method(found)} | {
-            part: found[part] for part in ("left_out", "differences")
+        far = evaluator.far()
+        out["far"] = {"data": config.evaluation.far.name, "methods": scores.by_method(far)} | {
+            part: far[part] for part in ("left_out", "differences")
         }
-        out["by_mixture"] |= {f"far_mix{own}": found["by_mixture"]}
+        out["by_mixture"] |= {f"far_mix{own}": far["by_mixture"]}
         _write(folder, out)
-        sys.stdout.write(f"far: {config.evaluation.far.name}\n{tables.table(found)}\n")
+        sys.stdout.write(f"far: {config.evaluation.far.name}\n{tables.table(far)}\n")
     page = write_report(folder / "report", summary=out, examples=evaluator.examples(out), places=places)
     sys.stdout.write(f"numbers: {folder / 'metrics.json'}\nreport:  {page}\n")
     return out
@@ -129,7 +130,7 @@ def evaluate(config: Config, workdir: Path, options: EvaluationOptions) -> dict[
 def _facts(
     evaluator: "Evaluator", method: "Method", store: "RecordStore", options: EvaluationOptions
 ) -> dict[str, Any]:
-    """Returns what a results file says of the evaluated networks and their data."""
+    """Returns the entries of a results file that describe the evaluated networks and their data."""
     from data_pipeline.mixture_list import fingerprint
 
     networks, config = evaluator.networks, method.config
@@ -159,12 +160,12 @@ def _facts_of_run(workdir: Path) -> dict[str, Any]:
 
 
 def _write(folder: Path, out: dict[str, Any]) -> None:
-    """Writes the results so far."""
+    """Writes the results that exist so far."""
     write_atomically(folder / "metrics.json", json.dumps(out, indent=1, allow_nan=False) + "\n")
 
 
 def _keep_earlier(folder: Path, out: dict[str, Any]) -> None:
-    """Takes over what an earlier evaluation of the same networks found on the same mixtures by the same definitions."""
+    """Copies the other results of an earlier evaluation with equal networks, mixtures and definitions into `out`."""
     try:
         before = json.loads((folder / "metrics.json").read_text())
         same = all(before["run"][fact] == out["run"][fact] for fact in ("networks", "bss", "mixtures_sha256"))
@@ -181,8 +182,8 @@ if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "Folder of the run; runs/<config.name> by default.")
     flags.DEFINE_enum("split", "test", SPLITS, "Split to evaluate.")
     flags.DEFINE_enum("checkpoint", "best", ("best", "latest"), "Checkpoint to evaluate.")
-    flags.DEFINE_list("mix", [], "Numbers of sounds to test on beside the run's own, such as 2,3,4,5.")
-    flags.DEFINE_bool("counting", False, "Does the recursion end after the right number of sounds?")
-    flags.DEFINE_bool("localisation", False, "Does it point to the player who sounds?")
-    flags.DEFINE_bool("far", False, "How well on a data set far from what was trained on?")
+    flags.DEFINE_list("mix", [], "Numbers of sounds to evaluate besides the run's own, such as 2,3,4,5.")
+    flags.DEFINE_bool("counting", False, "Measure how often the recursion finds the number of sounds.")
+    flags.DEFINE_bool("localisation", False, "Measure how well the sounding player is located.")
+    flags.DEFINE_bool("far", False, "Evaluate on a data set far from the training data.")
     command.run(main)

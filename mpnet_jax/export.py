@@ -1,6 +1,6 @@
-"""Writes a run's networks into one small file: `python -m mpnet_jax.export --workdir=RUN --out=FILE.safetensors`.
+"""Exports the best networks of a run: `python -m mpnet_jax.export --workdir=RUN --out=FILE.safetensors`.
 
-The file and its config beside it (see `model_file`) are all that `separate` needs; `mpnet_jax/pretrained/` ships one.
+Writes the weights and, with the suffix `.json`, the config (see `weights.model_file`). `separate` needs no other file.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from data_pipeline.command import InputError
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     workdir, out = flags.FLAGS.workdir, flags.FLAGS.out
     if not workdir or not out:
         raise InputError("name a run and a file: --workdir=RUN --out=FILE.safetensors")

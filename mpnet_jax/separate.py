@@ -1,8 +1,8 @@
-"""Takes the sounds of a video apart: `python -m mpnet_jax.separate --video=FILE --out=DIR [--workdir=RUN]`.
+"""Separates the sounds of a video: `python -m mpnet_jax.separate --video=FILE --out=DIR [--workdir=RUN]`.
 
-Writes a sound file for each sound that can be seen, what is left, a film for each with its heat over the picture, one
-with all of them in colours, `separation.json` and a page to look at and listen to. Without `--workdir` the small model
-that ships is used. docs/SEPARATE.md says how it works and what it cannot do.
+Writes a sound file for each visible source, the residual, a video for each source with its heat map, an overview video
+with all sources in colours, `separation.json` and an HTML page. Without `--workdir` it uses the small model that ships
+with the package. docs/SEPARATE.md describes the procedure and its limits.
 """
 
 import stat
@@ -22,11 +22,11 @@ _MOST_SOUNDS = 8
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     values = flags.FLAGS
     try:
         video, out = check(values.video, values.out, audio_only=values.audio_only)
-        # Here, because these load JAX: bad input is answered before.
+        # Imported here because these import JAX; bad input is refused before.
         from mpnet_jax import parallel
         from mpnet_jax.separation.separate_video import Settings, separate_video
         from mpnet_jax.weights.trained import load
@@ -38,27 +38,25 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; nothing was written\n")
         sys.exit(130)
-    sys.stdout.write(told(summary, out))
+    sys.stdout.write(described(summary, out))
 
 
 def check(video: str | None, out: str | None, *, audio_only: bool) -> tuple[Path, Path]:
-    """Refuses at once what cannot be.
+    """Checks the flags and returns the paths of the video and of the output folder.
 
     Args:
-        video: `--video`.
-        out: `--out`.
-        audio_only: `--audio_only`.
-
-    Returns:
-        The two paths.
+        video: Value of `--video`.
+        out: Value of `--out`.
+        audio_only: Value of `--audio_only`.
 
     Raises:
-        InputError: a flag is missing, there is nothing to see or to hear, or the folder cannot be or holds something.
+        InputError: A flag is missing, the video has no video or audio stream, or the folder cannot be used or is not
+            empty.
     """
     if audio_only:
         raise InputError(
-            "--audio_only: sounds are told apart by who is seen to make them, and where there is nothing to see there "
-            "is nothing to separate by; give a video"
+            "--audio_only: sounds are separated by the visible sources that make them, so sound alone cannot be "
+            "separated; give a video"
         )
     if not video or not out:
         raise InputError("name a video and a folder for the results: --video=FILE --out=DIR")
@@ -67,8 +65,7 @@ def check(video: str | None, out: str | None, *, audio_only: bool) -> tuple[Path
     header = reader.probe(path)
     if not header.has_video:
         raise InputError(
-            f"--video={video} has no picture; where there is nothing to see there is nothing to separate by; "
-            "give a video with pictures"
+            f"--video={video} has no video stream, and sound alone cannot be separated; give a file with a video stream"
         )
     if not header.has_audio:
         raise InputError(f"--video={video} has no sound; give a video with a sound stream")
@@ -88,8 +85,8 @@ def _refuse_folder(folder: Path) -> None:
     refuse_mount_point(folder)
 
 
-def told(summary: dict[str, Any], out: Path) -> str:
-    """What the command says at its end."""
+def described(summary: dict[str, Any], out: Path) -> str:
+    """Returns the lines that the command prints at its end."""
     lines = []
     for sound in summary["sounds"]:
         down, right = (100.0 * share for share in sound["place"])
@@ -104,15 +101,15 @@ def told(summary: dict[str, Any], out: Path) -> str:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("video", None, "The video: any file with pictures and sound that FFmpeg reads.")
+    flags.DEFINE_string("video", None, "Video file with a video and an audio stream that FFmpeg can read.")
     flags.DEFINE_string("out", None, "Folder for the results: a new or an empty one.")
-    flags.DEFINE_string("workdir", None, "Folder of a trained run; the small model that ships by default.")
-    flags.DEFINE_integer("sounds", None, "How many sounds there are; found out by default.", 1, _MOST_SOUNDS)
-    flags.DEFINE_integer("most_sounds", 4, "Greatest number that may be found out.", 1, _MOST_SOUNDS)
-    flags.DEFINE_enum("format", "wav", FORMATS, "wav: 32-bit floats; flac: 24 bits, at a lower level if need be.")
-    flags.DEFINE_bool("videos", True, "Write a film for each sound and one with all of them; --novideos is faster.")
+    flags.DEFINE_string("workdir", None, "Folder of a trained run; by default the small model of the package is used.")
+    flags.DEFINE_integer("sounds", None, "Number of sounds to separate; estimated by default.", 1, _MOST_SOUNDS)
+    flags.DEFINE_integer("most_sounds", 4, "Greatest number of sounds that is estimated.", 1, _MOST_SOUNDS)
+    flags.DEFINE_enum("format", "wav", FORMATS, "wav: 32-bit floats; flac: 24 bits, scaled down where it would clip.")
+    flags.DEFINE_bool("videos", True, "Write a video for each sound and one with all of them; --novideos is faster.")
     flags.DEFINE_integer(
-        "picture_px", None, "Shorter side of the pictures that the network sees; as in training by default.", 32, 1024
+        "picture_px", None, "Shorter side of the frames that the network sees; as in training by default.", 32, 1024
     )
-    flags.DEFINE_bool("audio_only", False, "Refused: what cannot be seen cannot be separated.")
+    flags.DEFINE_bool("audio_only", False, "Refused: sounds without a video cannot be separated.")
     command.run(main)

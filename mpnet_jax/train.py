@@ -1,8 +1,8 @@
 """Trains a model: `python -m mpnet_jax.train --config=configs/quickstart.py [--workdir=runs/quickstart]`.
 
-The workdir is never emptied: a run in it goes on where its last checkpoint stands, and one of another config is
-refused. Ctrl-C, SIGTERM and SIGUSR1 save first. Several processes train as one with `--distributed`: every one of them
-computes its share of each step, and the first alone writes.
+The workdir is never emptied: a run in it resumes from its last checkpoint, and a run with another config is refused.
+Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint before the command ends. With `--distributed`, several processes train
+together: each computes its share of every step, and only the first one writes files.
 """
 
 import os
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 EXAMPLE_MIXTURES = 2  # shown in TensorBoard
 PRETRAINED = ", the frame network too; for ImageNet's: python -m mpnet_jax.convert"
 
-# JAX and TensorFlow are imported inside functions: a wrong flag is refused before seconds go into them.
+# JAX and TensorFlow are imported inside functions: importing them takes seconds, and a wrong flag is refused before.
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command."""
     config = config_module.from_flags()
     workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
     member = membership.from_flags()
@@ -56,18 +56,19 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
     """Trains all rounds, from the workdir's last checkpoint if there is one.
 
     Args:
-        config: checked.
-        workdir: made when missing.
-        stop: a request to end; as soon as there is something to save, it is only noted.
+        config: A checked config.
+        workdir: Folder of the run; created when missing.
+        stop: Request to stop by a signal. Before the training loop a signal ends the process at once; in the loop the
+            run saves a checkpoint first.
 
     Returns:
-        Exit status: 0 at the end, 128 + signal after a request to stop.
+        Exit status: 0 at the end, 128 + signal number after a request to stop.
 
     Raises:
-        InputError: data, devices or workdir do not fit the config; the loss is no longer finite.
+        InputError: The data, devices or workdir do not fit the config, or the loss is not finite.
     """
     stop = stop or StopRequest()
-    # 1. Bad input is refused before anything slow.
+    # 1. Refuse bad input before anything slow.
     recorded = saved_config.read_recorded(workdir)
     if recorded is not None:
         saved_config.refuse_other(recorded, config, workdir)
@@ -83,7 +84,7 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
     method.check_processes(parallel.process_place()[1])
     refuse_too_few_clips(method.data, stores)
 
-    # 2. The first of all processes creates or checks the workdir.
+    # 2. The first process creates or checks the workdir.
     if parallel.is_first():
         saved_config.claim_workdir(workdir, config)
         note_records(method.data, workdir, stores)
@@ -93,12 +94,12 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
 
     writer = RunWriter(workdir, rate_hz=method.audio.rate_hz) if parallel.is_first() else None
     try:
-        # 3. The state is new, or restored from the last checkpoint.
+        # 3. Initialise the state, or restore it from the last checkpoint.
         state = first_state(method, workdir, writer)
-        # 4. The logs are cut back to that state.
+        # 4. Cut the logs back to the step of that state.
         if writer is not None:
             writer.begin(int(state.step))
-        # 5. The loop.
+        # 5. Train.
         stop.at_once = False
         loop = _Loop(method, batches_from, method.completion(workdir), validation, writer, stop)
         loop.run(state)
@@ -138,7 +139,7 @@ def first_state(method: "Method", workdir: Path, writer: "RunWriter | None") -> 
 
 
 def describe(state: "TrainState") -> None:
-    """Logs what is about to be trained."""
+    """Logs the number of parameters of each network and the devices."""
     import jax
 
     sizes = {name: sum(x.size for x in jax.tree.leaves(tree)) for name, tree in state.params.items()}
@@ -152,11 +153,11 @@ def describe(state: "TrainState") -> None:
 
 
 class _Loop:
-    """The training loop: takes a batch, runs a step, and now and then logs, validates and saves.
+    """The training loop: runs the steps, and logs, validates and saves at intervals.
 
     Attributes:
-        step: steps done.
-        stopped_by: the signal that ended it, in whichever process it came; 0 when none did.
+        step: Number of steps done.
+        stopped_by: Number of the signal that stopped the loop, whichever process received it; 0 without one.
     """
 
     def __init__(
@@ -181,7 +182,7 @@ class _Loop:
         self.stopped_by = 0
 
     def run(self, state: "TrainState") -> None:
-        """Runs the rounds that are left of a (host) state, or until asked to stop."""
+        """Runs the remaining rounds from a (host) state, or until a signal stops them."""
         rounds = self._method.rounds
         self.step = first_step = int(state.step)
         batches = self._batches_from(first_step=first_step)
@@ -198,7 +199,7 @@ class _Loop:
                 state = self._run_round(each, state, batches, meter)
 
     def _run_round(self, each: Round, state: "TrainState", batches: Iterator[Any], meter: Meter) -> "TrainState":
-        """Runs one round to its end, or until asked to stop, from a state on the host to one on the host."""
+        """Runs one round to its end, or until a signal stops it; takes and returns a state on the host."""
         from mpnet_jax import parallel
 
         logging.info("round %s: steps %d to %d train %s", each.name, self.step + 1, each.last_step, each.trained)
@@ -206,7 +207,7 @@ class _Loop:
         separate = parallel.parallel_map(self._method.separate_step(each.result))
         on_devices = parallel.replicate(state)
         pending: list[Any] = []
-        while self.step < each.last_step and not self._asked_to_stop():
+        while self.step < each.last_step and not self._stop_requested():
             waiting_since = time.monotonic()
             batch = parallel.shard(next(batches))
             meter.waited += time.monotonic() - waiting_since
@@ -226,8 +227,8 @@ class _Loop:
         self._save(on_devices, meter)
         return parallel.unreplicate(on_devices)
 
-    def _asked_to_stop(self) -> bool:
-        """Whether a signal came, to any process: all learn of it before the same step."""
+    def _stop_requested(self) -> bool:
+        """Returns whether any process received a signal; all processes agree on it before the same step."""
         self.stopped_by = self._signal_of_any(self._stop.number)
         return self.stopped_by > 0
 
@@ -240,7 +241,7 @@ class _Loop:
         return {name for name, steps in every.items() if self.step % steps == 0 or self.step == each.last_step}
 
     def _flush(self, pending: list[Any], meter: Meter) -> None:
-        """Fetches the metrics of the steps since the last flush: the only place where the host waits for them."""
+        """Logs the metrics of the steps since the last flush; only here does the host wait for the devices."""
         from mpnet_jax.parallel import unreplicate
 
         if not pending:

@@ -1,12 +1,11 @@
-"""Two CPU devices (or what XLA_FLAGS says), one compilation cache, and a small data set made by the commands' code."""
+"""Sets up two CPU devices (or the number in XLA_FLAGS) and a compilation cache, and provides a small data set."""
 
 import os
 import re
 import tempfile
 from pathlib import Path
 
-# Before JAX is imported anywhere: every test runs with two devices, unless the environment chooses their number.
-# Little is computed and much compiled here, so the compiler is told not to try hard.
+# Set before JAX is imported. Tests compile much and compute little, so the compiler optimises as little as possible.
 XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}"
 chosen = re.search(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
 os.environ["XLA_FLAGS"] = XLA_FLAGS.format(devices=chosen[1] if chosen else 2)
@@ -37,7 +36,7 @@ def write_video():
 
 @pytest.fixture(scope="session")
 def tiny_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory with the set "tiny": four classes of tones, four videos each, in all three splits."""
+    """A data directory with the data set "tiny": four classes of tones with four videos each, in all three splits."""
     from data_pipeline.prepare import Options, prepare
     from data_pipeline.sources import Place
     from data_pipeline.staging.cutting import CutSpec

@@ -6,7 +6,7 @@ from mpnet_jax import parallel
 
 @pytest.fixture
 def folder_set(monkeypatch):
-    """The folders that JAX is told of."""
+    """The folders that JAX is configured with."""
     folders = []
     monkeypatch.setattr(jax.config, "update", lambda _, folder: folders.append(folder))
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
@@ -14,12 +14,12 @@ def folder_set(monkeypatch):
     return folders
 
 
-def test_one_process_keeps_programs_in_the_users_folder(folder_set):
+def test_one_process_caches_programs_in_the_users_folder(folder_set):
     parallel.keep_compiled_programs()
     assert folder_set == ["/cache/mpnet_jax/compiled"]
 
 
-def test_several_processes_keep_programs_only_where_they_are_told(folder_set, monkeypatch):
+def test_several_processes_cache_programs_only_in_a_given_folder(folder_set, monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     parallel.keep_compiled_programs()
     assert folder_set == []

@@ -1,4 +1,4 @@
-"""Weights from elsewhere: whole, damaged, of another network, or not only weights."""
+"""Tests of converted weights: valid, damaged, of another network, or with code in the file."""
 
 import pickle
 from pathlib import Path
@@ -26,7 +26,7 @@ def with_plus(data_dir=Path("data")):
 
 
 def state_dict(names, template, seed=0):
-    """Random entries in PyTorch's layout for a network's variables."""
+    """Returns random entries in PyTorch's layout for a network's variables."""
     rng = np.random.default_rng(seed)
     entries = {}
     for name, (collection, *layer) in names.items():
@@ -46,7 +46,7 @@ def state_dict(names, template, seed=0):
 
 @pytest.fixture(scope="module")
 def variables():
-    """Shapes of the networks of `with_plus`."""
+    """Shapes of the networks of the config `with_plus`."""
     state = jax.eval_shape(lambda: method_of(with_plus()).initial_state())
     return {net: {"params": state.params[net], "batch_stats": state.batch_stats[net]} for net in state.params}
 
@@ -60,26 +60,26 @@ def write_torch(path, entries, prefix=""):
 UNET, RESNET = torch_weights.unet_names(3), torch_weights.resnet_names()
 
 
-def test_every_place_of_a_network_has_a_name(variables):
+def test_every_variable_of_a_network_has_an_entry(variables):
     for net, names in (("minus_net", UNET), ("plus_net", UNET), ("frame_net", RESNET)):
         places = {tuple(key.key for key in path) for path, _ in jax.tree.leaves_with_path(variables[net])}
         assert places == set(names.values())
 
 
-def test_entries_take_their_places(variables):
+def test_entries_are_converted_to_their_variables(variables):
     template = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), variables["minus_net"])
     entries = state_dict(UNET, template)
     out = torch_weights.to_flax(entries, UNET, template)
     assert jax.tree.map(np.shape, out) == jax.tree.map(np.shape, template)
     kernel = entries["unet_block.model.1.model.1.weight"]
     np.testing.assert_array_equal(out["params"]["down_1"]["kernel"], kernel.transpose(2, 3, 1, 0))
-    # Every set of running statistics starts with the same.
+    # All sets of running statistics are equal.
     means = out["batch_stats"]["down_norm_1"]["mean"]
     assert means.shape[0] == 2
     np.testing.assert_array_equal(means, [entries["unet_block.model.1.model.2.running_mean"]] * 2)
 
 
-def test_what_does_not_fit_is_listed(variables):
+def test_entries_that_do_not_fit_are_listed(variables):
     entries = state_dict(UNET, variables["minus_net"])
     entries["stranger"] = entries.pop("bn0.bias")
     entries["unet_block.model.4.bias"] = np.zeros(9, np.float32)
@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_listed(variables):
         torch_weights.to_flax({}, {name: place for name, place in UNET.items() if "." in name}, template)
 
 
-def test_the_authors_files_become_a_run(tmp_path, variables):
+def test_the_authors_files_are_converted_into_a_run(tmp_path, variables):
     frame, minus, plus = (
         state_dict(n, variables[v], i)
         for i, (n, v) in enumerate([(RESNET, "frame_net"), (UNET, "minus_net"), (UNET, "plus_net")])
@@ -118,7 +118,7 @@ def test_the_authors_files_become_a_run(tmp_path, variables):
     checkpoints.close()
 
 
-def test_without_a_plus_net_the_minus_net_alone_is_evaluated(tmp_path, variables):
+def test_without_a_plus_net_there_is_no_checkpoint_of_mp_net(tmp_path, variables):
     path = write_torch(tmp_path / "sound_M.pth", state_dict(UNET, variables["minus_net"]))
     convert(with_plus(), tmp_path / "run", {"minus": path})
     checkpoints = Checkpoints(tmp_path / "run", read_only=True)
@@ -126,7 +126,7 @@ def test_without_a_plus_net_the_minus_net_alone_is_evaluated(tmp_path, variables
     checkpoints.close()
 
 
-def test_torchvisions_trunk_becomes_a_run_that_evaluates(tmp_path, tiny_set, variables):
+def test_torchvisions_trunk_is_converted_into_a_run_and_evaluated(tmp_path, tiny_set, variables):
     numpy = pytest.importorskip("safetensors.numpy")
     names = torch_weights.torchvision_names()
     assert names["layer2.0.downsample.1.running_var"] == ("batch_stats", "stage2_block1", "shortcut_norm", "var")
@@ -162,7 +162,7 @@ class Trap:
         return (Path.touch, (Path("trap_was_sprung"),))
 
 
-def test_a_file_that_would_run_code_is_refused(tmp_path, monkeypatch):
+def test_a_file_with_code_is_refused(tmp_path, monkeypatch):
     torch = pytest.importorskip("torch")
     monkeypatch.chdir(tmp_path)
     torch.save({"weight": Trap()}, "new.pth")
@@ -180,7 +180,7 @@ def test_a_file_without_named_tensors_is_refused(tmp_path):
         torch_weights.read_weights(tmp_path / "list.pth")
 
 
-def test_flags_that_make_no_sense_are_refused(tmp_path):
+def test_invalid_flags_are_refused(tmp_path):
     config = with_plus()
     missing = tmp_path / "no.pth"
     for files, sentence in (
@@ -193,7 +193,7 @@ def test_flags_that_make_no_sense_are_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_weights_of_another_network_name_file_and_config(tmp_path, variables):
+def test_weights_of_another_network_are_refused_with_file_and_config(tmp_path, variables):
     entries = state_dict(UNET, variables["minus_net"])
     path = write_torch(tmp_path / "frame.pth", entries)
     with pytest.raises(InputError, match=r"--frame=.*frame.pth does not fit frame_net of config tiny: 102 missing"):
@@ -204,7 +204,7 @@ def test_weights_of_another_network_name_file_and_config(tmp_path, variables):
 
 
 @pytest.mark.slow
-def test_the_second_round_alone_starts_from_another_run(tmp_path, tiny_set, monkeypatch):
+def test_a_run_of_the_second_round_alone_starts_from_another_run(tmp_path, tiny_set, monkeypatch):
     monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
     first = tiny_config(tiny_set)
     first.rounds.minus = 2

@@ -1,4 +1,4 @@
-"""The evaluation command as a whole: what it writes, that it goes on, and that no number depends on how it is run."""
+"""Tests of the evaluation command: its results, how it resumes, and that batch size and workers change no number."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ from tests.support.tiny_videos import write_video
 BOX = [0.25, 0.1, 0.75, 0.35]
 
 
-def asked(data_dir: Path):
+def evaluation_config(data_dir: Path):
     config = tiny_config(data_dir)
     fields = {
         "rounds.minus": 2,
@@ -44,7 +44,7 @@ def asked(data_dir: Path):
 
 @pytest.fixture(scope="module")
 def data_dir(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny set and, beside it, a set of scenes whose boxes are known."""
+    """A data directory with the tiny data set and one of scenes with known boxes."""
     root = tmp_path_factory.mktemp("places")
     for label, tone_hz in TINY_CLASSES.items():
         path = root / "videos" / label / f"{label}.mp4"
@@ -64,69 +64,69 @@ def data_dir(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def workdir(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workdir = tmp_path_factory.mktemp("evaluated") / "run"
-    assert train(asked(data_dir), workdir) == 0
+    assert train(evaluation_config(data_dir), workdir) == 0
     return workdir
 
 
 @pytest.fixture(scope="module")
-def whole(data_dir: Path, workdir: Path) -> dict:
-    """Everything that can be asked, in one go."""
+def complete(data_dir: Path, workdir: Path) -> dict:
+    """The results of an evaluation with all options."""
     everything = EvaluationOptions("test", mixes=(2, 3), counting=True, localisation=True, far=True)
-    return evaluate.evaluate(asked(data_dir), workdir, everything)
+    return evaluate.evaluate(evaluation_config(data_dir), workdir, everything)
 
 
 @pytest.mark.slow
-def test_writes_what_it_returns(whole: dict, workdir: Path) -> None:
-    assert json.loads((workdir / "metrics.json").read_text()) == whole
-    assert list(whole["methods"]) == ["mnet", "mpnet"]
-    assert json.loads((workdir / "data.json").read_text())["sha256"] == whole["run"]["data_sha256"]
-    assert list(whole["differences"]) == ["mpnet - mnet"]
-    assert list(whole["mixes"]) == ["2", "3"]
-    assert whole["mixes"]["2"]["mpnet"]["nsdr"] == whole["nsdr"]
-    assert whole["mixes"]["3"]["mixture"]["sdr"]["count"] == 3
-    assert whole["run"]["method"] == "MP-Net" and len(whole["run"]["mixtures_sha256"]) == 64
+def test_writes_what_it_returns(complete: dict, workdir: Path) -> None:
+    assert json.loads((workdir / "metrics.json").read_text()) == complete
+    assert list(complete["methods"]) == ["mnet", "mpnet"]
+    assert json.loads((workdir / "data.json").read_text())["sha256"] == complete["run"]["data_sha256"]
+    assert list(complete["differences"]) == ["mpnet - mnet"]
+    assert list(complete["mixes"]) == ["2", "3"]
+    assert complete["mixes"]["2"]["mpnet"]["nsdr"] == complete["nsdr"]
+    assert complete["mixes"]["3"]["mixture"]["sdr"]["count"] == 3
+    assert complete["run"]["method"] == "MP-Net" and len(complete["run"]["mixtures_sha256"]) == 64
     page = (workdir / "report" / "index.html").read_text()
     for word in ("Robustness", "Counting", "Localisation", "Far from what was trained on"):
         assert word in page
 
 
 @pytest.mark.slow
-def test_a_mean_is_the_mean_of_what_stands_by_mixture(whole: dict) -> None:
-    lists = whole["by_mixture"]
+def test_a_mean_is_the_mean_of_the_listed_mixtures(complete: dict) -> None:
+    lists = complete["by_mixture"]
     assert list(lists) == ["mix2", "mix3", "far_mix2"]
-    assert [len(of["video_ids"]) for of in lists.values()] == [5, 3, 4]
-    means = {"mix2": whole["methods"], "mix3": whole["mixes"]["3"], "far_mix2": whole["far"]["methods"]}
-    for name, of in lists.items():
-        assert list(of["methods"]) == ["mnet", "mpnet"]
-        for method, values in of["methods"].items():
-            # AMID takes half the time, and is of mixtures as in training alone.
+    assert [len(listed["video_ids"]) for listed in lists.values()] == [5, 3, 4]
+    means = {"mix2": complete["methods"], "mix3": complete["mixes"]["3"], "far_mix2": complete["far"]["methods"]}
+    for name, listed in lists.items():
+        assert list(listed["methods"]) == ["mnet", "mpnet"]
+        for method, values in listed["methods"].items():
+            # AMID takes half of the time, and is computed only for the number of sounds in training.
             assert list(values) == ["sdr", "sir", "sar", "nsdr", *(() if name == "mix3" else ("amid",))]
             for metric in ("nsdr", "amid") if name != "mix3" else ("nsdr",):
                 valid = [value for value in values[metric] if value is not None]
                 assert np.mean(valid) == pytest.approx(means[name][method][metric]["mean"], abs=1e-3)
-        assert list(of["beside"]) == ["mixture", "oracle", "swapped"]
-    counted = whole["counting"]["clips"]["counted"]
-    right = np.equal(counted, whole["counting"]["by_mixture"]["sounding"])
-    assert whole["counting"]["clips"]["accuracy"]["mean"] == np.mean(right)
+        assert list(listed["beside"]) == ["mixture", "oracle", "swapped"]
+    counted = complete["counting"]["clips"]["counted"]
+    right = np.equal(counted, complete["counting"]["by_mixture"]["sounding"])
+    assert complete["counting"]["clips"]["accuracy"]["mean"] == np.mean(right)
 
 
 @pytest.mark.slow
-def test_counts_in_both_ways_of_looking(whole: dict, workdir: Path) -> None:
+def test_counts_with_clips_and_with_places_as_candidates(complete: dict, workdir: Path) -> None:
     for mode in ("clips", "pixels"):
-        found = whole["counting"][mode]
-        assert np.sum(found["confusion"]) == 8
-        assert [row["sounding"] for row in found["by_count"]] == [0, 1, 2, 3]
-        assert found["by_count"][0]["accuracy"]["mean"] == 1.0  # silence gives no sound
-        assert found["noise"][-1]["counted"][0] == 8  # nor does noise under the level of silence
+        counts = complete["counting"][mode]
+        assert np.sum(counts["confusion"]) == 8
+        assert [row["sounding"] for row in counts["by_count"]] == [0, 1, 2, 3]
+        assert counts["by_count"][0]["accuracy"]["mean"] == 1.0  # silence has no sounds
+        assert counts["noise"][-1]["counted"][0] == 8  # nor has noise below the level of silence
     lists = {path.stem for path in (workdir / "mixtures").glob("*_counting.json")}
     assert lists == {"test_counting", "validation_counting"}
 
 
 @pytest.mark.slow
-def test_points_in_scenes_of_one_and_of_two(whole: dict) -> None:
-    one, two = whole["localisation"]
+def test_localises_in_scenes_with_one_and_two_players(complete: dict) -> None:
+    one, two = complete["localisation"]
     assert (one["scene"], two["scene"]) == ("one player", "two players")
-    # Pictures of 64 x 48: the middle square of 48 cuts an eighth off on the left.
+    # Of frames of 64 x 48, the central square of 48 cuts off an eighth on the left.
     assert one["box_share"]["max"] == pytest.approx(0.15, abs=0.01)
     assert two["box_share"]["max"] == pytest.approx(0.075, abs=0.01)
     assert one["guesses"]["centre"]["pointing"]["mean"] == 0.0
@@ -136,51 +136,53 @@ def test_points_in_scenes_of_one_and_of_two(whole: dict) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_is_scored_twice(whole: dict, data_dir: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
+def test_no_mixture_is_scored_twice(
+    complete: dict, data_dir: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[object] = []
     original = scores.score
 
-    def counted(mixtures, **options):
-        for found in original(mixtures, **options):
-            seen.append(1)
-            yield found
+    def recording(mixtures, **options):
+        for result in original(mixtures, **options):
+            computed.append(result)
+            yield result
 
-    monkeypatch.setattr(scores, "score", counted)
+    monkeypatch.setattr(scores, "score", recording)
     (log,) = (workdir / "scores").glob("test_mix2-*.jsonl")
     lines = log.read_text().splitlines(keepends=True)
-    log.write_text("".join(lines[:3]) + lines[3][:10])  # stopped in the midst of the third mixture
-    again = evaluate.evaluate(asked(data_dir), workdir, EvaluationOptions("test"))
-    assert len(seen) == 3
-    assert again["mixtures"] == whole["mixtures"]
-    assert again["methods"] == whole["methods"]
+    log.write_text("".join(lines[:3]) + lines[3][:10])  # interrupted at the third mixture
+    again = evaluate.evaluate(evaluation_config(data_dir), workdir, EvaluationOptions("test"))
+    assert len(computed) == 3
+    assert again["mixtures"] == complete["mixtures"]
+    assert again["methods"] == complete["methods"]
     for part in ("counting", "mixes", "far", "by_mixture"):
-        assert again[part] == whole[part]  # kept, though not asked for
+        assert again[part] == complete[part]  # kept without their flags
     assert sorted(log.read_text().splitlines()) == sorted(line.rstrip("\n") for line in lines)
 
 
 @pytest.mark.slow
 def test_numbers_do_not_depend_on_batch_size_and_workers(
-    whole: dict, data_dir: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch
+    complete: dict, data_dir: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     next((workdir / "scores").glob("test_mix2-*.jsonl")).unlink()
-    config = asked(data_dir)
+    config = evaluation_config(data_dir)
     config.evaluation.batch_size = 3
     monkeypatch.setattr("mpnet_jax.evaluation.evaluator.usable_cores", lambda: 1)
     other = evaluate.evaluate(config, workdir, EvaluationOptions("test", counting=True))
-    assert other["mixtures"] == whole["mixtures"]
-    assert other["methods"] == whole["methods"]
-    assert other["counting"] == whole["counting"]
+    assert other["mixtures"] == complete["mixtures"]
+    assert other["methods"] == complete["methods"]
+    assert other["counting"] == complete["counting"]
 
 
 @pytest.mark.slow
-def test_another_split_has_a_folder_of_its_own(whole: dict, data_dir: Path, workdir: Path) -> None:
-    evaluate.evaluate(asked(data_dir), workdir, EvaluationOptions("validation", "latest"))
+def test_another_split_has_a_folder_of_its_own(complete: dict, data_dir: Path, workdir: Path) -> None:
+    evaluate.evaluate(evaluation_config(data_dir), workdir, EvaluationOptions("validation", "latest"))
     assert json.loads((workdir / "validation" / "metrics.json").read_text())["run"]["split"] == "validation"
     assert json.loads((workdir / "metrics.json").read_text())["run"]["split"] == "test"
 
 
 @pytest.mark.parametrize("given", [["two"], ["2", "0"], ["9"], ["1"], ["2.5"]])
-def test_wrong_numbers_of_sounds_are_one_sentence(given: list[str]) -> None:
+def test_wrong_numbers_of_sounds_are_refused_in_one_sentence(given: list[str]) -> None:
     with pytest.raises(InputError, match="must be numbers of sounds from 2 to 8; try --mix=2,3,4,5"):
         parse_mixes(given)
 
@@ -191,7 +193,7 @@ def test_numbers_of_sounds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "what", "sentence"),
+    ("fields", "options", "sentence"),
     [
         (
             {"method": "pixelplayer"},
@@ -218,15 +220,15 @@ def test_numbers_of_sounds() -> None:
         ({"evaluation.far.name": "places"}, {"far": True}, "was prepared with frame_px=48, and the run asks for 40"),
     ],
 )
-def test_what_cannot_be_is_refused_at_once(data_dir: Path, fields: dict, what: dict, sentence: str) -> None:
-    config = asked(data_dir)
+def test_options_that_do_not_fit_are_refused(data_dir: Path, fields: dict, options: dict, sentence: str) -> None:
+    config = evaluation_config(data_dir)
     config.update_from_flattened_dict(fields)
     with pytest.raises(InputError) as refused:
-        open_stores(method_of(config), EvaluationOptions(**{"split": "test"} | what))
+        open_stores(method_of(config), EvaluationOptions(**{"split": "test"} | options))
     assert sentence in str(refused.value)
 
 
-def test_what_was_found_by_other_definitions_is_not_kept(tmp_path: Path) -> None:
+def test_results_with_other_definitions_are_not_kept(tmp_path: Path) -> None:
     run = {"networks": {}, "bss": "fft", "mixtures_sha256": "a"}
     before = {"run": run, "definitions": {"NSDR": "without silent estimates", "localisation": "l"}, "far": 1}
     (tmp_path / "metrics.json").write_text(json.dumps(before))

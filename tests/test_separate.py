@@ -1,4 +1,4 @@
-"""The command `separate` as a user gives it."""
+"""Tests of the command `separate`."""
 
 import json
 import types
@@ -23,19 +23,19 @@ def video(tmp_path, write_video) -> Path:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"with_pictures": False}, "where there is nothing to see there is nothing to separate by"),
+        ({"with_pictures": False}, "sound alone cannot be separated"),
         ({"with_sound": False}, "has no sound; give a video with a sound stream"),
     ],
 )
-def test_what_lacks_sight_or_sound_is_refused(tmp_path, write_video, options, sentence):
+def test_a_file_without_video_or_audio_is_refused(tmp_path, write_video, options, sentence):
     path = write_video(tmp_path / "b.mp4", seconds=1.0, **options)
     with pytest.raises(InputError, match=sentence):
         separate.check(str(path), str(tmp_path / "out"), audio_only=False)
 
 
-def test_flags_that_cannot_be_are_refused(tmp_path, video):
+def test_invalid_flags_are_refused(tmp_path, video):
     refused = [
-        (("x", "y", True), "where there is nothing to see there is nothing to separate by"),
+        (("x", "y", True), "sound alone cannot be separated"),
         ((None, str(tmp_path / "out"), False), "name a video and a folder"),
         ((str(video), None, False), "name a video and a folder"),
         ((str(tmp_path / "no.mp4"), str(tmp_path / "out"), False), "is not there; check the path"),
@@ -60,7 +60,7 @@ def test_a_mount_point_is_refused_at_once(tmp_path, video, monkeypatch):
         separate.check(str(video), str(tmp_path / "out"), audio_only=False)
 
 
-def test_an_interrupt_while_the_model_loads_promises_nothing(tmp_path, video, monkeypatch, capsys):
+def test_an_interrupt_while_the_model_loads_is_reported(tmp_path, video, monkeypatch, capsys):
     def interrupted(_):
         raise KeyboardInterrupt
 
@@ -73,15 +73,15 @@ def test_an_interrupt_while_the_model_loads_promises_nothing(tmp_path, video, mo
     assert (stopped.value.code, capsys.readouterr().err) == (130, "interrupted; nothing was written\n")
 
 
-def test_the_flags_reach_the_check(tmp_path):
+def test_the_command_checks_its_flags(tmp_path):
     status, output = run("mpnet_jax.separate", "--audio_only", f"--out={tmp_path / 'out'}")
-    assert status == 2 and output.count("\n") == 1 and "nothing to separate by" in output
+    assert status == 2 and output.count("\n") == 1 and "sound alone cannot be separated" in output
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.e2e
 @pytest.mark.slow
-def test_a_video_is_taken_apart_by_a_run_and_by_its_exported_networks(tmp_path, video):
+def test_a_run_separates_a_video_and_is_exported(tmp_path, video):
     config = tiny_config(tmp_path)
     workdir = tmp_path / "run"
     saved_config.claim_workdir(workdir, config)

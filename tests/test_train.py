@@ -1,4 +1,4 @@
-"""Training as a whole: resuming, stopping, devices, and what it refuses."""
+"""Tests of the training command: its files, resuming, stopping, devices, and refused input."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def losses(workdir: Path) -> dict[int, float]:
 
 @pytest.fixture(scope="module")
 def straight(tiny_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The workdir of a run that was never interrupted."""
+    """The workdir of an uninterrupted run."""
     workdir = tmp_path_factory.mktemp("straight") / "run"
     assert train(tiny_config(tiny_set), workdir) == 0
     return workdir
@@ -42,7 +42,7 @@ def test_writes_every_step_once_and_all_its_files(straight: Path) -> None:
     assert len(json.loads((straight / "mixtures" / "validation_mix2.json").read_text())["mixtures"]) == 4
 
 
-def test_a_finished_run_is_left_as_it_is(straight: Path, tiny_set: Path) -> None:
+def test_a_finished_run_is_unchanged(straight: Path, tiny_set: Path) -> None:
     before = losses(straight)
     assert train(tiny_config(tiny_set), straight) == 0
     assert losses(straight) == before
@@ -50,12 +50,12 @@ def test_a_finished_run_is_left_as_it_is(straight: Path, tiny_set: Path) -> None
 
 
 @pytest.mark.e2e
-def test_a_killed_run_goes_on_bit_equal(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_bit_equal(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
     workdir = tmp_path / "run"
     arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}")
     process = start("mpnet_jax.train", *arguments)
     deadline = time.monotonic() + 200
-    while len(losses(workdir)) < 3:  # after the checkpoint of step 2, in the midst of the steps
+    while len(losses(workdir)) < 3:  # after the checkpoint of step 2
         assert time.monotonic() < deadline and process.poll() is None, process.communicate()[0]
         time.sleep(0.01)
     process.kill()
@@ -63,15 +63,15 @@ def test_a_killed_run_goes_on_bit_equal(straight: Path, tiny_set: Path, tmp_path
     interrupted_at = max(losses(workdir))
     assert train(tiny_config(tiny_set), workdir) == 0
     assert interrupted_at < 6, "the run ended before it could be killed"
-    assert losses(workdir) == losses(straight)  # equal to the last bit
-    # A session is noted with its first step; one whose steps were all lost made nothing.
-    begun = [line["step"] for line in read_lines(workdir / SESSIONS)]
-    assert begun in ([1], [1, 3], [1, 5])
+    assert losses(workdir) == losses(straight)
+    # A session whose steps were all lost leaves no line.
+    first_steps = [line["step"] for line in read_lines(workdir / SESSIONS)]
+    assert first_steps in ([1], [1, 3], [1, 5])
 
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_stop_signal_saves_and_says_how_to_go_on(
+def test_a_stop_signal_saves_and_prints_how_to_resume(
     number: signal.Signals, straight: Path, tiny_set: Path, tmp_path: Path
 ) -> None:
     workdir = tmp_path / "run"
@@ -92,14 +92,14 @@ def test_a_stop_signal_saves_and_says_how_to_go_on(
 
 
 @pytest.mark.e2e
-@pytest.mark.slow  # of a step: tests/steps/test_train_step.py, for every change
+@pytest.mark.slow  # tests/steps/test_train_step.py tests one step quickly
 def test_one_device_and_two_give_the_same_losses(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
     workdir = tmp_path / "run"
     arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}")
     status, output = run("mpnet_jax.train", *arguments, devices=1)
     assert status == 0, output
     one, two = losses(workdir), losses(straight)
-    # Statistics of batch normalisation run over both devices: the rest is rounding, which grows step by step.
+    # Batch statistics are computed over both devices; the remaining difference is rounding, which grows with the steps.
     np.testing.assert_allclose([one[s] for s in (1, 2, 3)], [two[s] for s in (1, 2, 3)], rtol=1e-4)
 
 
@@ -151,10 +151,10 @@ def test_stops_at_a_loss_that_is_not_finite(tiny_set: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-# The threads of the storage library die of the full disk, each in its own way.
+# The threads of Orbax fail in different ways when the disk is full.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_disk_that_is_really_full_loses_nothing(
+def test_a_run_on_a_full_disk_keeps_its_checkpoint_and_resumes(
     tiny_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     disk = tmp_path / "disk"
@@ -202,7 +202,7 @@ def test_a_disk_that_is_really_full_loses_nothing(
         ("extra", "argument 'extra' has no flag"),
     ],
 )
-def test_a_wrong_flag_is_one_sentence_and_fast(flag: str, sentence: str, tiny_set: Path, tmp_path: Path) -> None:
+def test_a_wrong_flag_is_refused_fast_in_one_sentence(flag: str, sentence: str, tiny_set: Path, tmp_path: Path) -> None:
     config = () if flag.startswith("--config=") else (f"--config={config_file(tmp_path, tiny_set)}",)
     started = time.monotonic()
     status, output = run("mpnet_jax.train", *config, f"--workdir={tmp_path / 'run'}", flag)

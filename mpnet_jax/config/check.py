@@ -1,6 +1,6 @@
-"""Reads and checks a run's config; below the commands, functions take the plain values made here.
+"""Reads and checks the config of a run.
 
-Checks import neither JAX nor TensorFlow, so that a wrong field is refused at once.
+This module imports neither JAX nor TensorFlow, so a wrong field is refused at once.
 """
 
 import sys
@@ -120,14 +120,14 @@ _NOT_NEGATIVE = (
 
 
 def from_flags() -> Config:
-    """The config of `--config`, with what `--config.field=value` changes, checked.
+    """Returns the checked config of `--config`, as changed by `--config.field=value` flags.
 
     Raises:
-        InputError: the file cannot be read, or a field is wrong.
+        InputError: The file cannot be read, or a field is wrong.
     """
     try:
         config = flags.FLAGS.config
-        config.keys()  # a file that could not be read shows only when the config is used
+        config.keys()  # an unreadable file raises only when the config is used
     except OSError:
         given = [argument for argument in sys.argv if argument.lstrip("-").startswith("config=")]
         raise InputError(f"{' '.join(given)} cannot be read; the shipped configs are configs/*.py") from None
@@ -136,14 +136,7 @@ def from_flags() -> Config:
 
 
 def check(config: Config) -> None:
-    """Refuses a config that cannot run.
-
-    Args:
-        config: all fields of `configs/base.py`.
-
-    Raises:
-        InputError: the first field that is wrong, its value, the rule and the way out.
-    """
+    """Raises InputError for the first wrong field of a config, with its value, the rule and the remedy."""
     _check_fields(flatten(config))
     if config.mixing.gain_high < config.mixing.gain_low:
         raise InputError(
@@ -163,7 +156,7 @@ def check(config: Config) -> None:
 
 
 def _check_fields(flat: dict[str, Any]) -> None:
-    """Looks at each field by itself."""
+    """Checks each field by itself."""
     for field, allowed in CHOICES.items():
         if flat[field] not in allowed:
             raise InputError(f"config.{field}={flat[field]!r} is unknown; use one of {', '.join(allowed)}")
@@ -178,7 +171,7 @@ def _check_fields(flat: dict[str, Any]) -> None:
 
 
 def _check_spectrogram(config: Config) -> None:
-    """Both sides of the spectrogram must survive the U-Net's halvings."""
+    """Checks that both sides of the spectrogram can be halved as often as the U-Net halves them."""
     try:
         audio = audio_spec(config)
     except ValueError as error:
@@ -199,7 +192,7 @@ def _check_spectrogram(config: Config) -> None:
 
 
 def flatten(config: Config) -> dict[str, Any]:
-    """Fields as {"group.field": value}, tuples as lists (what JSON gives back)."""
+    """Returns the fields as {"group.field": value}, with lists for tuples as in JSON."""
     flat: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, ml_collections.ConfigDict):

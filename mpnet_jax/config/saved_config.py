@@ -1,4 +1,4 @@
-"""The config that a workdir, or a model file, was made with."""
+"""Saves the config of a run in its workdir, and reads it back from there or from a model file."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from data_pipeline.command import InputError
 from mpnet_jax.config.check import check, flatten
 from mpnet_jax.config.specs import Config
 
-# Fields that may differ between two runs in one workdir: they change what is shown or kept, not what is computed.
+# Fields that may change between two runs in one workdir: they change what is logged or saved, not what is computed.
 FREE_FIELDS = (
     "data.directory",
     "data.picture_cache_dir",
@@ -28,19 +28,19 @@ FREE_FIELDS = (
 
 
 def is_free(field: str) -> bool:
-    """Whether a field may change between runs in one workdir."""
+    """Returns whether a field may change between runs in one workdir."""
     return any(field == free or (free.endswith(".") and field.startswith(free)) for free in FREE_FIELDS)
 
 
 def claim_workdir(workdir: Path, config: Config) -> None:
-    """Takes a workdir for this config: records it in a new one, refuses one of another config.
+    """Writes the config into a new workdir, or checks that an existing one was made with the same config.
 
     Args:
-        workdir: made when missing.
-        config: the run's.
+        workdir: Folder of the run; created when missing.
+        config: Config of the run.
 
     Raises:
-        InputError: the workdir holds a run of another config, or cannot be used.
+        InputError: The workdir holds a run with another config, or cannot be used.
     """
     recorded = read_recorded(workdir)
     if recorded is not None:
@@ -57,7 +57,7 @@ def claim_workdir(workdir: Path, config: Config) -> None:
 
 
 def read_recorded(workdir: Path) -> dict[str, Any] | None:
-    """The flat config that a workdir was made with; None where there is no run."""
+    """Returns the flat config of a workdir's run, or None without a run."""
     path = workdir / "config.json"
     if not path.is_file():
         return None
@@ -65,7 +65,7 @@ def read_recorded(workdir: Path) -> dict[str, Any] | None:
         recorded = json.loads(path.read_text())
         if not isinstance(recorded, dict):
             raise ValueError(f"it holds a {type(recorded).__name__}, not fields")
-    except ValueError as error:  # of JSON and of the encoding too
+    except ValueError as error:  # includes errors of JSON and of the encoding
         raise InputError(f"{path} is not readable ({error}); restore it or choose another --workdir") from None
     return recorded
 
@@ -85,14 +85,14 @@ def require_recorded(workdir: Path) -> dict[str, Any]:
 
 
 def restored(recorded: dict[str, Any], where: Path) -> Config:
-    """The config that a flat one was made of; fields that are missing there have the values of `configs/base.py`.
+    """Returns the config of a flat one; missing fields take the values of `configs/base.py`.
 
     Args:
-        recorded: of `read_recorded` or a model file.
-        where: the file, for the message.
+        recorded: Flat config from `read_recorded` or a model file.
+        where: File that holds it, for error messages.
 
     Raises:
-        InputError: a field that this version does not know, or one that cannot be.
+        InputError: A field is unknown to this version, or its value is wrong.
     """
     config = base.get_config()
     unknown = sorted(recorded.keys() - flatten(config).keys())
@@ -111,9 +111,10 @@ def restored(recorded: dict[str, Any], where: Path) -> Config:
 
 
 def refuse_other(recorded: dict[str, Any], config: Config, workdir: Path) -> None:
-    """Raises InputError where a recorded config and this one would compute different things."""
+    """Raises InputError where a recorded config differs from this one in more than free fields."""
     wanted = flatten(config)
-    recorded = flatten(base.get_config()) | recorded  # a field that came later has its old behaviour as its default
+    # Every field that was added later has the earlier behaviour as its default.
+    recorded = flatten(base.get_config()) | recorded
     for field in sorted(recorded.keys() | wanted.keys()):
         if not is_free(field) and recorded.get(field) != wanted.get(field):
             raise InputError(

@@ -1,4 +1,4 @@
-"""Whether the recursion ends after the right number of sounds, where more can be seen than heard."""
+"""Measures how often the recursion finds the number of sounds in mixtures where some visible clips are silent."""
 
 import dataclasses
 import math
@@ -14,77 +14,79 @@ from mpnet_jax.metrics.aggregate import summarise
 from mpnet_jax.steps.device_pass import HostBatch, Separator
 
 DEFINITION = (
-    "Count: the number of steps before which more than max(epsilon_relative * mean(S_0), silence) of the mixture was "
-    "left. Several clips are seen, some of them are heard, the others are silent. epsilon_relative is the one that "
-    "counts best on the validation split, among mixtures of at most as many sounds as in training; silence is the mean "
-    "magnitude of white noise at a stated level."
+    "Count: the number of steps before the mean magnitude of the remaining mixture falls to max(epsilon_relative * "
+    "mean(S_0), silence). Several clips are visible; some of them sound, the others are silent. epsilon_relative is "
+    "chosen for the best accuracy on the validation split, over mixtures of at most as many sounds as in training; "
+    "silence is the mean magnitude of white noise at a stated level."
 )
 
-# Levels at which noise without any instrument is counted, in dB of full scale.
+# Levels of the noise whose sounds are counted as a control, in dBFS.
 NOISE_DBFS = (-20.0, -40.0, -60.0, -80.0)
 _EPSILONS = np.geomspace(1e-3, 1.0, 601)
 
-Left = Float[np.ndarray, "mixture steps"]
+Remaining = Float[np.ndarray, "mixture steps"]
 
 
 def with_silent_clips(spec: MixtureListSpec, *, count: int, visible: int) -> MixtureListSpec:
-    """How mixtures for counting are drawn: `visible` clips, of which 0, 1, ... visible - 1 sound in turn."""
+    """Returns how mixtures for counting are drawn: of `visible` clips, 0, 1, ..., visible - 1 sound in turn."""
     return dataclasses.replace(spec, count=count, sources=visible, sounding=tuple(range(visible)))
 
 
 def magnitude_of_noise(level_dbfs: float, audio: AudioSpec) -> float:
-    """Mean linear magnitude of the transform of white noise at a level: of a Rayleigh distribution."""
+    """Returns the mean linear STFT magnitude of white noise at a level, the mean of a Rayleigh distribution."""
     n = np.arange(audio.fft_samples)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * n / audio.fft_samples)
     return 10 ** (level_dbfs / 20) * math.sqrt(float(np.sum(window**2)) * math.pi / 4)
 
 
-def what_is_left(separator: Separator, batches: Iterable[HostBatch]) -> Left:
-    """Runs a pass of `count_step` over mixtures: what is left before each step and after the last."""
-    found = []
+def remaining_magnitudes(separator: Separator, batches: Iterable[HostBatch]) -> Remaining:
+    """Returns the mean magnitude of the remaining mixture before each step and after the last; runs a `count_step`."""
+    magnitudes = []
     for batch in batches:
         inputs = {name: batch[name] for name in ("mixture_magnitude", "frames")}
-        found.append(separator(inputs)["left"][batch["valid"]])
-    return np.concatenate(found).astype(np.float64)
+        magnitudes.append(separator(inputs)["left"][batch["valid"]])
+    return np.concatenate(magnitudes).astype(np.float64)
 
 
-def counted(left: Left, *, epsilon_relative: float, epsilon_absolute: float) -> Int[np.ndarray, " mixture"]:
-    """How many sounds the recursion takes before it ends. Source: Sec. 3.2.
+def counted(remaining: Remaining, *, epsilon_relative: float, epsilon_absolute: float) -> Int[np.ndarray, " mixture"]:
+    """Returns the number of sounds that the recursion separates before it ends. Source: Sec. 3.2.
 
     Args:
-        left: mean linear magnitude before each step, and after the last.
-        epsilon_relative: share of the whole mixture's.
-        epsilon_absolute: linear magnitude.
+        remaining: Mean linear magnitude of the remaining mixture before each step and after the last.
+        epsilon_relative: Threshold as a share of the mixture's magnitude.
+        epsilon_absolute: Least threshold, a linear magnitude.
     """
-    threshold = np.maximum(epsilon_relative * left[:, :1], epsilon_absolute)
-    return np.cumprod(left[:, :-1] > threshold, axis=1).sum(axis=1)
+    threshold = np.maximum(epsilon_relative * remaining[:, :1], epsilon_absolute)
+    return np.cumprod(remaining[:, :-1] > threshold, axis=1).sum(axis=1)
 
 
 def choose_epsilon(
-    left: Left, sounding: Int[np.ndarray, " mixture"], *, epsilon_absolute: float, most: int
+    remaining: Remaining, sounding: Int[np.ndarray, " mixture"], *, epsilon_absolute: float, most: int
 ) -> tuple[float, list[list[float]]]:
-    """The relative epsilon that counts best, on the validation split.
+    """Returns the relative epsilon with the best accuracy; used on the validation split.
 
     Args:
-        left: see `counted`.
-        sounding: the true numbers.
-        epsilon_absolute: see `counted`.
-        most: mixtures of more sounds do not count: where a network that was trained on two cannot tell four from five,
-            an epsilon for those would spoil what it can tell.
+        remaining: See `counted`.
+        sounding: True numbers of sounds.
+        epsilon_absolute: See `counted`.
+        most: Mixtures with more sounds are ignored. Networks trained on two sounds may not tell four from five, and an
+            epsilon chosen for these would lower the accuracy on mixtures of few sounds.
 
     Returns:
-        Epsilon, the middle of the widest stretch of best ones; and (epsilon, accuracy) for a chart.
+        The middle of the widest interval of best epsilons, and pairs of (epsilon, accuracy) for a chart.
     """
     known = sounding <= most
     accuracy = np.array(
         [
-            np.mean((counted(left, epsilon_relative=epsilon, epsilon_absolute=epsilon_absolute) == sounding)[known])
+            np.mean(
+                (counted(remaining, epsilon_relative=epsilon, epsilon_absolute=epsilon_absolute) == sounding)[known]
+            )
             for epsilon in _EPSILONS.tolist()
         ]
     )
     best = np.flatnonzero(accuracy == accuracy.max())
-    stretch = max(np.split(best, np.flatnonzero(np.diff(best) > 1) + 1), key=len)
-    epsilon = float(_EPSILONS[stretch[len(stretch) // 2]])
+    interval = max(np.split(best, np.flatnonzero(np.diff(best) > 1) + 1), key=len)
+    epsilon = float(_EPSILONS[interval[len(interval) // 2]])
     curve = [
         [float(f"{e:.4g}"), round(a, 4)] for e, a in zip(_EPSILONS[::6].tolist(), accuracy[::6].tolist(), strict=True)
     ]
@@ -92,7 +94,7 @@ def choose_epsilon(
 
 
 def count_results(
-    left: Left,
+    remaining: Remaining,
     sounding: Int[np.ndarray, " mixture"],
     video_ids: Sequence[Sequence[str]],
     *,
@@ -100,53 +102,53 @@ def count_results(
     epsilon_absolute: float,
     most: int,
 ) -> dict[str, Any]:
-    """Accuracy, beside the best that a constant guess can do, by true number, and who was taken for what.
+    """Returns the accuracy of the counts and of the best constant guess, and the confusion matrix.
 
     Args:
-        left: see `counted`.
-        sounding: the true numbers.
-        video_ids: of the clips that were seen.
-        epsilon_relative: see `counted`.
-        epsilon_absolute: see `counted`.
-        most: number of sounds in training.
+        remaining: See `counted`.
+        sounding: True numbers of sounds.
+        video_ids: Videos of the visible clips of each mixture.
+        epsilon_relative: See `counted`.
+        epsilon_absolute: See `counted`.
+        most: Number of sounds in training.
 
     Returns:
-        JSON-ready dict: `epsilon_relative`, `accuracy`, `constant` (`guess`, `accuracy`), `by_count`, `as_trained` (the
-        same two of mixtures of 1 to `most` sounds alone), `confusion` (rows: true number, columns: counted), `counted`
-        (of each mixture).
+        JSON-ready dict: `epsilon_relative`, `accuracy`, `constant` (`guess`, `accuracy`), `as_trained` (`accuracy` and
+        `constant` over mixtures of 1 to `most` sounds), `by_count` (accuracy by true number), `confusion` (rows: true
+        number, columns: count), `counted` (count of each mixture).
     """
-    found = counted(left, epsilon_relative=epsilon_relative, epsilon_absolute=epsilon_absolute)
-    steps = left.shape[1] - 1
+    counts = counted(remaining, epsilon_relative=epsilon_relative, epsilon_absolute=epsilon_absolute)
+    steps = remaining.shape[1] - 1
     confusion = np.zeros((int(sounding.max()) + 1, steps + 1), int)
-    np.add.at(confusion, (sounding, found), 1)
+    np.add.at(confusion, (sounding, counts), 1)
 
-    def accuracy(answers: np.ndarray, of: np.ndarray) -> dict[str, Any]:
+    def accuracy(answers: np.ndarray, chosen: np.ndarray) -> dict[str, Any]:
         return summarise(
-            (answers == sounding)[of].astype(float), [video_ids[index] for index in np.flatnonzero(of).tolist()]
+            (answers == sounding)[chosen].astype(float), [video_ids[index] for index in np.flatnonzero(chosen).tolist()]
         )
 
-    def beside_constant(of: np.ndarray) -> dict[str, Any]:
-        guess = int(np.argmax(np.bincount(sounding[of], minlength=steps + 1)))
-        rival = accuracy(np.full_like(found, guess), of)
-        return {"accuracy": accuracy(found, of), "constant": {"guess": guess, "accuracy": rival}}
+    def with_constant(chosen: np.ndarray) -> dict[str, Any]:
+        guess = int(np.argmax(np.bincount(sounding[chosen], minlength=steps + 1)))
+        constant = accuracy(np.full_like(counts, guess), chosen)
+        return {"accuracy": accuracy(counts, chosen), "constant": {"guess": guess, "accuracy": constant}}
 
     return {
         "epsilon_relative": epsilon_relative,
-        **beside_constant(np.ones(len(sounding), bool)),
-        "as_trained": {"most": most, **beside_constant((sounding >= 1) & (sounding <= most))},
+        **with_constant(np.ones(len(sounding), bool)),
+        "as_trained": {"most": most, **with_constant((sounding >= 1) & (sounding <= most))},
         "by_count": [
-            {"sounding": number, "accuracy": accuracy(found, sounding == number)}
+            {"sounding": number, "accuracy": accuracy(counts, sounding == number)}
             for number in sorted(set(sounding.tolist()))
         ],
         "confusion": confusion.tolist(),
-        "counted": found.tolist(),
+        "counted": counts.tolist(),
     }
 
 
 def noise_batches(
     batches: Iterable[HostBatch], audio: AudioSpec, *, level_dbfs: float, seed: int
 ) -> Iterable[HostBatch]:
-    """The pictures of mixtures with white noise in place of their sounds."""
+    """Yields batches of mixtures whose sounds are replaced by white noise."""
     from data_pipeline.spectrogram import stft
 
     gain = np.float32(10 ** (level_dbfs / 20))

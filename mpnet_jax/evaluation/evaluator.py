@@ -1,4 +1,4 @@
-"""The parts of an evaluation: separation, counting, localisation, and examples for the report."""
+"""The parts of an evaluation: separation, counting, localisation, the far data set, and examples for the report."""
 
 import functools
 import sys
@@ -33,7 +33,7 @@ from mpnet_jax.weights.trained import TrainedNetworks
 
 Mixtures = Sequence[Sequence[SourcePlan]]
 _PLACES_SHOWN = 6  # examples of each kind of scene in the report
-_NOISES = 48  # samples of noise alone that are counted at each level
+_NOISES = 48  # mixtures of noise alone at each level, for counting
 
 
 class Evaluator:
@@ -70,20 +70,20 @@ class Evaluator:
     def separation(self, sounds: int) -> dict[str, Any]:
         """Separates and scores the fixed mixtures of a number of sounds; see `scores.results`.
 
-        Scores are written to `scores/` one by one, so that an evaluation that was stopped resumes there.
+        Scores are written to `scores/` one by one, so an interrupted evaluation resumes there.
         """
         spec = self._spec.list_spec(self._split, sounds)
-        # AMID takes half the time, and is shown of mixtures as in training.
+        # AMID takes half of the time, and is reported only for the number of sounds in training.
         amid = sounds == self._spec.drawn.sources
         return self._scored(spec, self._store, f"{self._split}_mix{sounds}", amid=amid)
 
     def far(self) -> dict[str, Any]:
-        """Separates and scores mixtures of the far data set, of as many sounds as in training."""
+        """Separates and scores mixtures of the far data set, with the number of sounds in training."""
         store, spec = self._stores["far"], self._spec.list_spec("far")
         return self._scored(spec, store, f"far_mix{spec.sources}", amid=True)
 
     def _scored(self, spec: MixtureListSpec, store: RecordStore, name: str, *, amid: bool) -> dict[str, Any]:
-        """Returns the results of a list; scores that the log of its name holds are not computed again."""
+        """Returns the results of a list of mixtures; scores in the log of that name are not computed again."""
         mixtures = named_list(self._audio, self._workdir, store, spec, name)
         facts = {
             "networks": dict(self.networks.fingerprints),
@@ -97,8 +97,8 @@ class Evaluator:
             with _progress(len(mixtures), name, done=len(log.done)) as bar:
                 separated = self._separate([mixtures[index] for index in missing], store)
                 scored = scores.score(separated, workers=usable_cores(), bss=self._spec.bss, amid=amid)
-                for index, found in zip(missing, scored, strict=True):
-                    log.add(index, found)
+                for index, mixture_scores in zip(missing, scored, strict=True):
+                    log.add(index, mixture_scores)
                     bar.update()
         ordered = [log.done[index] for index in range(len(mixtures))]
         video_ids, classes = _video_ids(store, mixtures), _classes(store, mixtures)
@@ -109,7 +109,7 @@ class Evaluator:
         return out
 
     def counting(self) -> dict[str, Any]:
-        """Counts sounds among silent clips; epsilon is chosen on the validation split, never on the one reported."""
+        """Counts the sounds of mixtures with silent clips; epsilon is chosen on the validation split alone."""
         silence = counting.magnitude_of_noise(self._spec.silence_dbfs, self._audio)
         most = self._spec.drawn.sources
         stores = {split: self._stores[split] for split in ("validation", self._split)}
@@ -135,28 +135,30 @@ class Evaluator:
         }
         for mode in MODES:
             separator = self.networks.separator(self._method.count_step(self.networks.main, mode=mode))
-            left = {
-                split: counting.what_is_left(
+            remaining = {
+                split: counting.remaining_magnitudes(
                     separator, self._batches(lists[split], f"counting by {mode}, {split}", stores[split])
                 )
-                for split in dict.fromkeys(("validation", self._split))
+                for split in stores
             }
             epsilon, curve = counting.choose_epsilon(
-                left["validation"], sounding["validation"], epsilon_absolute=silence, most=most
+                remaining["validation"], sounding["validation"], epsilon_absolute=silence, most=most
             )
             ends = {"epsilon_relative": epsilon, "epsilon_absolute": silence}
-            out[mode] = counting.count_results(left[self._split], sounding[self._split], video_ids, most=most, **ends)
+            out[mode] = counting.count_results(
+                remaining[self._split], sounding[self._split], video_ids, most=most, **ends
+            )
             out[mode] |= {"curve": curve, "noise": []}
             for level in counting.NOISE_DBFS:
-                quiet = self._batches(lists[self._split][:_NOISES], f"noise at {level:g} dBFS", self._store)
-                noise = counting.noise_batches(quiet, self._audio, level_dbfs=level, seed=self._spec.drawn.seed)
-                found = counting.counted(counting.what_is_left(separator, noise), **ends)
+                batches = self._batches(lists[self._split][:_NOISES], f"noise at {level:g} dBFS", self._store)
+                noise = counting.noise_batches(batches, self._audio, level_dbfs=level, seed=self._spec.drawn.seed)
+                found = counting.counted(counting.remaining_magnitudes(separator, noise), **ends)
                 counts = np.bincount(found, minlength=self._spec.counting_clips + 1).tolist()
                 out[mode]["noise"].append({"level_dbfs": level, "counted": counts})
         return out
 
     def localisation(self) -> tuple[list[dict[str, Any]], list[PlaceExample]]:
-        """Looks for the player who sounds: alone in the picture, and beside one who is silent."""
+        """Locates the sounding player in frames with one player, and in frames with a second, silent player."""
         store, own = self._stores["places"], self._spec.drawn
         separator = self._place_separator()
         out, examples = [], []
@@ -173,18 +175,18 @@ class Evaluator:
             )
             mixtures = named_list(self._audio, self._workdir, store, spec, f"places_{sources}")
             batches = self._batches(mixtures, name, store, frames=FrameSpec(1, self._spec.places_frame_px))
-            found = list(scenes.scenes(separator, batches))
-            if not any(np.isfinite(scene.box).all() for scene in found):
+            located = list(scenes.scenes(separator, batches))
+            if not any(np.isfinite(scene.box).all() for scene in located):
                 raise InputError(
                     f"{store.folder} has no boxes; its videos need them in a .json beside each, see docs/DATA.md"
                 )
-            out.append(scenes.localisation_results(name, found, _video_ids(store, mixtures)))
+            out.append(scenes.localisation_results(name, located, _video_ids(store, mixtures)))
             out[-1]["by_mixture"]["outline_sha256"] = outline(store, mixtures, spec)
-            examples += scenes.place_examples(found, _classes(store, mixtures), most=_PLACES_SHOWN)
+            examples += scenes.place_examples(located, _classes(store, mixtures), most=_PLACES_SHOWN)
         return out, examples
 
     def examples(self, out: dict[str, Any]) -> list[ReportExample]:
-        """The best, median and worst mixtures, separated once more."""
+        """Returns examples for the report: the best, median and worst mixtures, which are separated again."""
         rows = out["mixtures"]
         nsdr = np.array([np.mean([np.nan if v is None else v for v in row["nsdr"]]) for row in rows])
         chosen = choose_examples(nsdr, self._spec.examples)
@@ -201,7 +203,7 @@ class Evaluator:
     def _report_example(
         self, mixture: SeparatedMixture, row: Mapping[str, Any], *, rank: str, heat: np.ndarray | None
     ) -> ReportExample:
-        """Returns what the report shows of a mixture, whose entry in the results' `mixtures` is `row`."""
+        """Returns the report's example of a mixture; `row` is its entry under `mixtures` in the results."""
         classes, axis = row["classes"], self._method.axis
         return ReportExample(
             title=f"{rank.capitalize()}: mixture {row['index']}, {' and '.join(classes)}",
@@ -224,11 +226,11 @@ class Evaluator:
         )
 
     def _place_separator(self) -> Separator:
-        """Returns the pass of one step that maps the energy over the single places of a picture (Eq. 7)."""
+        """Returns the pass of one step that maps the energy over the single places of a frame (Eq. 7)."""
         return self.networks.separator(self._method.place_step(self.networks.main, steps=1, place_side=1))
 
     def _heat_maps(self, mixtures: Mixtures) -> Iterator[np.ndarray | None]:
-        """Where each source's own picture sounds, by the first step on the whole mixture (Eq. 7)."""
+        """Yields the energy maps of the sources' own frames in the first step, or None without a recursion (Eq. 7)."""
         if not self._method.has_recursion:
             yield from [None] * len(mixtures)
             return
@@ -251,7 +253,7 @@ class Evaluator:
     def _batches(
         self, mixtures: Mixtures, title: str, store: RecordStore, frames: FrameSpec | None = None
     ) -> Iterator[Batch]:
-        """Batches with a bar that says how far they are."""
+        """Yields batches and shows a progress bar."""
         with _progress(len(mixtures), title) as bar:
             for batch in self._read(mixtures, store, frames):
                 yield batch

@@ -1,4 +1,4 @@
-"""The options of an evaluation, and the data sets that it needs; what does not fit is refused before anything slow."""
+"""The options of an evaluation and the data sets that it needs; both are checked before anything slow."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ class EvaluationOptions:
 
     Attributes:
         split: "train", "validation" or "test".
-        checkpoint: "best" (by validation: MP-Net, and beside it the M-Net alone, where both were trained) or "latest".
-        mixes: Numbers of sounds to test on besides the run's own.
-        counting: Whether to count sounds among silent clips, by clips and by places.
-        localisation: Whether to search the sounding player.
+        checkpoint: "best" (the best of each result by validation, such as of MP-Net and of M-Net) or "latest".
+        mixes: Numbers of sounds to evaluate besides the run's own.
+        counting: Whether to count the sounds of mixtures with silent clips, with clips and with places as candidates.
+        localisation: Whether to locate the sounding player.
         far: Whether to separate mixtures of a data set far from the training data.
     """
 
@@ -39,7 +39,7 @@ def parse_mixes(given: Sequence[str]) -> tuple[int, ...]:
     """Returns the numbers of sounds of `--mix` in ascending order.
 
     Raises:
-        InputError: An element is no number from 2 to `_MOST_SOUNDS`; a single sound is no mixture.
+        InputError: An element is no number from 2 to `_MOST_SOUNDS`.
     """
     try:
         numbers = sorted({int(number) for number in given})
@@ -60,7 +60,7 @@ def open_stores(method: "Method", options: EvaluationOptions) -> dict[str, Recor
         options: What to evaluate.
 
     Returns:
-        The stores of `options.split` and, where they are needed, of "validation", "places" and "far".
+        The stores of `options.split` and, if needed, of "validation", "places" and "far".
 
     Raises:
         InputError: An option does not fit the method, the split or the data.
@@ -83,7 +83,7 @@ def open_stores(method: "Method", options: EvaluationOptions) -> dict[str, Recor
 
 
 def _check(method: "Method", options: EvaluationOptions) -> None:
-    """Refuses options that do not fit the method or the split."""
+    """Raises InputError for options that do not fit the method or the split."""
     if options.counting or options.localisation:
         method.check_recursion("--counting" if options.counting else "--localisation")
     if options.counting and options.split == "validation":
@@ -106,7 +106,7 @@ def _require_sounds(method: "Method", store: RecordStore, sounds: int, what: str
 
 
 def _open_places(method: "Method") -> RecordStore:
-    """Opens the data set of scenes whose boxes are known."""
+    """Opens the data set of scenes with known boxes."""
     folder, spec = method.data.directory / method.evaluation.places_name, method.evaluation
     if not folder.is_dir():
         raise InputError(

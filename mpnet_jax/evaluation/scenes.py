@@ -1,4 +1,4 @@
-"""Whether the energy map of Eq. 7 points to the player who sounds, in scenes whose boxes are known."""
+"""Measures how well the energy map of Eq. 7 locates the sounding player in scenes with known boxes."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,14 +17,14 @@ OURS = "energy map"
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-    """One picture, the sound of one player in it, and where the network hears it.
+    """A frame with one or two players of whom one sounds, and its energy map.
 
     Attributes:
-        index: place in the list of mixtures.
-        frame: the picture.
-        energy: of its places, by the sound that each would take.
-        box: of the player who sounds; top, left, bottom, right in shares of the picture, NaN where unknown.
-        other: of the player who is silent; NaN where there is none.
+        index: Index in the list of mixtures.
+        frame: RGB frame.
+        energy: Energy of the sound that the network separates for each place.
+        box: Box of the sounding player: top, left, bottom, right as shares of the frame; NaN where unknown.
+        other: Box of the silent player; NaN without one.
     """
 
     index: int
@@ -35,21 +35,22 @@ class Scene:
 
 
 def scenes(separator: Separator, batches: Iterable[HostBatch]) -> Iterator[Scene]:
-    """Looks for the sound of each sample's first source in one picture that shows all its sources side by side.
+    """Computes the energy map of each mixture in one frame that shows all its sources side by side.
 
-    The sounding player stands on the left in samples of even index, on the right in the others.
+    The first source, the sounding one, stands on the left in mixtures with an even index and on the right in the
+    others.
 
     Args:
-        separator: a pass of `place_step`.
-        batches: of `loader.evaluation_batches` with one picture a source, of which at most the first sounds.
+        separator: A pass of `place_step`.
+        batches: Batches of `loader.evaluation_batches` with one frame per source; only the first source sounds.
 
     Yields:
-        Every valid sample once.
+        A scene for every valid mixture.
     """
     for batch in batches:
         sources = batch["frames"].shape[1]
-        turned = (batch["index"] % 2 == 1) & (sources > 1)
-        order = np.where(turned[:, None], np.arange(sources)[::-1], np.arange(sources))
+        reversed_order = (batch["index"] % 2 == 1) & (sources > 1)
+        order = np.where(reversed_order[:, None], np.arange(sources)[::-1], np.arange(sources))
         frames = np.take_along_axis(batch["frames"], order[:, :, None, None, None, None], axis=1)
         picture = np.concatenate(list(frames.swapaxes(0, 1)), axis=-2)  # (batch, frame, height, source * width, 3)
         inputs = {name: batch[name] for name in ("mixture_magnitude", "mixture_phase")} | {"frames": picture}
@@ -69,11 +70,11 @@ def scenes(separator: Separator, batches: Iterable[HostBatch]) -> Iterator[Scene
 
 
 def maps_of_sources(separator: Separator, batch: HostBatch) -> Float[np.ndarray, "batch source rows columns"]:
-    """How much of a mixture's sound each place of each source's own picture would take.
+    """Returns the energy map of a mixture in each source's own frame.
 
     Args:
-        separator: a pass of `place_step`.
-        batch: of `loader.evaluation_batches`.
+        separator: A pass of `place_step`.
+        batch: A batch of `loader.evaluation_batches`.
     """
     maps = []
     for source in range(batch["frames"].shape[1]):
@@ -83,12 +84,12 @@ def maps_of_sources(separator: Separator, batch: HostBatch) -> Float[np.ndarray,
 
 
 def _moved(box: np.ndarray, place: int, places: int) -> np.ndarray:
-    """A box in shares of one picture of several side by side, in shares of them all."""
+    """Converts a box from shares of one of several frames side by side to shares of all of them."""
     return np.array([box[0], (place + box[1]) / places, box[2], (place + box[3]) / places])
 
 
 def _centre(scene: Scene) -> np.ndarray:
-    """A guess that falls off from the middle of the picture."""
+    """Returns a map that decreases from the centre of the frame."""
     rows, columns = scene.energy.shape
     down = (np.arange(rows) + 0.5) / rows - 0.5
     right = (np.arange(columns) + 0.5) / columns - 0.5
@@ -107,7 +108,7 @@ GUESSES: dict[str, Callable[[Scene], np.ndarray]] = {
 
 
 def scores_of(scene: Scene, energy: np.ndarray) -> dict[str, float]:
-    """How well one map fits one scene: `pointing`, `iou`, `auc`, `player`; NaN where undefined."""
+    """Returns the scores of a map in a scene: `pointing`, `iou`, `auc`, `player`; NaN where undefined."""
     return {
         "pointing": metric.pointing(energy, scene.box),
         "iou": metric.iou_at_half(energy, scene.box),
@@ -117,16 +118,16 @@ def scores_of(scene: Scene, energy: np.ndarray) -> dict[str, float]:
 
 
 def localisation_results(name: str, found: Sequence[Scene], video_ids: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """Means with intervals of a kind of scene, of the energy map and of guesses beside it.
+    """Returns mean scores with intervals over scenes of one kind, for the energy map and for the baselines.
 
     Args:
-        name: of the kind.
-        found: its scenes.
-        video_ids: of each scene's clips.
+        name: Name of the kind of scene.
+        found: Scenes of this kind.
+        video_ids: Videos of each scene's clips.
 
     Returns:
-        JSON-ready dict: `scene`, `scenes` (how many), `box_share` (mean and max share of the picture), `guesses`, and
-        `by_mixture` (the energy map's values of each scene, None where undefined).
+        JSON-ready dict: `scene` (the name), `scenes` (their number), `box_share` (mean and maximum share of the frame),
+        `guesses` (scores by map), and `by_mixture` (the energy map's scores in each scene, None where undefined).
     """
     shares = np.array([(s.box[2] - s.box[0]) * (s.box[3] - s.box[1]) for s in found])
     guesses: dict[str, Any] = {}
@@ -145,12 +146,12 @@ def localisation_results(name: str, found: Sequence[Scene], video_ids: Sequence[
 
 
 def place_examples(found: Sequence[Scene], classes: Sequence[Sequence[str]], *, most: int) -> list[PlaceExample]:
-    """Scenes for the report: the best, middle and worst by area under the curve, so that the page flatters nobody.
+    """Returns scenes for the report, evenly spread from the best to the worst by area under the curve.
 
     Args:
-        found: scenes in the order of their list.
-        classes: of each scene's players, the sounding one first.
-        most: how many are shown at most.
+        found: Scenes in the order of their list.
+        classes: Classes of each scene's players, the sounding one first.
+        most: Greatest number of examples.
     """
     scored = [(scores_of(scene, scene.energy), scene) for scene in found]
     known = sorted((s for s in scored if np.isfinite(s[0]["auc"])), key=lambda s: -s[0]["auc"])
@@ -158,10 +159,10 @@ def place_examples(found: Sequence[Scene], classes: Sequence[Sequence[str]], *, 
     examples = []
     for scores, scene in (known[place] for place in places):
         sounding, *others = classes[scene.index]
-        beside = f", beside a silent {others[0]}" if others else ""
+        silent = f", beside a silent {others[0]}" if others else ""
         examples.append(
             PlaceExample(
-                title=f"{sounding} sounds{beside}",
+                title=f"{sounding} sounds{silent}",
                 frame=scene.frame,
                 heat=scene.energy,
                 box=tuple(scene.box.tolist()),

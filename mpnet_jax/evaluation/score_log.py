@@ -1,4 +1,4 @@
-"""Scores as they come, one line a mixture: an evaluation that was stopped goes on where it was."""
+"""Saves the scores of each mixture as soon as they are computed, so an interrupted evaluation can resume."""
 
 import hashlib
 import json
@@ -12,35 +12,35 @@ import numpy as np
 from data_pipeline.atomic import write_atomically
 from mpnet_jax.evaluation.scores import MixtureScores
 
-# Raised with every change that gives other scores for the same networks and mixtures.
+# Increased with every change that gives other scores for the same networks and mixtures.
 VERSION = 1
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:
-    """A hash of what scores depend on: networks, mixtures, definitions."""
+    """Returns a hash of the facts that scores depend on: networks, mixtures, definitions."""
     return hashlib.sha256(json.dumps({"version": VERSION, **facts}, sort_keys=True).encode()).hexdigest()
 
 
 class ScoreLog:
-    """The scores of one list of mixtures, kept in a file line by line.
+    """A file with the scores of one list of mixtures, one line for each mixture.
 
     Attributes:
-        done: scores by the mixture's place in the list, of this and of earlier runs.
+        done: Scores by the index of the mixture, including those of earlier evaluations.
     """
 
     def __init__(self, folder: Path, name: str, facts: Mapping[str, Any]) -> None:
-        """Opens a log; other networks, mixtures or definitions have another one.
+        """Opens the log of these facts; other networks, mixtures or definitions have other files.
 
         Args:
-            folder: made when missing.
-            name: the file's is this and some digits of the fingerprint.
-            facts: what the scores depend on.
+            folder: Folder of the logs; created when missing.
+            name: Beginning of the file name; digits of the fingerprint follow.
+            facts: Facts that the scores depend on.
         """
         self._header = {"fingerprint": fingerprint(facts)}
         path = folder / f"{name}-{self._header['fingerprint'][:8]}.jsonl"
         self._path = path
         self.done: dict[int, MixtureScores] = self._read()
-        # Whole lines only: a kill may have left half of one.
+        # Written anew, because a killed process may have left an incomplete line.
         lines = [json.dumps(self._header), *(_line(index, self.done[index]) for index in sorted(self.done))]
         write_atomically(path, "\n".join(lines) + "\n")
         self._file: TextIO = path.open("a")
@@ -52,7 +52,7 @@ class ScoreLog:
         self._file.close()
 
     def add(self, index: int, scores: MixtureScores) -> None:
-        """Keeps one mixture's scores."""
+        """Writes the scores of one mixture."""
         self.done[index] = scores
         self._file.write(_line(index, scores) + "\n")
         self._file.flush()
@@ -69,7 +69,7 @@ class ScoreLog:
                 row = json.loads(line)
                 done[int(row["index"])] = _scores(row)
         except (ValueError, KeyError, TypeError):
-            pass  # the end of a line that was cut off; what was read before it is whole
+            pass  # an incomplete line; the lines before it are complete
         return done
 
 
@@ -100,5 +100,5 @@ def _scores(row: Mapping[str, Any]) -> MixtureScores:
 
 
 def _plain(value: float) -> float | str:
-    """JSON has no word for what is not finite; Python reads these words back."""
+    """Returns a string for a value that is not finite, which JSON lacks; `float` converts it back."""
     return value if math.isfinite(value) else repr(value)

@@ -1,4 +1,4 @@
-"""From separated mixtures to a results file: scores by variant, means with intervals, a table."""
+"""Scores separated mixtures, and summarises the scores for a results file."""
 
 import dataclasses
 import itertools
@@ -23,9 +23,9 @@ class MixtureScores:
 
     Attributes:
         ratios: {variant: {"sdr" | "sir" | "sar": dB of each source, (source,)}}.
-        reasons: {variant: why a source has no value, "" where it has, (source,)}.
-        amid: {variant: AMID of the mixture}; not for "swapped", and empty where it was not asked for.
-        step: when each source was taken.
+        reasons: {variant: reason why a source has no value, "" if it has one, (source,)}.
+        amid: {variant: AMID of the mixture}, without "swapped"; empty if it was not computed.
+        step: Step of the recursion in which each source was separated.
     """
 
     ratios: dict[str, dict[str, np.ndarray]]
@@ -37,16 +37,16 @@ class MixtureScores:
 def score(
     mixtures: Iterable[SeparatedMixture], *, workers: int, bss: str, amid: bool = True
 ) -> Iterator[MixtureScores]:
-    """Scores mixtures as they come, on worker processes.
+    """Scores mixtures in worker processes.
 
     Args:
-        mixtures: in the order of the list.
-        workers: processes.
-        bss: implementation of BSS Eval, one of `metrics.bss_eval.METHODS`.
-        amid: whether AMID is wanted, which takes as long as all ratios do.
+        mixtures: Mixtures in the order of their list.
+        workers: Number of worker processes.
+        bss: Implementation of BSS Eval, one of `metrics.bss_eval.METHODS`.
+        amid: Whether to compute AMID, which takes as long as all ratios together.
 
     Yields:
-        The scores of each mixture, in their order.
+        The scores of each mixture, in order.
     """
     steps: list[list[int]] = []
 
@@ -65,7 +65,7 @@ def score(
 
 
 def _job(mixture: SeparatedMixture, *, amid: bool) -> Job:
-    """What the metrics need of one mixture."""
+    """Returns the inputs of the metrics for one mixture."""
     truth = mixture.true_magnitude
     others = mixture.others.items()
     waveforms = {
@@ -97,19 +97,20 @@ def results(
     *,
     method: str = "mnet",
 ) -> dict[str, Any]:
-    """The results file; `report.page.write_report` lists its keys.
+    """Returns the entries of a results file for one list of mixtures; see `report.page.write_report`.
 
     Args:
-        method: what "separated" is, one of `report.names.METHODS`; any further variant is a method of its own.
-        scores: one entry a mixture.
-        video_ids: of each mixture's sources.
-        classes: of each mixture's sources.
+        scores: Scores of each mixture.
+        video_ids: Videos of each mixture's sources.
+        classes: Classes of each mixture's sources.
+        method: Main method, one of `metrics.names.METHODS`; its estimates are the variant "separated". Variants other
+            than "mixture", "oracle" and "swapped" are further methods.
 
     Returns:
-        JSON-ready dict: the method's `nsdr`, `sdr`, `sir`, `sar`, `amid`, then `mixture`, `oracle` and `swapped` with
-        the same names, `methods` (the same for each method, the main one last), `differences` between every two of
-        them, `left_out`, `definitions`, `mixtures`, and `by_mixture`: each mixture's means under `methods`, the same of
-        mixture, oracle and swapped under `beside`, and {name: {index: reason}} of both under `left_out`.
+        JSON-ready dict: `nsdr`, `sdr`, `sir`, `sar` and `amid` of the main method; `mixture`, `oracle` and `swapped`
+        with the same keys; `methods` (the same by method, the main one last); `differences` between every two methods;
+        `left_out`, `definitions` and `mixtures`; and `by_mixture`, with each mixture's means under `methods` and, for
+        mixture, oracle and swapped, under `beside`, and {name: {index: reason}} under `left_out`.
     """
     summaries: dict[str, dict[str, Any]] = {}
     left_out: dict[str, tuple[str, ...]] = {}
@@ -119,21 +120,21 @@ def results(
         improving = np.where(reasons == SILENT_ESTIMATE, "", reasons)
         values = {ratio: np.stack([s.ratios[variant][ratio] for s in scores]) for ratio in RATIOS}
         if variant != "mixture":
-            # The mixture's own reasons count too: without its SDR there is no improvement.
+            # The unprocessed mixture's reasons count too: without its SDR there is no improvement.
             values["nsdr"] = np.stack([_nsdr(s, variant) for s in scores])
         means = {}
         for name, value in values.items():
-            means[name], why = mixture_means(value, improving if name == "nsdr" else reasons)
+            means[name], mixture_reasons = mixture_means(value, improving if name == "nsdr" else reasons)
             if name == "sdr":
-                left_out[variant] = why
+                left_out[variant] = mixture_reasons
         if variant in scores[0].amid:
             means["amid"] = np.array([s.amid[variant] for s in scores])
         summaries[variant] = {name: summarise(value, video_ids) for name, value in means.items()}
         by_mixture[variant] = means
     out: dict[str, Any] = dict(summaries["separated"])
     out |= {variant: summaries[variant] for variant in BESIDE}
-    beside = {name: summary for name, summary in summaries.items() if name not in (*BESIDE, "separated")}
-    out["methods"] = beside | {method: summaries["separated"]}
+    others = {name: summary for name, summary in summaries.items() if name not in (*BESIDE, "separated")}
+    out["methods"] = others | {method: summaries["separated"]}
     by_mixture[method], left_out[method] = by_mixture["separated"], left_out["separated"]
     out["differences"] = {
         f"{second} - {first}": {
@@ -170,22 +171,22 @@ def results(
 
 
 def _nsdr(scores: MixtureScores, variant: str) -> np.ndarray:
-    """Improvement over the untouched mixture; none where a single sound is the mixture, whose SDR is rounding.
+    """Returns the improvement over the unprocessed mixture; NaN for a single sound, which is the mixture itself.
 
-    A silent estimate improves nothing, which is a value: left out, it would reward who fails on hard mixtures.
+    A silent estimate counts as an improvement of 0. Leaving it out would reward methods that fail on hard mixtures.
     """
-    sdr, untouched = scores.ratios[variant]["sdr"], scores.ratios["mixture"]["sdr"]
+    sdr, unprocessed = scores.ratios[variant]["sdr"], scores.ratios["mixture"]["sdr"]
     if len(sdr) < 2:
         return np.full_like(sdr, np.nan)
     silent = np.array(scores.reasons[variant]) == SILENT_ESTIMATE
-    return np.where(silent & np.isfinite(untouched), 0.0, sdr - untouched)
+    return np.where(silent & np.isfinite(unprocessed), 0.0, sdr - unprocessed)
 
 
 def _plain(values: np.ndarray) -> list[float | None]:
-    """Finite numbers, rounded to what a table can use; None otherwise (JSON has no NaN)."""
+    """Returns the values rounded to four digits, with None for values that are not finite, which JSON lacks."""
     return [round(float(v), 4) if np.isfinite(v) else None for v in values]
 
 
 def by_method(out: dict[str, Any]) -> dict[str, Any]:
-    """A results file's summaries alone: of each method, and of what stands beside them."""
+    """Returns only the summaries of a results file: of each method, and of mixture, oracle and swapped."""
     return out["methods"] | {name: out[name] for name in BESIDE}

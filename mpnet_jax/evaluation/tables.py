@@ -1,4 +1,4 @@
-"""Results of an evaluation as tables for a terminal."""
+"""Formats the results of an evaluation as tables for a terminal."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from mpnet_jax.metrics.names import method_name
 
 
 def table(out: dict[str, Any]) -> str:
-    """The results as a table for a terminal: mean and 95 % interval of each row."""
+    """Returns a table of the main results: mean and 95 % interval of each row."""
     rows = [
         *((method_name(name), values) for name, values in out["methods"].items()),
         ("mixture", out["mixture"]),
@@ -27,12 +27,12 @@ def table(out: dict[str, Any]) -> str:
 
 
 def table_of_mixes(mixes: Mapping[str, Mapping[str, Any]]) -> str:
-    """NSDR and SIR by the number of sounds, for a terminal. Source: Figs. 4 and 5."""
+    """Returns a table of NSDR and SIR by the number of sounds. Source: Figs. 4 and 5."""
     lines = []
     for name in ("nsdr", "sir"):
         lines.append(f"{name.upper() + ' by sounds':<18}" + "".join(f"{number:>26}" for number in mixes))
         for method in next(iter(mixes.values())):
-            estimates = [of.get(method, {}).get(name) for of in mixes.values()]
+            estimates = [summaries.get(method, {}).get(name) for summaries in mixes.values()]
             if all(estimates):
                 title = method_name(method)
                 lines.append(f"{title:<18}" + "".join(_cell(estimate, 26) for estimate in estimates))
@@ -40,37 +40,37 @@ def table_of_mixes(mixes: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def table_of_counts(counts: Mapping[str, Any]) -> str:
-    """How often the number of sounds was found, for a terminal."""
+    """Returns a table of the accuracy of counting."""
     modes = [mode for mode in ("clips", "pixels") if mode in counts]
     numbers = [row["sounding"] for row in counts[modes[0]]["by_count"]]
     most = counts[modes[0]]["as_trained"]["most"]
     heads = f"{'sounds counted':<18}{'1' if most == 1 else f'1 to {most}':>26}{'all':>26}"
     lines = [heads + "".join(f"{number:>7}" for number in numbers)]
     for mode in modes:
-        found = counts[mode]
-        cells = "".join(f"{row['accuracy']['mean']:>7.2f}" for row in found["by_count"])
+        results = counts[mode]
+        cells = "".join(f"{row['accuracy']['mean']:>7.2f}" for row in results["by_count"])
         lines.append(
-            f"{'by ' + mode:<18}{_cell(found['as_trained']['accuracy'], 26)}{_cell(found['accuracy'], 26)}{cells}"
+            f"{'by ' + mode:<18}{_cell(results['as_trained']['accuracy'], 26)}{_cell(results['accuracy'], 26)}{cells}"
         )
     for part, title in (("as_trained", f"constant, 1 to {most}"), (None, "constant, all")):
-        rival = (counts[modes[0]][part] if part else counts[modes[0]])["constant"]
-        lines.append(f"{title:<18}{_cell(rival['accuracy'], 26)}   (always {rival['guess']})")
+        constant = (counts[modes[0]][part] if part else counts[modes[0]])["constant"]
+        lines.append(f"{title:<18}{_cell(constant['accuracy'], 26)}   (always {constant['guess']})")
     return "\n".join(lines)
 
 
 def table_of_places(localised: Sequence[Mapping[str, Any]]) -> str:
-    """How often the sounding player was found, for a terminal."""
+    """Returns a table of the localisation scores."""
     names = ("pointing", "iou", "auc", "player")
     lines = []
     for scene in localised:
         lines.append(f"{scene['scene']:<18}" + "".join(f"{name:>26}" for name in names))
-        for guess, found in scene["guesses"].items():
-            lines.append(f"{guess:<18}" + "".join(_cell(found.get(name), 26) for name in names))
+        for guess, scores in scene["guesses"].items():
+            lines.append(f"{guess:<18}" + "".join(_cell(scores.get(name), 26) for name in names))
     return "\n".join(lines)
 
 
 def _cell(estimate: Mapping[str, Any] | None, width: int) -> str:
-    """A mean with its interval, right-aligned."""
+    """Returns a mean with its interval, right-aligned."""
     if estimate is None or estimate["mean"] is None:
         return f"{'-':>{width}}"
     if estimate["ci95"] is None:

@@ -68,16 +68,16 @@ def make_pixelplayer_train_step(
     mask: str,
     distance: str = "cross_entropy",
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
-    """Builds the step that `parallel.parallel_step` runs.
+    """Builds the training step, for `parallel.parallel_step`.
 
     Args:
-        model: in evaluation form.
-        optimiser: of all its networks.
-        axis_name: of the devices.
-        axis: the network's.
-        floor: linear magnitude added to the mixture.
-        mask: "binary" or "ratio", of every source against its share of the mixture.
-        distance: weighted, in the mean; see `losses.mask_loss`.
+        model: Networks in evaluation form.
+        optimiser: Optimiser of all networks.
+        axis_name: Mapped axis of the devices.
+        axis: Frequency axis of the networks.
+        floor: Linear magnitude added to the mixture.
+        mask: "binary" or "ratio"; the target of a source is its share of the mixture.
+        distance: Loss between masks and targets, see `losses.mask_loss`; it is averaged with the magnitude weights.
 
     Returns:
         `(state, batch) -> (state, metrics)`; metrics are means over all devices.
@@ -101,11 +101,11 @@ def make_pixelplayer_separate_step(
     """Builds the evaluation pass; see `separate_step.evaluation_step`.
 
     Args:
-        model: in evaluation form.
-        axis: the network's.
-        audio: window and transform.
-        floor: linear magnitude added to the mixture.
-        mask: "binary", thresholded at 0.5 on the linear axis, or "ratio".
+        model: Networks in evaluation form.
+        axis: Frequency axis of the networks.
+        audio: Length of a window and its transform.
+        floor: Linear magnitude added to the mixture.
+        mask: "binary" (thresholded at 0.5 on the linear axis) or "ratio".
     """
     assert not model.train
 
@@ -116,7 +116,7 @@ def make_pixelplayer_separate_step(
             share=(share > 0.5).astype(share.dtype) if mask == "binary" else share,
             mask=masks,
             before=jnp.broadcast_to(mixture[:, None], masks.shape),
-            step=jnp.zeros(masks.shape[:2], jnp.int32),  # all at once
+            step=jnp.zeros(masks.shape[:2], jnp.int32),  # all sources in one step
         )
 
     return evaluation_step(separated, axis=axis, audio=audio, floor=floor, mask=mask)

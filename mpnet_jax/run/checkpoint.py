@@ -1,4 +1,4 @@
-"""Checkpoints by orbax: asynchronous, atomic, the latest and the best of each method."""
+"""Saves and restores checkpoints with Orbax: the latest one, and the best one of each method."""
 
 import contextlib
 from collections.abc import Collection, Iterator
@@ -12,22 +12,22 @@ import orbax.checkpoint as ocp
 from data_pipeline.command import InputError
 from mpnet_jax.steps.train_state import TrainState
 
-UNSCORED = -1e3  # dB; the score of weights that no validation has seen, below any other
+UNSCORED = -1e3  # dB; score of weights that were not validated, lower than any other
 
 
 class Checkpoints:
-    """The checkpoints of one workdir: `latest` to go on from, `best_<method>` to evaluate.
+    """The checkpoints of one workdir: `latest` to resume from, `best_<method>` to evaluate.
 
-    A checkpoint is written under a temporary name and renamed when it is whole, so a kill at any moment leaves the one
-    before. Two latest ones are kept. Every process holds the whole state, so of several processes one alone, the first,
-    opens this and writes; orbax then waits for no other.
+    Checkpoints are saved asynchronously. Each is written under a temporary name and renamed when it is complete, so a
+    killed process leaves the previous one intact. The two latest ones are kept. Every process holds the complete state,
+    so only the first process saves, and Orbax does not wait for the others.
 
     Attributes:
-        workdir: of the run.
+        workdir: Folder of the run.
 
     Args:
-        workdir: of the run.
-        read_only: make no folder.
+        workdir: Folder of the run.
+        read_only: Do not create folders.
     """
 
     def __init__(self, workdir: Path, *, read_only: bool = False) -> None:
@@ -36,7 +36,7 @@ class Checkpoints:
         self._managers: dict[str, ocp.CheckpointManager] = {}
 
     def save(self, state: TrainState) -> None:
-        """Starts to write a (host) state as the latest; waits only for the one before."""
+        """Starts to save a (host) state as the latest checkpoint, after waiting for the previous one."""
         step = int(state.step)
         manager = self._manager("latest")
         if step not in manager.all_steps():
@@ -44,14 +44,14 @@ class Checkpoints:
                 manager.save(step, args=ocp.args.StandardSave(_as_dict(state)))
 
     def save_best(self, state: TrainState, score: float, *, method: str) -> None:
-        """Starts to write a (host) state as a method's best so far, with its score."""
+        """Starts to save a (host) state and its score as the best checkpoint of a method."""
         step, manager = int(state.step), self._manager(f"best_{method}")
         if step not in manager.all_steps():
             with self._full_disk_refused():
                 manager.save(step, args=ocp.args.StandardSave(_as_dict(state)), metrics={"score": score})
 
     def best_score(self, method: str) -> float:
-        """Score of a method's best checkpoint; minus infinity when there is none."""
+        """Returns the score of a method's best checkpoint, or minus infinity without one."""
         manager = self._manager(f"best_{method}")
         step = manager.latest_step()
         if step is None:
@@ -60,18 +60,18 @@ class Checkpoints:
         return -np.inf if metrics is None else float(metrics["score"])
 
     def step(self, kind: str) -> int | None:
-        """Step of the "latest" or a "best_..." checkpoint; None when there is none."""
+        """Returns the step of the "latest" or a "best_<method>" checkpoint, or None without one."""
         return self._manager(kind).latest_step()
 
     def restore(self, template: TrainState, *, kind: str) -> TrainState:
         """Restores a state onto the host.
 
         Args:
-            template: a state of the shapes that the config gives in the round of the checkpoint's step.
+            template: A state with the config's shapes in the round of the checkpoint's step.
             kind: "latest" or "best_<method>".
 
         Raises:
-            InputError: no checkpoint, or one of another model.
+            InputError: There is no checkpoint, or it is of another model.
         """
         manager, step = self._existing(kind)
         wanted = _as_dict(template)
@@ -79,21 +79,21 @@ class Checkpoints:
         _refuse_other_model(_shapes(saved), _shapes(wanted), Path(manager.directory) / str(step))
         abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), wanted)
         restored = manager.restore(step, args=ocp.args.StandardRestore(abstract))
-        # opt_state is a tree of tuples, which orbax gives back in the template's form.
+        # Orbax restores opt_state, a tree of tuples, in the template's structure.
         return TrainState(**restored)
 
     def restore_variables(
         self, template: dict[str, Any], *, kind: str, without: Collection[str] = ()
     ) -> dict[str, Any]:
-        """Restores networks alone onto the host: no optimiser, whose shape depends on the round.
+        """Restores the networks onto the host, without the optimiser state, whose shape depends on the round.
 
         Args:
-            template: {"params": by network, "batch_stats": by network} of the shapes that the config gives.
+            template: {"params": by network, "batch_stats": by network} with the config's shapes.
             kind: "latest" or "best_<method>".
-            without: networks that the checkpoint may lack; they keep the template's values.
+            without: Networks that the checkpoint may lack; they keep the template's values.
 
         Raises:
-            InputError: no checkpoint, or one of another model.
+            InputError: There is no checkpoint, or it is of another model.
         """
         manager, step = self._existing(kind)
         saved = manager.item_metadata(step).tree
@@ -115,7 +115,7 @@ class Checkpoints:
         return {part: template[part] | restored[part] for part in wanted}
 
     def _manager(self, kind: str) -> ocp.CheckpointManager:
-        """Opens the folder of "latest" or "best_<method>" at its first use."""
+        """Returns the manager of "latest" or "best_<method>", which is opened at its first use."""
         if kind not in self._managers:
             best: dict[str, Any] = {"max_to_keep": 1, "best_fn": lambda metrics: metrics["score"], "best_mode": "max"}
             self._managers[kind] = _open_manager(
@@ -134,24 +134,20 @@ class Checkpoints:
         return manager, step
 
     def wait(self) -> None:
-        """Returns when everything that was saved is on disk."""
+        """Waits until everything is on disk."""
         with self._full_disk_refused():
             for manager in self._managers.values():
                 manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits, then lets go of the folder."""
+        """Waits until everything is on disk, and closes the managers."""
         with self._full_disk_refused():
             for manager in self._managers.values():
                 manager.close()
 
     @contextlib.contextmanager
     def _full_disk_refused(self) -> Iterator[None]:
-        """Turns the storage library's error of a full disk, which may come from an earlier save, into a sentence.
-
-        Raises:
-            InputError: the disk is full.
-        """
+        """Raises InputError where Orbax reports a full disk, perhaps of an earlier asynchronous save."""
         try:
             yield
         except ValueError as error:
@@ -165,7 +161,7 @@ class Checkpoints:
 
 
 def _open_manager(folder: Path, *, read_only: bool, **options: Any) -> ocp.CheckpointManager:
-    """A manager of one folder, which waits for no other process."""
+    """Opens the manager of one folder; it does not wait for other processes."""
     if not read_only:
         folder.mkdir(parents=True, exist_ok=True)
     this_process = ocp.options.MultiprocessingOptions(

@@ -14,7 +14,7 @@ from data_pipeline.spec import AudioSpec
 from mpnet_jax.config.specs import DataSpec, EvaluationSpec
 
 TRAINING_SPLITS = ("train", "validation")
-RECORDS = "data.json"  # file of a run: which records it is trained on
+RECORDS = "data.json"  # file in the workdir with name and hash of the training data
 
 # TensorFlow and JAX are imported inside functions, so that a wrong flag is refused before they are loaded.
 
@@ -68,10 +68,10 @@ def refuse_too_few_clips(data: DataSpec, stores: dict[str, Any]) -> None:
 
 
 def validation_share(data: DataSpec, evaluation: EvaluationSpec, stores: dict[str, Any], workdir: Path) -> list[Any]:
-    """Reads the batches of the fixed validation mixtures; of several processes, this one's share.
+    """Reads this process's share of the batches of the fixed validation mixtures.
 
     Raises:
-        InputError: A process finds other data than the first.
+        InputError: This process reads other data than the first process.
     """
     from data_pipeline.loader import Sharding, evaluation_batches
     from mpnet_jax import parallel
@@ -95,7 +95,7 @@ def validation_share(data: DataSpec, evaluation: EvaluationSpec, stores: dict[st
 
 
 def _refuse_other_data(data: DataSpec, stores: dict[str, Any], mixtures: list[Any]) -> None:
-    """Refuses a process that would make its share of the mixtures from other records than the first process."""
+    """Raises InputError where this process reads other records than the first process."""
     from data_pipeline.mixture_list import fingerprint
     from mpnet_jax import parallel
 
@@ -112,7 +112,7 @@ def split_list(audio: AudioSpec, workdir: Path, store: Any, spec: MixtureListSpe
 
 
 def named_list(audio: AudioSpec, workdir: Path, store: Any, spec: MixtureListSpec, name: str) -> list[Any]:
-    """Returns the workdir's fixed list of mixtures of a name, which is drawn and saved at its first use."""
+    """Returns the workdir's fixed list of mixtures with a name; it is drawn and saved at its first use."""
     from data_pipeline.mixture_list import load_or_draw
 
     return load_or_draw(workdir / "mixtures" / f"{name}.json", store, audio, spec)

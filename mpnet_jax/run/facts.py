@@ -1,4 +1,4 @@
-"""What a results file says about where its numbers come from: command, commit, machine, versions, date."""
+"""Collects the provenance of results: command, commit, machine, versions, date."""
 
 import datetime
 import importlib.metadata
@@ -14,13 +14,13 @@ _PACKAGES = ("jax", "flax", "tensorflow-cpu", "tensorflow", "librosa", "mir_eval
 
 
 def run_facts() -> dict[str, str]:
-    """Facts of this process as JSON-ready text: command, commit, machine, python, packages, date (UTC)."""
+    """Returns facts of this process as JSON-ready text: command, commit, machine, python, packages, date (UTC)."""
     module = getattr(sys.modules["__main__"].__spec__, "name", None)
     program = f"python -m {module}" if module else Path(sys.argv[0]).name
     versions = {name: version for name in _PACKAGES if (version := _version(name))}
     return {
         "command": " ".join([program, *map(shlex.quote, sys.argv[1:])]),
-        "commit": commit_of(Path(__file__).resolve().parent.parent),
+        "commit": commit_of(Path(__file__).resolve().parents[2]),
         "machine": f"{_processor()}, {usable_cores()} cores, {platform.system()}",
         "python": platform.python_version(),
         "packages": ", ".join(f"{name} {version}" for name, version in versions.items()),
@@ -29,7 +29,7 @@ def run_facts() -> dict[str, str]:
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on."""
+    """Returns the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -41,19 +41,21 @@ def _version(package: str) -> str | None:
 
 
 def commit_of(root: Path) -> str:
-    """Commit of a checkout, "-dirty" where files of it were changed that no run writes; "unknown" without one."""
+    """Returns the commit of a checkout, or "unknown" without one.
+
+    The suffix "-dirty" marks changed files. Files under `results` do not count, because comparisons write them.
+    """
     git = shutil.which("git")
     if git is None or not (root / ".git").exists():
         return "unknown"
 
-    def said(*words: str) -> str:
-        call = [git, "-C", str(root), *words]
+    def output_of(*arguments: str) -> str:
+        call = [git, "-C", str(root), *arguments]
         return subprocess.run(call, capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603
 
     try:
-        # `results` is what a comparison writes, from the first cell on.
-        changed = said("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
-        return said("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
+        changed = output_of("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
+        return output_of("rev-parse", "--short=12", "HEAD") + ("-dirty" if changed else "")
     except (subprocess.SubprocessError, OSError):
         return "unknown"
 

@@ -1,4 +1,4 @@
-"""What a training run writes beside its checkpoints: losses of every step, scores, time spent, and who trained it."""
+"""The log files of a training run: the losses of every step, validation scores, sessions and training time."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,26 +14,26 @@ TIME = "time.json"
 
 
 class RunLog:
-    """Appends JSON lines, and cuts them back to a checkpoint when a run goes on.
+    """Appends JSON lines to the logs, and cuts them back to a checkpoint when a run resumes.
 
     Args:
-        workdir: of the run.
+        workdir: Folder of the run.
     """
 
     def __init__(self, workdir: Path) -> None:
         self._workdir = workdir
 
     def cut_to(self, step: int) -> None:
-        """Drops the lines after `step`, among them one that a kill left half written; at 0 the time spent as well."""
+        """Drops the lines after `step` and incomplete lines; at step 0 also the training time."""
         for name in (LOSSES, VALIDATION, SESSIONS):
             path = self._workdir / name
             kept = [line for line in read_lines(path) if line["step"] <= step]
             write_atomically(path, "".join(json.dumps(line) + "\n" for line in kept))
-        if step == 0:  # whose checkpoints are gone: it begins anew
+        if step == 0:  # a new run, or one that lost its checkpoints
             (self._workdir / TIME).unlink(missing_ok=True)
 
     def losses(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Appends one line a step."""
+        """Appends one line for each step."""
         self._append(LOSSES, lines)
 
     def validation(self, line: Mapping[str, Any]) -> None:
@@ -41,16 +41,16 @@ class RunLog:
         self._append(VALIDATION, [line])
 
     def session(self, line: Mapping[str, Any]) -> None:
-        """Appends what trains from now on: its first step, and commit, machine and versions (see `run_facts`)."""
+        """Appends the start of a session: its first step and its `run_facts`."""
         self._append(SESSIONS, [line])
 
     def seconds(self) -> float:
-        """Time spent in training so far, over all sessions of this run."""
+        """Returns the training time so far, over all sessions of this run."""
         path = self._workdir / TIME
         return float(json.loads(path.read_text())["seconds"]) if path.is_file() else 0.0
 
     def write_seconds(self, step: int, seconds: float) -> None:
-        """Records the time spent up to a checkpoint."""
+        """Writes the training time up to a checkpoint."""
         write_atomically(self._workdir / TIME, json.dumps({"step": step, "seconds": round(seconds, 1)}) + "\n")
 
     def _append(self, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
@@ -59,7 +59,7 @@ class RunLog:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a JSON-lines file; a torn last line is left out, a missing file is empty."""
+    """Returns the lines of a JSON-lines file without an incomplete last line; none if there is no file."""
     if not path.is_file():
         return []
     lines = []

@@ -6,16 +6,16 @@ from absl import logging
 
 
 class Meter:
-    """Progress lines: speed, share of time spent waiting for data, time left.
+    """Logs speed, share of the time spent waiting for data, and time left.
 
     Attributes:
-        waited: seconds spent waiting for data; its user adds to it.
+        waited: Seconds spent waiting for data; the caller adds to it.
 
     Args:
-        steps: of the whole run.
-        batch_size: mixtures a step.
-        first_step: steps done before this session.
-        seconds_before: time spent before this session.
+        steps: Number of steps of the run.
+        batch_size: Mixtures in a step.
+        first_step: Steps done before this session.
+        seconds_before: Training time before this session.
     """
 
     def __init__(self, *, steps: int, batch_size: int, first_step: int, seconds_before: float) -> None:
@@ -28,16 +28,16 @@ class Meter:
         self._first_timed: tuple[int, float] | None = None
 
     def total_seconds(self) -> float:
-        """Time spent in this run, earlier sessions counted in."""
+        """Returns the training time of the run, including earlier sessions."""
         return self._seconds_before + time.monotonic() - self._start
 
     def report(self, step: int, loss: float) -> None:
-        """Logs one line about the steps since the last."""
+        """Logs one line about the steps since the last call."""
         now = time.monotonic()
         last_step, last_time, last_waited = self._last
         seconds = max(now - last_time, 1e-9)
         self._last = (step, now, self.waited)
-        # The first interval holds the compilation; the time left is judged by what comes after it.
+        # The first interval includes compilation, so the time left is estimated from later ones.
         if self._first_timed is None:
             self._first_timed = (step, now)
             left = "..."
@@ -57,6 +57,6 @@ class Meter:
 
 
 def _minutes(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, remainder = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    return f"{hours}:{minutes:02d}:{remainder:02d}" if hours else f"{minutes}:{remainder:02d}"

@@ -1,4 +1,4 @@
-"""Networks of another run, which training starts with."""
+"""Reads the networks of another run to start training from."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from mpnet_jax.run.checkpoint import Checkpoints
 
 
 def recorded_method(workdir: Path, *, default: str) -> str:
-    """Returns the name of the method that a workdir's run trains; a run without a config has the default."""
+    """Returns the name of the method that a workdir's run trains; `default` for a run without a config."""
     return (read_recorded(workdir) or {}).get("method", default)
 
 

@@ -1,4 +1,4 @@
-"""TensorBoard scalars, spectrogram pictures and sounds of a run."""
+"""TensorBoard summaries of a run: scalars, images of masks, sounds."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +14,8 @@ class Summaries:
     """Writes one run's summaries to `workdir/tensorboard`.
 
     Args:
-        workdir: of the run.
-        rate_hz: of the sounds.
+        workdir: Folder of the run.
+        rate_hz: Sample rate of the sounds.
     """
 
     def __init__(self, workdir: Path, *, rate_hz: int) -> None:
@@ -23,16 +23,16 @@ class Summaries:
         self._rate_hz = rate_hz
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes numbers of one step."""
+        """Writes the values of one step."""
         with self._writer.as_default(step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
 
     def mixture(self, step: int, mixture: SeparatedMixture) -> None:
-        """Writes a mixture's masks as a picture and its sounds, the truth beside them."""
+        """Writes the masks of a mixture as an image, and its sounds, each with the true ones."""
         columns = [np.concatenate([mixture.mask[n], mixture.true_mask[n]]) for n in range(len(mixture.mask))]
-        picture = np.concatenate(columns, axis=1)[::-1]  # low frequencies at the bottom
-        coloured = matplotlib.colormaps["magma"](picture)[..., :3].astype(np.float32)
+        image = np.concatenate(columns, axis=1)[::-1]  # low frequencies at the bottom
+        coloured = matplotlib.colormaps["magma"](image)[..., :3].astype(np.float32)
         sounds = np.stack([mixture.mixture, *mixture.separated, *mixture.truth])
         sounds = sounds / max(np.abs(sounds).max(), 1e-6)
         with self._writer.as_default(step):
@@ -45,9 +45,9 @@ class Summaries:
             )
 
     def flush(self) -> None:
-        """Writes what is buffered."""
+        """Writes buffered summaries to the file."""
         self._writer.flush()
 
     def close(self) -> None:
-        """Ends the file."""
+        """Closes the file."""
         self._writer.close()

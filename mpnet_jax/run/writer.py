@@ -1,4 +1,4 @@
-"""Keeps what a training run leaves in its workdir: checkpoints, losses, scores, TensorBoard."""
+"""Writes the files of a training run: checkpoints, losses, scores and TensorBoard summaries."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,11 +16,11 @@ from mpnet_jax.steps.train_state import TrainState
 
 
 class RunWriter:
-    """The one that writes to a workdir; of several processes, the first has it and no other does.
+    """Writes to the workdir of a run; of several processes, only the first one has a writer.
 
     Args:
-        workdir: of the run.
-        rate_hz: of its sounds.
+        workdir: Folder of the run.
+        rate_hz: Sample rate of the sounds.
     """
 
     def __init__(self, workdir: Path, *, rate_hz: int) -> None:
@@ -32,24 +32,24 @@ class RunWriter:
         self._summaries: Summaries | None = None
 
     def step(self) -> int | None:
-        """Step of the last checkpoint; None where there is none."""
+        """Returns the step of the latest checkpoint, or None without one."""
         return self._checkpoints.step("latest")
 
     def restore(self, template: TrainState) -> TrainState:
-        """The last checkpoint's state, on the host; see `Checkpoints.restore`."""
+        """Restores the latest checkpoint onto the host; see `Checkpoints.restore`."""
         return self._checkpoints.restore(template, kind="latest")
 
     def begin(self, step: int) -> None:
-        """Cuts the logs back to a step, so that every step stands in them once, and opens TensorBoard's."""
+        """Cuts the logs back to a step, so that no step occurs twice, and opens the TensorBoard file."""
         self._log.cut_to(step)
         self._summaries = Summaries(self._workdir, rate_hz=self._rate_hz)
 
     def seconds(self) -> float:
-        """Time spent in training so far, over all sessions of this run."""
+        """Returns the training time so far, over all sessions of this run."""
         return self._log.seconds()
 
     def losses(self, lines: Sequence[Mapping[str, Any]]) -> None:
-        """Keeps one line a step, and with the first who makes them: a session without steps made nothing."""
+        """Logs one line for each step; the first call also logs the session, so one without steps leaves no line."""
         if not self._session_noted:
             self._log.session({"step": lines[0]["step"]} | run_facts())
             self._session_noted = True
@@ -58,7 +58,7 @@ class RunWriter:
         self._opened().scalars(last.pop("step"), last)
 
     def validation(self, step: int, score: float, state: TrainState, *, method: str) -> None:
-        """Keeps a score, and the (replicated) state that has it where none of its method was better."""
+        """Logs a validation score, and saves the (replicated) state if it is the best of its method."""
         self._log.validation({"step": step, "si_sdr_improvement": score})
         self._opened().scalars(step, {"validation_si_sdr_improvement": score})
         best = self._checkpoints.best_score(method)
@@ -67,18 +67,18 @@ class RunWriter:
             self._checkpoints.save_best(unreplicate(state), score, method=method)
 
     def mixtures(self, step: int, shown: Iterable[SeparatedMixture]) -> None:
-        """Keeps pictures and sounds of mixtures."""
+        """Writes masks and sounds of mixtures to TensorBoard."""
         for mixture in shown:
             self._opened().mixture(step, mixture)
         self._opened().flush()
 
     def checkpoint(self, step: int, state: TrainState, seconds: float) -> None:
-        """Starts to write a (replicated) state, and notes the time spent so far."""
+        """Starts to save a (replicated) state, and logs the training time."""
         self._checkpoints.save(unreplicate(state))
         self._log.write_seconds(step, seconds)
 
     def close(self) -> None:
-        """Returns when all is on disk."""
+        """Waits until everything is on disk, and closes the files."""
         self._checkpoints.close()
         if self._summaries is not None:
             self._summaries.close()

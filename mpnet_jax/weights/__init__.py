@@ -1,1 +1,1 @@
-"""Trained networks: of a run, of a model file, of PyTorch."""
+"""Reads trained networks from runs, model files and PyTorch files."""

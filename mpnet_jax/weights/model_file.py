@@ -1,7 +1,8 @@
-"""Trained networks in one safe file of half the size: tensors in safetensors' format, and their config beside them.
+"""Writes and reads model files: trained networks in half precision with their config.
 
-`NAME.safetensors` holds every parameter and running statistic by its path, such as `params/frame_net/conv1/kernel`, in
-float16; `NAME.json` the run's config and what `separate` needs to know besides. Neither can hold code.
+`NAME.safetensors` holds every parameter and running statistic in float16, by its path, such as
+`params/frame_net/conv_in/kernel`. `NAME.json` holds the config of the run and further facts that `separate` needs.
+Neither file can contain code.
 """
 
 import json
@@ -28,9 +29,9 @@ class ModelFile(NamedTuple):
 
     Attributes:
         method: The method with the config of the run.
-        variables: parameters and running statistics in float32, on the host.
-        facts: JSON-ready: `method` ("mnet" or "mpnet"), `step`, `networks` (a hash of them before they were rounded),
-            and `epsilon_relative` where one was chosen.
+        variables: Parameters and running statistics in float32, on the host.
+        facts: JSON-ready dict: `method` ("mnet" or "mpnet"), `step`, `networks` (hash of the networks before rounding),
+            and `epsilon_relative` if one was chosen.
     """
 
     method: Method
@@ -39,14 +40,14 @@ class ModelFile(NamedTuple):
 
 
 def write_model(path: Path, model: ModelFile) -> None:
-    """Writes both files, whole or not at all.
+    """Writes both files, each atomically.
 
     Args:
-        path: its name ends in `.safetensors`.
-        model: what to write.
+        path: File to write, with the suffix `.safetensors`.
+        model: Networks and config.
 
     Raises:
-        InputError: another ending, or a number that float16 cannot hold.
+        InputError: The file has another suffix, or a value does not fit float16.
     """
     if path.suffix != SUFFIX:
         raise InputError(f"{path} must end in {SUFFIX}; its config is written beside it")
@@ -61,13 +62,13 @@ def write_model(path: Path, model: ModelFile) -> None:
 
 
 def read_model(path: Path) -> ModelFile:
-    """Reads a model file and the config beside it.
+    """Reads a model file and its config.
 
     Raises:
-        InputError: one of the two is missing or damaged, or they do not belong together.
+        InputError: One of the two files is missing or damaged, or they do not belong together.
     """
-    beside = path.with_suffix(".json")
-    for file in (path, beside):
+    config_file = path.with_suffix(".json")
+    for file in (path, config_file):
         if not file.is_file():
             raise InputError(f"{file} is not there; a model is two files, *{SUFFIX} and *.json")
     try:
@@ -75,14 +76,14 @@ def read_model(path: Path) -> ModelFile:
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise InputError(f"{path} is no readable safetensors file ({error}); fetch it again") from None
     try:
-        facts = json.loads(beside.read_text())
+        facts = json.loads(config_file.read_text())
         facts = {name: facts[name] for name in ("config", "method", "step", "networks")} | facts
-        method = method_of(saved_config.restored(facts.pop("config"), beside))
+        method = method_of(saved_config.restored(facts.pop("config"), config_file))
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError) as error:
-        raise InputError(f"{beside} describes no model ({error!r}); fetch it again") from None
+        raise InputError(f"{config_file} describes no model ({error!r}); fetch it again") from None
     epsilon = facts.get("epsilon_relative")
     if epsilon is not None and not (isinstance(epsilon, int | float) and 0 < epsilon <= 1):
-        raise InputError(f"{beside} describes no model (epsilon_relative={epsilon!r} is no share); fetch it again")
+        raise InputError(f"{config_file} describes no model (epsilon_relative={epsilon!r} is no share); fetch it again")
     template = _flat(jax.eval_shape(lambda: method.initial_state().variables))
     _refuse_other(path, {n: t.shape for n, t in tensors.items()}, {n: t.shape for n, t in template.items()})
     variables = traverse_util.unflatten_dict(

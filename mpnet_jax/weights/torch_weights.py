@@ -1,4 +1,4 @@
-"""PyTorch state dicts of the authors' networks, PixelPlayer's and torchvision's ResNet-18 as Flax variables."""
+"""Converts PyTorch state dicts to Flax variables: the authors' networks, PixelPlayer's and torchvision's ResNet-18."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,17 +9,17 @@ import numpy as np
 
 from data_pipeline.command import InputError
 
-# Where an entry of a state dict goes: ("params", layer, ..., name) or ("batch_stats", layer, ..., name).
+# Path of an entry in the Flax variables: ("params", layer, ..., name) or ("batch_stats", layer, ..., name).
 Place = tuple[str, ...]
 Names = Mapping[str, Place]
 
-_SHOWN = 5  # entries that an error names of each kind
+_SHOWN = 5  # greatest number of entries of one kind that an error names
 
 
 def unet_names(depth: int) -> dict[str, Place]:
-    """Entries of a U-Net (the authors' sound networks and PixelPlayer's) and their places in `models.unet.UNet`.
+    """Returns the entries of a U-Net (the authors' and PixelPlayer's sound networks) and their paths in `UNet`.
 
-    The blocks lie inside one another; the numbers count a block's layers, with and without weights.
+    The blocks are nested; the numbers count the layers of a block, including those without weights.
     """
     names = _norm("bn0", "norm_in")
     names |= _conv("unet_block.model.0", "down_0")
@@ -37,7 +37,7 @@ def unet_names(depth: int) -> dict[str, Place]:
 
 
 def resnet_names(*, head: bool = True) -> dict[str, Place]:
-    """Entries of a frame network and their places in `models.resnet.ResNet18`; without `head`, of the trunk alone."""
+    """Returns the entries of a frame network and their paths in `ResNet18`; without `head`, those of the trunk."""
     names = _conv("features.0", "conv_in") | _norm("features.1", "norm_in")
     for stage in range(1, 5):
         for block in range(1, 3):
@@ -52,7 +52,7 @@ def resnet_names(*, head: bool = True) -> dict[str, Place]:
 
 
 def torchvision_names() -> dict[str, Place]:
-    """Entries of torchvision's ResNet-18, whose classifier is left, and their places in `models.resnet.ResNet18`."""
+    """Returns the entries of torchvision's ResNet-18 without its classifier, and their paths in `ResNet18`."""
 
     def rename(name: str) -> str:
         _, number, *rest = name.split(".")
@@ -62,7 +62,7 @@ def torchvision_names() -> dict[str, Place]:
 
 
 def synthesizer_names() -> dict[str, Place]:
-    """Entries of PixelPlayer's synthesizer and their places in `models.pixelplayer.Synthesizer`."""
+    """Returns the entries of PixelPlayer's synthesizer and their paths in `Synthesizer`."""
     return {name: ("params", name) for name in ("scale", "bias")}
 
 
@@ -83,20 +83,20 @@ def _norm(prefix: str, *layer: str) -> dict[str, Place]:
 def to_flax(
     weights: Mapping[str, np.ndarray], names: Names, template: Mapping[str, Any], *, unused: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """Puts a state dict's entries into a network's variables.
+    """Converts the entries of a state dict to the variables of a network.
 
     Args:
-        weights: entries in PyTorch's layout; convolutions (out, in, height, width).
-        names: place of each entry that is to be there.
-        template: variables of the network; places that no name has keep their values. Running statistics may have a
+        weights: Entries in PyTorch's layout; convolutions have the shape (out, in, height, width).
+        names: Path of each required entry.
+        template: Variables of the network; paths without an entry keep their values. Running statistics may have a
             leading axis of sets, which all become equal.
-        unused: beginnings of entries that may be there and are left.
+        unused: Prefixes of optional entries that are ignored.
 
     Returns:
-        Variables of the template's shapes, float32.
+        Variables with the template's shapes, in float32.
 
     Raises:
-        ValueError: entries that are missing, unknown or of another shape, with their names.
+        ValueError: Entries are missing, unknown or of another shape; the message names them.
     """
     given = {name for name in weights if not name.endswith("num_batches_tracked") and not name.startswith(unused)}
     problems = [
@@ -137,16 +137,16 @@ def _listed(what: str, names: list[str]) -> list[str]:
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
-    """Reads a state dict without running anything that lies in the file.
+    """Reads a state dict without executing code from the file.
 
     Args:
-        path: `.safetensors`, or a file of PyTorch's (`.pth`, `.pt`, `.tar`).
+        path: A `.safetensors` file, or a PyTorch file (`.pth`, `.pt`, `.tar`).
 
     Returns:
-        Entries by name, without a "module." before them.
+        Entries by name, without the prefix "module.".
 
     Raises:
-        InputError: a file that is missing, damaged, or holds more than tensors; or a library that reads it is missing.
+        InputError: The file is missing, is damaged or holds more than tensors, or a library to read it is missing.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")

@@ -1,4 +1,4 @@
-"""Restores trained networks: those of a run for its evaluation, or one model to separate videos with."""
+"""Restores trained networks: all of a run for its evaluation, or one model for the separation of videos."""
 
 import dataclasses
 import hashlib
@@ -20,12 +20,12 @@ from mpnet_jax.steps.device_pass import SLICE, Separator
 from mpnet_jax.weights.model_file import ModelFile, read_model
 
 SHIPPED = Path(__file__).resolve().parent.parent / "pretrained" / "small.safetensors"
-# Share of the mixture below which no sound remains, where no evaluation has chosen one.
+# Default of the share of the mixture below which the recursion ends; `evaluate --counting` chooses one for a run.
 EPSILON_RELATIVE = 0.2
 
 
 class _Restored(NamedTuple):
-    """Networks of one checkpoint: the result they are reported as, their step, and their variables on the host."""
+    """Networks of one checkpoint: the result that they are reported as, their step, and their host variables."""
 
     result: str
     step: int
@@ -41,7 +41,7 @@ def _restore(method: Method, checkpoints: Checkpoints, kind: str) -> _Restored:
 
 
 def _best_kinds(method: Method, checkpoints: Checkpoints) -> list[str]:
-    """Returns the checkpoints of the results that were validated, the main one last."""
+    """Returns the kinds of the best checkpoints that exist, the main one last."""
     kinds = [f"best_{result}" for result in method.results]
     return [kind for kind in kinds if checkpoints.step(kind) is not None]
 
@@ -59,7 +59,7 @@ class TrainedNetworks:
 
         Args:
             method: The method of the run.
-            checkpoints: Those of the run.
+            checkpoints: Checkpoints of the run.
             checkpoint: "best" (of each result, by validation) or "latest".
 
         Raises:
@@ -81,7 +81,7 @@ class TrainedNetworks:
 
     @property
     def main(self) -> str:
-        """The result that is reported: "mpnet" where one was trained."""
+        """The main result: "mpnet" where one was trained."""
         return list(self.steps)[-1]
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ class TrainedNetworks:
         return Separator(parallel.parallel_map(step), self._variables[self.main])
 
     def separators(self) -> dict[str, Separator]:
-        """Returns every evaluation pass by the name that it is reported under, the main one last."""
+        """Returns every evaluation pass by the name in the results, the main one last."""
         return {
             name: Separator(parallel.parallel_map(step), self._variables[result])
             for result in self.steps
@@ -107,7 +107,7 @@ class Model:
     Attributes:
         method: The method with the config of the run.
         variables: Parameters and running statistics, on the host.
-        about: JSON-ready: `source`, `method`, `step`, `networks`, `epsilon_relative` and `epsilon_from`.
+        about: JSON-ready dict: `source`, `method`, `step`, `networks`, `epsilon_relative` and `epsilon_from`.
     """
 
     method: Method
@@ -116,7 +116,7 @@ class Model:
 
     @property
     def epsilon_relative(self) -> float:
-        """Share of the mixture below which no sound remains."""
+        """Share of the mixture below which the recursion ends."""
         return float(self.about["epsilon_relative"])
 
     def separator(self, step: Callable[..., Any]) -> Separator:
@@ -125,11 +125,11 @@ class Model:
 
 
 def load(workdir: Path | None) -> Model:
-    """Loads the networks of a run, or without one those that ship with the package.
+    """Loads the networks of a run, or without a run the networks that ship with the package.
 
     Raises:
-        InputError: There is no run or no checkpoint, it is of another model or a method without a recursion, or no
-            model ships with this version.
+        InputError: There is no run or no checkpoint, it is of another model or a method without a recursion, or the
+            shipped model is missing.
     """
     if workdir is None and not SHIPPED.is_file():
         raise InputError(f"no model ships with this version ({SHIPPED} is missing); train one and give --workdir=RUN")
@@ -154,11 +154,11 @@ def read_run(workdir: Path) -> ModelFile:
         raise InputError(f"--workdir={workdir}: method {method.name} has no recursion; take a run of mpnet")
     checkpoints = Checkpoints(workdir, read_only=True)
     try:
-        found = _restore(method, checkpoints, (_best_kinds(method, checkpoints) or ["latest"])[-1])
+        networks = _restore(method, checkpoints, (_best_kinds(method, checkpoints) or ["latest"])[-1])
     finally:
         checkpoints.close()
-    facts = {"method": found.result, "step": found.step, "networks": fingerprint_of(found.variables)}
-    return ModelFile(method, found.variables, facts | _chosen_epsilon(workdir, facts))
+    facts = {"method": networks.result, "step": networks.step, "networks": fingerprint_of(networks.variables)}
+    return ModelFile(method, networks.variables, facts | _chosen_epsilon(workdir, facts))
 
 
 def _chosen_epsilon(workdir: Path, facts: Mapping[str, Any]) -> dict[str, float]:

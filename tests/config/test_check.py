@@ -1,4 +1,4 @@
-"""Configs: every shipped one is whole, and a wrong field is refused in one sentence."""
+"""Tests of configs: every shipped one is valid, and a wrong field is refused in one sentence."""
 
 import importlib
 
@@ -25,7 +25,7 @@ REDUCED = {
     "model.unet_features": 2,
     "model.plus_features": 2,
     "model.resnet_features": 4,
-    # Without a slow start, which leaves the first step nothing to change.
+    # With warmup, the learning rate of the first step is zero.
     "optimiser.warmup_steps": 0,
     "miml.features": 8,
 }
@@ -39,7 +39,7 @@ def test_every_shipped_config_is_valid_and_adds_no_field(name: str) -> None:
     assert config_module.flatten(config).keys() == config_module.flatten(base.get_config()).keys()
 
 
-def test_miml_takes_the_data_of_another_config() -> None:
+def test_miml_uses_the_data_of_another_config() -> None:
     config = importlib.import_module("configs.miml").get_config("quickstart")
     config_module.check(config)
     assert (config.name, config.method, config.audio.rate_hz) == ("miml_quickstart", "miml", 11_025)
@@ -93,7 +93,7 @@ def test_paper_sizes() -> None:
         ("evaluation.bss", "museval", "config.evaluation.bss='museval' is unknown; use one of fft, mir_eval"),
     ],
 )
-def test_a_wrong_value_names_value_rule_and_way_out(field: str, value: object, sentence: str) -> None:
+def test_the_message_for_a_wrong_value_names_value_rule_and_remedy(field: str, value: object, sentence: str) -> None:
     config = base.get_config()
     config.update_from_flattened_dict({field: value})
     with pytest.raises(InputError) as refused:
@@ -115,13 +115,13 @@ def test_a_gain_of_zero_has_no_level() -> None:
         config_module.check(config)
 
 
-# These have the most that is their own; the others take seconds more each.
+# These differ most from one another; each further one takes some seconds.
 FAST = ("released", "pixelplayer", "miml")
 STEPS = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in SHIPPED]
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_every_shipped_config_takes_a_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_shipped_config_trains_a_step(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import jax
     import numpy as np
 
@@ -139,7 +139,7 @@ def test_every_shipped_config_takes_a_step(name: str, monkeypatch: pytest.Monkey
         "mixture_magnitude": magnitude.sum(1),
         "frames": rng.integers(0, 255, (4, sources, count, 32, 32, 3), np.uint8),
         "valid": np.ones(4, bool),
-        # What MIML's step takes.
+        # Inputs of MIML's step.
         "bases": rng.random((4, config.miml.bases, audio.freq_bins)).astype(np.float32),
         "present": np.eye(config.miml.classes, dtype=np.float32)[:4],
     }

@@ -1,4 +1,4 @@
-"""The three rounds of training, as a plan and as a run."""
+"""Tests of the three rounds of training: their plan and a run through them."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ def test_rounds_follow_each_other():
     ]
 
 
-def test_a_round_of_no_steps_is_left_out():
+def test_a_round_of_0_steps_is_skipped():
     assert plan_rounds({"minus": 0, "plus": 0, "both": 3}, KINDS) == (Round("both", 0, 3, *KINDS["both"]),)
 
 
@@ -45,7 +45,7 @@ def test_a_round_of_no_steps_is_left_out():
     ("steps", "sentence"),
     [((0, 0, 0), "every one has 0 steps"), ((0, 2, 3), "rounds.plus needs an M-Net that was trained before")],
 )
-def test_rounds_that_make_no_sense_are_refused(steps, sentence):
+def test_invalid_rounds_are_refused(steps, sentence):
     config = tiny_config(Path("nowhere"))
     config.rounds.minus, config.rounds.plus, config.rounds.both = steps
     with pytest.raises(InputError, match=sentence):
@@ -64,7 +64,7 @@ def config(tiny_set):
 
 @pytest.fixture(scope="module")
 def workdir(config, tmp_path_factory):
-    """A run through all three rounds."""
+    """The workdir of a run through all three rounds."""
     workdir = tmp_path_factory.mktemp("rounds") / "run"
     assert train(config, workdir) == 0
     return workdir
@@ -85,7 +85,7 @@ def test_a_run_goes_through_all_rounds(workdir):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_between_two_rounds_bit_equal(config, workdir, tmp_path: Path):
+def test_a_run_resumes_bit_equal_between_two_rounds(config, workdir, tmp_path: Path):
     copy = tmp_path / "run"
     shutil.copytree(workdir, copy)
     shutil.rmtree(copy / "checkpoints" / "latest" / "6")
@@ -100,7 +100,7 @@ def test_a_run_goes_on_between_two_rounds_bit_equal(config, workdir, tmp_path: P
         np.testing.assert_array_equal(one, other)
 
 
-def test_both_methods_are_evaluated_side_by_side(config, workdir, capsys):
+def test_m_net_and_mp_net_are_both_evaluated(config, workdir, capsys):
     out = evaluate(config, workdir, EvaluationOptions("test"))
     assert list(out["methods"]) == ["mnet", "mpnet"]
     assert out["methods"]["mpnet"]["nsdr"] == out["nsdr"]

@@ -1,4 +1,4 @@
-"""A workdir is of one config."""
+"""Tests that a workdir belongs to one config."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ def test_a_workdir_belongs_to_one_config(tmp_path: Path) -> None:
     workdir = tmp_path / "runs" / "one"
     saved_config.claim_workdir(workdir, base.get_config())
     same = base.get_config()
-    same.log_every = 7  # changes what is shown, not what is computed
+    same.log_every = 7  # changes what is logged, not what is computed
     same.evaluation.mixtures = 10
     saved_config.claim_workdir(workdir, same)
     other = base.get_config()
@@ -23,7 +23,7 @@ def test_a_workdir_belongs_to_one_config(tmp_path: Path) -> None:
         saved_config.claim_workdir(workdir, other)
 
 
-def test_a_run_from_before_a_field_existed_is_taken_with_its_default(tmp_path: Path) -> None:
+def test_a_field_that_a_recorded_config_lacks_has_its_default(tmp_path: Path) -> None:
     saved_config.claim_workdir(tmp_path / "run", base.get_config())
     path = tmp_path / "run" / "config.json"
     recorded = json.loads(path.read_text())

@@ -17,29 +17,29 @@ from mpnet_jax.evaluation.counting import (
 )
 
 AUDIO = AudioSpec(rate_hz=8000, clip_samples=4032, fft_samples=254, hop_samples=64)
-# One, two and three sounds that leave a tenth each, two that leave a third, silence, and a whisper.
-LEFT = np.array(
+# Remaining mixtures: of one, two and three sounds, of two sounds that leave a third, of silence, and of a faint sound.
+REMAINING = np.array(
     [[1.0, 0.1, 0.01, 0.001], [2.0, 1.0, 0.2, 0.02], [1.0, 0.7, 0.4, 0.1], [0.9, 0.6, 0.3, 0.1], [0.0] * 4, [1e-9] * 4]
 )
 SOUNDING = np.array([1, 2, 3, 2, 0, 0])
 
 
 def test_counts_by_hand():
-    found = counted(LEFT, epsilon_relative=0.35, epsilon_absolute=1e-6)
-    np.testing.assert_array_equal(found, [1, 2, 3, 2, 0, 0])
-    # What is left is compared with the share of the whole, and strictly.
-    np.testing.assert_array_equal(counted(LEFT, epsilon_relative=0.5, epsilon_absolute=0.0)[:2], [1, 1])
-    # Without an absolute end a whisper is a mixture like any other, and silence still none.
-    np.testing.assert_array_equal(counted(LEFT, epsilon_relative=0.35, epsilon_absolute=0.0)[4:], [0, 3])
+    counts = counted(REMAINING, epsilon_relative=0.35, epsilon_absolute=1e-6)
+    np.testing.assert_array_equal(counts, [1, 2, 3, 2, 0, 0])
+    # A remaining mixture that equals the threshold is not counted.
+    np.testing.assert_array_equal(counted(REMAINING, epsilon_relative=0.5, epsilon_absolute=0.0)[:2], [1, 1])
+    # Without an absolute threshold a faint sound is counted as any other, and silence still is not.
+    np.testing.assert_array_equal(counted(REMAINING, epsilon_relative=0.35, epsilon_absolute=0.0)[4:], [0, 3])
 
 
-def test_it_never_goes_on_after_its_end():
+def test_steps_after_the_first_end_do_not_count():
     rises = np.array([[1.0, 0.1, 0.9, 0.9]])
     assert counted(rises, epsilon_relative=0.5, epsilon_absolute=0.0).tolist() == [1]
 
 
-def test_epsilon_is_the_middle_of_the_widest_stretch_of_best_ones():
-    epsilon, curve = choose_epsilon(LEFT, SOUNDING, epsilon_absolute=1e-6, most=3)
+def test_epsilon_is_the_middle_of_the_widest_interval_of_best_ones():
+    epsilon, curve = choose_epsilon(REMAINING, SOUNDING, epsilon_absolute=1e-6, most=3)
     # Right for all between 0.3 / 0.9 (a third sound of the fourth mixture) and 0.4 (the third mixture's last).
     assert 1 / 3 < epsilon < 0.4
     assert epsilon == pytest.approx(np.sqrt(1 / 3 * 0.4), rel=0.02)
@@ -48,16 +48,16 @@ def test_epsilon_is_the_middle_of_the_widest_stretch_of_best_ones():
     assert values[:, 1].max() == 1.0 and values[0, 1] < 1.0
 
 
-def test_more_sounds_than_in_training_do_not_choose_epsilon():
-    # With the third mixture's three sounds out of the way, epsilon may lie above 0.4 as well.
-    epsilon, _ = choose_epsilon(LEFT, SOUNDING, epsilon_absolute=1e-6, most=2)
+def test_mixtures_of_more_sounds_than_in_training_do_not_affect_epsilon():
+    # Without the third mixture, which has three sounds, epsilon may also lie above 0.4.
+    epsilon, _ = choose_epsilon(REMAINING, SOUNDING, epsilon_absolute=1e-6, most=2)
     assert epsilon == pytest.approx(np.sqrt(1 / 3 * 0.5), rel=0.02)
 
 
 def test_results_by_hand():
     ids = [(str(number), "shared") for number in range(6)]
-    out = count_results(LEFT, SOUNDING, ids, epsilon_relative=0.5, epsilon_absolute=1e-6, most=2)
-    # Counted: 1, 1, 2, 2, 0, 0.
+    out = count_results(REMAINING, SOUNDING, ids, epsilon_relative=0.5, epsilon_absolute=1e-6, most=2)
+    # The counts are 1, 1, 2, 2, 0, 0.
     assert out["accuracy"]["mean"] == pytest.approx(4 / 6)
     assert out["constant"]["guess"] == 0 and out["constant"]["accuracy"]["mean"] == pytest.approx(2 / 6)
     assert out["as_trained"]["most"] == 2
@@ -69,11 +69,11 @@ def test_results_by_hand():
     json.dumps(out, allow_nan=False)
 
 
-def test_clips_of_which_some_sound():
+def test_mixtures_for_counting_have_silent_clips():
     spec = MixtureListSpec(9, 2, False, 6.0, -40.0, -20.0, 3)
-    found = with_silent_clips(spec, count=12, visible=6)
-    assert dataclasses.replace(found, count=9, sources=2, sounding=()) == spec
-    assert (found.count, found.sources, found.sounding) == (12, 6, (0, 1, 2, 3, 4, 5))
+    changed = with_silent_clips(spec, count=12, visible=6)
+    assert dataclasses.replace(changed, count=9, sources=2, sounding=()) == spec
+    assert (changed.count, changed.sources, changed.sounding) == (12, 6, (0, 1, 2, 3, 4, 5))
 
 
 def batches(count, size):
@@ -82,7 +82,7 @@ def batches(count, size):
         yield {"index": index, "valid": np.arange(start, start + size) < count, "frames": np.zeros((size, 1))}
 
 
-def test_noise_has_the_level_that_silence_is_defined_by():
+def test_noise_has_the_magnitude_that_defines_silence():
     (batch,) = noise_batches(batches(8, 8), AUDIO, level_dbfs=-40.0, seed=0)
     assert np.mean(batch["mixture_magnitude"]) == pytest.approx(magnitude_of_noise(-40.0, AUDIO), rel=0.02)
     wave = 10 ** (-40 / 20) * np.random.default_rng([0, 3]).standard_normal(AUDIO.clip_samples, np.float32)

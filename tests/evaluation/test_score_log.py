@@ -38,7 +38,7 @@ def path(tmp_path):
     return written
 
 
-def test_what_was_scored_is_read_back_to_the_last_bit(path, tmp_path):
+def test_scores_are_read_back_exactly(path, tmp_path):
     with opened(tmp_path) as log:
         assert sorted(log.done) == [0, 2]
         assert_same(log.done[2], scores(2))
@@ -47,7 +47,7 @@ def test_what_was_scored_is_read_back_to_the_last_bit(path, tmp_path):
         assert sorted(log.done) == [0, 1, 2]
 
 
-def test_half_a_line_is_scored_again(path, tmp_path):
+def test_the_mixture_of_an_incomplete_line_is_scored_again(path, tmp_path):
     text = path.read_text()
     path.write_text(text[:-20])
     with opened(tmp_path) as log:
@@ -57,15 +57,15 @@ def test_half_a_line_is_scored_again(path, tmp_path):
 
 
 @pytest.mark.parametrize("facts", [FACTS | {"mixtures": "c3"}, FACTS | {"networks": {"mnet": "d4"}}])
-def test_scores_of_other_networks_or_mixtures_are_not_taken(path, facts, tmp_path):
+def test_scores_of_other_networks_or_mixtures_are_not_used(path, facts, tmp_path):
     with opened(tmp_path, facts) as log:
         assert log.done == {}
-    with opened(tmp_path) as log:  # and those that were there are kept
+    with opened(tmp_path) as log:  # the other log is unchanged
         assert sorted(log.done) == [0, 2]
 
 
 @pytest.mark.parametrize("content", ["", "no json", "[]", '{"fingerprint": 3}\n{}'])
-def test_a_damaged_log_is_begun_anew(path, content, tmp_path):
+def test_a_damaged_log_starts_anew(path, content, tmp_path):
     path.write_text(content)
     with opened(tmp_path) as log:
         assert log.done == {}

@@ -35,7 +35,7 @@ CLASSES = [("cello", "flute"), ("tuba", "erhu")]
 
 def test_means_by_hand():
     out = results(SCORES, VIDEOS, CLASSES)
-    # A mixture is the mean of its sources: 6 and 12. SIR and SAR lie one and two above in these numbers.
+    # A mixture's SDR is the mean over its sources: 6 and 12. Here SIR is 1 dB and SAR 2 dB higher.
     assert [out[ratio]["mean"] for ratio in RATIOS] == pytest.approx([9.0, 10.0, 11.0])
     assert out["nsdr"]["mean"] == pytest.approx(((6 - 0) + (12 - 2)) / 2)
     assert out["nsdr"]["count"] == 2
@@ -49,7 +49,7 @@ def test_means_by_hand():
     assert 6 <= low < high <= 12
 
 
-def test_methods_stand_side_by_side_the_main_one_last():
+def test_results_list_all_methods_with_the_main_one_last():
     both = [scores_of((4.0, 8.0), mnet=(3.0, 5.0)), scores_of((10.0, 14.0), mnet=(9.0, 11.0))]
     out = results(both, VIDEOS, CLASSES, method="mpnet")
     assert {name: summary["sdr"]["mean"] for name, summary in out["methods"].items()} == {"mnet": 7.0, "mpnet": 9.0}
@@ -58,7 +58,7 @@ def test_methods_stand_side_by_side_the_main_one_last():
 
 
 def test_differences_are_paired():
-    # M-Net is a constant 2 dB behind, whatever the mixture: a paired interval has no width.
+    # M-Net is 2 dB worse on every mixture, so the paired interval has no width.
     both = [scores_of((4.0, 8.0), mnet=(2.0, 6.0)), scores_of((10.0, 14.0), mnet=(8.0, 12.0))]
     for s in both:
         s.amid["mnet"] = 11.0
@@ -72,7 +72,7 @@ def test_differences_are_paired():
     assert "differences" in out["definitions"]
 
 
-def test_tables_of_what_was_asked_besides():
+def test_tables_of_mixes_counts_and_places():
     out = results(SCORES, VIDEOS, CLASSES)
     lines = table_of_mixes({"2": by_method(out), "3": by_method(out)}).splitlines()
     assert [line.split("  ")[0] for line in lines[:4]] == ["NSDR by sounds", "M-Net", "oracle", "swapped"]
@@ -102,7 +102,7 @@ def test_each_mixture_is_listed():
     }
 
 
-def test_a_mixture_with_a_silent_estimate_is_left_out_of_ratios_and_gains_nothing():
+def test_a_silent_estimate_is_left_out_of_the_ratios_and_improves_by_0():
     spoiled = scores_of((np.nan, 30.0), reason=("silent estimate", ""), mnet=(np.nan, 31.0))
     spoiled.reasons["mnet"] = ("silent estimate", "")
     both = [scores_of((4.0, 8.0), (1.0, -1.0), mnet=(4.0, 8.0)), scores_of((10.0, 14.0), (2.0, 2.0), mnet=(10.0, 14.0))]
@@ -110,7 +110,7 @@ def test_a_mixture_with_a_silent_estimate_is_left_out_of_ratios_and_gains_nothin
         s.amid["mnet"] = 11.0
     out = results([*both, spoiled], [*VIDEOS, ("e", "f")], [*CLASSES, ("x", "y")], method="mpnet")
     assert out["left_out"] == {"silent estimate": 1}
-    # Source by source: 0 of the silent one, 30 of the other.
+    # The silent source improves by 0, the other one by 30.
     assert out["mixtures"][2]["nsdr"] == [0.0, 30.0]
     assert (out["nsdr"]["count"], out["nsdr"]["mean"]) == (3, pytest.approx((6 + 10 + 15) / 3))
     assert out["by_mixture"]["methods"]["mnet"]["nsdr"][2] == 15.5
@@ -139,7 +139,7 @@ def test_a_mixture_with_a_silent_estimate_is_left_out_of_ratios_and_gains_nothin
     assert json.loads(json.dumps(out, allow_nan=False)) == out
 
 
-def test_nothing_valid_is_no_number():
+def test_a_mean_without_valid_scores_is_none():
     out = results([scores_of((np.nan, np.nan), reason=("silent estimate",) * 2)], VIDEOS[:1], CLASSES[:1])
     assert (out["sdr"]["mean"], out["sdr"]["count"]) == (None, 0)
     assert (out["nsdr"]["mean"], out["nsdr"]["count"]) == (0.0, 1)
@@ -147,13 +147,13 @@ def test_nothing_valid_is_no_number():
 
 
 @pytest.mark.parametrize("reason", ["silent reference", "not finite", "dependent references"])
-def test_what_cannot_be_scored_otherwise_is_left_out_of_the_improvement_too(reason):
+def test_other_mixtures_without_a_score_are_left_out_of_the_improvement(reason):
     spoiled = scores_of((np.nan, np.nan), (np.nan, np.nan), reason=(reason,) * 2)
     out = results([*SCORES, spoiled], [*VIDEOS, ("e", "f")], [*CLASSES, ("x", "y")])
     assert (out["nsdr"]["count"], out["left_out"], out["mixtures"][2]["nsdr"]) == (2, {reason: 1}, [None, None])
 
 
-def test_a_silent_estimate_of_a_mixture_that_cannot_be_scored_is_no_gain():
+def test_a_silent_estimate_of_a_mixture_without_a_score_is_left_out():
     spoiled = scores_of((np.nan, np.nan), (np.nan, np.nan), reason=("silent estimate", "dependent references"))
     out = results([spoiled], VIDEOS[:1], CLASSES[:1])
     assert (out["nsdr"]["count"], out["mixtures"][0]["nsdr"]) == (0, [None, None])
@@ -166,13 +166,13 @@ def test_a_single_sound_has_no_improvement():
     assert out["mixtures"][0]["nsdr"] == [None]
 
 
-def test_definitions_go_with_the_numbers():
+def test_results_include_their_definitions():
     out = results(SCORES, VIDEOS, CLASSES)
     assert {"NSDR", "average", "mixture", "oracle", "swapped", "BSS Eval", "AMID"} <= set(out["definitions"])
     assert all(out["definitions"].values())
 
 
-def test_table_has_a_row_a_variant_and_the_count():
+def test_the_table_has_a_row_for_each_variant_and_the_number_of_mixtures():
     lines = table(results(SCORES, VIDEOS, CLASSES)).splitlines()
     assert [line.split("  ")[0] for line in lines[1:5]] == [
         "M-Net",
@@ -188,7 +188,7 @@ def test_table_has_a_row_a_variant_and_the_count():
 
 
 def separated_mixture(index):
-    """Two white noises; the estimate has a tenth of noise in it, the swapped one is the wrong way round."""
+    """Returns two white noises, an estimate with a tenth of noise added, and a swapped one in the wrong order."""
     rng = np.random.default_rng(index)
     truth = rng.standard_normal((2, SAMPLES)).astype(np.float32)
     magnitude = rng.uniform(size=(2, 16, 16)).astype(np.float32)
@@ -213,11 +213,11 @@ def separated_mixture(index):
     )
 
 
-def test_scores_of_constructed_separations():
+def test_scores_of_known_estimates():
     out = list(score(map(separated_mixture, range(2)), workers=1, bss="fft"))
     assert [s.step for s in out] == [[0, 1], [1, 0]]
     for s in out:
-        # A tenth of noise is 20 dB, a hundredth 40; filters of 512 taps on 2,000 samples fit some of it.
+        # A tenth of noise gives 20 dB and a hundredth 40; filters of 512 taps on 2,000 samples fit some of it.
         assert np.all(s.ratios["separated"]["sdr"] > 19) and np.all(s.ratios["separated"]["sdr"] < 24)
         assert np.all(s.ratios["oracle"]["sdr"] > 39)
         assert np.all(np.abs(s.ratios["mixture"]["sdr"]) < 4)
@@ -228,14 +228,14 @@ def test_scores_of_constructed_separations():
         assert s.amid["separated"] == s.amid["oracle"] < s.amid["mixture"]
 
 
-def test_amid_is_left_out_where_it_is_not_asked_for(monkeypatch):
+def test_amid_is_computed_only_on_request(monkeypatch):
     def refused(*_):
         raise AssertionError("AMID takes as long as all ratios")
 
     monkeypatch.setattr("mpnet_jax.metrics.workers.amid", refused)
-    (found,) = score([separated_mixture(0)], workers=1, bss="fft", amid=False)
-    assert found.amid == {} and np.all(found.ratios["separated"]["sdr"] > 19)
-    out = results([found, found], VIDEOS, CLASSES, method="mpnet")
+    (scored,) = score([separated_mixture(0)], workers=1, bss="fft", amid=False)
+    assert scored.amid == {} and np.all(scored.ratios["separated"]["sdr"] > 19)
+    out = results([scored, scored], VIDEOS, CLASSES, method="mpnet")
     assert "amid" not in out and "amid" not in out["methods"]["mnet"] and out["mixtures"][0]["amid"] is None
     assert all("amid" not in of for part in ("methods", "beside") for of in out["by_mixture"][part].values())
     assert "amid" not in out["differences"]["mpnet - mnet"]

@@ -1,4 +1,4 @@
-"""PixelPlayer: its step by hand, a run by the commands, and its weights from elsewhere."""
+"""Tests of PixelPlayer: its steps against computations in NumPy, a run, and converted weights."""
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +44,7 @@ def test_synthesizer_by_hand():
     np.testing.assert_allclose(Synthesizer().apply(variables, vectors, features), [[[[40.5]]]])
 
 
-def test_every_source_of_a_round_is_learnt():
+def test_pixelplayer_has_one_round():
     (one,) = plan_rounds({"minus": 0, "plus": 0, "both": 3}, SoundOfPixels.kinds)
     assert (one.trained, one.result) == (NETWORKS, "pixelplayer")
     with pytest.raises(ValueError, match="rounds: pixelplayer has one; give "):
@@ -68,7 +68,7 @@ def test_loss_is_the_weighted_mean_over_sources(problem, mask, distance):
         MODEL, optimiser, axis_name=DEVICE_AXIS, axis=AXIS, floor=0.0, mask=mask, distance=distance
     )
     state = TrainState(jnp.zeros((), jnp.int32), variables["params"], variables["batch_stats"], ())
-    # One device of one, as `parallel` runs it.
+    # Run on one device, as `parallel` does.
     step = jax.jit(jax.vmap(step, in_axes=(None, 0), axis_name=DEVICE_AXIS))
     new, metrics = step(state.with_optimiser(optimiser, NETWORKS), jax.tree.map(lambda x: x[None], batch))
     new, metrics = jax.tree.map(lambda x: x[0], (new, metrics))
@@ -87,7 +87,7 @@ def test_loss_is_the_weighted_mean_over_sources(problem, mask, distance):
 
 
 @pytest.mark.parametrize("mask", ["binary", "ratio"])
-def test_masks_act_on_the_whole_mixture(problem, mask):
+def test_masks_are_applied_to_the_mixture(problem, mask):
     variables, batch, mixture = problem
     run = make_pixelplayer_separate_step(MODEL, axis=AXIS, audio=AUDIO, floor=0.0, mask=mask)
     out = jax.tree.map(np.asarray, jax.jit(run)(variables, batch))
@@ -98,24 +98,24 @@ def test_masks_act_on_the_whole_mixture(problem, mask):
     np.testing.assert_allclose(out["magnitude"], written * batch["mixture_magnitude"][:, None], rtol=1e-3, atol=1e-4)
 
 
-def test_without_scale_and_bias_its_masks_are_the_m_nets_first(problem, monkeypatch):
+def test_without_scale_and_bias_its_masks_are_those_of_the_minus_nets_first_step(problem, monkeypatch):
     variables, batch, mixture = problem
     monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
     synthesizer = {"scale": jnp.ones(4), "bias": jnp.zeros(1)}
     plain = variables | {"params": variables["params"] | {"synthesizer": synthesizer}}
     masks = np.asarray(jax.nn.sigmoid(MODEL.apply(plain, jnp.asarray(batch["frames"]), mixture)))
-    m_net = MPNet(visual_channels=4, unet_depth=2, unet_features=2, resnet_features=2, resnet_dilated=True)
-    shared = {part: {"frame_net": of["frame_net"], "minus_net": of["sound_net"]} for part, of in variables.items()}
-    candidates = Candidates(m_net.apply(shared, jnp.asarray(batch["frames"]), method="look"))
-    # Running statistics have an axis of steps there.
+    model = MPNet(visual_channels=4, unet_depth=2, unet_features=2, resnet_features=2, resnet_dilated=True)
+    shared = {part: {"frame_net": x["frame_net"], "minus_net": x["sound_net"]} for part, x in variables.items()}
+    candidates = Candidates(model.apply(shared, jnp.asarray(batch["frames"]), method="look"))
+    # The recursion's running statistics have an axis of steps.
     shared["batch_stats"]["minus_net"] = jax.tree.map(lambda x: x[None], shared["batch_stats"]["minus_net"])
     assert masks.shape[1] == SOURCES
-    bound = bind({"minus_net": m_net, "plus_net": m_net}, shared, steps=1, with_plus=False)
+    bound = bind({"minus_net": model, "plus_net": model}, shared, steps=1, with_plus=False)
     for candidate in range(SOURCES):
         order = jnp.full((len(masks), 1), candidate)
         first = minus_plus(mixture, candidates, bound, steps=1, rules=Rules(), order=order)
         np.testing.assert_allclose(first.masks[0], masks[:, candidate], atol=1e-6)
-    # And so are the energies by which it would choose.
+    # The energies by which the recursion chooses are equal too.
     chosen = minus_plus(mixture, candidates, bound, steps=1, rules=Rules())
     energies = (masks * np.asarray(mixture)[:, None]).mean((2, 3))
     np.testing.assert_allclose(chosen.energies[0], energies, rtol=1e-5)
@@ -133,7 +133,7 @@ def test_a_run_trains_and_evaluates(tmp_path, tiny_set, monkeypatch):
     assert out["run"]["method"] == "PixelPlayer"
 
 
-def test_its_weights_become_a_run(tmp_path):
+def test_its_weights_are_converted_into_a_run(tmp_path):
     config = tiny_config(tmp_path)
     config.method = "pixelplayer"
     config.rounds.minus, config.rounds.both = 0, 2

@@ -1,4 +1,4 @@
-"""A method is one class: this file adds one, which is then trained and evaluated like those that ship."""
+"""Tests that one class adds a method, which is trained and evaluated like the shipped ones."""
 
 from typing import ClassVar
 
@@ -27,13 +27,13 @@ class OneShare(nn.Module):
     @nn.compact
     def __call__(self, mixture):
         share = nn.sigmoid(nn.Dense(1, name="share_net")(jnp.ones(1)))
-        # A method has running statistics, too.
+        # A method needs running statistics.
         return share + 0.0 * nn.BatchNorm(use_running_average=True, use_bias=False, use_scale=False)(mixture)
 
 
 @pytest.fixture
 def fourth(monkeypatch):
-    """A method that ships with no package."""
+    """Registers a method that is not part of the package."""
     monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))
 
     @registry.register
@@ -82,14 +82,14 @@ def test_a_fourth_method_is_one_class(fourth, tiny_set, tmp_path):
         evaluate(config, tmp_path / "run", EvaluationOptions("test", counting=True))
 
 
-def test_an_unknown_method_is_one_sentence(tmp_path):
+def test_an_unknown_method_is_refused_in_one_sentence(tmp_path):
     config = tiny_config(tmp_path)
     config.method = "beamformer"
     with pytest.raises(InputError, match=r"'beamformer' is unknown; use one of miml, mpnet, pixelplayer"):
         method_of(config)
 
 
-def test_each_method_says_what_its_rounds_train(tmp_path):
+def test_a_method_names_its_results_and_the_networks_of_its_rounds(tmp_path):
     config = tiny_config(tmp_path)
     method = method_of(config)
     assert (method.name, method.results, method.has_recursion) == ("mpnet", ("mnet", "mpnet"), True)

@@ -1,4 +1,4 @@
-"""The data of a run: where it keeps decoded pictures, and which records it is of."""
+"""Tests of a run's data: the cache of decoded frames, and the check that the records are unchanged."""
 
 import json
 from pathlib import Path
@@ -11,17 +11,17 @@ from mpnet_jax.config.specs import data_spec
 from mpnet_jax.run.data import RECORDS, note_records, open_splits, picture_cache
 
 
-def test_a_folder_for_pictures_is_refused_before_a_set_is_opened(tmp_path: Path) -> None:
+def test_an_unusable_cache_folder_is_refused_before_a_data_set_is_opened(tmp_path: Path) -> None:
     config = base.get_config()
     config.data.picture_cache_dir = "/nowhere"
     with pytest.raises(InputError, match=r"config\.data\.picture_cache_dir='/nowhere' cannot hold the picture cache"):
-        open_splits(data_spec(config), ("train", "validation"), keep_pictures=True)  # no such set either
+        open_splits(data_spec(config), ("train", "validation"), keep_pictures=True)  # the data set is missing too
     config.data.directory = str(tmp_path)
     with pytest.raises(InputError, match="no data set at"):
         open_splits(data_spec(config), ("train", "validation"))
 
 
-def test_more_pictures_in_memory_than_it_has_are_refused() -> None:
+def test_a_cache_larger_than_the_memory_is_refused() -> None:
     config = music_mix2.get_config()
     config.data.picture_cache_dir = ""
     config.data.picture_cache_gib = 1e6
@@ -30,7 +30,7 @@ def test_more_pictures_in_memory_than_it_has_are_refused() -> None:
 
 
 @pytest.mark.parametrize("config", [music_mix2.get_config(), vegas_mix3.get_config()])
-def test_runs_of_the_paper_keep_pictures_beside_their_data(config, tmp_path: Path) -> None:
+def test_the_papers_configs_cache_frames_in_the_folder_of_their_data(config, tmp_path: Path) -> None:
     assert config.data.picture_cache_dir == "data"
     config.data.directory = str(tmp_path)
     assert config.data.picture_cache_dir == str(tmp_path)
@@ -41,7 +41,9 @@ def test_runs_of_the_paper_keep_pictures_beside_their_data(config, tmp_path: Pat
         picture_cache(data_spec(config))
 
 
-def test_a_run_notes_its_records_and_refuses_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_saves_the_hash_of_its_records_and_refuses_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = base.get_config()
     monkeypatch.setattr("mpnet_jax.run.data._records_hash", lambda stores: stores["hash"])
     note_records(data_spec(config), tmp_path, {"hash": "a"})

@@ -1,4 +1,4 @@
-"""Networks of another run that training starts with."""
+"""Tests of starting a run from the networks of another run."""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from tests.support.tiny_run import tiny_config
 SIZES = {"visual_channels": 4, "unet_depth": 2, "unet_features": 2, "resnet_features": 2, "resnet_dilated": True}
 
 
-def test_the_m_nets_first_step_gives_pixelplayers_masks(monkeypatch):
+def test_the_first_step_after_the_transfer_gives_the_masks_of_pixelplayer(monkeypatch):
     for module in ("pixelplayer", "mpnet"):
         monkeypatch.setattr(f"mpnet_jax.models.{module}.ResNet18", ShortFrameNet)
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Variables of a network filled by NumPy: compiling an initialiser takes longer than most tests."""
+"""Random variables of a network made with NumPy, because compiling an initialiser takes longer than most tests."""
 
 from typing import Any
 
@@ -7,10 +7,9 @@ import numpy as np
 
 
 def random_variables(model: Any, *inputs: Any, seed: int = 0, method: str | None = None) -> dict[str, Any]:
-    """Values of the sizes that `model.init` makes, lively enough that every layer matters.
+    """Returns random variables with the shapes of `model.init`, with which every layer affects the output.
 
-    Weights keep the spread of what passes through them; gains and variances lie around one, offsets and means
-    around zero.
+    Kernels keep the variance of their inputs; scales and variances lie around one, biases and means around zero.
     """
     rng = np.random.default_rng(seed)
     shapes = jax.eval_shape(lambda key: model.init(key, *inputs, method=method), jax.random.key(0))

@@ -1,4 +1,4 @@
-"""The root folder of the repository, in which the commands are run."""
+"""The root folder of the repository, where commands run."""
 
 from pathlib import Path
 

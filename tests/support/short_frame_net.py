@@ -1,4 +1,4 @@
-"""A small network in the place of the ResNet, whose gradient takes half a minute to compile."""
+"""A small network that replaces the ResNet, whose gradient takes half a minute to compile."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from mpnet_jax.models.layers.batch_norm import BatchNorm
 
 
 class ShortFrameNet(nn.Module):
-    """One patch convolution, one normalisation, one convolution; the ResNet's arguments."""
+    """A patch convolution, a normalisation and a convolution; takes the ResNet's arguments."""
 
     out_channels: int
     features: int
@@ -20,7 +20,7 @@ class ShortFrameNet(nn.Module):
 
     @nn.compact
     def __call__(self, pictures):
-        """Feature maps of pictures, a quarter of their size."""
+        """Returns feature maps with a quarter of the resolution."""
         x = nn.Conv(4, (4, 4), strides=4, use_bias=False)(pictures)
         x = BatchNorm(self.train, self.axis_name, decay=self.statistics_decay)(x)
         return nn.Conv(self.out_channels, (3, 3), padding=1)(x)

@@ -1,4 +1,4 @@
-"""A run so small that a test can train it: shared by the tests of the commands."""
+"""A run that is small enough to be trained in a test, for the tests of the commands."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from tests.support.repository import ROOT
 
 
 def tiny_config(data_dir: Path) -> ml_collections.ConfigDict:
-    """A config for the tiny data set."""
+    """Returns a config for the tiny data set."""
     config = base.get_config()
     fields = {
         "name": "tiny",
@@ -55,7 +55,7 @@ def tiny_config(data_dir: Path) -> ml_collections.ConfigDict:
 
 
 def config_file(folder: Path, data_dir: Path) -> Path:
-    """Writes a config file that a command can take."""
+    """Writes a config file for `--config`."""
     path = folder / "tiny.py"
     path.write_text(
         "from pathlib import Path\n"
@@ -66,7 +66,7 @@ def config_file(folder: Path, data_dir: Path) -> Path:
 
 
 def start(module: str, *arguments: str, devices: int = 2) -> subprocess.Popen[str]:
-    """Starts a command as a user would, with a number of forced CPU devices."""
+    """Starts a command in a process of its own with a number of CPU devices."""
     environment = os.environ | {"XLA_FLAGS": XLA_FLAGS.format(devices=devices)}
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -79,13 +79,13 @@ def start(module: str, *arguments: str, devices: int = 2) -> subprocess.Popen[st
 
 
 def start_several(module: str, *arguments: str, count: int = 2) -> list[subprocess.Popen[str]]:
-    """Starts a command as several processes of one device each, the first one first."""
-    meeting = ("--distributed", f"--coordinator=127.0.0.1:{free_port()}", f"--process_count={count}")
-    return [start(module, *arguments, *meeting, f"--process_index={index}", devices=1) for index in range(count)]
+    """Starts a command as several processes with one device each; returns them in the order of their indices."""
+    group = ("--distributed", f"--coordinator=127.0.0.1:{free_port()}", f"--process_count={count}")
+    return [start(module, *arguments, *group, f"--process_index={index}", devices=1) for index in range(count)]
 
 
 def run(module: str, *arguments: str, devices: int = 2) -> tuple[int, str]:
-    """Runs a command to its end; returns (exit status, output)."""
+    """Runs a command to its end and returns its exit status and output."""
     process = start(module, *arguments, devices=devices)
     output, _ = process.communicate(timeout=280)
     return process.returncode, output

@@ -36,7 +36,7 @@ def written(tiny, tmp_path) -> Path:
 
 @pytest.fixture(scope="module")
 def run(tiny, tmp_path_factory) -> Path:
-    """A workdir whose best MP-Net are the tiny networks."""
+    """A workdir whose best MP-Net checkpoint holds the tiny networks."""
     workdir = tmp_path_factory.mktemp("runs") / "tiny"
     saved_config.claim_workdir(workdir, tiny.method.config)
     checkpoints = Checkpoints(workdir)
@@ -46,12 +46,12 @@ def run(tiny, tmp_path_factory) -> Path:
     return workdir
 
 
-def test_a_model_comes_back_in_half_the_size(tiny, written):
-    again = read_model(written)
-    assert again.method.flat_config() == tiny.method.flat_config()
-    assert again.facts == tiny.facts
-    assert jax.tree.structure(again.variables) == jax.tree.structure(tiny.variables)
-    for before, after in zip(jax.tree.leaves(tiny.variables), jax.tree.leaves(again.variables), strict=True):
+def test_a_model_is_restored_from_half_precision(tiny, written):
+    restored = read_model(written)
+    assert restored.method.flat_config() == tiny.method.flat_config()
+    assert restored.facts == tiny.facts
+    assert jax.tree.structure(restored.variables) == jax.tree.structure(tiny.variables)
+    for before, after in zip(jax.tree.leaves(tiny.variables), jax.tree.leaves(restored.variables), strict=True):
         assert after.dtype == before.dtype
         np.testing.assert_allclose(after, before, rtol=1e-3, atol=1e-6)  # 11 bits
     numbers = sum(leaf.size for leaf in jax.tree.leaves(tiny.variables))
@@ -59,7 +59,7 @@ def test_a_model_comes_back_in_half_the_size(tiny, written):
     assert {path.name for path in written.parent.iterdir()} == {"tiny.safetensors", "tiny.json"}
 
 
-def test_a_number_too_great_for_the_file_is_refused(tiny, tmp_path):
+def test_a_value_outside_the_range_of_float16_is_refused(tiny, tmp_path):
     wrong = jax.tree.map(lambda x: np.full_like(x, 1e6), tiny.variables)
     with pytest.raises(InputError, match="holds a number that float16 cannot"):
         write_model(tmp_path / "a.safetensors", tiny._replace(variables=wrong))
@@ -78,33 +78,31 @@ def test_a_number_too_great_for_the_file_is_refused(tiny, tmp_path):
         (lambda path: path.with_suffix(".json").write_text("{"), "describes no model"),
         (lambda path: path.with_suffix(".json").write_text("[1]"), "describes no model"),
         (lambda path: path.with_suffix(".json").write_text('{"config": {}}'), "describes no model"),
-        (lambda path: changed(path, "audio.frequency_axis", "bark"), "frequency_axis='bark' is unknown"),
+        (lambda path: set_field(path, "audio.frequency_axis", "bark"), "frequency_axis='bark' is unknown"),
         (lambda path: path.with_suffix(".json").write_bytes(b"\xff\xfe"), "describes no model"),
-        (lambda path: given(path, epsilon_relative="much"), "epsilon_relative='much' is no share"),
-        (lambda path: given(path, epsilon_relative=float("nan")), "epsilon_relative=nan is no share"),
-        (lambda path: changed(path, "audio.frequency_axis", 7), "holds no config"),
-        (lambda path: changed(path, "audio.rows", 32), "has the field audio.rows, which this version does not know"),
-        (lambda path: changed(path, "model.unet_features", 8), "does not fit its config: batch_stats/minus_net"),
-        (lambda path: changed(path, "model.plus_features", 8), "does not fit its config: batch_stats/plus_net"),
+        (lambda path: set_facts(path, epsilon_relative="much"), "epsilon_relative='much' is no share"),
+        (lambda path: set_facts(path, epsilon_relative=float("nan")), "epsilon_relative=nan is no share"),
+        (lambda path: set_field(path, "audio.frequency_axis", 7), "holds no config"),
+        (lambda path: set_field(path, "audio.rows", 32), "has the field audio.rows, which this version does not know"),
+        (lambda path: set_field(path, "model.unet_features", 8), "does not fit its config: batch_stats/minus_net"),
+        (lambda path: set_field(path, "model.plus_features", 8), "does not fit its config: batch_stats/plus_net"),
     ],
 )
-def test_a_damaged_model_is_one_sentence(written, damage, sentence):
+def test_a_damaged_model_is_refused_in_one_sentence(written, damage, sentence):
     damage(written)
     with pytest.raises(InputError) as refused:
         read_model(written)
     assert sentence in str(refused.value) and "\n" not in str(refused.value)
 
 
-def changed(path: Path, field: str, value: object) -> None:
-    beside = path.with_suffix(".json")
-    facts = json.loads(beside.read_text())
-    facts["config"][field] = value
-    beside.write_text(json.dumps(facts))
+def set_field(path: Path, field: str, value: object) -> None:
+    config = json.loads(path.with_suffix(".json").read_text())["config"]
+    set_facts(path, config=config | {field: value})
 
 
-def given(path: Path, **facts: object) -> None:
-    beside = path.with_suffix(".json")
-    beside.write_text(json.dumps(json.loads(beside.read_text()) | facts))
+def set_facts(path: Path, **facts: object) -> None:
+    config_file = path.with_suffix(".json")
+    config_file.write_text(json.dumps(json.loads(config_file.read_text()) | facts))
 
 
 def test_a_tensor_of_another_model_is_refused(written):
@@ -114,24 +112,24 @@ def test_a_tensor_of_another_model_is_refused(written):
         read_model(written)
 
 
-def test_the_best_networks_of_a_run(run, tiny):
-    found = read_run(run)
-    assert (found.facts["method"], found.facts["step"]) == ("mpnet", 8)
-    assert found.method.flat_config() == tiny.method.flat_config()
-    for before, after in zip(jax.tree.leaves(tiny.variables), jax.tree.leaves(found.variables), strict=True):
+def test_the_best_networks_of_a_run_are_read(run, tiny):
+    model = read_run(run)
+    assert (model.facts["method"], model.facts["step"]) == ("mpnet", 8)
+    assert model.method.flat_config() == tiny.method.flat_config()
+    for before, after in zip(jax.tree.leaves(tiny.variables), jax.tree.leaves(model.variables), strict=True):
         np.testing.assert_array_equal(before, after)
 
 
 def test_reading_a_run_writes_nothing_into_it(run, tmp_path):
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
-    shutil.rmtree(copy / "checkpoints" / "latest")
+    assert not (copy / "checkpoints" / "latest").exists()
     before = sorted(copy.rglob("*"))
     read_run(copy)
     assert sorted(copy.rglob("*")) == before
 
 
-def test_epsilon_is_the_one_that_was_chosen_for_these_networks(run):
+def test_epsilon_is_read_from_an_evaluation_of_the_same_networks(run):
     assert load(run).about | {"source": ""} == read_run(run).facts | {
         "source": "", "epsilon_relative": EPSILON_RELATIVE, "epsilon_from": "default"
     }  # fmt: skip
@@ -144,7 +142,7 @@ def test_epsilon_is_the_one_that_was_chosen_for_these_networks(run):
     assert load(run).about["epsilon_from"] == "default"
 
 
-def test_without_a_run_the_model_that_ships(written, monkeypatch):
+def test_without_a_run_the_shipped_model_is_loaded(written, monkeypatch):
     monkeypatch.setattr(module, "SHIPPED", written)
     shipped = load(None)
     assert shipped.about["source"] == "pretrained/tiny.safetensors" and shipped.epsilon_relative == 0.3
@@ -162,7 +160,7 @@ def test_without_a_run_the_model_that_ships(written, monkeypatch):
         ({"no.such": 1}, "has the field no.such"),
     ],
 )
-def test_a_workdir_without_networks_is_one_sentence(tmp_path, recorded, sentence):
+def test_a_workdir_without_networks_is_refused_in_one_sentence(tmp_path, recorded, sentence):
     if recorded is not None:
         (tmp_path / "config.json").write_text(json.dumps(recorded))
     with pytest.raises(InputError, match=sentence):

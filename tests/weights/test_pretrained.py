@@ -1,4 +1,4 @@
-"""The model that ships: small, safe, described, and able to take a scene apart that it never saw."""
+"""Tests of the shipped model: its size, format and description, and its separation of a new scene."""
 
 import json
 
@@ -16,7 +16,7 @@ from mpnet_jax.weights.trained import SHIPPED, load
 RATE_HZ = 11_025
 
 
-def test_it_is_small_and_says_where_it_comes_from():
+def test_it_is_small_and_its_readme_names_its_networks():
     assert SHIPPED.stat().st_size < 12 * 2**20
     with safetensors.safe_open(SHIPPED, "numpy") as file:
         assert {file.get_slice(name).get_dtype() for name in file.keys()} == {"F16"}
@@ -25,28 +25,28 @@ def test_it_is_small_and_says_where_it_comes_from():
     assert about["networks"] in (SHIPPED.parent / "README.md").read_text()
 
 
-def test_it_takes_two_players_apart(tmp_path):
+def test_it_separates_two_players(tmp_path):
     render(tmp_path, ["tuba", "violin"], seconds=9.0, seed=1000)
     found = separate_video(tmp_path / "scene.mp4", tmp_path / "apart", load(None), Settings(sounds=2, videos=False))
     places = [sound["place"][1] for sound in found["sounds"]]
     assert sorted(place < 0.5 for place in places) == [False, True], places
-    truth = np.stack([heard(tmp_path / name) for name in ("1_tuba.wav", "2_violin.wav")])
+    truth = np.stack([read_sound(tmp_path / name) for name in ("1_tuba.wav", "2_violin.wav")])
     by_place = [tmp_path / "apart" / found["sounds"][index]["file"] for index in np.argsort(places)]
-    stems = np.stack([heard(path)[: truth.shape[1]] for path in by_place])
+    stems = np.stack([read_sound(path)[: truth.shape[1]] for path in by_place])
     mixture = np.broadcast_to(truth.sum(axis=0), truth.shape)
     scores = bss_eval(truth[:, : stems.shape[1]], np.stack([stems, stems[::-1], mixture[:, : stems.shape[1]]]))
-    gained, swapped = (scores.sdr[:2] - scores.sdr[2]).mean(axis=1)
-    assert gained > 3.0, "decibels over the untouched mixture"
-    assert gained > swapped + 6.0, "each stem is that of the player at its place"
+    improvement, swapped = (scores.sdr[:2] - scores.sdr[2]).mean(axis=1)
+    assert improvement > 3.0, "SDR improvement over the unprocessed mixture, in dB"
+    assert improvement > swapped + 6.0, "each stem is that of the player at its place"
 
 
-def heard(path):
+def read_sound(path):
     samples, rate_hz = soundfile.read(path, dtype="float32")
     return soxr.resample(samples, rate_hz, RATE_HZ)
 
 
 @pytest.mark.parametrize("sounds", [1, 2])
-def test_it_counts_the_players_who_play(tmp_path, sounds):
+def test_it_counts_the_players(tmp_path, sounds):
     render(tmp_path, ["accordion", "trumpet"][:sounds], seconds=9.0, seed=1000)
     found = separate_video(tmp_path / "scene.mp4", tmp_path / "apart", load(None), Settings(videos=False))
     assert len(found["sounds"]) == sounds

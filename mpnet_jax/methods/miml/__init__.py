@@ -1,4 +1,4 @@
-"""MIML: bases of clips by non-negative matrix factorisation, and networks that relate them to classes."""
+"""MIML: factorises clips into bases by non-negative matrix factorisation, and relates the bases to classes."""
 
 from mpnet_jax.methods.miml.method import RelatedBases
 

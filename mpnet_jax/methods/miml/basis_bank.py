@@ -1,7 +1,7 @@
-"""MIML's bank: bases of training clips with the clips' classes, in the workdir; and what is taken from it.
+"""MIML's bank: the bases of training clips with the classes of the clips, in files of the workdir.
 
-The bank is made before training, piece by piece. What was stopped goes on with the piece that is missing, and each is a
-pure function of config and data.
+The bank is made before training, one file after the other. Each file is a pure function of config and data, so an
+interrupted run resumes with the first missing file.
 """
 
 import dataclasses
@@ -17,17 +17,17 @@ from data_pipeline.atomic import atomic_file
 from data_pipeline.command import InputError
 from mpnet_jax.steps.device_pass import HostBatch, Separator
 
-FOLDER = "bases"  # of the workdir
-PIECE = 32  # mixtures of a file
+FOLDER = "bases"  # folder in the workdir
+PIECE = 32  # mixtures in a file
 
 
 @dataclasses.dataclass(frozen=True)
 class BasisBank:
-    """Bases of clips in which something sounds.
+    """Bases of the clips that are not silent.
 
     Attributes:
-        bases: with a greatest value of 1, or of 0 where a clip needs fewer.
-        present: 1 for the classes that are there in a clip.
+        bases: Bases with a maximum of 1; zeros where a clip needs fewer bases.
+        present: 1 for the classes that occur in a clip, else 0.
     """
 
     bases: Float[np.ndarray, "clip basis freq"]
@@ -43,49 +43,50 @@ def load_or_make(
     solos: bool,
     classes: int,
 ) -> BasisBank:
-    """The bank in a folder, whose missing pieces are made first.
+    """Makes the missing files of a bank, and loads the bank.
 
     Args:
-        folder: of the pieces; made when missing.
-        batches: training mixtures, `PIECE` at a time, from the batch of number `first_step` on.
-        factorise: of `miml_step.make_factorise_step`.
-        mixtures: how many are used.
-        solos: every source of a mixture is a clip, of one class; else the mixture is, of the classes of its sources.
-        classes: number of classes.
+        folder: Folder of the bank; created when missing.
+        batches: Function of `first_step` to batches of `PIECE` training mixtures from that number on.
+        factorise: Pass of `steps.make_factorise_step`.
+        mixtures: Number of mixtures to use.
+        solos: Whether each source of a mixture is a clip of one class; otherwise the mixture is one clip of the
+            classes of all its sources.
+        classes: Number of classes.
 
     Raises:
-        InputError: a piece cannot be read.
+        InputError: A file cannot be read.
     """
     paths = _paths(folder, mixtures)
     missing = [number for number, path in enumerate(paths) if not path.is_file()]
     if missing:
         folder.mkdir(exist_ok=True)
-        logging.info("taking training clips apart into bases, once for the whole run")
-        made = batches(first_step=missing[0])
+        logging.info("factorising the training clips into bases, once for this run")
+        stream = batches(first_step=missing[0])
         for number in range(missing[0], len(paths)):
-            batch = next(made)
+            batch = next(stream)
             used = min(mixtures - number * PIECE, PIECE)
             clips, present = _clips({name: x[:used] for name, x in batch.items()}, solos=solos, classes=classes)
             numbers = number * PIECE * (len(clips) // used) + np.arange(len(clips), dtype=np.int32)
-            heard = present.any(1)
-            bases = factorise({"magnitude": clips[heard], "number": numbers[heard]})["bases"]
-            _write(paths[number], BasisBank(bases, present[heard]))
+            audible = present.any(1)
+            bases = factorise({"magnitude": clips[audible], "number": numbers[audible]})["bases"]
+            _write(paths[number], BasisBank(bases, present[audible]))
             logging.log_every_n_seconds(logging.INFO, "%d of %d mixtures", 10, number * PIECE + used, mixtures)
     return load(folder, mixtures=mixtures)
 
 
 def load(folder: Path, *, mixtures: int) -> BasisBank:
-    """The bank in a folder.
+    """Loads the bank in a folder.
 
     Raises:
-        InputError: a piece is missing or cannot be read.
+        InputError: A file is missing or cannot be read.
     """
     pieces = [_read(path) for path in _paths(folder, mixtures)]
     return BasisBank(np.concatenate([p.bases for p in pieces]), np.concatenate([p.present for p in pieces]))
 
 
 def training_batches(bank: BasisBank, *, batch_size: int, seed: int, first_step: int = 0) -> Iterator[HostBatch]:
-    """Endless batches, each clip once an epoch; batch number i is a pure function of (seed, first_step + i).
+    """Yields endless batches with every clip once per epoch; batch i is a pure function of (seed, first_step + i).
 
     Yields:
         `bases` (batch, basis, freq) float32 and `present` (batch, class) float32.
@@ -103,34 +104,36 @@ def training_batches(bank: BasisBank, *, batch_size: int, seed: int, first_step:
 def dictionary(
     bank: BasisBank, relations: Float[np.ndarray, "clip basis class"], *, threshold: float, most: int
 ) -> Float[np.ndarray, "class kept freq"]:
-    """Bases of each class: from the clips in which it is there, those which the network relates to it.
+    """Returns the bases of each class: from the clips that contain it, those that the network relates to it.
 
     Args:
-        bank: of the training clips.
-        relations: of their bases, as shares of all classes.
-        threshold: the least relation, in equal shares of all classes: 0 lets every basis of a clip pass, less than 1
-            all but those that are related to another class, more than 1 only those that are related to this one.
-        most: bases of a class; where more pass, they are drawn, so that they do not all sound alike.
+        bank: Bank of the training clips.
+        relations: Relation of each basis to each class, as shares that sum to 1 over the classes.
+        threshold: Least relation to the class, in units of an equal share 1 / classes. With 0 every basis of a clip
+            passes; below 1 only bases that are related to other classes fail; above 1 only bases that are related to
+            this class pass.
+        most: Greatest number of bases of a class. If more pass, a random subset is drawn, which varies more than the
+            bases of the first clips.
 
     Returns:
-        `most` bases of each class, filled up with zeros; a class without any separates as silence.
+        `most` bases of each class, padded with zeros. A class without bases separates as silence.
     """
     clips, count, freq = bank.bases.shape
     classes = bank.present.shape[1]
     audible = bank.bases.max(-1, keepdims=True) > 0
     passes = (audible & (bank.present[:, None] > 0) & (relations * classes >= threshold)).reshape(-1, classes)
     drawn = np.random.default_rng(0).permutation(clips * count)
-    found = np.zeros((classes, most, freq), np.float32)
+    bases = np.zeros((classes, most, freq), np.float32)
     for label in range(classes):
         chosen = drawn[passes[drawn, label]][:most]
-        found[label, : len(chosen)] = bank.bases.reshape(-1, freq)[chosen]
+        bases[label, : len(chosen)] = bank.bases.reshape(-1, freq)[chosen]
     if silent := np.flatnonzero(~passes.any(0)).tolist():
-        logging.info("no basis passes for the classes of numbers %s, which separate as silence", silent)
-    return found
+        logging.info("no basis passes for the classes with the labels %s, which separate as silence", silent)
+    return bases
 
 
 def _clips(batch: HostBatch, *, solos: bool, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Magnitudes of a batch's clips, and the classes that sound in each."""
+    """Returns the magnitudes of a batch's clips, and the classes that sound in each."""
     sources = batch["source_magnitude"]
     present = np.eye(classes, dtype=np.float32)[batch["source_label"]]
     present *= (sources.max((2, 3)) > 0)[..., None]
@@ -149,11 +152,11 @@ def _write(path: Path, piece: BasisBank) -> None:
 
 
 def _read(path: Path) -> BasisBank:
-    way_out = "train with the same command, and it is made again"
+    remedy = "train with the same command, and it is made again"
     try:
         with np.load(path, allow_pickle=False) as piece:
             return BasisBank(piece["bases"], piece["present"])
     except FileNotFoundError:
-        raise InputError(f"{path} is gone; {way_out}") from None
+        raise InputError(f"{path} is gone; {remedy}") from None
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} holds no bases ({error}); delete it and {way_out}") from None
+        raise InputError(f"{path} holds no bases ({error}); delete it and {remedy}") from None

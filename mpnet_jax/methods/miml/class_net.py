@@ -1,4 +1,4 @@
-"""A network that names the class of what a clip shows."""
+"""A network that classifies the frames of a clip."""
 
 import flax.linen as nn
 from jaxtyping import Array, Float
@@ -8,17 +8,13 @@ from mpnet_jax.models.visual import clip_vectors
 
 
 class ClassNet(nn.Module):
-    """The frame network with a map for each class, averaged over frames and places.
+    """The frame network with one map for each class, averaged over frames and places.
 
     Source: "Learning to separate object sounds" (ECCV 2018), Sec. 3.2, takes a ResNet-152 that was trained on ImageNet.
 
     Attributes:
-        classes: number of classes.
-        features: see `ResNet18`.
-        dilated: see `ResNet18`.
-        train: see `ResNet18`.
-        axis_name: see `ResNet18`.
-        statistics_decay: see `ResNet18`.
+        classes: Number of classes.
+        features, dilated, train, axis_name, statistics_decay: See `ResNet18`.
     """
 
     classes: int
@@ -40,5 +36,5 @@ class ClassNet(nn.Module):
         )
 
     def __call__(self, frames: Array) -> Float[Array, "batch source class"]:
-        """Scores of the classes, before a softmax, of uint8 frames (batch, source, frame, height, width, 3)."""
+        """Returns the class logits of uint8 frames (batch, source, frame, height, width, 3)."""
         return clip_vectors(self.frame_net, frames, pooling="mean", activation="none")

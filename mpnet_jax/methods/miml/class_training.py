@@ -1,4 +1,4 @@
-"""Trains MIML's class network on the pictures of the training clips: once for a run, into a file of its workdir."""
+"""Trains MIML's class network on the frames of the training clips, once for each run, into a file of its workdir."""
 
 import time
 import zipfile
@@ -17,7 +17,7 @@ from mpnet_jax.run.meter import Meter
 from mpnet_jax.steps.device_pass import HostBatch
 from mpnet_jax.steps.train_state import TrainState
 
-FILE = "classes/class_net.npz"  # of the workdir
+FILE = "classes/class_net.npz"  # file in the workdir
 _SAVE_EVERY, _LOG_EVERY = 200, 20  # steps
 
 
@@ -30,25 +30,25 @@ def load_or_train(
     steps: int,
     batch_size: int,
 ) -> None:
-    """Trains what is missing of the network in a file.
+    """Trains the network in a file up to a number of steps.
 
     Args:
-        path: of the file; a training that was stopped goes on from what it holds.
-        state: a new one, on the host.
-        step: of `miml_step.make_class_step`.
-        batches: training mixtures, `batch_size` at a time, from the batch of number `first_step` on.
-        steps: of the training.
-        batch_size: mixtures a step.
+        path: File of the network; training resumes from it if it exists.
+        state: A new state, on the host.
+        step: Training step of `steps.make_class_step`.
+        batches: Function of `first_step` and `batch_size` to batches of training mixtures from that number on.
+        steps: Number of training steps.
+        batch_size: Mixtures in a step.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: The file cannot be read.
     """
     if path.is_file():
         state = _read(path, state)
     first = int(state.step)
     if first >= steps:
         return
-    logging.info("learning to name what the training clips show, once for the whole run")
+    logging.info("training the class network on the frames of the training clips, once for this run")
     on_devices, run = parallel.replicate(state), parallel.parallel_step(step)
     meter = Meter(steps=steps, batch_size=batch_size, first_step=first, seconds_before=0.0)
     stream = batches(first_step=first, batch_size=batch_size)
@@ -56,28 +56,28 @@ def load_or_train(
         waiting_since = time.monotonic()
         batch = next(stream)
         meter.waited += time.monotonic() - waiting_since
-        seen = {name: batch[name] for name in ("frames", "source_label")}
-        on_devices, metrics = run(on_devices, parallel.shard(seen))
+        inputs = {name: batch[name] for name in ("frames", "source_label")}
+        on_devices, metrics = run(on_devices, parallel.shard(inputs))
         if number % _LOG_EVERY == 0 or number == steps:
             meter.report(number, float(parallel.unreplicate(metrics)["loss"]))
         if number % _SAVE_EVERY == 0 or number == steps:
             _write(path, parallel.unreplicate(on_devices))
             right = 100 * float(parallel.unreplicate(metrics)["right"])
-            logging.info("saved the class network of step %d: %.0f %% of the last batch right", number, right)
+            logging.info("saved the class network of step %d: accuracy %.0f %% on the last batch", number, right)
 
 
 def load(path: Path, state: TrainState, *, steps: int) -> dict[str, Any]:
-    """Variables of a trained network.
+    """Loads the variables of a trained network.
 
     Raises:
-        InputError: it is not there, not yet trained to its end, or cannot be read.
+        InputError: The file is missing, cannot be read, or holds a network whose training did not end.
     """
-    way_out = "train with the same command, and it is made"
+    remedy = "train with the same command, and it is made"
     if not path.is_file():
-        raise InputError(f"{path} is gone; {way_out} again")
+        raise InputError(f"{path} is gone; {remedy} again")
     state = _read(path, state)
     if int(state.step) < steps:
-        raise InputError(f"{path} holds step {int(state.step)} of {steps}; {way_out}")
+        raise InputError(f"{path} holds step {int(state.step)} of {steps}; {remedy}")
     return state.variables
 
 
@@ -89,10 +89,10 @@ def _write(path: Path, state: TrainState) -> None:
 
 def _read(path: Path, state: TrainState) -> TrainState:
     def leaf(key: Any, wanted: Any) -> np.ndarray:
-        found = arrays[jax.tree_util.keystr(key)]
-        if found.shape != np.shape(wanted):
-            raise ValueError(f"{jax.tree_util.keystr(key)} has shape {found.shape}, not {np.shape(wanted)}")
-        return found
+        array = arrays[jax.tree_util.keystr(key)]
+        if array.shape != np.shape(wanted):
+            raise ValueError(f"{jax.tree_util.keystr(key)} has shape {array.shape}, not {np.shape(wanted)}")
+        return array
 
     try:
         with np.load(path, allow_pickle=False) as arrays:

@@ -1,4 +1,4 @@
-"""MIML's network: which class each basis of a clip belongs to, learnt from the classes of whole clips.
+"""MIML's network, which learns the class of each basis from the classes of complete clips.
 
 Source: "Learning to separate object sounds by watching unlabeled video" (ECCV 2018), Sec. 3.3.
 """
@@ -13,15 +13,15 @@ from mpnet_jax.models.layers.batch_norm import BatchNorm
 
 
 class RelationNet(nn.Module):
-    """How much each basis has of each class: two layers over frequency, the same for every basis.
+    """Relates each basis to each class by two dense layers over frequency, which all bases share.
 
     Attributes:
-        classes: number of classes (the paper's L).
-        concepts: ways in which a class may sound (K); the best one counts.
-        features: width of the first layer.
-        train: batch statistics instead of running ones.
-        axis_name: pmap axis of the devices that share a batch.
-        statistics_decay: share of the running statistics kept at each step.
+        classes: Number of classes (the paper's L).
+        concepts: Number of sub-concepts of a class (K); the greatest score among them counts.
+        features: Width of the first layer.
+        train: Whether to use batch statistics instead of running statistics.
+        axis_name: Mapped axis of the devices that share a batch.
+        statistics_decay: Decay of the running statistics at each step.
     """
 
     classes: int
@@ -33,7 +33,7 @@ class RelationNet(nn.Module):
 
     @nn.compact
     def __call__(self, bases: Float[Array, "*batch basis freq"]) -> Float[Array, "*batch basis class"]:
-        """Returns the relations, not negative."""
+        """Returns the relations of each basis to each class, which are not negative."""
         x = bases
         for width in (self.features, self.classes * self.concepts):
             x = nn.Dense(width)(x)
@@ -42,10 +42,10 @@ class RelationNet(nn.Module):
 
 
 class MIML(nn.Module):
-    """Classes of a clip (a bag of bases, several classes in one bag) by the basis that has most of each.
+    """Multi-instance multi-label classification of clips: the score of a class is that of its best basis.
 
     Attributes:
-        classes, concepts, features, train, axis_name, statistics_decay: see `RelationNet`.
+        classes, concepts, features, train, axis_name, statistics_decay: See `RelationNet`.
     """
 
     classes: int
@@ -62,19 +62,19 @@ class MIML(nn.Module):
         )
 
     def relate(self, bases: Float[Array, "*batch basis freq"]) -> Float[Array, "*batch basis class"]:
-        """How much each basis has of each class; see `RelationNet`."""
+        """Returns the relations of each basis to each class; see `RelationNet`."""
         return cast(Array, self.relation_net(bases))
 
     def __call__(self, bases: Float[Array, "batch basis freq"]) -> Float[Array, "batch class"]:
-        """How much each clip has of each class.
+        """Returns the score of each class in each clip.
 
         Args:
-            bases: spectra with a greatest value of 1, or of 0.
+            bases: Bases with a maximum of 1, or zeros.
         """
         return _greatest(self.relate(bases), -2)
 
 
 def _greatest(x: Array, axis: int) -> Array:
-    # The derivative of jnp.max looks for values equal to the maximum. A compiler that computes the values anew, rounded
-    # otherwise, may find none: 0 / 0.
+    # The derivative of jnp.max compares values with the maximum. If the compiler recomputes the values with another
+    # rounding, none may be equal, and the derivative is 0 / 0.
     return jnp.take_along_axis(x, jnp.argmax(x, axis, keepdims=True), axis).squeeze(axis)

@@ -1,8 +1,8 @@
-"""Non-negative matrix factorisation of spectrograms by multiplicative updates, a batch at a time.
+"""Non-negative matrix factorisation of batches of spectrograms by multiplicative updates.
 
-A spectrogram is taken for a product of a few spectra (bases) and of how loud each is at every moment (gains). Each
-update lowers the beta-divergence between the two. Source: Fevotte and Idier, "Algorithms for nonnegative matrix
-factorization with the beta-divergence" (2011), the updates by majorisation.
+A spectrogram is approximated by the product of a few spectra (bases) and their gains over time. Each update lowers the
+beta-divergence between the spectrogram and the product. Source: Fevotte and Idier, "Algorithms for nonnegative matrix
+factorization with the beta-divergence" (2011), majorisation-minimisation updates.
 """
 
 from typing import NamedTuple
@@ -15,8 +15,8 @@ from jaxtyping import Array, Float
 # Beta by the name of its divergence.
 BETAS = {"itakura_saito": 0.0, "kullback_leibler": 1.0, "euclidean": 2.0}
 
-# Nothing is divided by less, and no estimate counts as less: silence stays finite. With beta < 1, which no zero may
-# meet, an observed bin counts as at least this, too. Linear magnitude: the rounding of 1 in float32, -138 dB.
+# Least denominator and least estimate, so that silence gives finite values; with beta < 1 also the least observed
+# magnitude. Linear magnitude; the machine epsilon of float32, -138 dB.
 EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -24,8 +24,8 @@ class Factors(NamedTuple):
     """A factorised spectrogram.
 
     Attributes:
-        bases: spectra, not negative.
-        gains: of each basis over time, not negative.
+        bases: Spectra, not negative.
+        gains: Gain of each basis over time, not negative.
     """
 
     bases: Float[Array, "*batch freq basis"]
@@ -33,35 +33,35 @@ class Factors(NamedTuple):
 
 
 def random_start(key: jax.Array, spectrogram: Float[Array, "*batch freq time"], bases: int) -> Factors:
-    """Random factors at the spectrogram's level, to start from.
+    """Returns random initial factors whose product has the level of the spectrogram.
 
     Args:
-        key: random key.
-        spectrogram: linear magnitudes.
-        bases: how many.
+        key: Random key.
+        spectrogram: Linear magnitudes.
+        bases: Number of bases.
     """
     *batch, freq, time = spectrogram.shape
     level = jnp.sqrt(jnp.mean(spectrogram, (-2, -1), keepdims=True) / bases)
-    of_bases, of_gains = jax.random.split(key)
+    bases_key, gains_key = jax.random.split(key)
     return Factors(
-        level * jax.random.uniform(of_bases, (*batch, freq, bases), minval=0.5, maxval=1.5),
-        level * jax.random.uniform(of_gains, (*batch, bases, time), minval=0.5, maxval=1.5),
+        level * jax.random.uniform(bases_key, (*batch, freq, bases), minval=0.5, maxval=1.5),
+        level * jax.random.uniform(gains_key, (*batch, bases, time), minval=0.5, maxval=1.5),
     )
 
 
 def factorise(
     spectrogram: Float[Array, "*batch freq time"], start: Factors, *, beta: float, iterations: int
 ) -> Factors:
-    """Bases and gains that come close to a spectrogram.
+    """Factorises spectrograms into bases and gains.
 
     Args:
-        spectrogram: linear magnitudes, not negative.
-        start: what the updates begin with; a zero in it stays zero.
-        beta: of the divergence, see `BETAS`.
-        iterations: updates of the bases and, after each, of the gains.
+        spectrogram: Linear magnitudes, not negative.
+        start: Initial factors; zeros in them stay zero.
+        beta: Beta of the divergence; see `BETAS`.
+        iterations: Number of updates; each updates the bases and then the gains.
 
     Returns:
-        The factors; those of silence are zero, or next to it.
+        The factors; those of silence are zero or almost zero.
     """
     observed = _observed(spectrogram, beta)
 
@@ -80,16 +80,13 @@ def fit_gains(
     beta: float,
     iterations: int,
 ) -> Float[Array, "*batch basis time"]:
-    """Gains with which given bases come close to a spectrogram.
+    """Fits the gains of fixed bases to a spectrogram, starting from equal gains of all bases at each time.
 
     Args:
-        spectrogram: linear magnitudes, not negative.
-        bases: spectra that stay as they are; one of zeros has no part in anything.
-        beta: of the divergence, see `BETAS`.
-        iterations: updates of the gains.
-
-    Returns:
-        The gains, from an equal start, at the level of each moment, for all bases.
+        spectrogram: Linear magnitudes, not negative.
+        bases: Fixed spectra; a basis of zeros contributes nothing.
+        beta: Beta of the divergence; see `BETAS`.
+        iterations: Number of updates.
     """
     observed = _observed(spectrogram, beta)
     level = jnp.sum(observed, -2, keepdims=True) / jnp.maximum(jnp.sum(bases, (-2, -1), keepdims=True), EPSILON)
@@ -100,15 +97,15 @@ def fit_gains(
 def wiener_shares(
     bases: Float[Array, "*batch freq basis"], gains: Float[Array, "*batch basis time"], *, sources: int
 ) -> Float[Array, "*batch source freq time"]:
-    """What share of a mixture each source has by its bases and their gains.
+    """Returns the share of each source in the sum of all estimates.
 
     Args:
-        bases: of all sources, one source after the other, as many of each.
-        gains: of these bases.
-        sources: how many.
+        bases: Bases of all sources, source by source, equally many of each.
+        gains: Gains of these bases.
+        sources: Number of sources.
 
     Returns:
-        Shares in [0, 1], whose sum is 1 wherever the estimates are not silent, and 0 where they are.
+        Shares in [0, 1] that sum to 1, or 0 where all estimates are silent.
     """
     *batch, freq, count = bases.shape
     by_source = jnp.moveaxis(bases.reshape(*batch, freq, sources, count // sources), -2, -3)
@@ -119,7 +116,7 @@ def wiener_shares(
 def beta_divergence(
     spectrogram: Float[Array, "*batch freq time"], estimate: Float[Array, "*batch freq time"], *, beta: float
 ) -> Float[Array, "*batch"]:
-    """What the updates lower, summed over all bins: half the squared distance where beta is 2."""
+    """Returns the beta-divergence, which the updates lower, summed over all bins; half the squared error for beta 2."""
     x, y = _observed(spectrogram, beta), jnp.maximum(estimate, EPSILON)
     if beta == 1:
         of_bins = jax.scipy.special.xlogy(x, x / y) - x + y
@@ -135,7 +132,7 @@ def _observed(spectrogram: Array, beta: float) -> Array:
 
 
 def _updated(observed: Array, bases: Array, gains: Array, beta: float) -> Array:
-    """One update of the gains; of the bases, with all matrices transposed."""
+    """Updates the gains once, or the bases if all matrices are transposed."""
     estimate = jnp.maximum(bases @ gains, EPSILON)
     numerator = bases.mT @ (observed * _power(estimate, beta - 2))
     if beta == 1:
@@ -143,7 +140,7 @@ def _updated(observed: Array, bases: Array, gains: Array, beta: float) -> Array:
     else:
         denominator = bases.mT @ _power(estimate, beta - 1)
     step = numerator / jnp.maximum(denominator, EPSILON)
-    # Within these exponents, no update raises the divergence.
+    # With these exponents no update increases the divergence.
     if beta < 1:
         step **= 1 / (2 - beta)
     elif beta > 2:
@@ -152,5 +149,5 @@ def _updated(observed: Array, bases: Array, gains: Array, beta: float) -> Array:
 
 
 def _power(x: Array, exponent: float) -> Array:
-    # Of a whole number it is products, several times as fast.
+    # Powers with an integer exponent are products, which are several times as fast.
     return jax.lax.integer_pow(x, int(exponent)) if float(exponent).is_integer() else x**exponent

@@ -1,4 +1,4 @@
-"""MIML's factorisation of clips, its training step and its evaluation pass, for one device of many."""
+"""MIML's factorisation of clips, its training steps and its evaluation pass, for one device."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,21 +20,21 @@ from mpnet_jax.steps.train_state import TrainState
 from mpnet_jax.steps.train_step import gradient_step
 
 RELATION_NET = "relation_net"
-CLASS_TRUNK = "frame_net"  # all of the class network's parameters
+CLASS_TRUNK = "frame_net"  # the class network's only group of parameters
 
 
 def make_factorise_step(*, bases: int, beta: float, iterations: int, seed: int) -> Callable[[Any, Batch], Batch]:
-    """Builds the pass that takes clips apart into bases.
+    """Builds the pass that factorises clips into bases.
 
     Args:
-        bases: of each clip.
-        beta: of the divergence, see `nmf.BETAS`.
-        iterations: of the factorisation.
-        seed: of what it starts from.
+        bases: Number of bases for each clip.
+        beta: Beta of the divergence; see `nmf.BETAS`.
+        iterations: Number of updates.
+        seed: Seed of the initial factors.
 
     Returns:
-        `(nothing, batch) -> batch`: from `magnitude` (batch, freq, time) and `number` (batch,), the clips' own, with
-        which each starts whatever its batch, to `bases` (batch, basis, freq) with a greatest value of 1.
+        `(unused, batch) -> batch`: from `magnitude` (batch, freq, time) and `number` (batch,) to `bases` (batch, basis,
+        freq) with a maximum of 1. The initial factors depend on the number of the clip, not on its batch.
     """
 
     def run(_: Any, batch: Batch) -> Batch:
@@ -51,7 +51,7 @@ def make_factorise_step(*, bases: int, beta: float, iterations: int, seed: int) 
 
 
 def make_relate_step(model: MIML) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
-    """Builds the pass from `bases` (batch, basis, freq) to `relations` (batch, basis, class), whose sum is 1."""
+    """Builds the pass from `bases` (batch, basis, freq) to `relations` (batch, basis, class) that sum to 1."""
     assert not model.train
 
     def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
@@ -64,16 +64,16 @@ def make_relate_step(model: MIML) -> Callable[[dict[str, Any], Batch], dict[str,
 def make_miml_train_step(
     model: MIML, optimiser: optax.GradientTransformation, *, axis_name: str | None
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
-    """Builds the step that `parallel.parallel_step` runs.
+    """Builds the training step of the network that relates bases to classes, for `parallel.parallel_step`.
 
     Args:
-        model: in evaluation form.
-        optimiser: of its network.
-        axis_name: of the devices.
+        model: Network in evaluation form.
+        optimiser: Optimiser of the network.
+        axis_name: Mapped axis of the devices.
 
     Returns:
-        `(state, batch) -> (state, metrics)`, of batches of `basis_bank.training_batches`; metrics are means over all
-        devices: the loss, and how often the class with the highest score is there.
+        `(state, batch) -> (state, metrics)` for batches of `basis_bank.training_batches`. The metrics are means over
+        all devices: the loss, and how often the class with the highest score occurs in the clip.
     """
     learning = model.clone(train=True, axis_name=axis_name)
 
@@ -90,15 +90,16 @@ def make_miml_train_step(
 def make_class_step(
     model: ClassNet, optimiser: optax.GradientTransformation, *, axis_name: str | None
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
-    """Builds the step by which the class network learns from `frames` and `source_label` of a batch.
+    """Builds the training step of the class network, for `parallel.parallel_step`.
 
     Args:
-        model: in evaluation form.
-        optimiser: of the network.
-        axis_name: of the devices.
+        model: Network in evaluation form.
+        optimiser: Optimiser of the network.
+        axis_name: Mapped axis of the devices.
 
     Returns:
-        `(state, batch) -> (state, metrics)`: the cross entropy of clips and the share whose best class is right.
+        `(state, batch) -> (state, metrics)` for batches with `frames` and `source_label`. The metrics are the cross
+        entropy and the accuracy.
     """
     learning = model.clone(train=True, axis_name=axis_name)
 
@@ -125,21 +126,21 @@ def make_miml_separate_step(
 ) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
     """Builds the evaluation pass; see `separate_step.evaluation_step`.
 
-    The bases of the classes that are seen stay as they are, their gains are fitted to the mixture, and each source has
-    its share of the estimate. Two sources of one class have the same bases, and so the same share.
+    The gains of the bases of all visible classes are fitted to the mixture, and each source gets its share of the sum
+    of the estimates. Two sources of one class have the same bases, and so the same share.
 
     Args:
-        class_net: names the classes of the clips, in evaluation form; None where they are told by `source_label`.
-        axis: on which masks are shown.
-        audio: window and transform.
-        floor: linear magnitude added to the mixture.
-        mask: "ratio", the shares themselves, or "binary", thresholded at 0.5.
-        beta: of the divergence, see `nmf.BETAS`.
-        iterations: updates of the gains.
+        class_net: Network in evaluation form that classifies the clips; None takes the classes in `source_label`.
+        axis: Frequency axis of the masks that are shown.
+        audio: Length of a window and its transform.
+        floor: Linear magnitude added to the mixture.
+        mask: "ratio" (the shares) or "binary" (the shares thresholded at 0.5).
+        beta: Beta of the divergence; see `nmf.BETAS`.
+        iterations: Number of updates of the gains.
 
     Returns:
-        The pass, whose variables hold a `dictionary` (class, basis, freq), see `basis_bank.dictionary`, and where a
-        `class_net` is given the variables of that.
+        The pass, whose variables hold a `dictionary` (class, basis, freq) of `basis_bank.dictionary` and, with a
+        `class_net`, the variables of that network.
     """
 
     def separated(variables: dict[str, Any], batch: Batch, mixture: Float[Array, "batch rows time"]) -> Written:
@@ -161,7 +162,7 @@ def make_miml_separate_step(
             share=share,
             mask=jnp.clip(shown, 0.0, 1.0),
             before=jnp.broadcast_to(mixture[:, None], shown.shape),
-            step=jnp.zeros((batch_size, sources), jnp.int32),  # all at once
+            step=jnp.zeros((batch_size, sources), jnp.int32),  # all sources in one step
         )
 
     return evaluation_step(separated, axis=axis, audio=audio, floor=floor, mask=mask)
@@ -170,15 +171,15 @@ def make_miml_separate_step(
 def multi_label_margin(
     scores: Float[Array, "*batch class"], present: Float[Array, "*batch class"]
 ) -> Float[Array, "*batch"]:
-    """How far the classes that are there fall short of leading all others by 1.
+    """Returns the multi-label margin loss with margin 1, as PyTorch's `MultiLabelMarginLoss`.
 
     Args:
-        scores: of each class.
-        present: 1 for the classes that are there, else 0; where none is, or none is missing, there is no loss.
+        scores: Score of each class.
+        present: 1 for the classes that occur, else 0.
 
     Returns:
-        The sum over all pairs of one that is there and one that is not, divided by the number of classes.
+        The sum of the hinge losses over all pairs of a present and an absent class, divided by the number of classes.
     """
-    short = jax.nn.relu(1.0 - (scores[..., :, None] - scores[..., None, :]))
+    hinge = jax.nn.relu(1.0 - (scores[..., :, None] - scores[..., None, :]))
     pairs = present[..., :, None] * (1.0 - present[..., None, :])
-    return jnp.sum(short * pairs, (-2, -1)) / scores.shape[-1]
+    return jnp.sum(hinge * pairs, (-2, -1)) / scores.shape[-1]

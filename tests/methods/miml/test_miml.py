@@ -1,4 +1,4 @@
-"""MIML: its loss, network and dictionary by hand, its separation with known bases, a run by the commands."""
+"""Tests of MIML: its loss, network and dictionary by hand, its separation with known bases, and a run."""
 
 import dataclasses
 import shutil
@@ -42,7 +42,7 @@ FIELDS = {
     "miml.classes": 4,
     "miml.class_steps": 20,
     "miml.class_mixtures": 4,
-    "miml.mixtures": 40,  # a whole piece and a part of one
+    "miml.mixtures": 40,  # one full file and a part of another
     "miml.bases": 3,
     "miml.iterations": 20,
     "miml.features": 8,
@@ -56,18 +56,18 @@ FIELDS = {
 def test_loss_by_hand():
     scores = jnp.array([[0.1, 0.2, 0.4, 0.8], [0.0, 3.0, 1.5, 0.0], [5.0, 1.0, 1.0, 1.0]])
     present = jnp.array([[1.0, 0.0, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
-    # ((1 - (.1 - .2)) + (1 - (.1 - .4)) + (1 - (.8 - .2)) + (1 - (.8 - .4))) / 4; every lead is over 1; none is there.
+    # ((1 - (.1 - .2)) + (1 - (.1 - .4)) + (1 - (.8 - .2)) + (1 - (.8 - .4))) / 4; all margins over 1; no class present.
     np.testing.assert_allclose(multi_label_margin(scores, present), [0.85, 0.0, 0.0], rtol=1e-6)
 
 
-def test_loss_of_torch():
+def test_loss_is_that_of_pytorch():
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     scores = rng.standard_normal((20, 7)).astype(np.float32)
     present = (rng.random((20, 7)) < 0.4).astype(np.float32)
     numbers = np.full((20, 7), -1)
-    for row, of in zip(numbers, present, strict=True):
-        row[: int(of.sum())] = np.flatnonzero(of)
+    for row, classes in zip(numbers, present, strict=True):
+        row[: int(classes.sum())] = np.flatnonzero(classes)
     theirs = torch.nn.MultiLabelMarginLoss(reduction="none")(torch.from_numpy(scores), torch.from_numpy(numbers))
     np.testing.assert_allclose(multi_label_margin(jnp.asarray(scores), jnp.asarray(present)), theirs, rtol=1e-5)
 
@@ -77,12 +77,12 @@ def test_network_by_hand():
     variables = random_variables(MODEL, bases)
     x = np.asarray(bases, np.float64)
     for layer in range(2):
-        dense, norm, seen = (
+        dense, norm, statistics = (
             variables[kind]["relation_net"][f"{name}_{layer}"]
             for kind, name in (("params", "Dense"), ("params", "BatchNorm"), ("batch_stats", "BatchNorm"))
         )
         x = x @ dense["kernel"] + dense["bias"]
-        x = np.maximum((x - seen["mean"]) / np.sqrt(seen["var"] + 1e-5) * norm["scale"] + norm["bias"], 0)
+        x = np.maximum((x - statistics["mean"]) / np.sqrt(statistics["var"] + 1e-5) * norm["scale"] + norm["bias"], 0)
     relations = x.reshape(2, 4, 3, 2).max(-1)
     np.testing.assert_allclose(MODEL.apply(variables, bases, method="relate"), relations, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(MODEL.apply(variables, bases), relations.max(1), rtol=1e-4, atol=1e-5)
@@ -90,15 +90,15 @@ def test_network_by_hand():
 
 def test_paper_size():
     shapes = jax.eval_shape(MIML(25, 4, 1024).init, jax.random.key(0), jnp.zeros((1, 25, 2401)))
-    counted = sum(x.size for x in jax.tree.leaves(shapes["params"]))
-    assert counted == 2401 * 1024 + 1024 * 100 + 3 * (1024 + 100)  # a bias, a gain and an offset a channel
+    count = sum(x.size for x in jax.tree.leaves(shapes["params"]))
+    assert count == 2401 * 1024 + 1024 * 100 + 3 * (1024 + 100)  # one bias, one scale and one offset per channel
 
 
 def test_a_step_learns_the_classes_of_clips():
     rng = np.random.default_rng(0)
     bases = rng.random((16, 4, 6)).astype(np.float32)
     present = np.eye(3, dtype=np.float32)[np.arange(16) % 3]
-    bases[np.arange(16), 0, np.arange(16) % 3] += 5.0  # one basis of each clip gives the class away
+    bases[np.arange(16), 0, np.arange(16) % 3] += 5.0  # one basis of each clip reveals the class
     variables = MODEL.init(jax.random.key(0), jnp.asarray(bases))
     optimiser = optax.adam(0.02)
     step = make_miml_train_step(MODEL, optimiser, axis_name=DEVICE_AXIS)
@@ -120,15 +120,15 @@ def test_dictionary_by_hand():
     present = np.array([[1, 1, 0], [1, 0, 0]], np.float32)
     relations = np.array([[[0.6, 0.4, 0.0], [0.2, 0.1, 0.7]], [[0.5, 0.4, 0.1], [1.0, 0.0, 0.0]]], np.float32)
     bank = BasisBank(bases, present)
-    found = basis_bank.dictionary(bank, relations, threshold=1.2, most=3)
-    # Class 0: of both clips; class 1 is not there in the second clip; class 2 is nowhere there.
-    assert sorted(found[0].tolist()) == [[0, 0, 0], [0, 0, 1], [1, 0, 0]]
-    np.testing.assert_array_equal(found[1], [[1, 0, 0], [0, 0, 0], [0, 0, 0]])
-    assert not found[2].any()
+    dictionary = basis_bank.dictionary(bank, relations, threshold=1.2, most=3)
+    # Class 0 occurs in both clips, class 1 in the first one, class 2 in none.
+    assert sorted(dictionary[0].tolist()) == [[0, 0, 0], [0, 0, 1], [1, 0, 0]]
+    np.testing.assert_array_equal(dictionary[1], [[1, 0, 0], [0, 0, 0], [0, 0, 0]])
+    assert not dictionary[2].any()
     assert len(np.unique(basis_bank.dictionary(bank, relations, threshold=0.0, most=1)[0], axis=0)) == 1
 
 
-def test_every_clip_once_an_epoch_and_from_any_step_on():
+def test_batches_have_every_clip_once_per_epoch_and_start_at_any_step():
     bank = BasisBank(np.arange(5, dtype=np.float32)[:, None, None], np.zeros((5, 2), np.float32))
 
     def clips(first_step, steps):
@@ -142,11 +142,11 @@ def test_every_clip_once_an_epoch_and_from_any_step_on():
 
 
 @pytest.mark.parametrize("mask", ["ratio", "binary"])
-def test_a_known_dictionary_separates_the_classes_that_are_seen_or_told(mask, monkeypatch):
+def test_a_known_dictionary_separates_by_true_and_by_predicted_classes(mask, monkeypatch):
     monkeypatch.setattr("mpnet_jax.methods.miml.class_net.ResNet18", ShortFrameNet)
     rng = np.random.default_rng(0)
     dictionary = np.zeros((3, 2, AUDIO.freq_bins), np.float32)
-    for label in range(3):  # each class has rows of its own
+    for label in range(3):  # the classes have disjoint rows
         dictionary[label, :, label::3] = rng.random((2, len(range(label, AUDIO.freq_bins, 3)))) + 0.1
     labels = np.array([[2, 0], [1, 2]])
     gains = rng.gamma(0.5, 1.0, (2, 2, 2, AUDIO.time_frames)).astype(np.float32)
@@ -157,30 +157,30 @@ def test_a_known_dictionary_separates_the_classes_that_are_seen_or_told(mask, mo
         "source_magnitude": sources,
         "source_label": labels,
     }
-    how = {"axis": AXIS, "audio": AUDIO, "floor": 0.0, "mask": mask, "beta": 1.0, "iterations": 30}
-    run = make_miml_separate_step(None, **how)
+    options = {"axis": AXIS, "audio": AUDIO, "floor": 0.0, "mask": mask, "beta": 1.0, "iterations": 30}
+    run = make_miml_separate_step(None, **options)
     out = jax.tree.map(np.asarray, jax.jit(run)({"dictionary": dictionary}, batch))
     np.testing.assert_allclose(out["magnitude"], sources, atol=1e-4)
     assert out["mask"].min() >= 0 and out["mask"].max() <= 1
     swapped = jax.jit(run)({"dictionary": dictionary}, batch | {"source_label": labels[:, ::-1]})
     np.testing.assert_allclose(swapped["magnitude"], sources[:, ::-1], atol=1e-4)
-    # What a class network sees of the pictures counts, not the labels.
+    # With a class network, the classes are its predictions, not the labels.
     class_net = ClassNet(3, 2, dilated=True)
     frames = jnp.asarray(rng.integers(0, 255, (2, 2, 1, 16, 16, 3), np.uint8))
     variables = {"dictionary": jnp.asarray(dictionary), "class_net": random_variables(class_net, frames)}
-    named = jnp.argmax(class_net.apply(variables["class_net"], frames), -1)
-    seen = jax.jit(make_miml_separate_step(class_net, **how))(variables, batch | {"frames": frames})
-    told = jax.jit(run)(variables, batch | {"source_label": named})
-    np.testing.assert_allclose(seen["magnitude"], told["magnitude"], atol=1e-6)
+    predicted = jnp.argmax(class_net.apply(variables["class_net"], frames), -1)
+    by_net = jax.jit(make_miml_separate_step(class_net, **options))(variables, batch | {"frames": frames})
+    by_label = jax.jit(run)(variables, batch | {"source_label": predicted})
+    np.testing.assert_allclose(by_net["magnitude"], by_label["magnitude"], atol=1e-6)
 
 
-def test_a_class_network_learns_what_pictures_show(monkeypatch, tmp_path):
+def test_the_class_network_learns_the_classes_of_frames_and_resumes(monkeypatch, tmp_path):
     monkeypatch.setattr("mpnet_jax.methods.miml.class_net.ResNet18", ShortFrameNet)
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, (4, 2))
     frames = rng.integers(0, 60, (4, 2, 1, 16, 16, 3)).astype(np.uint8)
     for index in np.ndindex(labels.shape):
-        frames[(*index, ..., labels[index])] += 150  # each class has a colour of its own
+        frames[(*index, ..., labels[index])] += 150  # each class has its own colour
     config = tiny_config(Path("nowhere"))
     config.update_from_flattened_dict({"miml.classes": 3, "miml.class_steps": 60, "frames.crop_px": 16})
     config.miml.class_rate = 0.03
@@ -200,7 +200,7 @@ def test_a_class_network_learns_what_pictures_show(monkeypatch, tmp_path):
     with pytest.raises(InputError, match=r"class_net\.npz holds step 20 of 60; train with the same command"):
         class_training.load(path, state, steps=60)
     class_training.load_or_train(path, state, step, batches, steps=60, batch_size=4)
-    class_training.load_or_train(path, state, step, batches, steps=60, batch_size=4)  # is there
+    class_training.load_or_train(path, state, step, batches, steps=60, batch_size=4)  # does nothing
     assert first_steps == [0, 20]
     variables = class_training.load(path, state, steps=60)
     scores = method_of(config).class_net().apply(variables, jnp.asarray(frames))
@@ -235,7 +235,7 @@ def bank_of(workdir) -> BasisBank:
     return basis_bank.load(workdir / basis_bank.FOLDER, mixtures=FIELDS["miml.mixtures"])
 
 
-def test_a_run_keeps_its_bases_and_evaluates(config, workdir):
+def test_a_run_saves_its_bases_and_is_evaluated(config, workdir):
     bank = bank_of(workdir)
     assert bank.bases.shape == (80, 3, 128) and bank.present.shape == (80, 4)
     np.testing.assert_allclose(bank.bases.max(-1), 1.0)
@@ -245,11 +245,11 @@ def test_a_run_keeps_its_bases_and_evaluates(config, workdir):
     assert list(out["methods"]) == ["miml_told", "miml"] and out["run"]["method"] == "MIML"
     assert "true class of each visible clip" in out["definitions"]["MIML, told the classes"]
     assert out["mixes"]["3"]["miml"]["sdr"]["count"] == 3
-    # The tiny set's pictures do not show the classes.
+    # The frames of the tiny data set do not show the classes.
     assert out["methods"]["miml_told"]["nsdr"]["mean"] > out["nsdr"]["mean"] + 10.0
 
 
-def test_a_stopped_run_goes_on_bit_equal(config, workdir, tmp_path: Path):
+def test_an_interrupted_run_resumes_bit_equal(config, workdir, tmp_path: Path):
     copy = tmp_path / "run"
     shutil.copytree(workdir, copy)
     shutil.rmtree(copy / "checkpoints" / "latest" / "4")
@@ -258,15 +258,15 @@ def test_a_stopped_run_goes_on_bit_equal(config, workdir, tmp_path: Path):
     assert read_lines(copy / LOSSES) == read_lines(workdir / LOSSES)
     for name in ("bases", "present"):
         np.testing.assert_array_equal(getattr(bank_of(copy), name), getattr(bank_of(workdir), name))
-    prints = []
+    fingerprints = []
     for folder in (copy, workdir):
         checkpoints = Checkpoints(folder)
-        prints.append(TrainedNetworks(method_of(config), checkpoints, "latest").fingerprints)
+        fingerprints.append(TrainedNetworks(method_of(config), checkpoints, "latest").fingerprints)
         checkpoints.close()
-    assert prints[0] == prints[1]
+    assert fingerprints[0] == fingerprints[1]
 
 
-def test_mixtures_are_clips_of_several_classes(config, workdir, tmp_path: Path):
+def test_mixtures_can_be_the_clips_and_have_several_classes(config, workdir, tmp_path: Path):
     mixed = miml_config(Path(config.data.directory))
     mixed.miml.learns_from, mixed.rounds.both = "mixtures", 2
     assert train(mixed, tmp_path / "run") == 0
@@ -296,7 +296,7 @@ def test_refuses_several_processes(config):
     method_of(tiny_config(Path(config.data.directory))).check_processes(2)
 
 
-def test_refuses_what_it_cannot_do(config):
+def test_refuses_configs_and_options_that_do_not_fit(config):
     other = miml_config(Path(config.data.directory))
     other.mixing.same_class = True
     with pytest.raises(InputError, match=r"config\.mixing\.same_class=True and config\.method=miml do not go together"):

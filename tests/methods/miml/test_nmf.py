@@ -1,4 +1,4 @@
-"""Matrix factorisation: beside scikit-learn's from one start, by its promises, and as a separator."""
+"""Tests of matrix factorisation: against scikit-learn from the same start, its properties, and a separation."""
 
 import jax
 import jax.numpy as jnp
@@ -18,14 +18,14 @@ BASES, ITERATIONS = 5, 40
 
 @pytest.fixture(scope="module")
 def spectrograms() -> np.ndarray:
-    """Three products of four spectra and their gains, with noise on top."""
+    """Three products of four spectra and their gains, with added noise."""
     rng = np.random.default_rng(0)
     exact = rng.gamma(0.5, 1.0, (3, 65, 4)) @ rng.gamma(0.5, 1.0, (3, 4, 31))
     return (exact + 0.05 * rng.gamma(0.5, 1.0, exact.shape)).astype(np.float32)
 
 
 def objective(spectrogram, bases, gains, beta):
-    """The divergence by its definition, in float64."""
+    """Returns the divergence by its definition, in float64."""
     x, y = np.asarray(spectrogram, np.float64), np.asarray(bases, np.float64) @ np.asarray(gains, np.float64)
     if beta == 0:
         return np.sum(x / y - np.log(x / y) - 1)
@@ -35,7 +35,7 @@ def objective(spectrogram, bases, gains, beta):
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 1.0, 2.0, 3.0])
-def test_objective_of_scikit_learn_from_the_same_start(spectrograms, beta):
+def test_the_objective_is_that_of_scikit_learn_from_the_same_start(spectrograms, beta):
     start = nmf.random_start(jax.random.key(1), jnp.asarray(spectrograms), BASES)
     factorise = jax.jit(lambda v, s: nmf.factorise(v, s, beta=beta, iterations=ITERATIONS))
     ours = factorise(spectrograms, start)
@@ -59,7 +59,7 @@ def test_objective_of_scikit_learn_from_the_same_start(spectrograms, beta):
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0])
-def test_gains_of_scikit_learn_for_fixed_bases(spectrograms, beta):
+def test_gains_of_fixed_bases_are_those_of_scikit_learn(spectrograms, beta):
     bases = nmf.random_start(jax.random.key(1), jnp.asarray(spectrograms), BASES).bases
     ours = nmf.fit_gains(jnp.asarray(spectrograms), bases, beta=beta, iterations=300)
     for n, spectrogram in enumerate(spectrograms):
@@ -78,22 +78,22 @@ def test_gains_of_scikit_learn_for_fixed_bases(spectrograms, beta):
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0])
-def test_no_update_raises_the_divergence(spectrograms, beta):
+def test_every_update_lowers_the_divergence(spectrograms, beta):
     start = nmf.random_start(jax.random.key(2), jnp.asarray(spectrograms), BASES)
-    left = []
+    divergences = []
     for iterations in range(8):
         bases, gains = nmf.factorise(jnp.asarray(spectrograms), start, beta=beta, iterations=iterations)
-        left.append(np.asarray(nmf.beta_divergence(jnp.asarray(spectrograms), bases @ gains, beta=beta)))
-    assert (np.diff(left, axis=0) < 0).all()
+        divergences.append(np.asarray(nmf.beta_divergence(jnp.asarray(spectrograms), bases @ gains, beta=beta)))
+    assert (np.diff(divergences, axis=0) < 0).all()
 
 
 @pytest.mark.parametrize("divergence", nmf.BETAS)
 def test_silence_stays_finite_and_silent(spectrograms, divergence):
     beta = nmf.BETAS[divergence]
     mixed = spectrograms.copy()
-    mixed[0] = 0.0  # all of it
-    mixed[1, :, 10:] = 0.0  # from some moment on
-    mixed[2, 40:] = 0.0  # some rows
+    mixed[0] = 0.0  # a silent spectrogram
+    mixed[1, :, 10:] = 0.0  # a silent end
+    mixed[2, 40:] = 0.0  # silent rows
     start = nmf.random_start(jax.random.key(0), jnp.asarray(mixed), BASES)
     bases, gains = nmf.factorise(jnp.asarray(mixed), start, beta=beta, iterations=ITERATIONS)
     estimate = np.asarray(bases @ gains)
@@ -105,18 +105,18 @@ def test_silence_stays_finite_and_silent(spectrograms, divergence):
     np.testing.assert_array_equal(np.asarray(shares)[0], 0.0)
 
 
-def test_a_basis_of_zeros_has_no_part(spectrograms):
+def test_a_basis_of_zeros_contributes_nothing(spectrograms):
     bases = nmf.random_start(jax.random.key(1), jnp.asarray(spectrograms), BASES).bases
-    wider = jnp.concatenate([bases, jnp.zeros_like(bases)], -1)
-    alone, beside = (nmf.fit_gains(jnp.asarray(spectrograms), b, beta=1.0, iterations=20) for b in (bases, wider))
-    np.testing.assert_allclose(beside[:, :BASES], alone, rtol=1e-4)
-    shares = nmf.wiener_shares(wider, beside, sources=2)
+    padded = jnp.concatenate([bases, jnp.zeros_like(bases)], -1)
+    gains, padded_gains = (nmf.fit_gains(jnp.array(spectrograms), b, beta=1.0, iterations=20) for b in (bases, padded))
+    np.testing.assert_allclose(padded_gains[:, :BASES], gains, rtol=1e-4)
+    shares = nmf.wiener_shares(padded, padded_gains, sources=2)
     np.testing.assert_allclose(shares[:, 0], 1.0, rtol=1e-5)
     np.testing.assert_array_equal(shares[:, 1], 0.0)
 
 
 def tones(pitches_hz, starts):
-    """A melody of harmonic tones, half a second each, whose notes are also returned one by one."""
+    """Returns a melody of harmonic tones of half a second, one note per row."""
     time = np.arange(AUDIO.clip_samples) / AUDIO.rate_hz
     notes = []
     for pitch, start in zip(pitches_hz, starts, strict=True):
@@ -138,4 +138,4 @@ def test_true_bases_separate_two_sources(divergence):
     separated = np.asarray(waveforms((shares * mixture)[None], jnp.angle(spectrum)[None], AUDIO))[0]
     scores = bss_eval(truth, np.stack([separated, separated[::-1]]))
     assert (scores.sdr[0] > 10).all(), scores.sdr
-    assert (scores.sdr[1] < 0).all(), scores.sdr  # the other source's
+    assert (scores.sdr[1] < 0).all(), scores.sdr  # estimates of the other source
