@@ -1,9 +1,10 @@
-"""How fast BSS Eval is: `python -m benchmarks.bss_eval --json=FILE [--repeats=9] [--samples=95625] [--mixtures=120]`.
+"""Times BSS Eval: `python -m benchmarks.bss_eval --json=FILE [--repeats=9] [--samples=95625] [--mixtures=120]`.
 
-SDR, SIR and SAR of a separation of two sources and of the mixture itself, repeated for each source. Two numbers:
-`ratio`, the time of mir_eval's two calls to that of our one on one core, where both take turns; and `second_core`, the
-mixtures a second of `score_mixtures` with two processes to those with one, where both take turns too and starting and
-ending them is left out.
+SDR, SIR and SAR are computed for a separation of two sources and for the mixture itself. The results are:
+
+* `ratio`: time of mir_eval's two calls over that of our one call, on one core, in turns.
+* `second_core`: mixtures per second of `score_mixtures` with two processes over those with one, in turns, without the
+  start and end of the processes.
 """
 
 import time
@@ -24,15 +25,15 @@ from mpnet_jax.metrics.workers import Job, score_mixtures
 
 RATE_HZ = 11_025
 INSTRUMENTS = ("cello", "flute")
-_WARM = 24  # mixtures until both processes have started, which takes one of them a little longer
+_WARM = 24  # mixtures before the timing, until both processes have started
 
 Mixture = tuple[np.ndarray, np.ndarray]
 
 
 def mixture(samples: int, seed: int = 0) -> Mixture:
-    """Two rendered sounds, (source, samples), and what is scored, (variant, source, samples), in float32.
+    """Renders two sounds (source, samples) and their estimates (variant, source, samples) in float32.
 
-    The variants are a separation, where the louder source takes each bin of the mixture, and the mixture itself.
+    The variants are a separation, which assigns each bin of the mixture to the louder source, and the mixture itself.
     """
     rng = np.random.default_rng(seed)
     seconds = samples / RATE_HZ
@@ -51,7 +52,7 @@ def mixture(samples: int, seed: int = 0) -> Mixture:
 
 @threadpool_limits.wrap(limits=1)
 def one_core(samples: int, repeats: int) -> dict[str, Any]:
-    """Seconds of both implementations, taking turns after a burn-in, and how far they are apart."""
+    """Times both implementations in turns after a burn-in, and compares their values."""
     reference, estimates = mixture(samples)
     seconds: dict[str, list[float]] = {"mir_eval": [], "fft": []}
     values = {method: bss_eval(reference, estimates, method=method) for method in seconds}
@@ -69,7 +70,7 @@ def one_core(samples: int, repeats: int) -> dict[str, Any]:
 
 
 def two_cores(samples: int, mixtures: int, repeats: int) -> dict[str, Any]:
-    """Mixtures a second with one process and with two, taking turns."""
+    """Measures mixtures per second with one process and with two, in turns."""
     reference, estimates = mixture(samples)
     job = Job(reference, {"separation": estimates[0], "mixture": estimates[1]})
     rates: dict[int, list[float]] = {1: [], 2: []}
@@ -94,7 +95,7 @@ def _rate(results: Iterator[Any], mixtures: int) -> float:
     for _ in range(mixtures):
         next(results)
     rate = mixtures / (time.perf_counter() - start)
-    next(results, None)  # ends the processes, which is not scoring
+    next(results, None)  # ends the processes, outside the timing
     return rate
 
 
@@ -105,12 +106,12 @@ def _seconds(run: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the benchmark."""
     options = flags.FLAGS
     path = record.check_file(options.json)
     results: dict[str, Any] = {
-        "what": "ratio: mir_eval's time to ours on one core; second_core: mixtures a second with two processes to "
-        "one's, their start and end left out",
+        "what": "ratio: mir_eval's time over ours on one core; second_core: mixtures per second with two processes "
+        "over one, without their start and end",
         "samples": options.samples,
     }
     results |= one_core(options.samples, options.repeats)
@@ -122,9 +123,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "File of the results.")
-    flags.DEFINE_integer("repeats", 9, "Turns on one core.", lower_bound=1)
-    flags.DEFINE_integer("rounds", 3, "Turns of the rest.", lower_bound=1)
-    flags.DEFINE_integer("samples", 95_625, "Length of a sound.", lower_bound=2048)
-    flags.DEFINE_integer("mixtures", 120, "Mixtures in each turn with one process and with two.", lower_bound=1)
+    flags.DEFINE_string("json", None, "JSON file for the results.")
+    flags.DEFINE_integer("repeats", 9, "Turns of the comparison on one core.", lower_bound=1)
+    flags.DEFINE_integer("rounds", 3, "Turns of the other measurements.", lower_bound=1)
+    flags.DEFINE_integer("samples", 95_625, "Samples in a sound.", lower_bound=2048)
+    flags.DEFINE_integer("mixtures", 120, "Mixtures per turn with one process and with two.", lower_bound=1)
     command.run(main)

@@ -1,11 +1,10 @@
-"""Mixtures a second of the training loader beside a PyTorch `DataLoader`: `python -m benchmarks.loader --json=FILE`.
+"""Compares the training loader with a PyTorch `DataLoader`: `python -m benchmarks.loader --json=FILE`.
 
-Both make the same arrays at the paper's sizes from the same rendered solos: ours from a prepared set, as a run of the
-shipped config `configs/music_mix2.py` reads it, the peer (`torch_loader.py`) from wav and jpg files. Each runs in a
-process of its own, both on one and the same core, and they take turns. A turn opens the loader anew and leaves out a
-burn-in. A rate is of mixtures a second of the process's CPU time, which what else runs on the machine disturbs least;
-wall-clock rates stand beside it. Each round gives one ratio, ours over theirs (above 1: ours is faster); the result is
-the median.
+Both make the same arrays at the paper's sizes from the same rendered solos. Ours reads a prepared set with the config
+`configs/music_mix2.py`; the peer (`torch_loader.py`) reads wav and jpg files. Each runs in its own process, pinned to
+the same core, and they take turns. A turn starts a new iterator and ignores a burn-in. Rates are mixtures per second of
+CPU time, which depends least on other processes; wall-clock rates are recorded too. Each round gives one ratio, ours
+over theirs (above 1: ours is faster); the result is the median over the rounds.
 """
 
 import contextlib
@@ -27,23 +26,23 @@ from mpnet_jax.run.facts import usable_cores
 MODULE = "benchmarks.harness.loader_worker"
 STAGED_MIXTURES = 64
 THEIR_STAGES = ("plan", "sound", "pictures", "stft")
-# Fields of the config that each of our loaders has otherwise than it is shipped.
+# Config fields in which each of our loaders differs from the shipped config.
 OURS: dict[str, dict[str, Any]] = {
     "ours": {},
     "ours_in_memory": {"data.picture_cache_dir": "", "data.picture_cache_gib": 4.0},
     "ours_first_pass": {"data.picture_cache_gib": 0.0},
 }
-PEERS = {"theirs": "", "theirs_bytes": "_bytes"}  # and what the keys of their ratios end with
+PEERS = {"theirs": "", "theirs_bytes": "_bytes"}  # with the suffix of their ratios' keys
 WHAT = (
-    "ratio_per_core: our mixtures a second of CPU time over the peer's, on one core, in steady state: every picture "
-    "was decoded before and is kept where the shipped config has it, in a file on a disk, which the operating system's "
-    "memory holds here; the peer keeps no pictures and decodes its JPEG files each time. ratio_per_core_in_memory: "
-    "ours keeps its pictures in its own memory. ratio_per_core_first_pass: ours, too, decodes every JPEG file, and "
-    "writes the pictures to that file. *_bytes: the peer, too, leaves normalising pictures to the accelerator. "
-    "stages: CPU ms a mixture. two_cores: ours with a thread a core and the peer with a process a core, wall-clock. "
+    "ratio_per_core: our mixtures per second of CPU time over the peer's, on one core, in steady state: every picture "
+    "was decoded before and is cached in a file on disk, as in the shipped config; here the page cache holds the file. "
+    "The peer has no cache and decodes its JPEG files each time. ratio_per_core_in_memory: ours caches the pictures in "
+    "its own memory. ratio_per_core_first_pass: ours also decodes every JPEG file, and writes the pictures to the "
+    "cache file. *_bytes: the peer also leaves the normalisation of pictures to the accelerator. stages: CPU ms per "
+    "mixture. two_cores: ours with one thread per core, the peer with one process per core, wall-clock. "
     "read_ratio_long_videos: time to read windows of long solos over that of short ones"
 )
-# Fields of the config that a size changes.
+# Config fields that a size changes.
 SIZES: dict[str, dict[str, Any]] = {
     "paper": {},
     "tiny": {  # for a test of the command
@@ -60,31 +59,31 @@ SIZES: dict[str, dict[str, Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-    """What the loaders read.
+    """The same solos for all loaders.
 
     Attributes:
-        folder: of the peer's files.
-        fields: of the config, with the set of ours.
+        folder: Folder of the peer's files.
+        fields: Config fields, which name the prepared set of our loaders.
     """
 
     folder: Path
     fields: dict[str, Any]
 
     def ours(self, stack: contextlib.ExitStack, *, threads: int, kind: str = "ours_first_pass") -> Worker:
-        """A process of one of our loaders."""
+        """Starts a process with one of our loaders."""
         worker = stack.enter_context(Worker("ours", threads=threads, module=MODULE))
         worker.ask("open", self.fields | OURS[kind])
         return worker
 
     def theirs(self, stack: contextlib.ExitStack, *, threads: int, workers: int, kind: str = "theirs") -> Worker:
-        """A process of the peer."""
+        """Starts a process with the peer."""
         worker = stack.enter_context(Worker(kind, threads=threads, module=MODULE))
         worker.ask("open", str(self.folder), self.fields, workers)
         return worker
 
 
 def one_core(files: Files, *, rounds: int, batches: int) -> dict[str, Any]:
-    """Rates and stages on one core, in turns."""
+    """Measures rates and stages on one core, in turns."""
     config = paper_config(files.fields)
     mixtures = batches * config.batch_size
     with contextlib.ExitStack() as stack:
@@ -95,7 +94,7 @@ def one_core(files: Files, *, rounds: int, batches: int) -> dict[str, Any]:
         for name in OURS:
             measured = [sides[name].ask("stages", STAGED_MIXTURES) for _ in range(rounds)]
             stages[name] = {stage: _median([each[stage] for each in measured]) for stage in measured[0]}
-    # In turns that keep nothing no picture comes cheaper because it came before; keeping is added as it was measured.
+    # The first pass is timed without a cache, so it decodes each picture. The measured time to fill the cache is added.
     keep_seconds = config.mixing.sources * config.frames.count * filled["ours"]["cpu_seconds_a_picture"]
     stages["ours_first_pass"]["keep"] = 1e3 * keep_seconds
     for turn in turns["ours_first_pass"]:
@@ -127,7 +126,7 @@ def one_core(files: Files, *, rounds: int, batches: int) -> dict[str, Any]:
 
 
 def two_cores(files: Files, *, rounds: int, batches: int) -> dict[str, Any]:
-    """Wall-clock rates with two cores, in turns."""
+    """Measures wall-clock rates with two cores, in turns."""
     with contextlib.ExitStack() as stack:
         sides = {
             "ours": files.ours(stack, threads=2, kind="ours"),
@@ -146,32 +145,32 @@ def two_cores(files: Files, *, rounds: int, batches: int) -> dict[str, Any]:
 
 
 def long_videos(short: Files, long: Files, *, rounds: int) -> dict[str, float]:
-    """Time to read windows of long videos over that of short ones, in turns."""
+    """Compares the times to read windows of long and of short videos, in turns."""
     with contextlib.ExitStack() as stack:
         workers = [files.ours(stack, threads=1) for files in (long, short)]
         seconds = [[worker.ask("read_seconds", 10 * STAGED_MIXTURES) for worker in workers] for _ in range(rounds + 1)]
-    # The first round finds the files out of the operating system's memory.
+    # In the first round the files are not in the page cache.
     return {"read_ratio_long_videos": _median([long / short for long, short in seconds[1:]])}
 
 
 def feeding(config: Config, step_seconds: float, batch_size: int, rates: dict[str, float]) -> dict[str, Any]:
-    """What an accelerator takes, if its step takes that long: cores, and bytes from the disk.
+    """Computes the cores and the disk rate that keep an accelerator busy.
 
     Args:
-        config: of the mixtures.
-        step_seconds: assumed.
-        batch_size: mixtures a step, assumed.
-        rates: mixtures a second and core of each loader.
+        config: Config of the mixtures.
+        step_seconds: Assumed time of a training step.
+        batch_size: Assumed mixtures per step.
+        rates: Mixtures per second and core of each loader.
     """
     needed = batch_size / step_seconds
-    rows = config.mixing.sources * config.frames.count * config.frames.crop_px  # of pictures, that a mixture reads
+    rows = config.mixing.sources * config.frames.count * config.frames.crop_px  # of pixels that a mixture reads
     row_bytes = 3 * round(config.data.frame_px * 16 / 9)
     return {
         "assumed_step_seconds": step_seconds,
         "assumed_batch_size": batch_size,
         "note": (
-            "the step's time is an assumption (--assumed_step_seconds), no measurement; of the bytes, for pictures of "
-            "16:9, a disk gives the share of kept pictures that memory does not hold"
+            "the step's time is an assumption (--assumed_step_seconds), not a measurement; the bytes are for 16:9 "
+            "pictures, and the disk supplies those that the page cache does not hold"
         ),
         "mixtures_per_second_needed": needed,
         "cores": {name: needed / rate for name, rate in rates.items()},
@@ -194,7 +193,7 @@ def _take_turns(sides: dict[str, Worker], rounds: int, batches: int) -> dict[str
     turns: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     names = list(sides)
     for number in range(rounds):
-        first = number % len(names)  # each goes first in turn, so that a drift of the machine favours none
+        first = number % len(names)  # each goes first in turn, so drift favours none
         for name in (*names[first:], *names[:first]):
             turns[name].append(sides[name].ask("time", batches))
         logging.info("round %d of %d", number + 1, rounds)
@@ -206,14 +205,10 @@ def _median(values: list[float]) -> float:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the benchmark."""
     options = flags.FLAGS
     path = record.check_file(options.json)
-    if not record.has_torch():
-        raise InputError(
-            "PyTorch, the peer, is not installed; get it with: pip install -e '.[torch]' "
-            "--extra-index-url https://download.pytorch.org/whl/cpu"
-        )
+    record.require_torch()
     size = SIZES[options.size] | {"batch_size": options.batch_size}
     config = paper_config(size)
 
@@ -250,15 +245,15 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "File of the results.")
-    flags.DEFINE_string("workdir", "runs/benchmarks/loader", "Folder of the solos, kept for the next time.")
-    flags.DEFINE_enum("size", "paper", tuple(SIZES), "Sizes of sound and pictures.")
-    flags.DEFINE_integer("batch_size", 16, "Mixtures a batch.", lower_bound=1)
+    flags.DEFINE_string("json", None, "JSON file for the results.")
+    flags.DEFINE_string("workdir", "runs/benchmarks/loader", "Folder of the solos, which are reused.")
+    flags.DEFINE_enum("size", "paper", tuple(SIZES), "Sizes of sounds and pictures.")
+    flags.DEFINE_integer("batch_size", 16, "Mixtures per batch.", lower_bound=1)
     flags.DEFINE_integer("rounds", 7, "Turns of each loader.", lower_bound=1)
-    flags.DEFINE_integer("batches", 8, "Batches a turn.", lower_bound=1)
-    flags.DEFINE_integer("solos", 11, "Solos, each of another instrument.", lower_bound=2, upper_bound=11)
-    flags.DEFINE_float("solo_seconds", 24.0, "Length of a solo.", lower_bound=1.0)
-    flags.DEFINE_float("long_seconds", 240.0, "Length of two long solos, to compare reading; 0 leaves it out.")
-    flags.DEFINE_float("assumed_step_seconds", 0.2, "Time of a training step on one H100: an assumption.")
-    flags.DEFINE_integer("assumed_batch_size", 80, "Mixtures of that step.", lower_bound=1)
+    flags.DEFINE_integer("batches", 8, "Batches per turn.", lower_bound=1)
+    flags.DEFINE_integer("solos", 11, "Number of solos, each of a different instrument.", lower_bound=2, upper_bound=11)
+    flags.DEFINE_float("solo_seconds", 24.0, "Seconds in a solo.", lower_bound=1.0)
+    flags.DEFINE_float("long_seconds", 240.0, "Seconds in each of two long solos, to compare reading; 0 skips this.")
+    flags.DEFINE_float("assumed_step_seconds", 0.2, "Assumed time of a training step on one H100.")
+    flags.DEFINE_integer("assumed_batch_size", 80, "Assumed mixtures per step.", lower_bound=1)
     command.run(main)

@@ -1,7 +1,7 @@
-"""Peak memory of a training step: `python -m benchmarks.memory --json=FILE [--sizes=full_b1,full_b2,full,quickstart]`.
+"""Measures a training step's memory: `python -m benchmarks.memory --json=FILE [--sizes=full_b1,full_b2,full]`.
 
-Two figures a size: what XLA's compiler plans for the step (arguments, results that do not reuse them, temporaries),
-and the greatest resident memory of a process that runs it, Python, libraries and compilation included.
+Two figures per size: the memory that XLA plans for the step (arguments, outputs that do not alias them, temporaries),
+and the peak resident memory of a process that runs it, including Python, libraries and compilation.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ STEPS = 3
 
 
 def main() -> None:
-    """The command."""
+    """Runs the benchmark."""
     path = record.check_file(flags.FLAGS.json)
     allocator = flags.FLAGS.allocator
     if allocator not in ALLOCATORS:
@@ -28,9 +28,9 @@ def main() -> None:
         size_config(size)
     backends = BACKENDS if record.has_torch() else BACKENDS[:1]
     if len(backends) == 1:
-        logging.info("without PyTorch only our own memory is measured")
+        logging.info("PyTorch is not installed: only our own memory is measured")
     results: dict[str, Any] = {
-        "what": "bytes; compiled: arguments + outputs that do not reuse them + temporaries; resident: greatest of the "
+        "what": "bytes; compiled: arguments + outputs that do not alias them + temporaries; resident: peak of the "
         f"process before the first step, and after {STEPS} steps",
         "allocator": allocator,
         "threads": usable_cores(),
@@ -50,15 +50,15 @@ def main() -> None:
 
 
 def measure(size: str, backend: str, *, allocator: str) -> tuple[dict[str, int], dict[str, int]]:
-    """Memory of one size's training step.
+    """Measures the memory of one size's training step.
 
     Args:
-        size: see `sizes.size_config`.
-        backend: see `worker.BACKENDS`.
-        allocator: see `worker.ALLOCATORS`.
+        size: Name of a size; see `sizes.size_config`.
+        backend: One of `worker.BACKENDS`.
+        allocator: One of `worker.ALLOCATORS`.
 
     Returns:
-        What the compiler plans by kind and in total (empty for PyTorch), and the greatest resident memory.
+        Bytes that the compiler plans, by kind and in total (empty for PyTorch), and the peak resident memory.
     """
     with Worker(backend, threads=usable_cores(), allocator=allocator) as worker:
         built = worker.ask("build", size, "step")
@@ -71,7 +71,7 @@ def measure(size: str, backend: str, *, allocator: str) -> tuple[dict[str, int],
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "File of the results.")
-    flags.DEFINE_list("sizes", ["full_b1", "full_b2", "full", "quickstart"], "Sizes; full has batch 4.")
+    flags.DEFINE_string("json", None, "JSON file for the results.")
+    flags.DEFINE_list("sizes", ["full_b1", "full_b2", "full", "quickstart"], "Sizes to measure; full has batch 4.")
     flags.DEFINE_string("allocator", "tuned", f"Settings of malloc (glibc only): {', '.join(ALLOCATORS)}.")
     command.run(main)

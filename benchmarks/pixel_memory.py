@@ -1,12 +1,11 @@
-"""Memory of the search among the places of a picture: `python -m benchmarks.pixel_memory --json=FILE`.
+"""Measures the memory of the search over pixel candidates: `python -m benchmarks.pixel_memory --json=FILE`.
 
-What the recursion with pixel candidates needs over one pass of the U-Net alone, for one sample of the paper's sizes
-(spectrogram 256 x 256, 16 feature maps, M-Net of 7 x 64 filters): by the compiler's account (temporary buffers and
-results), and by the memory that a process of its own gains while it computes. Compilers may keep masks in memory or
-fuse them into the sum over them; `masks_kept` is what the search needs where they are kept.
+The result is how much more memory the recursion with pixel candidates needs than one pass of the U-Net, for one sample
+of the paper's sizes (256 x 256 spectrogram, 16 feature maps, Minus-Net of depth 7 and 64 filters). `compiled` is the
+compiler's figure (temporaries and outputs), `resident` the growth of a process that runs it. A compiler may keep the
+masks in memory or fuse them into the sum over them; `masks_kept` is the memory when they are kept.
 """
 
-import json
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -17,30 +16,29 @@ import jax
 import jax.numpy as jnp
 from absl import flags, logging
 
+from benchmarks.harness import record
 from benchmarks.harness.recursion import mixture_shape, recursion, variable_shapes
 from configs import base
 from data_pipeline import command
-from data_pipeline.command import InputError
 from mpnet_jax.config.specs import Config
 from mpnet_jax.methods.registry import method_of
 from mpnet_jax.recursion.candidates import mean_magnitude
 from mpnet_jax.recursion.minus_plus import Rules
 from mpnet_jax.recursion.places import CHUNK_BYTES, places
-from mpnet_jax.run.facts import run_facts
 
-SIDES = (14, 28)  # of the map of places
+SIDES = (14, 28)  # sides of the map of candidates
 STEPS = 6
 
 
 class Program(NamedTuple):
-    """A function and the shapes of its arguments."""
+    """A function with the shapes of its arguments."""
 
     function: Callable[..., Any]
     shapes: Any
 
 
 def network(config: Config, batch_size: int = 1) -> Program:
-    """One pass of the M-Net's U-Net, from mixtures to feature maps."""
+    """Returns one pass of the Minus-Net, from mixtures to feature maps."""
     model = method_of(config).model()
     of_steps = variable_shapes(config)
     one_set = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), of_steps["batch_stats"]["minus_net"])
@@ -58,15 +56,15 @@ def search(
     steps: int = STEPS,
     masks_kept: bool = False,
 ) -> Program:
-    """The M-Net's recursion over the places of a picture.
+    """Returns the Minus-Net's recursion over pixel candidates.
 
     Args:
-        config: sizes of the networks and the spectrogram.
-        side: of the map of places.
-        batch_size: videos.
-        chunk_bytes: see `Candidates`.
-        steps: of the recursion.
-        masks_kept: take the mean as a matrix product, which needs its masks in memory.
+        config: Sizes of the networks and the spectrogram.
+        side: Side of the map of candidates.
+        batch_size: Number of videos.
+        chunk_bytes: See `Candidates`.
+        steps: Steps of the recursion.
+        masks_kept: Compute the mean as a matrix product, which needs the masks in memory.
     """
 
     def mean_by_product(masks: jax.Array, remaining: jax.Array) -> jax.Array:
@@ -85,18 +83,18 @@ def search(
 
 
 def compiled_bytes(program: Program) -> int:
-    """Temporary buffers and results, by the compiler's account."""
+    """Returns the bytes of temporaries and outputs that the compiler plans."""
     memory = jax.jit(program.function).lower(*program.shapes).compile().memory_analysis()
     assert memory is not None
     return memory.temp_size_in_bytes + memory.output_size_in_bytes
 
 
 def resident_bytes(side: int | None) -> int:
-    """What this process's peak of resident memory gains while it runs the search, or the network alone (Linux)."""
+    """Returns how much this process's peak resident memory grows in the search, or in one network pass (Linux)."""
     program = network(base.get_config()) if side is None else search(base.get_config(), side)
     arguments = jax.tree.map(lambda x: jnp.full(x.shape, 0.01, x.dtype), program.shapes)
     compiled = jax.jit(program.function).lower(*arguments).compile()
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = _status_bytes("VmHWM")
     kept = jax.block_until_ready(compiled(*arguments))
     after = _status_bytes("VmHWM")
@@ -110,18 +108,15 @@ def _status_bytes(field: str) -> int:
 
 
 def _resident_bytes_alone(side: int | None) -> int:
-    """`resident_bytes` in a process of its own, whose large buffers are mapped and given back one by one."""
+    """Returns `resident_bytes` of a new process, which maps each large buffer and unmaps it after use."""
     os.environ["MALLOC_MMAP_THRESHOLD_"] = str(64 * 1024)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(resident_bytes, (side,))
 
 
 def main() -> None:
-    """The command."""
-    if not flags.FLAGS.json:
-        raise InputError("--json is missing; name the file to write, for example --json=runs/pixel_memory.json")
-    path = Path(flags.FLAGS.json)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Runs the benchmark."""
+    path = record.check_file(flags.FLAGS.json)
     config = base.get_config()
     ways: dict[str, Callable[[int | None], int]] = {
         "compiled": lambda side: compiled_bytes(network(config) if side is None else search(config, side)),
@@ -135,12 +130,11 @@ def main() -> None:
     for way, measure in ways.items():
         alone = measure(None)
         above[way] = {f"{side}x{side}": (measure(side) - alone) / 1e6 for side in SIDES}
-        logging.info("%s: MB a sample above the network's %.1f MB: %s", way, alone / 1e6, above[way])
-    results = {"facts": run_facts(), "what": "MB a sample above one U-Net pass", "steps": STEPS, "above_mb": above}
-    path.write_text(json.dumps(results, indent=2) + "\n")
+        logging.info("%s: MB per sample above the network's %.1f MB: %s", way, alone / 1e6, above[way])
+    record.write(path, {"what": "MB per sample above one U-Net pass", "steps": STEPS, "above_mb": above})
     logging.info("numbers: %s", path)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "File of the results.")
+    flags.DEFINE_string("json", None, "JSON file for the results.")
     command.run(main)

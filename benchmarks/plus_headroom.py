@@ -1,13 +1,15 @@
-"""What a P-Net could give at most: `python -m benchmarks.plus_headroom --workdir=RUN --json=FILE [--sources=2]`.
+"""Bounds the gain of a Plus-Net: `python -m benchmarks.plus_headroom --workdir=RUN --json=FILE [--sources=2]`.
 
-Three separations of the run's own validation mixtures by its latest networks, with ratio masks: by the M-Net alone,
-with what the P-Net gave back, and with what a perfect P-Net would have: exactly what each sound lacks, as far as the
-sounds before it took it. The gain of a perfect one says what the M-Net's errors leave to be given back; the gain of the
-learnt one says how much of that it found.
+Separates the run's validation mixtures with its latest networks and ratio masks in three ways:
 
-Beside them the same without any network's errors: sounds by the true masks of an M-Net in the true order
-("true_minus"), and with what a perfect P-Net would add to those ("true_both"). And all of it by whether the sounds were
-taken in the true order of loudness.
+* `minus`: the Minus-Net alone.
+* `learnt`: with the residuals of the run's Plus-Net.
+* `perfect`: with the residuals of a perfect Plus-Net, which restores all that a sound lacks and earlier sounds took.
+
+The gain of `perfect` is what the Minus-Net's errors leave to the Plus-Net; the gain of `learnt` is the part it found.
+Two more ways use no network: the true masks of a Minus-Net in the true order (`true_minus`), and those with a perfect
+Plus-Net (`true_both`). All scores are also given separately for mixtures whose sounds were taken in the true order of
+loudness and for the others.
 """
 
 import sys
@@ -40,7 +42,7 @@ from mpnet_jax.steps.separate_step import waveforms
 from mpnet_jax.steps.separated_mixtures import DEVICE_INPUTS
 from mpnet_jax.weights.trained import TrainedNetworks
 
-# What is scored, and beside which of them its difference is taken.
+# The variants to score, each with the variant that it is compared to.
 VARIANTS = {
     "minus": "minus",
     "learnt": "minus",
@@ -52,24 +54,24 @@ IN_ORDER = "in_order"
 
 
 def perfect_share(truth: Array, solo: Array, remix: Array, mixture: Array) -> Array:
-    """The mixture's share that a sound has with a perfect P-Net; all of one shape, linear magnitudes.
+    """Returns a sound's share of the mixture with a perfect Plus-Net; all arrays are linear magnitudes of one shape.
 
     Args:
-        truth: of the sound.
-        solo: what the M-Net took.
-        remix: what there is to give back.
-        mixture: S_0.
+        truth: True sound.
+        solo: Sound taken by the Minus-Net.
+        remix: Sounds taken in earlier steps, from which the Plus-Net restores.
+        mixture: Mixture S_0.
     """
     wanted = ratio_target(truth, mixture) * mixture
     return (solo + jnp.clip(wanted - solo, 0.0, remix)) / jnp.maximum(mixture, EPSILON)
 
 
 def true_sounds(truth: Array, mixture: Array) -> Array:
-    """What an M-Net takes whose masks are right: of each sound what is there when its turn comes.
+    """Returns the sounds that a Minus-Net with true masks takes: each one as far as the remaining mixture holds it.
 
     Args:
-        truth: (step, batch, freq, time), in the order of the steps.
-        mixture: (batch, freq, time).
+        truth: True sounds (step, batch, freq, time) in the order of the steps.
+        mixture: Mixture (batch, freq, time).
     """
 
     def step(left: Array, sound: Array) -> tuple[Array, Array]:
@@ -80,7 +82,7 @@ def true_sounds(truth: Array, mixture: Array) -> Array:
 
 
 def all_ways(method: MinusPlus) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
-    """The pass of one device: waveforms (batch, source, samples) of every variant."""
+    """Builds the pass of one device, which returns the waveforms (batch, source, samples) of every variant."""
     model, axis, audio, rules = method.model(), method.axis, method.audio, method.rules()
 
     def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
@@ -117,7 +119,7 @@ def all_ways(method: MinusPlus) -> Callable[[dict[str, Any], Batch], dict[str, A
 
 
 def main() -> None:
-    """The command."""
+    """Runs the analysis."""
     values = flags.FLAGS
     file = record.check_file(values.json)
     workdir = Path(values.workdir or "")
@@ -127,7 +129,7 @@ def main() -> None:
     method = method_of(config)
     networks = TrainedNetworks(method, checkpoints, "latest")
     if not isinstance(method, MinusPlus) or networks.main != "mpnet":
-        raise InputError(f"--workdir={workdir} has trained no Plus-Net yet; name a run past its second round")
+        raise InputError(f"--workdir={workdir} has not trained a Plus-Net yet; name a run past its second round")
     separator = networks.separator(all_ways(method))
     store = open_splits(method.data, ("validation",))["validation"]
     spec = method.evaluation.list_spec("validation", values.sources)
@@ -182,7 +184,7 @@ def _text(estimate: Mapping[str, Any]) -> str:
 
 
 def _jobs(separator: Separator, batches: Iterable[HostBatch], in_order: list[bool]) -> Iterator[Job]:
-    """The mixtures to score; appends to `in_order` for each."""
+    """Yields the mixtures to score; appends to `in_order` for each."""
     for batch in batches:
         out = separator({name: batch[name] for name in DEVICE_INPUTS})
         for i in np.flatnonzero(batch["valid"]):
@@ -193,16 +195,16 @@ def _jobs(separator: Separator, batches: Iterable[HostBatch], in_order: list[boo
 
 
 def _means(variant: str, scores: Sequence[Mapping[str, SourceScores]]) -> dict[str, np.ndarray]:
-    """Each mixture's means of a variant; NaN where one of its sources has no value."""
+    """Returns the mean scores of each mixture for a variant; NaN where a source has no score."""
     ratios = {name: np.stack([getattr(s[variant], name) for s in scores]) for name in ("sdr", "sir", "sar")}
     nsdr = ratios.pop("sdr") - np.stack([s["mixture"].sdr for s in scores])
     return {name: mixture_means(values)[0] for name, values in ({"nsdr": nsdr} | ratios).items()}
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "File to write.")
+    flags.DEFINE_string("json", None, "JSON file for the results.")
     flags.DEFINE_string("workdir", None, "Folder of a trained MP-Net.")
     flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
-    flags.DEFINE_integer("workers", 1, "Processes that score.", lower_bound=1)
-    flags.DEFINE_integer("sources", 2, "Sounds in a mixture.", lower_bound=2)
+    flags.DEFINE_integer("workers", 1, "Scoring processes.", lower_bound=1)
+    flags.DEFINE_integer("sources", 2, "Sounds per mixture.", lower_bound=2)
     command.run(main)

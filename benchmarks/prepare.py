@@ -1,10 +1,10 @@
-"""How fast videos become a data set: `python -m benchmarks.prepare --json=FILE [--minutes=5,30] [--workdir=DIR]`.
+"""Times the preparation of videos: `python -m benchmarks.prepare --json=FILE [--minutes=5,30] [--workdir=DIR]`.
 
-Videos of 1280 x 720 pixels, 30 pictures a second (H.264, 2.5 Mbit/s, AAC), one of each length, and a folder of rendered
-solos are prepared by the command itself, with the paper's cut unless told otherwise. Kept are the seconds of video a
-second of work (`times_real_time`), the size of the set for an hour of video (`bytes_an_hour`), and the greatest memory
-of the command with all its processes (`peak_bytes`, proportional set size: what processes share is counted once), whose
-growth from the shortest to the longest video is `memory_growth`.
+Runs `data_pipeline.prepare` at the paper's sample rate and frame size on one video per length (1280 x 720 pixels, 30
+frames per second, H.264 at 2.5 Mbit/s, AAC) and on a folder of rendered solos. The results are the seconds of video
+prepared per second (`times_real_time`), the size of the set per hour of video (`bytes_an_hour`), the peak memory of the
+command with all its processes (`peak_bytes`; proportional set size, which counts shared memory once) and the ratio of
+the longest video's peak to the shortest's (`memory_growth`).
 """
 
 import contextlib
@@ -27,12 +27,13 @@ from mpnet_jax.run.facts import usable_cores
 
 FPS, HEIGHT, WIDTH, BITS_PER_SECOND, RATE_HZ = 30, 720, 1280, 2_500_000, 44_100
 SOLO_SECONDS = 24
-_PIECE_SECONDS = 60  # that much is encoded, and repeated to any length
+CUT = ("--rate_hz=16000", "--frame_px=246")  # the paper's
+_PIECE_SECONDS = 60  # encoded once and repeated to any length
 _WATCH_SECONDS = 0.1
 
 
 def encode_piece(path: Path) -> None:
-    """One minute of a scene that a camera could see: bright shapes that move over a grainy background."""
+    """Encodes one minute of a natural-looking scene: bright shapes that move over a grainy background."""
     rng = np.random.default_rng(0)
     grain = rng.normal(0, 6, (HEIGHT, WIDTH, 1))
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
@@ -63,7 +64,7 @@ def encode_piece(path: Path) -> None:
 
 
 def repeat(piece: Path, path: Path, times: int) -> None:
-    """Joins a video with itself without encoding it again."""
+    """Repeats a video without encoding it again."""
     with av.open(str(path), "w") as container:
         streams: dict[int, Any] = {}
         for number in range(times):
@@ -81,7 +82,7 @@ def repeat(piece: Path, path: Path, times: int) -> None:
 
 
 def measured(arguments: list[str]) -> dict[str, float]:
-    """Runs a command; seconds, and the greatest proportional memory of it and its children in bytes."""
+    """Runs a command; returns its seconds and the peak memory (proportional set size) of it and its children."""
     start = time.perf_counter()
     peak = 0
     with subprocess.Popen(  # noqa: S603 (this project's own commands)
@@ -113,28 +114,27 @@ def _family(pid: int) -> list[int]:
     return [pid, *(member for child in children for member in _family(child))]
 
 
-def prepare(videos: Path, workdir: Path, *, cut: list[str], video_seconds: float) -> dict[str, float]:
-    """Prepares a folder anew; see `measured`."""
+def prepare(videos: Path, workdir: Path, *, video_seconds: float) -> dict[str, float]:
+    """Prepares a folder of videos from scratch; adds rates to the figures of `measured`."""
     data_dir = workdir / "data"
     shutil.rmtree(data_dir, ignore_errors=True)
     arguments = [sys.executable, "-m", "data_pipeline.prepare", f"--videos={videos}", f"--data_dir={data_dir}"]
-    found = measured([*arguments, "--name=benchmark", *cut])
+    found = measured([*arguments, "--name=benchmark", *CUT])
     size = sum(path.stat().st_size for path in data_dir.rglob("*.tfrecord*"))
     rates = {"times_real_time": video_seconds / found["seconds"], "bytes_an_hour": size * 3600 / video_seconds}
     return found | rates
 
 
 def main() -> None:
-    """The command."""
+    """Runs the benchmark."""
     options = flags.FLAGS
     path, workdir = record.check_file(options.json), Path(options.workdir)
     workdir.mkdir(parents=True, exist_ok=True)
-    cut = [f"--rate_hz={options.rate_hz}", f"--frame_px={options.frame_px}"]
     results: dict[str, Any] = {
-        "what": "times_real_time: seconds of video prepared in a second; peak_bytes: greatest proportional set size of "
-        "the command with its processes; memory_growth: of the longest video's peak over the shortest's",
+        "what": "times_real_time: seconds of video prepared per second; peak_bytes: peak proportional set size of the "
+        "command with its processes; memory_growth: the longest video's peak over the shortest's",
         "cores": usable_cores(),
-        "cut": cut,
+        "cut": CUT,
         "videos": {},
     }
     piece = workdir / "piece.mp4"
@@ -146,13 +146,13 @@ def main() -> None:
         folder = workdir / f"{minutes}_minutes" / "scene"
         folder.mkdir(parents=True, exist_ok=True)
         repeat(piece, folder / "scene.mp4", minutes * 60 // _PIECE_SECONDS)
-        found = prepare(folder.parent, workdir, cut=cut, video_seconds=minutes * 60)
+        found = prepare(folder.parent, workdir, video_seconds=minutes * 60)
         results["videos"][f"{minutes}_minutes_720p"] = found
         logging.info("%d minutes of 720p: %s", minutes, found)
     solos = workdir / "solos"
     render = [sys.executable, "-m", "data_pipeline.render_solos", f"--out={solos}", f"--seconds={SOLO_SECONDS}"]
     measured([*render, f"--solos_per_instrument={options.solos_per_instrument}"])
-    found = prepare(solos, workdir, cut=cut, video_seconds=len(list(solos.rglob("*.mp4"))) * SOLO_SECONDS)
+    found = prepare(solos, workdir, video_seconds=len(list(solos.rglob("*.mp4"))) * SOLO_SECONDS)
     results["videos"]["rendered_solos"] = found
     logging.info("rendered solos: %s", found)
     peaks = [found["peak_bytes"] for name, found in results["videos"].items() if name.endswith("720p")]
@@ -162,10 +162,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "File of the results.")
-    flags.DEFINE_list("minutes", ["5", "30"], "Lengths of the videos, minutes.")
-    flags.DEFINE_integer("rate_hz", 16_000, "Samples a second of the stored sound.")
-    flags.DEFINE_integer("frame_px", 246, "Shorter side of the stored pictures.")
-    flags.DEFINE_integer("solos_per_instrument", 6, "Rendered solos of each of the eleven instruments.")
-    flags.DEFINE_string("workdir", "runs/benchmarks/prepare", "Folder of the videos, which are kept.")
+    flags.DEFINE_string("json", None, "JSON file for the results.")
+    flags.DEFINE_list("minutes", ["5", "30"], "Lengths of the videos in minutes.")
+    flags.DEFINE_integer("solos_per_instrument", 6, "Rendered solos per instrument, of eleven instruments.")
+    flags.DEFINE_string("workdir", "runs/benchmarks/prepare", "Folder of the videos, which are reused.")
     command.run(main)

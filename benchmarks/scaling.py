@@ -1,15 +1,13 @@
-"""What a training step computes, moves and stores, and what follows for accelerators: `python -m benchmarks.scaling`.
+"""Counts what a training step computes, moves and stores, and estimates accelerators: `python -m benchmarks.scaling`.
 
-XLA compiles the step for this machine as an accelerator would be given it (plain convolutions, no form chosen for a
-CPU; the recursion written out, because a loop's body would be counted once) and says how many operations it has, how
-many bytes they touch and how much memory it plans. From two sizes of batch follows what a mixture adds. Everything for
-accelerators is arithmetic with their makers' figures (`benchmarks/harness/devices.py`): nothing here has run on one.
+Compiles the step on this machine in the form for an accelerator: plain convolutions instead of those chosen for a CPU,
+and an unrolled recursion, because XLA counts a loop's body once. XLA then reports operations, bytes accessed and
+planned memory. Two batch sizes give the cost per mixture. All figures for accelerators are computed from their vendors'
+data (`benchmarks/harness/devices.py`); nothing here has run on one.
 """
 
-import json
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -28,24 +26,25 @@ from mpnet_jax.config.specs import Config
 from mpnet_jax.methods.registry import method_of
 
 COUNTS = (8, 64, 512)
-SHARES = (1, 10)  # mixtures a device beside the most that fit: the least, and the paper's batch of 80 on 8 devices
+BATCHES = (1, 4)  # per device
+SHARES = (1, 10)  # mixtures per device, besides the most that fit; 10 is the paper's batch of 80 on 8 devices
 _TYPE_BYTES = {"f32": 4, "f16": 2, "bf16": 2, "s32": 4, "u32": 4, "pred": 1}
 WHAT = (
-    "counted: by XLA for the program compiled on this machine; per_mixture and fixed: from the two batches; everything "
-    "under 'computed' is arithmetic, no accelerator ran anything"
+    "counted: by XLA for the program compiled on this machine; per_mixture and fixed: from the two batches; figures "
+    "under 'computed' are arithmetic, nothing ran on an accelerator"
 )
 
 
 class Counted(NamedTuple):
-    """XLA's account of one compiled step on one device.
+    """XLA's figures for one compiled step on one device.
 
     Attributes:
-        batch: mixtures.
-        flops: operations.
-        moved_bytes: read and written by all operations, after fusion.
-        stored_bytes: arguments, results that do not reuse them, temporary buffers.
-        reduced_bytes: averaged over the devices.
-        reductions: all-reduces in the program.
+        batch: Mixtures per device.
+        flops: Floating-point operations.
+        moved_bytes: Bytes that all operations read and write, after fusion.
+        stored_bytes: Bytes of arguments, outputs that do not alias them, and temporaries.
+        reduced_bytes: Bytes averaged over the devices.
+        reductions: Number of all-reduces.
     """
 
     batch: int
@@ -57,51 +56,32 @@ class Counted(NamedTuple):
 
 
 def main() -> None:
-    """The command."""
+    """Runs the benchmark."""
     path = record.check_file(flags.FLAGS.json)
-    if flags.FLAGS.counted:
-        _compute_again(Path(flags.FLAGS.counted), path)
-        return
-    batches = [int(word) for word in flags.FLAGS.batches]
-    if len(batches) != 2 or not 0 < batches[0] < batches[1]:
-        raise InputError(f"--batches={','.join(flags.FLAGS.batches)} must be two rising sizes of batch, such as 1,4")
     if jax.default_backend() != "cpu" or jax.device_count() < 2:
         raise InputError(
-            "the step is compiled for two devices of a CPU, so that its all-reduces are there; start with "
+            "the step is compiled for two CPU devices, so that it contains all-reduces; start with "
             "JAX_PLATFORMS=cpu XLA_FLAGS=--xla_force_host_platform_device_count=2"
         )
     results: dict[str, Any] = {"what": WHAT, "loader_rate": flags.FLAGS.loader_rate, "rounds": {}}
     for name in flags.FLAGS.rounds:
-        counted = [count(round_config(name, batch)) for batch in batches]
+        counted = [count(round_config(name, batch)) for batch in BATCHES]
         results["rounds"][name] = of_round(counted, loader_rate=flags.FLAGS.loader_rate)
         record.write(path, results)
         logging.info("round %s: a mixture adds %s", name, results["rounds"][name]["per_mixture"])
     logging.info("numbers: %s", path)
 
 
-def _compute_again(earlier: Path, path: Path) -> None:
-    """Does the arithmetic on what an earlier run has counted."""
-    try:
-        before = json.loads(earlier.read_text())
-        counted = {name: [Counted(**each) for each in found["counted"]] for name, found in before["rounds"].items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"--counted={earlier} is no result of this command ({error}); leave it out to count") from None
-    rate = flags.FLAGS.loader_rate
-    rounds = {name: of_round(each, loader_rate=rate) for name, each in counted.items()}
-    record.write(path, {"what": WHAT, "counted_by": before["facts"], "loader_rate": rate, "rounds": rounds})
-    logging.info("numbers: %s", path)
-
-
 def round_config(name: str, batch: int) -> Config:
-    """The paper's sizes in one round, with a batch a device.
+    """Returns the paper's config for one round, with a batch size per device.
 
     Raises:
-        InputError: an unknown round.
+        InputError: The round is unknown.
     """
     config: Any = base.get_config()
     if name not in config.rounds:
         raise InputError(f"--rounds: {name!r} is unknown; use {', '.join(config.rounds)}")
-    config.start_from = "elsewhere"  # else a P-Net must follow an M-Net
+    config.start_from = "elsewhere"  # otherwise a round with the Plus-Net would need an earlier one
     for each in config.rounds:
         config.rounds[each] = int(each == name)
     config.recursion.unroll = "yes"
@@ -110,7 +90,7 @@ def round_config(name: str, batch: int) -> Config:
 
 
 def count(config: Config) -> Counted:
-    """Compiles the step of a config's one round for every device here and asks XLA about one device's share."""
+    """Compiles the step of a config's only round for all devices here; returns XLA's figures for one of them."""
     method = method_of(config)
     (only,) = method.rounds
     with mock.patch("jax.default_backend", return_value="an accelerator"):
@@ -135,7 +115,7 @@ def count(config: Config) -> Counted:
 
 
 def all_reduced_bytes(program: str) -> list[int]:
-    """Bytes of each all-reduce in the text of a compiled program."""
+    """Returns the bytes of each all-reduce in the text of a compiled program."""
     found = re.findall(r"= (.*?) all-reduce(?:-start)?\(", program)
     return [sum(_bytes(kind, shape) for kind, shape in re.findall(r"(\w+)\[([\d,]*)\]", types)) for types in found]
 
@@ -145,11 +125,11 @@ def _bytes(kind: str, shape: str) -> int:
 
 
 def of_round(counted: Sequence[Counted], *, loader_rate: float) -> dict[str, Any]:
-    """What two compiled batches say of a mixture, and of accelerators.
+    """Computes the cost per mixture and the estimates for accelerators.
 
     Args:
-        counted: of two sizes of batch.
-        loader_rate: mixtures a second that one core of a host makes.
+        counted: Figures for two batch sizes.
+        loader_rate: Mixtures per second that the loader makes on one host core.
     """
     small, large = counted
     fields = ("flops", "moved_bytes", "stored_bytes")
@@ -180,7 +160,7 @@ def of_round(counted: Sequence[Counted], *, loader_rate: float) -> dict[str, Any
 
 
 def on_device(step: Step, device: devices.Device, *, loader_rate: float) -> dict[str, Any]:
-    """What a step takes on one of many accelerators, by arithmetic."""
+    """Estimates a step on one accelerator and its efficiency on many."""
     operations, traffic = devices.seconds_alone(step, device)
     share = devices.ASSUMED_SHARE_OF_PEAK
     rate = step.mixtures * share / max(operations, traffic)
@@ -198,9 +178,7 @@ def on_device(step: Step, device: devices.Device, *, loader_rate: float) -> dict
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "File of the results.")
+    flags.DEFINE_string("json", None, "JSON file for the results.")
     flags.DEFINE_list("rounds", ["minus", "both"], "Rounds of training.")
-    flags.DEFINE_float("loader_rate", 83.0, "Mixtures a second that a core makes, here of docs/BENCHMARKS.md.")
-    flags.DEFINE_string("counted", None, "An earlier result, whose counts are used instead of compiling again.")
-    flags.DEFINE_list("batches", ["1", "4"], "Two sizes of batch a device.")
+    flags.DEFINE_float("loader_rate", 99.0, "Mixtures per second that the loader makes on one host core.")
     command.run(main)

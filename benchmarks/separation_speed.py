@@ -1,10 +1,10 @@
-"""How fast `separate` is, and whether memory stays flat: `python -m benchmarks.separation_speed --json=FILE`.
+"""Measures the speed and memory of `separate`: `python -m benchmarks.separation_speed --json=FILE`.
 
-A scene of two rendered players of one minute and of ten, each through the command in a process of its own, films
-included. `times_real_time` is of the nine minutes between the two: loading and compiling, which both do, cancel out.
-`cpu_times_real_time` says the same of the processor's seconds of all cores together, which other load on the machine
-does not change: with two free cores, at most twice that can be reached. `memory_ratio` is of the greatest memory.
-`greatest_difference` is between the recording and the sum of all stems.
+Runs the command, with its videos, on a scene of two rendered players that lasts one minute and on one of ten minutes.
+`times_real_time` is the speed over the nine minutes of difference, so loading and compilation cancel out.
+`cpu_times_real_time` is the same in CPU seconds of all cores, which other load does not change; two free cores reach at
+most twice that speed. `memory_ratio` is the ratio of the peak memories. `greatest_difference` is the largest difference
+between the recording and the sum of all stems.
 """
 
 import resource
@@ -29,7 +29,7 @@ from data_pipeline.rendered.sound.synthesise import RATE_HZ
 
 
 def write_scene(path: Path, files: tuple[Path, Path], seconds: float) -> None:
-    """Two solos side by side, again and again."""
+    """Writes a video of two solos side by side, repeated to the given length."""
     waves = [reader.read_audio(file, RATE_HZ) for file in files]
     samples = min(map(len, waves)) // RATE_HZ * RATE_HZ
     count = samples * FPS // RATE_HZ
@@ -43,20 +43,20 @@ def write_scene(path: Path, files: tuple[Path, Path], seconds: float) -> None:
 
 
 def taken_apart(video: Path, out: Path, options: list[str]) -> dict[str, float]:
-    """Runs the command; `seconds`, `cpu_seconds` and `peak_bytes`, the greatest of all runs so far."""
+    """Runs the command; returns `seconds`, `cpu_seconds` and `peak_bytes`, the peak of all runs so far."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     found = measured([sys.executable, "-m", "mpnet_jax.separate", f"--video={video}", f"--out={out}", *options])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "seconds": found["seconds"],
         "cpu_seconds": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        # What `measured` sums up is shared with whoever else has the same libraries open; this is not.
+        # The peak of `measured` depends on which other processes share the same libraries; this one does not.
         "peak_bytes": after.ru_maxrss << 10,
     }
 
 
 def greatest_difference(video: Path, out: Path) -> float:
-    """Between the recording and the sum of all stems, sample by sample."""
+    """Returns the largest difference between a sample of the recording and the sum of all stems."""
     stems = [soundfile.SoundFile(path) for path in sorted(out.glob("*.wav"))]
     greatest = 0.0
     for _, block in reader.stream_channels(video):
@@ -68,7 +68,7 @@ def greatest_difference(video: Path, out: Path) -> float:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the benchmark."""
     values = flags.FLAGS
     path = record.check_file(values.json)
     (scene,) = scenes_by_flags(1)
@@ -99,6 +99,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    flags.DEFINE_string("folder", None, "Where the videos and their stems are put for a while; needs a gigabyte.")
-    flags.DEFINE_float("minutes", 10.0, "Of the longer video.", lower_bound=2.0)
+    flags.DEFINE_string("folder", None, "Folder for temporary videos and stems; needs a gigabyte.")
+    flags.DEFINE_float("minutes", 10.0, "Minutes of the longer video.", lower_bound=2.0)
     command.run(main)

@@ -1,10 +1,9 @@
-"""Times training steps beside the PyTorch peer: `python -m benchmarks.step_time --json=FILE [--sizes=full,quickstart]`.
+"""Compares training steps with a PyTorch peer: `python -m benchmarks.step_time --json=FILE [--sizes=full,quickstart]`.
 
-Every framework runs in a process of its own, with the same cores, the same (tuned) allocator and float32, and only
-one of them computes at a time. After a burn-in they take turns; each round gives one ratio, ours over theirs, and the
-result is the median over the rounds. A turn beside which something else ran is taken again, as long as the patience
-lasts; what is disturbed all the same is counted. A matrix product in both frameworks, timed in every turn, tells what
-the machine can do.
+Each framework runs in its own process, with the same cores, the same tuned allocator and float32; only one of them
+computes at a time. After a burn-in they take turns. Each round gives one ratio, ours over theirs, and the result is the
+median over the rounds. A turn that other processes disturbed is repeated until the patience runs out; turns that were
+still disturbed are counted. Every turn also times a matrix product, which shows what the machine can do.
 """
 
 import contextlib
@@ -24,24 +23,20 @@ from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax.run.facts import usable_cores
 
-TURN_SECONDS = 2.0  # a turn repeats a short step until about this much time has passed
+TURN_SECONDS = 2.0  # a short step is repeated for about this time
 MATMUL_RUNS = 5
 PEERS = BACKENDS[1:]
 
 
 def main() -> None:
-    """The command."""
+    """Runs the benchmark."""
     path = record.check_file(flags.FLAGS.json)
     sizes = all_sizes(flags.FLAGS.sizes, flags.FLAGS.frames)
     parts = flags.FLAGS.parts
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         raise InputError(f"--parts: {unknown[0]!r} is unknown; use {', '.join(PARTS)}")
-    if not record.has_torch():
-        raise InputError(
-            "PyTorch, the peer, is not installed; get it with: pip install -e '.[torch]' "
-            "--extra-index-url https://download.pytorch.org/whl/cpu"
-        )
+    record.require_torch()
     threads = flags.FLAGS.threads or usable_cores()
     results: dict[str, Any] = {
         "what": "seconds of one run; ratios are ours over theirs, medians over rounds; spread: [lowest, quartile 1, "
@@ -67,7 +62,7 @@ def main() -> None:
 
 
 def all_sizes(sizes: Sequence[str], frames: Sequence[str]) -> list[str]:
-    """Names of sizes, where "full" stands for one a number of pictures; each is known to exist."""
+    """Returns the checked names of sizes; "full" becomes one size per number of pictures."""
     names = [
         size if size != "full" or count == "1" else f"full_t{count}"
         for size in sizes
@@ -82,14 +77,14 @@ def measure(size: str, part: str, *, threads: int, rounds: int, patience_seconds
     """Times one part of one size in all backends, in turns.
 
     Args:
-        size: see `sizes.size_config`.
-        part: see `program.PARTS`.
-        threads: of each backend.
-        rounds: of turns.
-        patience_seconds: how long to wait for a quiet machine, in all.
+        size: Name of a size; see `sizes.size_config`.
+        part: One of `program.PARTS`.
+        threads: Threads of each backend.
+        rounds: Rounds of turns.
+        patience_seconds: Longest total wait for an idle machine.
 
     Returns:
-        By kind of figure, a dict by backend or peer.
+        For each kind of figure, a dictionary by backend or peer.
     """
     quiet = Quiet(patience_seconds)
     with contextlib.ExitStack() as stack:
@@ -106,7 +101,7 @@ def measure(size: str, part: str, *, threads: int, rounds: int, patience_seconds
         idle_cpu_seconds = dict.fromkeys(workers, 0.0)
         slept_from = {}
         for number in range(rounds):
-            # Every backend goes first in turn, so that a drift of the machine favours none.
+            # Each backend goes first in turn, so drift favours none.
             turn = number % len(BACKENDS)
             for name in (*BACKENDS[turn:], *BACKENDS[:turn]):
                 worker = workers[name]
@@ -141,12 +136,12 @@ def measure(size: str, part: str, *, threads: int, rounds: int, patience_seconds
 
 
 def spread(values: Sequence[float]) -> list[float]:
-    """Lowest, first quartile, third quartile, highest."""
+    """Returns the lowest value, the first and third quartiles and the highest value."""
     return [float(x) for x in np.quantile(values, [0.0, 0.25, 0.75, 1.0])]
 
 
 def table(name: str, measured: dict[str, dict[str, Any]]) -> str:
-    """The figures of one program as lines of text."""
+    """Formats the figures of one program as a table."""
     lines = [f"{name:24s} {'ms':>8s} {'quartiles':>15s} {'GFLOP':>7s} {'share':>6s} {'matmul':>7s}  ours / theirs"]
     for backend in BACKENDS:
         low, high = (1e3 * x for x in measured["seconds_spread"][backend][1:3])
@@ -163,11 +158,11 @@ def table(name: str, measured: dict[str, dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "File of the results.")
-    flags.DEFINE_list("sizes", ["full", "quickstart"], "full (the paper's sizes), quickstart.")
-    flags.DEFINE_list("frames", ["1"], "Pictures a sound of the full size, one measurement each.")
-    flags.DEFINE_list("parts", ["step"], f"What is timed: {', '.join(PARTS)}.")
+    flags.DEFINE_string("json", None, "JSON file for the results.")
+    flags.DEFINE_list("sizes", ["full", "quickstart"], "Sizes to time: full (the paper's), quickstart.")
+    flags.DEFINE_list("frames", ["1"], "Numbers of pictures per sound at the full size.")
+    flags.DEFINE_list("parts", ["step"], f"Parts to time: {', '.join(PARTS)}.")
     flags.DEFINE_integer("repeats", 7, "Rounds of turns.", lower_bound=1)
-    flags.DEFINE_float("patience_seconds", 120.0, "Longest wait for a quiet machine, for each measurement.")
-    flags.DEFINE_integer("threads", None, "Cores of each backend; all by default.", lower_bound=1)
+    flags.DEFINE_float("patience_seconds", 120.0, "Longest wait for an idle machine, per measurement.")
+    flags.DEFINE_integer("threads", None, "Cores per backend; all by default.", lower_bound=1)
     command.run(main)

@@ -1,9 +1,9 @@
-"""Two mismatches that SSIM calls alike and SDR calls far apart: `python -m benchmarks.two_mismatches --json=FILE`.
+"""Shows two errors of equal SSIM but different SDR: `python -m benchmarks.two_mismatches --json=FILE`.
 
-The paper's Fig. 2, made anew with sounds that everyone can render. One estimate of a violin is the violin as heard
-through a small loudspeaker: all of it is there, with another colour. The other is the violin with a trumpet under it,
-as loud as makes the two spectrograms equally unlike the truth by SSIM, the measure within AMID. BSS Eval forgives what
-a filter of 512 taps can undo, so it tells them apart by tens of decibels. `--picture=FILE.png` draws the three.
+Reproduces the paper's Fig. 2 with rendered sounds. One estimate of a violin is the violin through a small loudspeaker:
+the complete sound with another timbre. The other is the violin mixed with a trumpet, whose level gives both estimates
+the same SSIM, the measure within AMID. BSS Eval forgives what a filter of 512 taps can undo, so the two SDRs differ by
+tens of decibels. `--picture=FILE.png` draws the three spectrograms.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ from mpnet_jax.metrics.bss_eval import bss_eval
 RATE_HZ = 16_000
 SAMPLES = 95_800
 FFT, HOP = 1500, 375
-# The loudspeaker passes these, with slopes that 512 taps can undo nearly whole.
+# Passband of the loudspeaker, with slopes that 512 taps can almost undo.
 _SPEAKER_HZ = (500.0, 3000.0)
 
 Wave = Float[np.ndarray, " samples"]
@@ -38,12 +38,12 @@ Wave = Float[np.ndarray, " samples"]
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A waveform that claims to be the violin, and what two measures say of it.
+    """An estimate of the violin with its scores.
 
     Attributes:
-        waveform: (samples,).
-        ssim: of its spectrogram and the truth's, as within AMID, times 100.
-        sdr: BSS Eval's, in dB.
+        waveform: Waveform (samples,).
+        ssim: SSIM of its spectrogram and the truth's, as within AMID, times 100.
+        sdr: SDR of BSS Eval in dB.
     """
 
     waveform: Wave
@@ -52,7 +52,7 @@ class Estimate:
 
 
 def solo(name: str, seed: int) -> Wave:
-    """A rendered solo of root-mean-square 0.1; the additive synthesiser is the same on every machine."""
+    """Renders a solo with a root mean square of 0.1; the additive synthesiser is the same on every machine."""
     rng = np.random.default_rng(seed)
     seconds = SAMPLES / RATE_HZ + 1.0
     notes, _ = arrange.compose_solo(INSTRUMENTS[name], rng, seconds=seconds)
@@ -61,30 +61,30 @@ def solo(name: str, seed: int) -> Wave:
 
 
 def spectrogram(wave: Wave) -> Float[np.ndarray, "freq time"]:
-    """Linear magnitudes at the paper's sizes."""
+    """Returns linear magnitudes at the paper's sizes."""
     return np.abs(librosa.stft(wave, n_fft=FFT, hop_length=HOP))
 
 
 def ssim(truth: Wave, estimate: Wave) -> float:
-    """AMID's picture likeness of one sound and another, times 100."""
+    """Returns the SSIM of two sounds' spectrograms as AMID computes it, times 100."""
     one, other = spectrogram(estimate), spectrogram(truth)
-    # AMID of two equal pairs is the likeness of one.
+    # AMID of two equal pairs is the SSIM of one.
     return amid_metric.amid(np.stack([one, one]), np.stack([other, other]))
 
 
 def small_loudspeaker(wave: Wave) -> Wave:
-    """A band of the sound, at the level of the whole."""
+    """Filters a sound to a band and restores its level."""
     sections = scipy.signal.butter(1, _SPEAKER_HZ, "bandpass", fs=RATE_HZ, output="sos")
     out = scipy.signal.sosfilt(sections, wave)
     return out * np.sqrt(np.mean(np.square(wave)) / np.mean(np.square(out)))
 
 
 def two_mismatches() -> tuple[dict[str, Estimate], Wave]:
-    """The violin's two estimates, of one likeness by SSIM, and the violin."""
+    """Returns the violin's two estimates, which have equal SSIM, and the violin."""
     violin, trumpet = solo("violin", 0), solo("trumpet", 1)
     filtered = small_loudspeaker(violin)
     wanted = ssim(violin, filtered)
-    low, high = 0.0, 10.0  # likeness falls as the trumpet rises
+    low, high = 0.0, 10.0  # SSIM falls as the trumpet gets louder
     for _ in range(30):
         gain = 0.5 * (low + high)
         low, high = (gain, high) if ssim(violin, violin + gain * trumpet) > wanted else (low, gain)
@@ -100,7 +100,7 @@ def two_mismatches() -> tuple[dict[str, Estimate], Wave]:
 
 
 def draw(path: Path, found: dict[str, Estimate], truth: Wave) -> None:
-    """Draws the truth and the estimates as AMID sees them."""
+    """Draws the spectrograms of the truth and the estimates as AMID compares them."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.6, 2.9), layout="constrained", dpi=120)
@@ -118,12 +118,12 @@ def draw(path: Path, found: dict[str, Estimate], truth: Wave) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
-    # A palette is enough, in a third of the bytes.
+    # A palette image has a third of the size.
     Image.open(picture).convert("RGB").quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def main() -> None:
-    """The command."""
+    """Runs the comparison."""
     path = record.check_file(flags.FLAGS.json)
     found, truth = two_mismatches()
     if flags.FLAGS.picture:
@@ -135,6 +135,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "File to write.")
-    flags.DEFINE_string("picture", None, "PNG to draw.")
+    flags.DEFINE_string("json", None, "JSON file for the results.")
+    flags.DEFINE_string("picture", None, "PNG file to draw.")
     command.run(main)

@@ -1,16 +1,17 @@
-"""How well `separate` takes two players apart: `python -m benchmarks.two_players --json=FILE [--workdir=RUN]`.
+"""Scores `separate` on two players: `python -m benchmarks.two_players --json=FILE [--workdir=RUN]`.
 
-Two rendered solos of the test split, of two classes, side by side in one `.mp4` file, the sum of their sounds at one
-level; the command's own functions on it, once with `--sounds=2` and once without. Four questions, each with an interval
-over videos:
+Each scene is a `.mp4` file with two rendered solos of the test split side by side, of different classes and with their
+sounds summed at equal level. The functions of `separate` run on it with `--sounds=2` and without. The results have
+confidence intervals over videos:
 
-* NSDR, at the network's rate as in the README's tables: of the stem that was seen on the left against the left player's
-  true solo, and the other way round; and in the better of the two orders, whatever was seen.
-* Right player: is a stem's sound mostly that of the player at its place?
-* Keeps its number: in how many windows, of those in which both play, is a stem mostly the player that it is in most?
-* Counted: without a number given, how many sounds were found?
+* `nsdr`: NSDR at the network's sample rate, as in the README's tables. The stem located on the left is compared to the
+  left player's true solo, the other stem to the right player's.
+* `nsdr_best_order`: NSDR in the better of the two orders.
+* `right_player`: share of stems whose sound is mostly that of the player at their location.
+* `keeps_number`: share of windows, of those in which both play, in which a stem is mostly its usual player.
+* `counted_two`: share of scenes in which two sounds are found when their number is not given.
 
-Solos and their split are those of a prepared set of rendered solos (`make data`).
+The solos and their split are those of a prepared set of rendered solos (`make data`).
 """
 
 import dataclasses
@@ -35,7 +36,7 @@ from data_pipeline.rendered.sound.synthesise import RATE_HZ
 from mpnet_jax.metrics.aggregate import summarise
 from mpnet_jax.metrics.bss_eval import bss_eval
 
-# A window counts where each player is at most this much quieter than the other.
+# Windows in which one player is quieter than the other by more than this are ignored.
 _BOTH_PLAY_DB = 20.0
 
 
@@ -44,8 +45,8 @@ class Scene:
     """Two solos side by side.
 
     Attributes:
-        names: of the left and the right one.
-        files: of them.
+        names: Names of the left and the right solo.
+        files: Their files.
     """
 
     names: tuple[str, str]
@@ -53,20 +54,20 @@ class Scene:
 
 
 def draw_scenes(videos: Path, manifest: Path, *, split: str, count: int, seed: int) -> list[Scene]:
-    """Scenes of two classes; every solo comes before any comes again.
+    """Draws scenes of two classes; no solo is reused before all have been used.
 
     Args:
-        videos: folder of the rendered solos.
-        manifest: of the set that was prepared of them, which holds their splits.
-        split: to draw from.
-        count: of scenes.
-        seed: of the draw.
+        videos: Folder of the rendered solos.
+        manifest: Manifest of the set prepared from them, which holds their splits.
+        split: Split to draw from.
+        count: Number of scenes.
+        seed: Seed of the draw.
 
     Raises:
-        InputError: no such set, or fewer than two classes in the split.
+        InputError: The set does not exist, or the split has fewer than two classes.
     """
     if not manifest.is_file():
-        raise InputError(f"{manifest} is not there; prepare the rendered solos (make data) or give --data_dir, --name")
+        raise InputError(f"{manifest} does not exist; prepare rendered solos (make data) or give --data_dir, --name")
     rows = [json.loads(line) for line in manifest.read_text().splitlines()]
     solos = sorted((row["name"], row["class"], row["file"]) for row in rows if row["split"] == split)
     if len({label for _, label, _ in solos}) < 2:
@@ -85,21 +86,21 @@ def draw_scenes(videos: Path, manifest: Path, *, split: str, count: int, seed: i
 
 
 def define_flags() -> None:
-    """Of the file to write, the model, and the solos of which scenes are made."""
-    flags.DEFINE_string("json", None, "File to write.")
-    flags.DEFINE_string("workdir", None, "Folder of the run; the model that ships by default.")
+    """Defines the flags for the results, the model and the solos."""
+    flags.DEFINE_string("json", None, "JSON file for the results.")
+    flags.DEFINE_string("workdir", None, "Folder of a trained run; the shipped model by default.")
     flags.DEFINE_string("videos", "data/videos/rendered_solos", "Folder of rendered solos.")
     flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
-    flags.DEFINE_string("name", "rendered_solos", "The set that was prepared of them, which holds their splits.")
+    flags.DEFINE_string("name", "rendered_solos", "Name of the set prepared from the solos, which holds their splits.")
     flags.DEFINE_enum("split", "test", ("validation", "test"), "Split of the solos.")
-    flags.DEFINE_integer("seed", 0, "Of the draw of scenes.")
+    flags.DEFINE_integer("seed", 0, "Seed of the draw of scenes.")
 
 
 def scenes_by_flags(count: int) -> list[Scene]:
-    """Scenes as the command asks for them.
+    """Draws scenes as the flags say.
 
     Raises:
-        InputError: as `draw_scenes`.
+        InputError: See `draw_scenes`.
     """
     values = flags.FLAGS
     manifest = Path(values.data_dir) / values.name / "1.0.0" / "manifest.jsonl"
@@ -109,17 +110,18 @@ def scenes_by_flags(count: int) -> list[Scene]:
 def scores(
     stems: Waves, truth: Waves, *, rate_hz: int, places: Sequence[float], windows: Sequence[tuple[float, float]]
 ) -> dict[str, Any]:
-    """What one scene says.
+    """Scores one scene.
 
     Args:
-        stems: in the order of their numbers.
-        truth: the left and the right player.
-        rate_hz: of both.
-        places: of the stems, from the left, in shares of the picture.
-        windows: their starts and ends in seconds.
+        stems: Stems in the order of their numbers.
+        truth: True sounds of the left and the right player.
+        rate_hz: Sample rate of both.
+        places: Horizontal locations of the stems, from 0 (left) to 1.
+        windows: Starts and ends of the windows in seconds.
 
     Returns:
-        `nsdr` (player,), by place; `nsdr_best_order`; `sdr`; `right_player` (stem,) and `keeps_number`, both shares.
+        `nsdr` and `sdr` per player, with stems assigned by location; `nsdr_best_order` per player; the shares
+        `right_player` and `keeps_number`.
     """
     by_place = stems[np.argsort(places, kind="stable")]
     mixture = np.broadcast_to(truth.sum(axis=0), truth.shape)
@@ -143,13 +145,13 @@ def scores(
 
 
 def _likest(stems: Waves, truth: Waves) -> np.ndarray:
-    """Which player each stem is mostly: the one of greater projection."""
+    """Returns the player that each stem is mostly: the one with the larger projection."""
     inner = stems.astype(np.float64) @ truth.astype(np.float64).T
     return np.argmax(np.square(inner) / np.maximum(np.sum(np.square(truth), axis=1, dtype=np.float64), 1e-12), axis=1)
 
 
 def take_scenes(scenes: Sequence[Scene], workdir: Path | None, *, seconds: float) -> Iterator[dict[str, Any]]:
-    """Separates and scores scene after scene."""
+    """Separates and scores one scene after another."""
     from mpnet_jax import parallel
     from mpnet_jax.separation.separate_video import Settings, separate_video
     from mpnet_jax.weights.trained import load
@@ -182,7 +184,7 @@ def take_scenes(scenes: Sequence[Scene], workdir: Path | None, *, seconds: float
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means with intervals over videos."""
+    """Returns means with confidence intervals over videos."""
     names = ("nsdr", "nsdr_best_order", "sdr", "right_player", "keeps_number")
     values = {name: np.array([np.mean(row[name]) for row in rows]) for name in names}
     values["counted_two"] = np.array([row["counted"] == 2 for row in rows], float)
@@ -190,7 +192,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """The command."""
+    """Runs the benchmark."""
     values = flags.FLAGS
     path = record.check_file(values.json)
     scenes = scenes_by_flags(values.scenes)
@@ -205,6 +207,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    flags.DEFINE_integer("scenes", 40, "How many.", lower_bound=1)
-    flags.DEFINE_float("seconds", 24.0, "Of each solo, at most.", lower_bound=1.0)
+    flags.DEFINE_integer("scenes", 40, "Number of scenes.", lower_bound=1)
+    flags.DEFINE_float("seconds", 24.0, "Longest part of each solo in seconds.", lower_bound=1.0)
     command.run(main)

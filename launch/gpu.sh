@@ -3,12 +3,12 @@
 #
 #   launch/gpu.sh [--dry_run] --config=configs/music_mix2.py --workdir=runs/music_mix2
 #
-# All words but --dry_run go to `python -m mpnet_jax.train`; config.batch_size must divide by the number of GPUs.
-# SIGTERM and SIGUSR1 save and stop with status 143 or 138; the same command goes on.
+# All arguments except --dry_run go to `python -m mpnet_jax.train`. config.batch_size must be divisible by the number of
+# GPUs. SIGTERM and SIGUSR1 save and stop with status 143 or 138; the same command resumes.
 #
-#   GPUS             their numbers, such as 0,1 (all)
-#   MEMORY_FRACTION  of each GPU that JAX takes at once (0.9)
-#   PYTHON           the interpreter (.venv/bin/python, else python3); it needs pip install -e '.[cuda]'
+#   GPUS             GPU numbers, such as 0,1 (all)
+#   MEMORY_FRACTION  fraction of each GPU's memory that JAX allocates at the start (0.9)
+#   PYTHON           interpreter with the packages of pip install -e '.[cuda]' (.venv/bin/python, else python3)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source-path=SCRIPTDIR source=say_or_do.sh
@@ -25,7 +25,7 @@ if [ "$DRY_RUN" != 1 ] && ! nvidia-smi --list-gpus >/dev/null 2>&1; then
   refuse "nvidia-smi finds no GPU on this machine; launch/local.sh trains on the CPU"
 fi
 
-# JAX_PLATFORMS: a GPU that JAX cannot use is an error, and no slow run on the CPU.
+# With JAX_PLATFORMS=cuda, JAX fails when it cannot use a GPU instead of running slowly on the CPU.
 variables=(JAX_PLATFORMS=cuda "XLA_PYTHON_CLIENT_MEM_FRACTION=$MEMORY_FRACTION")
 [ -z "$GPUS" ] || variables+=("CUDA_VISIBLE_DEVICES=$GPUS")
 cd "$root"

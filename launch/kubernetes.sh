@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# Trains on several hosts of a Kubernetes cluster: fills in launch/kubernetes.yaml and hands it to kubectl.
+# Trains on several hosts of a Kubernetes cluster: fills in launch/kubernetes.yaml and passes it to kubectl.
 #
 #   NAME=mpnet IMAGE=registry/mpnet_jax:1 CLAIM=share HOSTS=4 \
 #     launch/kubernetes.sh [--dry_run] STEP [flags of the training command]
 #
-# The cluster must be of Kubernetes 1.31 or later.
+# The cluster must run Kubernetes 1.31 or later.
 #
-#   STEP apply   makes service and Job; --dry_run prints them instead, whole
-#        logs    follows what the first process says
-#        delete  ends the Job: all processes save the same step and stop
+#   STEP apply   creates the service and the Job; --dry_run prints both instead
+#        logs    follows the output of process 0
+#        delete  deletes the Job: all processes save the same step and stop
 #
-#   NAME           of service and Job (mpnet)
-#   IMAGE          container image with this project installed; launch/Dockerfile makes one (required)
-#   CLAIM          PersistentVolumeClaim that many hosts may write (ReadWriteMany), mounted at /share: data and workdir
-#                  belong there (required). The processes are user and group 1000. Volumes of a CSI driver are made
-#                  theirs; a plain NFS export must be a folder that user 1000 may write
-#   HOSTS          pods, one a host (2)
-#   GPUS           of each; with 0 the CPU trains (8)
-#   CPUS           of each (32)
-#   MEMORY         of each (128Gi)
-#   PORT           where they meet (8476)
-#   GRACE_SECONDS  between SIGTERM and SIGKILL: long enough for two steps and a checkpoint (120)
-#   MEET_SECONDS   to wait at the start for pods that have no host yet (1800)
+#   NAME           name of the service and the Job (mpnet)
+#   IMAGE          container image with this project installed; launch/Dockerfile builds one (required)
+#   CLAIM          PersistentVolumeClaim with access mode ReadWriteMany, mounted at /share, for data and workdir
+#                  (required). The processes run as user and group 1000. Kubernetes gives them a CSI driver's volume; on
+#                  a plain NFS export, user 1000 must be allowed to write
+#   HOSTS          number of pods, one per host (2)
+#   GPUS           GPUs per pod; 0 trains on the CPU (8)
+#   CPUS           cores per pod (32)
+#   MEMORY         memory per pod (128Gi)
+#   PORT           port of the coordinator, process 0 (8476)
+#   GRACE_SECONDS  time between SIGTERM and SIGKILL, long enough for two steps and a checkpoint (120)
+#   MEET_SECONDS   longest wait for the other pods at the start (1800)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source-path=SCRIPTDIR source=say_or_do.sh
@@ -51,7 +51,7 @@ for word in "${TRAIN_FLAGS[@]}"; do
   [[ $word != *[[:cntrl:]]* ]] || refuse "a flag holds a control character: $(printf %q "$word")"
 done
 
-# A word as a JSON string, which YAML takes too. Kubernetes reads $(NAME) in arguments as a variable; $$ is a dollar.
+# Prints a word as a JSON string, which is also YAML. In arguments, Kubernetes would expand $(NAME), but not $$(NAME).
 quoted() {
   local word=$1
   word=${word//\\/\\\\}
@@ -61,7 +61,7 @@ quoted() {
 
 manifest() {
   local text arguments='' name value
-  # A GPU that JAX cannot use is an error, and no slow run on the CPU.
+  # With cuda, JAX fails when it cannot use a GPU instead of running slowly on the CPU.
   local platform=cuda
   [ "$GPUS" != 0 ] || platform=cpu
   for word in "${TRAIN_FLAGS[@]}" --distributed "--coordinator=$NAME-0.$NAME:$PORT" "--process_count=$HOSTS" \

@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
-# Trains on this machine, as several processes that train as one:
+# Trains on this machine's CPU with several processes:
 #
 #   PROCESSES=2 launch/local.sh [--dry_run] --config=configs/quickstart.py --workdir=runs/quickstart
 #
-# All words but --dry_run go to `python -m mpnet_jax.train`. Every process has one CPU device unless DEVICES says
-# otherwise; on a machine with GPUs take launch/gpu.sh. Ctrl-C, SIGTERM and SIGUSR1 save and stop; when a process is
-# lost, all are started again from the last checkpoint.
+# All arguments except --dry_run go to `python -m mpnet_jax.train`. On a machine with GPUs use launch/gpu.sh. Ctrl-C,
+# SIGTERM and SIGUSR1 save and stop. When a process is lost, all are restarted from the last checkpoint.
 #
-#   PROCESSES  how many (2)
-#   DEVICES    CPU devices of each (1)
-#   PORT       of this machine where they meet (8476)
-#   RESTARTS   how often to start again after a loss (3)
-#   PYTHON     the interpreter (.venv/bin/python, else python3)
+#   PROCESSES  number of processes (2)
+#   DEVICES    CPU devices per process (1)
+#   PORT       port of the coordinator, process 0 (8476)
+#   RESTARTS   number of restarts after lost processes (3)
+#   PYTHON     interpreter (.venv/bin/python, else python3)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source-path=SCRIPTDIR source=say_or_do.sh
@@ -22,7 +21,7 @@ DEVICES=${DEVICES:-1}
 PORT=${PORT:-8476}
 RESTARTS=${RESTARTS:-3}
 if [ -z "${PYTHON:-}" ]; then PYTHON=$root/.venv/bin/python; [ -x "$PYTHON" ] || PYTHON=python3; fi
-EXIT_LOST=75
+EXIT_LOST=134 # 128 + SIGABRT: JAX aborts the other processes
 
 take_flags "$@"
 require_number PROCESSES 1
@@ -30,7 +29,8 @@ require_number DEVICES 1
 require_number PORT 1
 require_number RESTARTS 0
 
-# Runs all processes once; bad input in one of them, then a loss, tells more than how the others ended.
+# Runs all processes once. Prefers the status of a process that failed by itself (2, 1) or was stopped by a signal over
+# the status of the processes that JAX aborted for that reason.
 together() {
   local index call child each statuses=' '
   children=()
@@ -50,12 +50,12 @@ together() {
     wait_for "$child" || each=$?
     statuses+="$each "
   done
-  for each in 2 "$EXIT_LOST" $statuses; do
+  for each in 2 1 130 143 138 "$EXIT_LOST" $statuses; do
     if [ "$each" != 0 ] && [[ $statuses = *" $each "* ]]; then return "$each"; fi
   done
 }
 
-# `wait` returns early when a signal comes; the child's own status counts.
+# Waits for a child and returns its status. A signal makes `wait` return early, so it is repeated.
 wait_for() {
   local status=0
   wait "$1" || status=$?
@@ -67,7 +67,7 @@ wait_for() {
 }
 
 stopping=0
-# shellcheck disable=SC2329 # the traps call it
+# shellcheck disable=SC2329 # called by the traps
 pass_on() {
   stopping=1
   kill "-$1" "${children[@]}" 2>/dev/null || true
@@ -75,7 +75,7 @@ pass_on() {
 
 cd "$root"
 children=()
-set -m # a process group for each, so that Ctrl-C comes once: from here
+set -m # each child gets its own process group, so it receives Ctrl-C only from this script
 trap 'pass_on INT' INT
 trap 'pass_on TERM' TERM
 trap 'pass_on USR1' USR1

@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Sourced by the launchers: `do_it CALL...` runs a call, or prints it, ready to be pasted, after --dry_run.
+# Sourced by the launchers. `do_it COMMAND...` runs a command, or prints it for pasting after --dry_run.
 
 DRY_RUN=${DRY_RUN:-0}
 
-# Splits a launcher's own options off: sets DRY_RUN and the array TRAIN_FLAGS, what is left for the training command.
+# Sets DRY_RUN, and the array TRAIN_FLAGS to all other arguments.
 take_flags() {
   TRAIN_FLAGS=()
   local word
@@ -15,7 +15,7 @@ take_flags() {
   done
 }
 
-# The variables (NAME=VALUE, before --) and the call, quoted for a shell, on one line.
+# Prints a command on one line, quoted for a shell.
 show() {
   printf '%q ' "$@" | sed 's/ $//'
   printf '\n'
@@ -30,12 +30,12 @@ refuse() {
   exit 2
 }
 
-# Older ones, such as macOS's 3.2, take an empty array for a variable that is not set.
+# Older versions, such as macOS's 3.2, treat an empty array as an unset variable.
 if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
   refuse "bash $BASH_VERSION is too old; take 4.4 or later (on macOS: brew install bash, then bash $0 ...)"
 fi
 
-# Refuses a variable that is no whole number from $2 on.
+# Refuses a variable that is not a whole number of at least $2.
 require_number() {
   [[ ${!1} =~ ^[0-9]+$ ]] && [ "${!1}" -ge "$2" ] || refuse "$1=${!1} must be a whole number of at least $2"
 }

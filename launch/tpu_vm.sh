@@ -1,33 +1,33 @@
 #!/usr/bin/env bash
-# Trains on a Cloud TPU, one host or many, by `gcloud compute tpus tpu-vm`:
+# Trains on a Cloud TPU with one or more hosts, through `gcloud compute tpus tpu-vm`:
 #
 #   NAME=mpnet ZONE=us-central1-a TYPE=v5litepod-16 SHARE=10.0.0.2:/share \
 #     launch/tpu_vm.sh [--dry_run] STEP [flags of the training command]
 #
-#   STEP create   makes the TPU and waits for it (a queued resource where QUEUED=1)
-#        install  copies the committed state of this checkout to all workers, installs it, mounts SHARE
-#        run      trains on all workers; where the TPU was preempted: creates, installs and runs again
+#   STEP create   creates the TPU and waits for it (as a queued resource with QUEUED=1)
+#        install  copies the committed state of this checkout to all workers, installs it and mounts SHARE
+#        run      trains on all workers; after a preemption creates the TPU again, installs and trains
 #        stop     asks all workers to save and stop
 #        fetch    copies WORKDIR of the first worker to runs/
 #        delete   deletes the TPU
-#        all      create, install, run, and when the training has come to its end fetch and delete
+#        all      create, install and run; fetch and delete once the training is complete
 #
-# The training goes on when the connection breaks, and after Ctrl-C; `run` follows it again, `stop` ends it.
+# The training continues when the connection breaks and after Ctrl-C. `run` follows it again, `stop` ends it.
 #
-#   NAME      of the TPU (required)
-#   ZONE      where (required)
+#   NAME      name of the TPU (required)
+#   ZONE      zone of the TPU (required)
 #   TYPE      accelerator type (v5litepod-16)
-#   VERSION   software of the workers (v2-alpha-tpuv5-lite)
-#   SPOT      1: cheaper, may be preempted (0)
-#   QUEUED    1: wait in the queue for capacity, as a queued resource of the same name (0)
-#   SHARE     NFS export, such as a Filestore instance's 10.0.0.2:/share, mounted at /mnt/share on all workers. Data and
-#             workdir belong there: a preempted TPU takes its own disks with it ()
-#   WORKDIR   what `fetch` copies (/mnt/share/runs)
-#   PORT      where the workers meet (8476)
-#   RESTARTS  how often `run` starts again after a lost process, a lost connection or a preemption (10)
-#   TRIES     how often `run` asks for a TPU in the place of a preempted one, ten PAUSEs apart (100)
-#   PAUSE     seconds between two looks at what is awaited (30)
-#   PROJECT   gcloud's project (gcloud's own setting)
+#   VERSION   software version of the workers (v2-alpha-tpuv5-lite)
+#   SPOT      1 creates a spot TPU, which is cheaper and may be preempted (0)
+#   QUEUED    1 waits for capacity as a queued resource of the same name (0)
+#   SHARE     NFS export, such as a Filestore instance's 10.0.0.2:/share, mounted at /mnt/share on all workers. Keep
+#             data and workdir there: the disks of a preempted TPU are lost ()
+#   WORKDIR   folder that `fetch` copies (/mnt/share/runs)
+#   PORT      port of the coordinator, process 0 (8476)
+#   RESTARTS  restarts of `run` after a lost process, a lost connection or a preemption (10)
+#   TRIES     attempts of `run` to replace a preempted TPU, ten PAUSEs apart (100)
+#   PAUSE     seconds between two polls (30)
+#   PROJECT   gcloud project (gcloud's own setting)
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source-path=SCRIPTDIR source=say_or_do.sh
@@ -44,7 +44,7 @@ RESTARTS=${RESTARTS:-10}
 TRIES=${TRIES:-100}
 PAUSE=${PAUSE:-30}
 EXIT_FAILED=70 # an error of the training itself; see launch/tpu_worker.sh
-EXIT_LOST=75
+EXIT_LOST=134   # a process was lost, so JAX aborted the others (128 + SIGABRT)
 
 take_flags "$@"
 step=${TRAIN_FLAGS[0]:-}
@@ -63,13 +63,13 @@ if [ "$DRY_RUN" != 1 ]; then
   trap 'rm -rf "$scratch"' EXIT
 fi
 
-# `run` goes on after failures, where bash's `set -e` is off: every function below ends at its first failure by itself.
+# `run` handles failures, which turns bash's `set -e` off. So every function below returns at its first failure.
 
 say() { printf '%s\n' "$1" >&2; }
 
 tpu() { do_it gcloud compute tpus tpu-vm "$@" "${where[@]}"; }
 
-# Runs the words as a command on all workers. A line that says nothing for long is kept open, and a dead one is noticed.
+# Runs a command on all workers. ServerAliveInterval keeps a silent connection open and detects a broken one.
 on_workers() {
   tpu ssh "$NAME" --worker=all --ssh-flag=-oServerAliveInterval=30 "--command=$(printf '%q ' "$@")"
 }
@@ -110,19 +110,19 @@ delete() {
   fi
 }
 
-# Makes a TPU in the place of one that is gone; there may be none to be had for a while.
+# Replaces a TPU that no longer exists; capacity may be lacking for a while.
 create_anew() {
   local try
   for ((try = 1; try <= TRIES; try++)); do
-    delete || true # what is left of the one before
+    delete || true # the remains of the old TPU
     if create; then return 0; fi
-    say "no TPU to be had now ($try of $TRIES)"
+    say "no TPU available now ($try of $TRIES)"
     sleep "$((10 * PAUSE))"
   done
   return 1
 }
 
-# State of the TPU; GONE where there is none, and UNKNOWN where gcloud cannot tell.
+# Prints the TPU's state: GONE when it does not exist, UNKNOWN when gcloud fails.
 state() {
   local found
   if found=$(gcloud compute tpus tpu-vm describe "$NAME" "${where[@]}" '--format=value(state)' 2>"$scratch/told"); then
@@ -135,7 +135,7 @@ state() {
   fi
 }
 
-# The same, when it is none that passes: READY, STOPPED, or gone for ever.
+# Waits until the state is READY, STOPPED or one of a lost TPU, and prints it.
 settled_state() {
   local found
   while :; do
@@ -149,7 +149,7 @@ settled_state() {
   printf '%s\n' "$found"
 }
 
-# Only what is committed travels: no data, no runs, no virtual environment.
+# Copies only committed files: no data, runs or virtual environment.
 install() {
   do_it git -C "$root" archive --format=tar.gz "--output=$scratch/mpnet_jax.tar.gz" HEAD || return
   tpu scp "$scratch/mpnet_jax.tar.gz" "$NAME:mpnet_jax.tar.gz" --worker=all || return
@@ -158,7 +158,7 @@ install() {
   on_workers bash mpnet_jax/launch/tpu_worker.sh install ${SHARE:+"$SHARE"}
 }
 
-# Trains once under an ID, or follows the training that runs on the workers.
+# Starts the training with this ID, or follows the one that already runs on the workers.
 run_once() {
   local told addresses=(FIRST_WORKER) count=COUNT
   if [ "$DRY_RUN" = 1 ]; then
@@ -187,12 +187,12 @@ run() {
       READY/1 | READY/255)
         say "no connection to the workers; following the training again ($attempt of $RESTARTS)"
         sleep "$PAUSE"
-        continue # of the same ID
+        continue # with the same ID
         ;;
       "READY/$EXIT_LOST") say "a process was lost; all start again ($attempt of $RESTARTS)" ;;
       READY/* | STOPPED/*) break ;;
       *)
-        say "the TPU is $found; making it anew ($attempt of $RESTARTS)"
+        say "the TPU is $found; creating a new one ($attempt of $RESTARTS)"
         create_anew && install || return
         ;;
     esac
@@ -218,9 +218,9 @@ case $step in
     run || status=$?
     if [ "$status" = 0 ]; then
       fetch
-      delete # what cannot be fetched is not thrown away
+      delete # not reached when fetch fails
     else
-      say "the training ended with status $status, and the TPU is still there and costs: give 'run' to go on, or 'delete'"
+      say "the training ended with status $status; the TPU still exists and costs money: give 'run' or 'delete'"
     fi
     exit "$status"
     ;;

@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# What launch/tpu_vm.sh calls on every worker of a TPU, in the copy of the checkout there:
+# Called by launch/tpu_vm.sh on every worker of a TPU, in its copy of the checkout:
 #
-#   launch/tpu_worker.sh install [SHARE]    installs the project, and mounts the NFS export SHARE at /mnt/share
-#   launch/tpu_worker.sh run ID [FLAGS]     trains, writes what the training says, and ends with its status
+#   launch/tpu_worker.sh install [SHARE]    installs the project and mounts the NFS export SHARE at /mnt/share
+#   launch/tpu_worker.sh run ID [FLAGS]     trains, prints the training's output and exits with its status
 #   launch/tpu_worker.sh stop               asks the training to save and stop
 #
-# The training does not hang on the connection that started it. When that breaks, gcloud gives the same command again:
-# `run` then follows the training that goes on, and starts no second one. One of the same ID that has ended meanwhile is
-# told of, and not started anew; one that is gone without a word counts as a lost process, 75. So does one that somebody
-# but `stop` asked to stop: a TPU that is preempted. As 1 is what gcloud ends with when it cannot connect, a training's
-# own 1 is told as 70.
+# The training does not depend on the connection that started it. When the connection breaks, gcloud repeats the
+# command: `run` then follows the running training instead of starting a second one. If the training with this ID has
+# already ended, `run` prints its last lines and returns its status, or 134 (lost process) when it left none. A training
+# that was stopped by anything but `stop`, such as a preemption, also counts as lost. Status 1 of the training is
+# reported as 70, because gcloud itself exits with 1 when it cannot connect.
 #
-#   STATE   folder that no start of the machine finds full (training/ and the kernel's number of the start)
-#   PYTHON  the interpreter (.venv/bin/python)
+#   STATE   folder for the state of the training, empty after each boot (training/BOOT_ID)
+#   PYTHON  interpreter (.venv/bin/python)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 STATE=${STATE:-training/$(</proc/sys/kernel/random/boot_id)}
 PYTHON=${PYTHON:-.venv/bin/python}
 INDEX_URL=http://metadata.google.internal/computeMetadata/v1/instance/attributes/agent-worker-number
 EXIT_FAILED=70
-EXIT_LOST=75
+EXIT_LOST=134 # 128 + SIGABRT: JAX aborts the others when a process is lost
 
-# A fresh machine may still be updating itself, which holds the locks of apt.
+# A new machine may still be updating itself and holding the locks of apt.
 apt() { sudo apt-get -o DPkg::Lock::Timeout=600 "$@" -qq; }
 
 install() {
@@ -43,7 +43,7 @@ install() {
 
 lives() { [ -s "$STATE/pid" ] && kill -0 "$(<"$STATE/pid")" 2>/dev/null; }
 
-# Trains in a session of its own, and keeps the status.
+# Trains and records the exit status; runs in its own session.
 keep() {
   local status=0
   "$PYTHON" -m mpnet_jax.train "$@" &
@@ -59,7 +59,7 @@ run() {
   shift
   mkdir -p "$STATE"
   if ! lives && [ "$(cat "$STATE/id" 2>/dev/null)" != "$id" ]; then
-    # The number of a worker is the place of its address in the list of addresses, for JAX and for us.
+    # The worker number is the index of its address in the list of addresses. JAX uses it, too.
     index=$(curl -sf -H 'Metadata-Flavor: Google' "$INDEX_URL")
     rm -f "$STATE"/*
     echo "$id" >"$STATE/id"
@@ -68,7 +68,7 @@ run() {
     lines=+1
   fi
   tail --pid="$(<"$STATE/pid")" --lines="$lines" --follow train.log
-  sleep 1 # `keep` writes the status a moment after the training has ended
+  sleep 1 # `keep` writes the status shortly after the training has ended
   exit "$(cat "$STATE/status" 2>/dev/null || echo "$EXIT_LOST")"
 }
 

@@ -1,4 +1,4 @@
-"""Our programs for a worker: the training step as the training command builds it, and its networks alone."""
+"""Our programs for a worker: the training step of `mpnet_jax.train`, and its networks alone."""
 
 from typing import Any
 
@@ -15,27 +15,27 @@ from mpnet_jax.models.mpnet import MPNet
 
 
 def build(size: str, part: str) -> Program:
-    """A part of a size; see `program.PARTS`."""
+    """Builds one of `program.PARTS` at a size."""
     config = size_config(size)
     return _step(config) if part == "step" else _network(config, part)
 
 
 def matmul() -> Program:
-    """A square matrix product in float32."""
+    """Builds a square matrix product in float32."""
     a = jnp.asarray(np.random.default_rng(0).standard_normal((MATRIX_SIDE, MATRIX_SIDE), np.float32))
     compiled = jax.jit(jnp.matmul).lower(a, a).compile()
     return _program(compiled, lambda: jax.block_until_ready(compiled(a, a)))
 
 
 def _step(config: Config) -> Program:
-    """The step of the first round: `pmap`, donated state, batch on the device."""
+    """Builds the step of the first round: `pmap`, donated state, batch on the device."""
     method = method_of(config)
     each = method.rounds[0]
     state = parallel.replicate(method.state_at(0))
     batch = parallel.parallel_map(lambda batch: batch)(parallel.shard(synthetic_batch(config)))
     mapped: Any = parallel.parallel_step(method.train_step(each))
     step = mapped.lower(state, batch).compile()
-    kept = [state]  # the step takes its state's memory: the last result is the next argument
+    kept = [state]  # the step donates its state, so the result is the next argument
 
     def run() -> object:
         kept[0], metrics = jax.block_until_ready(step(kept[0], batch))
@@ -45,7 +45,7 @@ def _step(config: Config) -> Program:
 
 
 def _network(config: Config, part: str) -> Program:
-    """One network: forward, or the gradient of its mean square for its parameters."""
+    """Builds one network: its forward pass, or the gradient of its mean square output."""
     model = method_of(config).model().clone(train=True)
     rng = np.random.default_rng(0)
     if part == "frame_net":
@@ -76,7 +76,7 @@ def _look_at(model: MPNet, pictures: jax.Array) -> jax.Array:
 
 
 def _program(compiled: Any, run: Any) -> Program:
-    """With what XLA says of the compiled program."""
+    """Adds XLA's figures for the compiled program."""
     memory = compiled.memory_analysis()
     kinds = ("temp", "argument", "output", "alias", "generated_code")
     sizes = {kind: getattr(memory, f"{kind}_size_in_bytes") for kind in kinds}

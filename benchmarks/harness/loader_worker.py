@@ -1,4 +1,4 @@
-"""One loader in a process of its own; see `worker.Worker`."""
+"""Runs one loader in its own process; see `worker.Worker`."""
 
 import importlib
 import itertools
@@ -15,11 +15,11 @@ from mpnet_jax.config import specs
 from mpnet_jax.config.specs import Config
 from mpnet_jax.run.data import open_splits
 
-BURN_IN_BATCHES = 4  # more than either loader makes ahead, so that as much is in work after a turn as before it
+BURN_IN_BATCHES = 4  # more than either loader prefetches, so that a turn ends with as many in progress as it began with
 
 
 def paper_config(fields: dict[str, Any]) -> Config:
-    """The shipped config of the paper's runs on MUSIC, with some fields changed ({"group.field": value})."""
+    """Returns the shipped config for MUSIC with some fields changed ({"group.field": value})."""
     config: Any = music_mix2.get_config()
     config.update_from_flattened_dict(fields)
     return config
@@ -29,7 +29,7 @@ class _Ours:
     """Our loader on a prepared set."""
 
     def open(self, fields: dict[str, Any]) -> None:
-        """Opens the training split as a run of `paper_config(fields)` does."""
+        """Opens the training split as a run with `paper_config(fields)` does."""
         from data_pipeline.mixing import ClipTable
 
         config = paper_config(fields)
@@ -42,7 +42,7 @@ class _Ours:
         self._first_step = 0
 
     def fill(self) -> dict[str, float]:
-        """Keeps every picture, as training does in its first pass; how many there are and are kept, and CPU time."""
+        """Caches every picture, as the first pass of training does; returns counts and CPU time."""
         from data_pipeline.records.pictures import decode
 
         pictures, seconds = 0, 0.0
@@ -56,7 +56,7 @@ class _Ours:
         return {"pictures": pictures, "kept": len(self._store.decoded), "cpu_seconds_a_picture": seconds / pictures}
 
     def time(self, batches: int) -> dict[str, float]:
-        """Wall-clock and CPU seconds of some batches of mixtures not seen before."""
+        """Returns wall-clock and CPU seconds for batches of new mixtures."""
         from data_pipeline.loader import training_batches
 
         self._first_step += BURN_IN_BATCHES + batches
@@ -74,7 +74,7 @@ class _Ours:
         return timed
 
     def stages(self, mixtures: int) -> dict[str, float]:
-        """CPU milliseconds a mixture of each stage, done by itself on the same mixtures."""
+        """Times each stage alone on the same mixtures; returns CPU milliseconds per mixture."""
         from data_pipeline.loader import MixtureMaker
         from data_pipeline.mixing import draw_mixture, frame_indices
 
@@ -115,7 +115,7 @@ class _Ours:
         }
 
     def read_seconds(self, mixtures: int) -> float:
-        """CPU seconds that reading the sounds and pictures of some mixtures takes."""
+        """Returns CPU seconds to read the sounds and pictures of some mixtures."""
         self._first_step += 1
         store, audio = self._store, self._audio
         from data_pipeline.mixing import draw_mixture, frame_indices
@@ -135,13 +135,13 @@ class _Ours:
 
 
 class _Theirs:
-    """The peer on wav and jpg files."""
+    """The PyTorch peer on wav and jpg files."""
 
     def __init__(self, *, as_bytes: bool) -> None:
         self._as_bytes = as_bytes
 
     def open(self, folder: str, fields: dict[str, Any], workers: int) -> None:
-        """Opens the files for the arrays of `paper_config(fields)`. With 0 workers this process does the work."""
+        """Opens the files for the arrays of `paper_config(fields)`; 0 workers means this process."""
         torch_loader = importlib.import_module("benchmarks.harness.torch_loader")
         importlib.import_module("torch").set_num_threads(1)
         config = paper_config(fields)
@@ -153,7 +153,7 @@ class _Theirs:
         self._batch_size = config.batch_size
 
     def time(self, batches: int) -> dict[str, Any]:
-        """Wall-clock and CPU seconds of some batches, and CPU milliseconds a mixture by stage."""
+        """Returns wall-clock and CPU seconds for batches, and CPU milliseconds per mixture by stage."""
         made = self._batches()
         timed = _time(made, batches, self._mixtures.seconds.clear)
         made.close()

@@ -1,4 +1,4 @@
-"""How busy other processes keep the machine: a time measured beside them says nothing."""
+"""Detects other load on the machine, beside which a measured time is meaningless."""
 
 import functools
 import os
@@ -9,14 +9,14 @@ from typing import TypeVar
 
 from absl import logging
 
-ALLOWED_CORES = 0.15  # the operating system's own work is about a tenth of this
+ALLOWED_CORES = 0.15  # the operating system itself takes about a tenth of this
 _LOOK_SECONDS = 1.0
 
 Result = TypeVar("Result")
 
 
 def busy_seconds() -> float:
-    """CPU time of all processes since the machine started; 0 where the operating system does not say."""
+    """Returns the CPU time of all processes since boot; 0 where the operating system does not report it."""
     stat = Path("/proc/stat")
     if not stat.is_file():
         return 0.0
@@ -25,13 +25,13 @@ def busy_seconds() -> float:
 
 
 class Quiet:
-    """Runs things while nothing else does, as far as its patience goes.
+    """Runs measurements while the machine is otherwise idle, as long as its patience lasts.
 
     Attributes:
-        disturbed: runs that were kept though something else ran.
+        disturbed: Number of disturbed measurements that were kept.
 
     Args:
-        patience_seconds: to spend on waiting and on runs that are thrown away, in all.
+        patience_seconds: Total time for waiting and for measurements that are discarded.
     """
 
     def __init__(self, patience_seconds: float) -> None:
@@ -39,11 +39,11 @@ class Quiet:
         self._patience = patience_seconds
 
     def run(self, measure: Callable[[], Result], own_cpu_seconds: Callable[[], float]) -> Result:
-        """The result of a run beside which nothing else took more than `ALLOWED_CORES`.
+        """Repeats a measurement until other processes took at most `ALLOWED_CORES`; returns its result.
 
         Args:
-            measure: what to run.
-            own_cpu_seconds: CPU time so far of the process that runs it.
+            measure: Measurement to run.
+            own_cpu_seconds: Returns the CPU time so far of the process that runs it.
         """
         while True:
             started = time.monotonic()
@@ -58,12 +58,12 @@ class Quiet:
             self._patience -= time.monotonic() - started
             if self._patience <= 0:
                 self.disturbed += 1
-                logging.warning("something else runs on this machine: this time is disturbed")
+                logging.warning("other processes run on this machine: this time is disturbed")
                 return result
 
 
 def _beside_others(measure: Callable[[], Result], own_cpu_seconds: Callable[[], float]) -> tuple[Result, bool]:
-    """The result of a run, and whether others took more than is allowed during it."""
+    """Returns the result of a run, and whether other processes took more than is allowed."""
     clock, busy, own = time.monotonic(), busy_seconds(), own_cpu_seconds()
     result = measure()
     others = (busy_seconds() - busy) - (own_cpu_seconds() - own)

@@ -1,4 +1,4 @@
-"""What both benchmarks share: the facts of a run and a JSON file that is written whole or not at all."""
+"""Checks and writes the JSON files of the benchmarks."""
 
 import importlib.util
 import json
@@ -13,15 +13,24 @@ from mpnet_jax.run.facts import run_facts
 
 
 def has_torch() -> bool:
-    """Whether the peer can run."""
+    """Returns whether PyTorch, the peer, is installed."""
     return importlib.util.find_spec("torch") is not None
 
 
+def require_torch() -> None:
+    """Raises InputError if PyTorch, the peer, is not installed."""
+    if not has_torch():
+        raise InputError(
+            "PyTorch, the peer, is not installed; get it with: pip install -e '.[torch]' "
+            "--extra-index-url https://download.pytorch.org/whl/cpu"
+        )
+
+
 def check_file(path: str | None) -> Path:
-    """The path of `--json`, whose folder is made.
+    """Returns the path of `--json` and creates its folder.
 
     Raises:
-        InputError: no path, or one that is no file's.
+        InputError: The path is missing or a folder.
     """
     if not path:
         raise InputError("--json is missing; name the file to write, for example --json=runs/benchmarks/result.json")
@@ -33,6 +42,6 @@ def check_file(path: str | None) -> Path:
 
 
 def write(path: Path, results: dict[str, Any]) -> None:
-    """Writes results with the run's facts."""
+    """Writes results with the command, commit, machine, versions and load, atomically."""
     facts = run_facts() | {"glibc": " ".join(platform.libc_ver()), "load_average": os.getloadavg()}
     write_atomically(path, json.dumps({"facts": facts} | results, indent=2) + "\n")

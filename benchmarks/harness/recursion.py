@@ -1,4 +1,4 @@
-"""The recursion with networks of full size and made-up weights, which end when they are told to."""
+"""Builds the recursion with full-size networks and synthetic weights, so that the candidates decide when it ends."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +13,13 @@ from mpnet_jax.recursion.candidates import Candidates
 from mpnet_jax.recursion.minus_plus import Rules, Separation, minus_plus
 from mpnet_jax.recursion.networks import bind
 
-# What the networks' last layers are told to say whatever they hear, so that a vector alone decides what its mask takes.
+# Constant outputs of the networks' last layers, so that only the visual vector decides the mask.
 _FEATURE, _GIVEN_BACK = 1.0, -100.0
-TAKES_ALL, TAKES_NOTHING = 100.0, -100.0  # what to fill vectors with
+TAKES_ALL, TAKES_NOTHING = 100.0, -100.0  # values for the visual vectors
 
 
 def variable_shapes(config: Config) -> dict[str, Any]:
-    """Shapes of parameters and running statistics, both sound networks included."""
+    """Returns the shapes of parameters and running statistics, with both sound networks."""
     config = config.copy_and_resolve_references()
     config.rounds.plus = max(1, config.rounds.plus)
     state = jax.eval_shape(lambda: method_of(config).initial_state())
@@ -27,7 +27,7 @@ def variable_shapes(config: Config) -> dict[str, Any]:
 
 
 def variables(config: Config) -> dict[str, Any]:
-    """Values for the sound networks, whose outputs are constants while all their layers are computed."""
+    """Returns values for the sound networks: their outputs are constant, but all layers are computed."""
     rng = np.random.default_rng(0)
 
     def fill(path: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
@@ -50,7 +50,7 @@ def _sound_networks(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def mixture_shape(config: Config, batch_size: int) -> tuple[int, int, int]:
-    """Of a batch on the network's axis."""
+    """Returns the shape of a batch of mixtures on the network's frequency axis."""
     return batch_size, config.audio.frequency_rows, audio_spec(config).time_frames
 
 
@@ -63,7 +63,7 @@ def recursion(
     unroll: bool = False,
     skip_finished: bool = False,
 ) -> Callable[[dict[str, Any], jax.Array, Candidates], Separation]:
-    """`(variables, mixture, candidates) -> Separation`, without the statistics that a step gives back."""
+    """Builds `(variables, mixture, candidates) -> Separation`, without the updated running statistics."""
     model: Any = method_of(config).model().clone(plus_features=config.model.plus_features)
 
     def run(variables: dict[str, Any], mixture: jax.Array, candidates: Candidates) -> Separation:

@@ -1,4 +1,4 @@
-"""The sizes that are measured, and a batch of random numbers for each."""
+"""Configs of the benchmark sizes, and random batches for them."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ NAMES = ("full", "quickstart")
 
 
 def size_config(name: str) -> ml_collections.ConfigDict:
-    """The config of a size.
+    """Returns the config of a size.
 
     Args:
-        name: "full" (the paper's sizes, two sounds, one picture a sound, batch 4), "full_t3" and the like (three
-            pictures), "full_b2" and the like (batch 2), or "quickstart".
+        name: "full" (the paper's sizes, two sounds, one picture per sound, batch 4), "full_t<pictures>",
+            "full_b<batch>" or "quickstart".
 
     Raises:
-        InputError: an unknown name.
+        InputError: The name is unknown.
     """
     kind, _, variant = name.partition("_")
     if kind == "quickstart" and not variant:
@@ -38,11 +38,11 @@ def size_config(name: str) -> ml_collections.ConfigDict:
 
 
 def synthetic_batch(config: Config, *, seed: int = 0) -> dict[str, np.ndarray]:
-    """Random numbers in the shapes of a training batch; the mixture is its sources' sum, as with real sounds.
+    """Returns a random training batch; the mixture is the sum of its sources, as with real sounds.
 
     Args:
-        config: the run's.
-        seed: of the numbers.
+        config: Config of the run.
+        seed: Seed of the random numbers.
 
     Returns:
         `mixture_magnitude` (batch, freq, time) and `source_magnitude` (batch, source, freq, time) float32, `frames`

@@ -1,4 +1,4 @@
-"""Rendered solos for the loaders: a prepared set for ours, wav and jpg files of the same for the peer."""
+"""Makes rendered solos for the loaders: a prepared set for ours, the same as wav and jpg files for the peer."""
 
 import dataclasses
 import json
@@ -22,15 +22,15 @@ LIST_FILE = "solos.json"
 
 @dataclasses.dataclass(frozen=True)
 class Solo:
-    """One solo in a folder: `sound.wav` and `00000.jpg`, `00001.jpg`, ... at `fps` pictures a second.
+    """A folder with one solo: `sound.wav` and `00000.jpg`, `00001.jpg`, ... at `fps` pictures per second.
 
     Attributes:
-        folder: of its files, below that of the list.
-        label: its class.
-        samples: length of its sound.
-        pictures: number of its pictures.
-        fps: pictures a second.
-        rms: root mean square of its sound, full scale 1.
+        folder: Folder of its files, relative to the list.
+        label: Class of the solo.
+        samples: Samples in its sound.
+        pictures: Number of pictures.
+        fps: Pictures per second.
+        rms: Root mean square of its sound, full scale 1.
     """
 
     folder: str
@@ -42,17 +42,17 @@ class Solo:
 
 
 def prepared_set(workdir: Path, *, seconds: float, solos: int, rate_hz: int, frame_px: int) -> tuple[Path, str]:
-    """Renders and prepares solos of distinct instruments, all of them for training, unless they are there.
+    """Renders solos of distinct instruments and prepares them as a training split, unless the set exists.
 
     Args:
-        workdir: folder for videos and sets.
-        seconds: length of a solo.
-        solos: their number, at most 11.
-        rate_hz: samples a second.
-        frame_px: shorter side of the stored pictures.
+        workdir: Folder for videos and sets.
+        seconds: Seconds in a solo.
+        solos: Number of solos, at most 11.
+        rate_hz: Sample rate.
+        frame_px: Shorter side of the stored pictures.
 
     Returns:
-        Folder of sets, and the set's name.
+        The folder of the sets and the name of the set.
     """
     name = f"solos{solos}_{seconds:g}s_{rate_hz}hz_{frame_px}px".replace(".", "_")
     data = workdir / "data"
@@ -72,10 +72,10 @@ def prepared_set(workdir: Path, *, seconds: float, solos: int, rate_hz: int, fra
 
 
 def extracted_files(data: Path, name: str) -> Path:
-    """Writes the sounds and pictures of a prepared set as wav and jpg files, unless they are there.
+    """Writes the sounds and pictures of a prepared set as wav and jpg files, unless they exist.
 
     Returns:
-        The folder of the files and of their list.
+        The folder of the files and their list.
     """
     folder = data.parent / "files" / name
     if (folder / LIST_FILE).is_file():
@@ -90,7 +90,7 @@ def extracted_files(data: Path, name: str) -> Path:
 
 
 def _extract(store: RecordStore, folder: Path, video: str, indices: list[int]) -> Solo:
-    """Joins a video's records, whose bytes are written as they are."""
+    """Joins a video's records; JPEG bytes are copied unchanged."""
     (folder / video).mkdir(parents=True, exist_ok=True)
     pictures = samples = 0
     with soundfile.SoundFile(folder / video / "sound.wav", "w", store.spec.rate_hz, 1, "PCM_16") as sound:

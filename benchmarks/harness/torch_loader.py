@@ -1,8 +1,8 @@
 """The loader's peer: mixtures from wav and jpg files by a plain PyTorch `DataLoader`.
 
-It is what a researcher writes who knows the tools: a map-style data set, librosa for sound, Pillow for pictures, each
-picture normalised for the network, as this field's loaders do. It makes the same mixtures by the same rules as
-`data_pipeline.loader`, which leaves normalising to the accelerator; `as_bytes` leaves it away here, too.
+It uses the usual tools of the field: a map-style data set, librosa for sound, Pillow for pictures, and normalised
+pictures as output. It makes the same mixtures by the same rules as `data_pipeline.loader`, which leaves the
+normalisation to the accelerator; with `as_bytes` the peer does so, too.
 """
 
 import dataclasses
@@ -22,8 +22,8 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler  # pyright: igno
 from benchmarks.harness.solo_files import LIST_FILE, Solo
 from data_pipeline.spec import AudioSpec, FrameSpec
 
-LEVEL = 0.1  # root mean square of a whole solo, full scale 1
-# Of ImageNet, by channel, as the paper's frame network takes its pictures.
+LEVEL = 0.1  # root mean square of a complete solo, full scale 1
+# ImageNet's values per channel, which the paper's frame network expects.
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 DEVIATION = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 
@@ -33,11 +33,11 @@ class Choice:
     """One source of a mixture.
 
     Attributes:
-        solo: its number in the list.
-        start: first sample of the window.
-        gain: linear factor.
-        crop: place of the crop, (down, right), 0 to 1.
-        flip: mirror the pictures.
+        solo: Index in the list of solos.
+        start: First sample of the window.
+        gain: Linear gain.
+        crop: Position of the crop (vertical, horizontal), from 0 to 1.
+        flip: Whether to mirror the pictures.
     """
 
     solo: int
@@ -51,11 +51,11 @@ class Mixtures(Dataset):
     """Random mixtures of two solos.
 
     Args:
-        folder: of the solos and their list.
-        audio: window and transform.
-        frames: pictures a source.
-        as_bytes: pictures are uint8 (source, frame, height, width, 3), not normalised float32 (source, frame, 3,
-            height, width).
+        folder: Folder of the solos and their list.
+        audio: Window and transform.
+        frames: Pictures per source.
+        as_bytes: Return uint8 pictures (source, frame, height, width, 3) instead of normalised float32 pictures
+            (source, frame, 3, height, width).
 
     Attributes:
         seconds: CPU time of this process by stage.
@@ -70,18 +70,18 @@ class Mixtures(Dataset):
         self._as_bytes = as_bytes
 
     def __len__(self) -> int:
-        """An epoch shows each solo a hundred times, as the paper does."""
+        """Returns the length of an epoch, which uses each solo a hundred times, as in the paper."""
         return 100 * len(self.solos)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """A mixture whose first sound is of solo `index % len(solos)`, the rest random."""
+        """Returns a random mixture whose first sound is from solo `index % len(solos)`."""
         started = time.process_time()
         choices = self._draw(index % len(self.solos))
         self.seconds["plan"] += time.process_time() - started
         return self.mix(choices)
 
     def mix(self, choices: Sequence[Choice]) -> dict[str, Any]:
-        """The arrays of one mixture, as in `data_pipeline.loader.training_batches`, without the batch."""
+        """Returns the arrays of one mixture, as `data_pipeline.loader.training_batches` makes them for a batch."""
         clocks = [time.process_time()]
         sounds = [choice.gain * self._sound(choice) for choice in choices]
         clocks.append(time.process_time())
@@ -108,7 +108,7 @@ class Mixtures(Dataset):
     def _sound(self, choice: Choice) -> np.ndarray:
         path = self._folder / self.solos[choice.solo].folder / "sound.wav"
         rate, length = self._audio.rate_hz, self._audio.clip_samples
-        # librosa rounds seconds down to samples: half a sample more gives those that are meant.
+        # librosa rounds down from seconds to samples; half a sample more gives the intended ones.
         sound, _ = librosa.load(path, sr=rate, offset=(choice.start + 0.5) / rate, duration=(length + 0.5) / rate)
         return sound
 
@@ -138,12 +138,12 @@ def _normalised(picture: np.ndarray) -> torch.Tensor:
 
 
 def endless_batches(mixtures: Mixtures, *, batch_size: int, workers: int) -> Iterator[dict[str, torch.Tensor]]:
-    """Endless training batches.
+    """Yields training batches forever.
 
     Args:
-        mixtures: the data set.
-        batch_size: mixtures a batch.
-        workers: processes; with 0 this process does the work, which on one core is the faster way.
+        mixtures: Data set.
+        batch_size: Mixtures per batch.
+        workers: Worker processes; 0 uses this process, which is faster on one core.
     """
     loader = DataLoader(
         mixtures,

@@ -1,4 +1,4 @@
-"""The networks in plain PyTorch: native convolutions, batch norms, poolings and interpolations, nothing of ours."""
+"""The networks in plain PyTorch, with native convolutions, batch norms, poolings and interpolations."""
 
 import torch  # pyright: ignore[reportMissingImports]
 import torch.nn.functional as F  # pyright: ignore[reportMissingImports]
@@ -11,11 +11,11 @@ class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut.
 
     Args:
-        channels_in: of the input.
-        channels: of the output.
-        stride: of the first convolution.
-        dilations: of the two.
-        momentum: of the running statistics.
+        channels_in: Input channels.
+        channels: Output channels.
+        stride: Stride of the first convolution.
+        dilations: Dilations of the two convolutions.
+        momentum: Momentum of the running statistics.
     """
 
     def __init__(self, channels_in: int, channels: int, stride: int, dilations: tuple[int, int], momentum: float):
@@ -32,20 +32,20 @@ class BasicBlock(nn.Module):
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(batch, channel, height, width) to the same, after the ReLU."""
+        """Maps (batch, channel, height, width) to the same axes, after the ReLU."""
         y = F.relu(self.norm1(self.conv1(x)), inplace=True)
         y = self.norm2(self.conv2(y))
         return F.relu(y + self.shortcut(x), inplace=True)
 
 
 class ResNet18(nn.Module):
-    """Pictures to a map of visual vectors.
+    """Frame network, from pictures to a map of visual vectors.
 
     Args:
-        out_channels: length of a visual vector.
-        features: channels of the first stage.
-        dilated: dilate the last stage instead of halving.
-        momentum: of the running statistics.
+        out_channels: Length of a visual vector.
+        features: Channels of the first stage.
+        dilated: Dilate the last stage instead of halving its map.
+        momentum: Momentum of the running statistics.
     """
 
     def __init__(self, out_channels: int, features: int, *, dilated: bool, momentum: float):
@@ -66,7 +66,7 @@ class ResNet18(nn.Module):
         self.conv_out = nn.Conv2d(channels_in, out_channels, 3, padding=1)
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """(batch, 3, height, width), normalised, to (batch, out, h, w)."""
+        """Maps normalised pictures (batch, 3, height, width) to (batch, out, h, w)."""
         x = F.relu(self.norm_in(self.conv_in(pictures)), inplace=True)
         return self.conv_out(self.blocks(F.max_pool2d(x, 3, 2, padding=1)))
 
@@ -75,10 +75,10 @@ class UNet(nn.Module):
     """Strided 4x4 convolutions down, bilinear doubling and 3x3 convolutions up, with skips.
 
     Args:
-        depth: halvings.
-        features: channels of the first convolution.
-        out_channels: feature maps.
-        momentum: of the running statistics.
+        depth: Number of halvings.
+        features: Channels of the first convolution.
+        out_channels: Number of feature maps.
+        momentum: Momentum of the running statistics.
     """
 
     def __init__(self, depth: int, features: int, out_channels: int, *, momentum: float):
@@ -101,11 +101,11 @@ class UNet(nn.Module):
             self.up_norm.append(nn.BatchNorm2d(out, momentum=momentum) if level else nn.Identity())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(batch, 1, freq, time) to (batch, out, freq, time)."""
+        """Maps (batch, 1, freq, time) to (batch, out, freq, time)."""
         x = self.norm_in(x)
         skips = []
         for level, (conv, norm) in enumerate(zip(self.down, self.down_norm, strict=True)):
-            # In place: the skip carries the leaky ReLU's output, whose ReLU is that of its input.
+            # In place is safe: the ReLU of a leaky ReLU's output is that of its input.
             x = F.leaky_relu(x, 0.2, inplace=True) if level else x
             if level:
                 skips.append(x)

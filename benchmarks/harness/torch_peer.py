@@ -1,8 +1,7 @@
-"""A plain PyTorch peer of the Minus-Net round's training step, of equal work: what ours is timed against.
+"""A plain PyTorch peer of the Minus-Net round's training step, to compare ours with.
 
-The same networks, recursion, loss and optimiser as `mpnet_jax`, in eager mode with native operations. Two things
-differ, neither of which costs time: one set of running statistics for all steps of the recursion, and a constant
-learning rate.
+It has the networks, recursion, loss and optimiser of `mpnet_jax`, in eager mode with native operations. Two differences
+cost no time: one set of running statistics for all steps of the recursion, and a constant learning rate.
 """
 
 import dataclasses
@@ -23,14 +22,14 @@ MEMORY_FORMATS = {"nchw": torch.contiguous_format, "channels_last": torch.channe
 
 
 class MPNet(nn.Module):
-    """The frame network and the M-Net.
+    """The frame network and the Minus-Net.
 
     Args:
-        config: the run's.
-        memory_format: of all maps: "nchw" or "channels_last".
+        config: Config of the run.
+        memory_format: Memory format of all maps, "nchw" or "channels_last".
 
     Raises:
-        ValueError: a rule of the recursion that the peer does not have.
+        ValueError: The peer does not implement a rule of the recursion.
     """
 
     image_mean: torch.Tensor
@@ -59,7 +58,7 @@ class MPNet(nn.Module):
         self.register_buffer("warp", torch.from_numpy(axis.forth))
 
     def look(self, frames: torch.Tensor) -> torch.Tensor:
-        """Visual vectors (batch, source, k) of uint8 pictures (batch, source, frame, 3, height, width)."""
+        """Returns visual vectors (batch, source, k) of uint8 pictures (batch, source, frame, 3, height, width)."""
         pictures = (frames.flatten(0, 2) - self.image_mean) / self.image_std
         maps = self.frame_net(pictures.contiguous(memory_format=self.memory_format))
         maps = maps.unflatten(0, frames.shape[:3])
@@ -67,7 +66,7 @@ class MPNet(nn.Module):
         return torch.sigmoid(vectors) if self.sigmoid else vectors
 
     def listen(self, remaining: torch.Tensor) -> torch.Tensor:
-        """Feature maps (batch, k, freq, time) of a remaining mixture (batch, freq, time)."""
+        """Returns feature maps (batch, k, freq, time) of a remaining mixture (batch, freq, time)."""
         magnitude = remaining.detach() if self.stop_gradient_input else remaining
         x = torch.log(magnitude + EPSILON)[:, None]
         return self.minus_net(x.contiguous(memory_format=self.memory_format))
@@ -75,18 +74,18 @@ class MPNet(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """What a step minimises.
+    """The training loss.
 
     Attributes:
         mask: "binary" or "ratio".
-        remaining_weight: weight of what remains.
+        remaining_weight: Weight of the loss on the remaining mixture.
     """
 
     mask: str
     remaining_weight: float
 
     def __call__(self, model: MPNet, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The loss of a batch; sources are taken in descending true energy."""
+        """Returns the loss of a batch; sources are separated in descending order of their true energy."""
         mixture = model.warp @ batch["mixture_magnitude"]
         sources = model.warp @ batch["source_magnitude"]
         weight = torch.log1p(mixture).clamp(1e-3, 10.0)
@@ -117,10 +116,10 @@ class Loss:
 
 
 class TrainingStep:
-    """The whole step: forward, backward, gradient norm, optimiser.
+    """The complete step: forward, backward, gradient norm, optimiser.
 
     Args:
-        config: the run's.
+        config: Config of the run.
         memory_format: "nchw" or "channels_last".
     """
 
@@ -130,7 +129,7 @@ class TrainingStep:
         self._optimiser = _optimiser(config.optimiser, self.model)
 
     def __call__(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:
-        """One step on a batch of `to_torch`; returns the loss and the gradient's norm."""
+        """Takes one step on a batch from `to_torch`; returns the loss and the gradient norm."""
         self._optimiser.zero_grad()
         loss = self._loss(self.model, batch)
         loss.backward()
@@ -140,7 +139,7 @@ class TrainingStep:
 
 
 def _optimiser(fields: Config, model: MPNet) -> torch.optim.Optimizer:
-    """The config's optimiser, in PyTorch's fused form, which is its fastest; its rate depends on the part."""
+    """Returns the config's optimiser in PyTorch's fused form, its fastest, with learning rates by part."""
     rate, decay = fields.learning_rate, fields.weight_decay
     head = [*model.frame_net.conv_out.parameters()]
     trunk = [p for p in model.frame_net.parameters() if not any(p is of_head for of_head in head)]
@@ -155,7 +154,7 @@ def _optimiser(fields: Config, model: MPNet) -> torch.optim.Optimizer:
 
 
 def to_torch(batch: dict[str, np.ndarray], memory_format: str) -> dict[str, torch.Tensor]:
-    """A batch of ours as a PyTorch loader would give it: pictures (batch, source, frame, 3, height, width)."""
+    """Converts our batch to tensors, with pictures as (batch, source, frame, 3, height, width)."""
     tensors = {name: torch.from_numpy(x) for name, x in batch.items()}
     frames = tensors["frames"].movedim(-1, 3)
     return tensors | {"frames": frames if memory_format == "channels_last" else frames.contiguous()}

@@ -1,4 +1,4 @@
-"""The peer's programs for a worker."""
+"""The PyTorch peer's programs for a worker."""
 
 import torch  # pyright: ignore[reportMissingImports]
 from torch.utils.flop_counter import FlopCounterMode  # pyright: ignore[reportMissingImports]
@@ -10,18 +10,18 @@ from mpnet_jax.config.specs import Config, audio_spec
 
 
 def build(size: str, part: str, memory_format: str) -> Program:
-    """A part of a size in a memory format; see `program.PARTS`."""
+    """Builds one of `program.PARTS` at a size, in a memory format."""
     torch.manual_seed(0)
     config = size_config(size)
     run = _step(config, memory_format) if part == "step" else _network(config, part, memory_format)
-    # Counts the multiplications and additions of convolutions and products, forward and backward.
+    # Counts multiplications and additions of convolutions and matrix products, forward and backward.
     with FlopCounterMode(display=False) as counter:
         run()
     return Program(run, counter.get_total_flops() / 1e9, {})
 
 
 def matmul() -> Program:
-    """A square matrix product in float32."""
+    """Builds a square matrix product in float32."""
     a = torch.randn(MATRIX_SIDE, MATRIX_SIDE)
     return Program(lambda: a @ a, MATRIX_GFLOP, {})
 
@@ -33,7 +33,7 @@ def _step(config: Config, memory_format: str):
 
 
 def _network(config: Config, part: str, memory_format: str):
-    """One network: forward, or the gradient of its mean square for its parameters."""
+    """Builds one network: its forward pass, or the gradient of its mean square output."""
     model = MPNet(config, memory_format)
     if part == "frame_net":
         side = config.frames.crop_px

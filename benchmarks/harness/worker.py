@@ -1,7 +1,7 @@
-"""One framework in a process of its own, which computes only when it is asked to.
+"""Runs one framework in its own process, which computes only on request.
 
-Two frameworks in one process would share an allocator and fight for cores. Requests and answers are lines of JSON:
-the parent asks one worker at a time, so that the others sleep.
+Two frameworks in one process would share an allocator and compete for cores. Requests and answers are lines of JSON.
+The parent asks one worker at a time, while the others sleep.
 """
 
 import importlib
@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.harness.program import MATRIX_GFLOP, Program
 
 BACKENDS = ("ours", "nchw", "channels_last")
-# Large buffers are kept instead of mapped afresh at each step: faster for both frameworks. glibc only.
+# Large buffers are reused instead of mapped again at each step, which is faster in both frameworks. glibc only.
 MALLOC = (
     "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368:"
     "glibc.malloc.arena_max=1:glibc.malloc.top_pad=268435456"
@@ -28,13 +28,13 @@ _SETTLE_SECONDS = 0.05  # thread pools spin for about a millisecond before they 
 
 
 class Worker:
-    """The parent's side.
+    """The parent's side of a worker process.
 
     Args:
         backend: "ours", or the peer's memory format.
-        threads: of its computations.
+        threads: Threads for computation.
         allocator: "tuned" or "default".
-        module: that answers its requests.
+        module: Module that runs in the process and answers the requests.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class Worker:
         )
 
     def ask(self, request: str, *arguments: Any) -> Any:
-        """Sends a request of `_Server` and waits for its answer.
+        """Calls a method of the server in the worker process and returns its answer.
 
         Raises:
-            RuntimeError: the worker died; what it said is on stderr.
+            RuntimeError: The worker ended; its error is on stderr.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -71,23 +71,23 @@ class Worker:
         return json.loads(answer)
 
     def __enter__(self) -> "Worker":
-        """The worker itself."""
+        """Returns the worker."""
         return self
 
     def __exit__(self, *_: object) -> None:
         """Ends the process."""
-        self._process.__exit__(None, None, None)  # closes its pipes, at which it ends, and waits for it
+        self._process.__exit__(None, None, None)  # closes its pipes, which ends the process, and waits for it
 
 
 class _Server:
-    """The child's side: every public method is a request."""
+    """The child's side: each public method answers a request."""
 
     def __init__(self, backend: str) -> None:
         self._backend = backend
         self._programs: dict[str, Program] = {}
 
     def build(self, size: str, part: str) -> dict[str, Any]:
-        """Builds a program and runs it once; `matmul` is part of no size."""
+        """Builds a program and runs it once; `matmul` ignores the size."""
         started = time.perf_counter()
         kind = "jax_programs" if self._backend == "ours" else "torch_programs"
         module = importlib.import_module(f"benchmarks.harness.{kind}")
@@ -108,7 +108,7 @@ class _Server:
         }
 
     def time(self, part: str, runs: int) -> float:
-        """Seconds a run, the mean of a number of runs."""
+        """Returns the mean seconds of a number of runs."""
         run = self._programs[part].run
         started = time.perf_counter()
         for _ in range(runs):
@@ -116,25 +116,25 @@ class _Server:
         return (time.perf_counter() - started) / runs
 
     def matmul_rate(self, runs: int) -> float:
-        """The best of a number of runs, in GFLOP/s."""
+        """Returns the best rate of a number of runs in GFLOP/s."""
         return MATRIX_GFLOP / min(self.time("matmul", 1) for _ in range(runs))
 
     def cpu_seconds(self) -> float:
-        """CPU time of the process so far: between two requests it must not grow."""
+        """Returns the CPU time of the process so far, which must not grow between requests."""
         return time.process_time()
 
     def peak_rss_bytes(self) -> int:
-        """The greatest resident memory of the process so far."""
+        """Returns the peak resident memory of the process so far."""
         return peak_rss_bytes()
 
     def versions(self) -> str:
-        """Of the framework."""
+        """Returns the framework's versions."""
         names = ("jax", "jaxlib") if self._backend == "ours" else ("torch",)
         return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
 
 
 def peak_rss_bytes() -> int:
-    """The greatest resident memory of this process so far."""
+    """Returns the peak resident memory of this process so far in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -143,11 +143,11 @@ def serve(backend: str, threads: int) -> None:
     """Answers requests until stdin ends.
 
     Args:
-        backend: one of `BACKENDS`.
-        threads: cores that the process may use, and threads of PyTorch.
+        backend: One of `BACKENDS`.
+        threads: Cores that the process may use, and threads of PyTorch.
     """
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])  # XLA takes a thread for each core
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])  # XLA uses one thread per core
     if backend != "ours":
         torch = importlib.import_module("torch")
         torch.set_num_threads(threads)
@@ -155,8 +155,8 @@ def serve(backend: str, threads: int) -> None:
 
 
 def answer(server: Any) -> None:
-    """Answers requests, each by the server's method of that name, until stdin ends."""
-    # What libraries print must not come between the answers.
+    """Answers each request by the server's method of that name, until stdin ends."""
+    # Output of libraries goes to stderr, so that stdout has only the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:

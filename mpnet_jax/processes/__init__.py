@@ -1,1 +1,1 @@
-"""Several processes that train as one: how they meet, stop together and notice a lost one."""
+"""Training with several processes: how they connect, stop together and detect a lost process."""

@@ -1,11 +1,14 @@
-"""Makes this process one of several that train as one, and ends it when another one ends."""
+"""Connects this process to the others of a training run; JAX ends all of them when one is lost."""
 
 import contextlib
 import os
+import signal
+import socket
+import sys
 import time
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -14,107 +17,146 @@ from absl import logging
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax.parallel import all_processes
-from mpnet_jax.processes import monitor
 from mpnet_jax.processes.membership import Membership
-from mpnet_jax.processes.sockets import free_port
+from mpnet_jax.processes.stop_request import SIGNALS
 
-# A failure here may be the first sign that another process is gone; so long it waits for the line to tell.
-_TELLING_SECONDS = 5.0
-_HEARTBEAT_SECONDS = 600  # JAX's own watch, behind the lifeline's, must not be quicker where a machine is overloaded
-_SHUTDOWN_SECONDS = 1800  # the first process may still be writing a checkpoint
-# The first of these that is set says where gRPC, by which JAX's processes talk, goes without a proxy.
+# JAX ends all processes when one has sent no heartbeat for this long. A native thread sends them, so slow Python code
+# does not delay them, and 30 s bridge short stalls of an overloaded machine. Detection is needed within 60 s.
+_HEARTBEAT_SECONDS = 30
+# A failed collective is usually the first sign of a lost process. JAX reports that process after a heartbeat timeout.
+_REPORT_SECONDS = _HEARTBEAT_SECONDS + 15
+# JAX ends the others as soon as process 0 ends, although they may be about to report the same bad input.
+_SAME_ERROR_SECONDS = 3
+_SHUTDOWN_SECONDS = 1800  # process 0 may still be writing a checkpoint
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+# gRPC, which JAX's processes use, reads the hosts to reach without a proxy from the first of these that is set.
 _NO_PROXY = ("no_grpc_proxy", "no_proxy", "NO_PROXY")
 
 
 @contextlib.contextmanager
 def joined(member: Membership) -> Iterator[None]:
-    """Makes this process one of several for as long as the block runs; JAX must not have been used before.
+    """Connects this process to the others while the block runs; JAX must not have been used before.
 
-    The end of any of them ends all others at once (see `lifeline`): this one, too, leaves after an error without
-    waiting for the others, whose collectives would wait for it.
+    When a process ends early, JAX aborts all others (SIGABRT) within the heartbeat timeout. An error in the block ends
+    this process without Python's cleanup, which would wait for the others.
 
     Args:
-        member: this process; one that is alone changes nothing.
+        member: This process's place. Nothing happens when it is the only one.
     """
     if member.count == 1:
         yield
         return
-    ends: list[monitor.Gate | monitor.Member] = []
     try:
-        # JAX's own, which catches SIGTERM; this project's `StopRequest` does.
+        # JAX's preemption service would handle SIGTERM, which `StopRequest` does.
         jax.config.update("jax_enable_preemption_service", False)
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
-        if member.coordinator:
-            _join(member, ends)
-        else:
-            _join_found(member)
+        _initialize(member)
         _require_equal_hosts()
         if jax.process_index():
-            logging.set_verbosity(logging.WARNING)  # only one tells how it goes
+            logging.set_verbosity(logging.WARNING)  # process 0 reports the progress
         yield
         jax.distributed.shutdown()
-        for end in ends:
-            end.close()
-    except monitor.UnmetError as error:
-        monitor.leave(f"error: {error}\n", monitor.EXIT_LOST)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - Python's own way out would wait for the others
-        explained = command.explain(error)
-        if explained is None:
-            time.sleep(_TELLING_SECONDS)
-            explained = (traceback.format_exc(), 1)
-        sentence, status = explained
-        for end in ends:
-            end.fail(status)
-        monitor.leave(sentence, status)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
+        _leave(error, member)
 
 
-def _join(member: Membership, ends: list[monitor.Gate | monitor.Member]) -> None:
-    """Meets the others; this process's end of the lines between them is added to `ends` before it waits for them."""
-    own: dict[str, Any]
-    # JAX begins when all are there: it would not wait for the late as long as told, nor listen to a signal meanwhile.
-    if member.index == 0:
-        port = free_port()
-        gate = monitor.Gate(member, port_behind=port)
-        ends.append(gate)
-        gate.wait_for_all(member.meeting_seconds)
-        own = {"coordinator_address": f"127.0.0.1:{port}", "coordinator_bind_address": f"127.0.0.1:{port}"}
-    else:
-        line = monitor.Member(member, seconds=member.meeting_seconds)
-        ends.append(line)
-        line.wait_for_all()
-        own = {"coordinator_address": f"127.0.0.1:{line.relay_port}"}
-    _need_no_proxy("127.0.0.1")
-    jax.distributed.initialize(
-        num_processes=member.count,
-        process_id=member.index,
-        cluster_detection_method="deactivate",
-        heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
-        shutdown_timeout_seconds=_SHUTDOWN_SECONDS,
-        **own,
-    )
+def _initialize(member: Membership) -> None:
+    """Waits for the other processes.
 
-
-def _join_found(member: Membership) -> None:
-    """Meets the others in a cluster that JAX finds by itself."""
+    Raises:
+        InputError: The port is taken, or JAX cannot start.
+    """
+    arguments: dict[str, Any] = {
+        "initialization_timeout": max(1, round(member.meeting_seconds)),
+        "heartbeat_timeout_seconds": _HEARTBEAT_SECONDS,
+        "shutdown_timeout_seconds": _SHUTDOWN_SECONDS,
+    }
+    if member.coordinator:
+        host, _ = member.address
+        if member.index == 0:
+            _require_free(member)
+            if host in _LOOPBACK:  # else JAX listens on all addresses of the machine
+                arguments["coordinator_bind_address"] = member.coordinator
+        _need_no_proxy(host)
+        arguments |= {
+            "coordinator_address": member.coordinator,
+            "num_processes": member.count,
+            "process_id": member.index,
+            "cluster_detection_method": "deactivate",
+        }
+        logging.info(
+            "process %d of %d waits up to %.0f s for the others at %s",
+            member.index,
+            member.count,
+            member.meeting_seconds,
+            member.coordinator,
+        )
     try:
-        jax.distributed.initialize(initialization_timeout=round(member.meeting_seconds))
+        with _default_signal_handlers():  # Python's do not run while native code waits
+            jax.distributed.initialize(**arguments)
     except ValueError as error:
         raise InputError(
             f"--distributed: JAX finds no cluster here ({error}); give --coordinator=HOST:PORT, --process_index "
             "and --process_count"
         ) from None
+    except jax.errors.JaxRuntimeError as error:
+        raise InputError(f"--distributed: JAX cannot start ({error}); choose another --coordinator=HOST:PORT") from None
+
+
+def _require_free(member: Membership) -> None:
+    """Refuses a port that is taken; JAX would share it with another run's process 0."""
+    port = member.address[1]
+    try:
+        socket.create_server(("", port)).close()
+    except OSError as error:
+        raise InputError(
+            f"--coordinator={member.coordinator}: cannot listen on port {port} ({os.strerror(error.errno or 0)}); "
+            "choose another"
+        ) from None
+
+
+@contextlib.contextmanager
+def _default_signal_handlers() -> Iterator[None]:
+    """Lets signals end this process at once while the block runs."""
+    previous = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _need_no_proxy(host: str) -> None:
-    """Adds a host to those that gRPC reaches without the proxy that the environment names for everything."""
+    """Adds a host to those that gRPC reaches without a proxy."""
     others = next((os.environ[name] for name in _NO_PROXY if os.environ.get(name)), "")
     os.environ[_NO_PROXY[0]] = ",".join([*filter(None, [others]), host])
 
 
 def _require_equal_hosts() -> None:
-    """Refuses processes with unlike numbers of devices: the mean over devices would weigh their mixtures unequally."""
+    """Refuses unequal numbers of devices: the mean over devices would weigh the processes' mixtures unequally."""
     devices = all_processes(np.array([jax.local_device_count()])).tolist()
     if len(set(devices)) > 1:
         raise InputError(
             f"the processes have {', '.join(map(str, devices))} devices; give each as many (CUDA_VISIBLE_DEVICES)"
         )
+
+
+def _leave(error: BaseException, member: Membership) -> NoReturn:
+    """Ends this process with the error's message, without waiting for the others."""
+    message, status = command.explain(error) or ("".join(traceback.format_exception(error)), 1)
+    with _default_signal_handlers():
+        if _is_failed_collective(error):
+            logging.warning("a collective failed; waiting up to %d s for JAX to report a lost process", _REPORT_SECONDS)
+            time.sleep(_REPORT_SECONDS)
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.write(message)
+            sys.stderr.flush()
+        if member.index == 0:
+            time.sleep(_SAME_ERROR_SECONDS)
+    os._exit(status)
+
+
+def _is_failed_collective(error: BaseException) -> bool:
+    """Returns whether a lost process may be the cause; JAX raises ValueError when Gloo (CPU) fails."""
+    return isinstance(error, jax.errors.JaxRuntimeError) or (type(error) is ValueError and "Gloo" in str(error))

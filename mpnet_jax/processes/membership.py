@@ -1,7 +1,7 @@
-"""Several processes that train as one: which of them is this, and where do they meet?
+"""Finds this process's index, the number of processes and the coordinator's address.
 
-Told by flags, or by what starts the processes: SLURM and Kubernetes (an indexed Job) number them in the environment.
-Nothing here imports JAX, so that a wrong number is refused at once.
+They come from flags, or from the environment variables that SLURM and Kubernetes (an indexed Job) set. This module does
+not import JAX, so a wrong number is refused at once.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from absl import flags
 
 from data_pipeline.command import InputError
 
-# The first of these variables that is set counts where the flag is not given.
+# Without a flag, the first of these variables that is set is used.
 _COORDINATOR_IN = ("JAX_COORDINATOR_ADDRESS",)
 _INDEX_IN = ("SLURM_PROCID", "JOB_COMPLETION_INDEX")
 _COUNT_IN = ("SLURM_NTASKS",)
@@ -20,13 +20,13 @@ _COUNT_IN = ("SLURM_NTASKS",)
 
 @dataclasses.dataclass(frozen=True)
 class Membership:
-    """The place of this process among those that train as one.
+    """The place of this process in a training run.
 
     Attributes:
-        coordinator: "host:port" of the first process; empty where JAX finds all three by itself (Cloud TPU, Open MPI).
-        index: this process, from 0.
-        count: processes.
-        meeting_seconds: to wait for the others at the start.
+        coordinator: "host:port" of process 0. Empty when JAX finds the processes by itself (Cloud TPU, Open MPI).
+        index: Index of this process, from 0.
+        count: Number of processes.
+        meeting_seconds: Longest wait for the other processes at the start.
     """
 
     coordinator: str
@@ -36,34 +36,34 @@ class Membership:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host and port of the coordinator."""
+        """Returns the coordinator's host and port."""
         host, _, port = self.coordinator.rpartition(":")
         return host.strip("[]"), int(port)
 
 
 ALONE = Membership("", 0, 1)
-FOUND_BY_JAX = Membership("", 0, 0)  # how many, JAX finds too
+FOUND_BY_JAX = Membership("", 0, 0)  # JAX finds the index and the count
 
 
 def define_flags() -> None:
-    """The flags of a command that may run as several processes."""
+    """Defines the flags of a command that may run as several processes."""
     flags.DEFINE_bool(
         "distributed",
         False,
-        "One of several processes that train as one. SLURM and Kubernetes (indexed Job) number them by themselves; "
-        "without --coordinator JAX finds the others on a Cloud TPU or by Open MPI, which gives each process one GPU.",
+        "This is one of several processes of a run. SLURM and Kubernetes (indexed Job) set index and count; without "
+        "--coordinator JAX finds the others on a Cloud TPU or by Open MPI, which gives each process one GPU.",
     )
-    flags.DEFINE_string("coordinator", None, "With --distributed: host:port where the first process can be reached.")
-    flags.DEFINE_integer("process_index", None, "With --distributed: this process, from 0.")
+    flags.DEFINE_string("coordinator", None, "With --distributed: host:port of process 0.")
+    flags.DEFINE_integer("process_index", None, "With --distributed: index of this process, from 0.")
     flags.DEFINE_integer("process_count", None, "With --distributed: number of processes.")
-    flags.DEFINE_float("meeting_seconds", 300.0, "With --distributed: how long to wait for the others at the start.")
+    flags.DEFINE_float("meeting_seconds", 300.0, "With --distributed: longest wait for the other processes.")
 
 
 def from_flags() -> Membership:
-    """What the flags and the environment say.
+    """Reads the process index, count and coordinator address from flags or environment variables.
 
     Raises:
-        InputError: half of it is missing, or a number is out of range.
+        InputError: One of them is missing, or a number is out of range.
     """
     values = flags.FLAGS
     given = {name: getattr(values, name) for name in ("coordinator", "process_index", "process_count")}
@@ -84,16 +84,16 @@ def membership(
     process_count: int | None,
     environment: Mapping[str, str] = os.environ,
 ) -> Membership:
-    """Completes what was given by what the environment says.
+    """Returns the place of this process; environment variables replace what is None.
 
     Args:
-        coordinator: "host:port" of the first process.
-        process_index: this process, from 0.
-        process_count: processes.
-        environment: variables.
+        coordinator: "host:port" of process 0.
+        process_index: Index of this process, from 0.
+        process_count: Number of processes.
+        environment: Environment variables.
 
     Raises:
-        InputError: half of it is missing, or a number is out of range.
+        InputError: One of them is missing, or a number is out of range.
     """
     coordinator = coordinator or _first(environment, _COORDINATOR_IN)
     if coordinator is None:
@@ -118,15 +118,15 @@ def membership(
 
 
 def refuse_several(command: str, *, way_out: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuses to run a command that knows one process alone as one of several, which would do the same over again.
+    """Raises InputError when SLURM or Kubernetes started several processes of a command that runs as one.
 
     Args:
-        command: its name, where a sentence begins.
-        way_out: what to do instead.
-        environment: variables.
+        command: Start of the message, such as the command's name.
+        way_out: What to do instead.
+        environment: Environment variables.
 
     Raises:
-        InputError: SLURM or Kubernetes started more than one.
+        InputError: SLURM or Kubernetes started more than one process.
     """
     count = _first(environment, _COUNT_IN) or "1"
     index = _first(environment, _INDEX_IN) or "0"

@@ -1,25 +1,25 @@
-"""Ctrl-C, SIGTERM and SIGUSR1 as a request to stop after the step under way."""
+"""Turns Ctrl-C, SIGTERM and SIGUSR1 into a request to stop after the current step."""
 
 import signal
 import types
 
 from data_pipeline.command import StopSignal
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # the last is what SLURM can be told to send
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)  # SLURM can send SIGUSR1 before the time limit
 
 
 class StopRequest:
-    """Notes the signals while in a `with` block.
+    """Records the stop signals that arrive in a `with` block.
 
-    A second Ctrl-C stops at once. A second signal of another kind does not: whoever manages a cluster may send one to a
-    process and to its group, and what is being saved counts more.
+    A second Ctrl-C stops at once. A second signal of another kind is ignored: a cluster may signal both a process and
+    its group, and the checkpoint that is being written matters more.
 
     Args:
-        at_once: as the attribute.
+        at_once: Initial value of the attribute.
 
     Attributes:
-        number: of the signal that came first; 0 when none did.
-        at_once: while True, there is nothing to save, and the first signal raises `StopSignal`.
+        number: Number of the first signal; 0 if none has arrived.
+        at_once: While True, there is nothing to save, and the first signal raises `StopSignal`.
     """
 
     def __init__(self, *, at_once: bool = False) -> None:
@@ -44,10 +44,10 @@ class StopRequest:
 
     @property
     def signal_name(self) -> str | None:
-        """The signal that came, or None."""
+        """Returns the name of the first signal, or None."""
         return signal.Signals(self.number).name if self.number else None
 
     @property
     def exit_status(self) -> int:
-        """Status by the shell's convention: 128 plus the signal's number."""
+        """Returns the exit status by the shell's convention: 128 plus the signal's number."""
         return 128 + self.number

@@ -14,7 +14,7 @@ def test_a_mixture_is_two_sounds_and_two_variants():
     assert reference.shape == (2, 4000)
     assert estimates.shape == (2, 2, 4000)
     np.testing.assert_allclose(estimates[1], np.stack([reference.sum(0)] * 2))
-    np.testing.assert_allclose(estimates[0].sum(0), reference.sum(0), atol=1e-5)  # a mask divides the mixture
+    np.testing.assert_allclose(estimates[0].sum(0), reference.sum(0), atol=1e-5)  # the masks sum to one
 
 
 @pytest.mark.e2e

@@ -36,7 +36,7 @@ def mixtures(tiny_set):
     return Mixtures(extracted_files(tiny_set, "tiny"), AUDIO, FRAMES, as_bytes=True)
 
 
-def test_the_peer_makes_our_arrays_of_the_same_plans(store, mixtures):
+def test_the_peer_makes_the_same_arrays_from_the_same_plans(store, mixtures):
     table = ClipTable(store.clips, AUDIO, sources=2, same_class=False)
     plans = [draw_mixture(table, MixingSpec(2), seed=3, step=0, slot=slot) for slot in range(6)]
     ours = evaluation_batches(store, plans, audio=AUDIO, frames=FRAMES, batch_size=1)
@@ -52,16 +52,16 @@ def test_the_peer_makes_our_arrays_of_the_same_plans(store, mixtures):
             later_chunks += clip.chunk > 0
         theirs = mixtures.mix(choices)
         for name in ("mixture_magnitude", "source_magnitude"):
-            # Both transform in float32: sums of 254 samples of up to about one.
+            # Both transform in float32: sums of 254 samples with magnitudes up to about one.
             np.testing.assert_allclose(theirs[name], batch[name][0], atol=1e-4, err_msg=name)
         assert theirs["frames"].shape == batch["frames"][0].shape
-        # Two decoders of JPEG files round their transforms otherwise.
+        # The two JPEG decoders round differently.
         np.testing.assert_allclose(theirs["frames"].astype(int), batch["frames"][0].astype(int), atol=8)
     assert flips == {False, True}
     assert later_chunks > 0
 
 
-def test_the_peer_normalises_pictures_unless_told_otherwise(tiny_set, mixtures):
+def test_the_peer_normalises_pictures_by_default(tiny_set, mixtures):
     choices = [Choice(number, 0, 1.0, (0.2, 0.8), flip) for number, flip in ((0, False), (5, True))]
     plain = Mixtures(extracted_files(tiny_set, "tiny"), AUDIO, FRAMES).mix(choices)["frames"].numpy()
     pictures = mixtures.mix(choices)["frames"] / 255
@@ -70,7 +70,7 @@ def test_the_peer_normalises_pictures_unless_told_otherwise(tiny_set, mixtures):
     np.testing.assert_allclose(plain, np.moveaxis(expected, -1, 2), atol=1e-5)
 
 
-def test_the_peer_gives_batches_like_ours(store, mixtures):
+def test_the_peer_makes_batches_like_ours(store, mixtures):
     made = training_batches(store, audio=AUDIO, frames=FRAMES, mixing=MixingSpec(2), batch_size=4, seed=0)
     ours = next(made)
     made.close()
@@ -104,7 +104,7 @@ def test_the_command(tmp_path):
     for kind in kinds:
         assert results[f"ratio_per_core{kind}"] > 0
         assert results[f"ratio_per_core{kind}_bytes"] > 0
-    # Eight a second, and what the codec adds at the end.
+    # Eight pictures per second, plus those that the codec adds at the end.
     assert results["pictures_kept"]["ours"] == results["pictures_kept"]["ours_in_memory"] >= 2 * 4 * 8
     assert results["mixtures_per_second"].keys() == {*(f"ours{kind}" for kind in kinds), "theirs", "theirs_bytes"}
     stages = {"plan", "read", "pictures", "stft", "the rest"}

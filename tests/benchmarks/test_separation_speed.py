@@ -5,7 +5,7 @@ from benchmarks.separation_speed import greatest_difference, write_scene
 from data_pipeline.media import reader
 
 
-def test_stems_that_are_not_the_recording_are_found(tmp_path, write_video):
+def test_the_difference_between_stems_and_recording(tmp_path, write_video):
     sound = np.random.default_rng(0).normal(0, 0.1, (2, 44_100)).clip(-1, 1)
     video = write_video(tmp_path / "a.mov", seconds=1.0, sound=sound)
     recorded = np.concatenate([block for _, block in reader.stream_channels(video)], axis=1).T
@@ -26,4 +26,4 @@ def test_a_scene_of_any_length(tmp_path, write_video):
     header = reader.probe(tmp_path / "scene.mp4")
     assert abs(header.duration_s - 5.0) < 0.1
     height, width = header.picture_px
-    assert height == 256 and width > 500  # two pictures of 4 to 3 side by side
+    assert height == 256 and width > 500  # two pictures of 4:3 side by side

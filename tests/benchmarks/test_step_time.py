@@ -32,7 +32,7 @@ def test_pictures_make_sizes_of_the_full_one():
     assert all_sizes(["full", "quickstart"], ["1", "3"]) == ["full", "full_t3", "quickstart"]
 
 
-def test_batch_is_the_same_each_time_and_has_a_batch_s_shapes():
+def test_the_synthetic_batch_is_reproducible():
     config = size_config("quickstart")
     batch = synthetic_batch(config)
     assert {name: (x.shape, x.dtype) for name, x in batch.items()} == {

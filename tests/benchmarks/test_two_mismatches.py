@@ -12,14 +12,14 @@ def found():
     return two_mismatches.two_mismatches()[0]
 
 
-def test_alike_for_ssim_and_far_apart_for_sdr(found):
+def test_equal_ssim_and_different_sdr(found):
     speaker, trumpet = found.values()
     assert speaker.ssim == pytest.approx(trumpet.ssim, abs=0.01)
     assert 50 < speaker.ssim < 99
     assert speaker.sdr > trumpet.sdr + 30
 
 
-def test_the_truth_is_wholly_alike(found):
+def test_the_truth_has_full_ssim(found):
     violin = two_mismatches.solo("violin", 0)
     assert two_mismatches.ssim(violin, violin) == pytest.approx(100.0)
     assert np.sqrt(np.mean(np.square(violin))) == pytest.approx(0.1)

@@ -15,19 +15,19 @@ def players():
     return rng.normal(0, 0.1, (2, 4 * RATE)).astype(np.float32)
 
 
-def test_the_truth_gains_all_and_a_swap_loses_it():
+def test_scores_of_the_truth_and_of_swapped_stems():
     truth = players()
     options = {"rate_hz": RATE, "windows": WINDOWS}
     right = scores(truth, truth, places=[0.2, 0.8], **options)
     assert min(right["nsdr"]) > 100 and right["right_player"] == right["keeps_number"] == 1.0
-    # The numbers may come in any order: the places say who is who.
+    # The order of the stems does not matter: their locations assign them.
     assert scores(truth[::-1], truth, places=[0.8, 0.2], **options)["nsdr"] == pytest.approx(right["nsdr"])
     wrong = scores(truth, truth, places=[0.8, 0.2], **options)
     assert max(wrong["nsdr"]) < -10 and wrong["right_player"] == 0.0
     assert wrong["nsdr_best_order"] == pytest.approx(right["nsdr"]) and wrong["keeps_number"] == 1.0
 
 
-def test_a_number_that_changes_its_player_is_counted():
+def test_a_stem_that_changes_its_player_is_counted():
     truth = players()
     stems = truth.copy()
     stems[:, 3 * RATE :] = truth[::-1, 3 * RATE :]
@@ -44,7 +44,7 @@ def test_only_windows_in_which_both_play_count():
     assert found["keeps_number"] == 1.0
 
 
-def test_scenes_take_every_solo_before_any_again(tmp_path):
+def test_scenes_use_every_solo_before_reusing_one(tmp_path):
     rows = [
         {"name": f"{label}/{number}", "class": label, "file": f"{label}/{number}.mp4", "split": split}
         for label in ("cello", "flute", "tuba")
@@ -60,5 +60,5 @@ def test_scenes_take_every_solo_before_any_again(tmp_path):
     assert scenes == draw_scenes(tmp_path, manifest, split="test", count=9, seed=0)
     with pytest.raises(InputError, match="fewer than two classes"):
         draw_scenes(tmp_path, manifest, split="validation", count=1, seed=0)
-    with pytest.raises(InputError, match="is not there"):
+    with pytest.raises(InputError, match="does not exist"):
         draw_scenes(tmp_path, tmp_path / "no.jsonl", split="test", count=1, seed=0)

@@ -1,4 +1,4 @@
-"""The manifests and the image that a cluster is given."""
+"""Tests the Kubernetes manifests and the container image."""
 
 import yaml
 
@@ -15,7 +15,7 @@ def test_kubernetes_template_is_yaml() -> None:
     assert (service["kind"], job["kind"]) == ("Service", "Job")
 
 
-def test_kubernetes_shows_a_job_of_one_pod_a_host() -> None:
+def test_kubernetes_shows_a_job_with_one_pod_per_host() -> None:
     shown = run("kubernetes.sh", "--dry_run", "apply", *FLAGS, **KUBERNETES, HOSTS="4", GPUS="2", NAME="my-run")
     assert shown.returncode == 0, shown.stderr
     service, job = manifests(shown.stdout)
@@ -26,7 +26,7 @@ def test_kubernetes_shows_a_job_of_one_pod_a_host() -> None:
     assert (pod["subdomain"], pod["restartPolicy"]) == ("my-run", "Never")
     (container,) = pod["containers"]
     assert container["args"] == [
-        *(flag.replace("$(", "$$(") for flag in FLAGS),  # Kubernetes would put a variable in its place
+        *(flag.replace("$(", "$$(") for flag in FLAGS),  # else Kubernetes expands it as a variable
         "--distributed",
         "--coordinator=my-run-0.my-run:8476",
         "--process_count=4",
@@ -46,35 +46,35 @@ def test_kubernetes_without_gpus_trains_on_the_cpu() -> None:
     assert {"name": "JAX_PLATFORMS", "value": "cpu"} in container["env"]
 
 
-def test_kubernetes_shows_all_that_the_first_said() -> None:
+def test_kubernetes_shows_the_complete_log_of_process_0() -> None:
     (call,) = calls_shown(run("kubernetes.sh", "--dry_run", "logs"))
     assert {"--follow", "--tail=-1", "--max-log-requests=100"} < set(call)
 
 
-def test_the_image_has_places_for_caches_and_finds_the_driver() -> None:
+def test_the_image_sets_cache_folders_and_driver_paths() -> None:
     words = (LAUNCH / "Dockerfile").read_text().split()
     assert {"HOME=/tmp/home", "NUMBA_CACHE_DIR=/tmp/numba"} < set(words)
     assert {"LD_LIBRARY_PATH=/usr/local/nvidia/lib64", "NVIDIA_DRIVER_CAPABILITIES=compute,utility"} < set(words)
 
 
-def test_the_image_takes_in_nothing_that_git_does_not_keep() -> None:
-    left_out = {line.strip("/").removeprefix("**/") for line in (ROOT / ".dockerignore").read_text().splitlines()}
+def test_the_image_excludes_what_git_ignores() -> None:
+    excluded = {line.strip("/").removeprefix("**/") for line in (ROOT / ".dockerignore").read_text().splitlines()}
     ignored = {line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line[:1] not in ("#", "")}
-    assert {name for name in ignored if not name.startswith("results/")} < left_out
-    assert {".git", "results"} < left_out
+    assert {name for name in ignored if not name.startswith("results/")} < excluded
+    assert {".git", "results"} < excluded
 
 
-def test_kubernetes_tells_preemption_from_failure() -> None:
+def test_kubernetes_distinguishes_preemption_from_failure() -> None:
     _, job = manifests(run("kubernetes.sh", "--dry_run", "apply", **KUBERNETES).stdout)
     rules = job["spec"]["podFailurePolicy"]["rules"]
     by_status = {v: rule["action"] for rule in rules if "onExitCodes" in rule for v in rule["onExitCodes"]["values"]}
-    assert by_status == {2: "FailJob", 75: "Ignore", 143: "Ignore"}
+    assert by_status == {2: "FailJob", 134: "Ignore", 143: "Ignore"}
     (disruption,) = [rule for rule in rules if "onPodConditions" in rule]
     assert disruption == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
     assert job["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] >= 60
 
 
-def test_kubernetes_hands_the_same_to_kubectl(programs) -> None:
+def test_kubernetes_passes_the_shown_manifest_to_kubectl(programs) -> None:
     shown = run("kubernetes.sh", "--dry_run", "apply", *FLAGS, **KUBERNETES)
     assert programs.run("kubernetes.sh", "apply", *FLAGS, **KUBERNETES).returncode == 0
     assert programs.run("kubernetes.sh", "delete", NAME="my-run").returncode == 0

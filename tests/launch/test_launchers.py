@@ -1,4 +1,4 @@
-"""Every launcher's dry run, what it refuses, and the calls that those of one machine make."""
+"""Tests the dry runs and refusals of all launchers, and the commands of those for one machine."""
 
 import subprocess
 import sys
@@ -8,15 +8,15 @@ import pytest
 
 from tests.support.launch_scripts import FLAGS, KUBERNETES, LAUNCH, TPU, after, calls_shown, run
 
-PARTS = ("say_or_do.sh", "tpu_worker.sh")  # which the others call
+PARTS = ("say_or_do.sh", "tpu_worker.sh")  # called by the others
 SCRIPTS = sorted(path.name for path in LAUNCH.iterdir() if path.suffix in (".sh", ".sbatch") and path.name not in PARTS)
 SHELLCHECK = Path(sys.executable).parent / "shellcheck"
 
 
 @pytest.mark.parametrize("script", [*SCRIPTS, *PARTS])
-def test_has_no_flaw_that_shellcheck_finds(script: str) -> None:
+def test_passes_shellcheck(script: str) -> None:
     if not SHELLCHECK.is_file():
-        pytest.skip("no shellcheck beside this Python; pip install -e '.[dev]' brings it")
+        pytest.skip("shellcheck is not installed; pip install -e '.[dev]' installs it")
     checked = subprocess.run(
         [SHELLCHECK, "--external-sources", LAUNCH / script], capture_output=True, text=True, check=False
     )
@@ -24,15 +24,15 @@ def test_has_no_flaw_that_shellcheck_finds(script: str) -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_stops_at_the_first_error_and_says_what_it_is(script: str) -> None:
+def test_stops_at_the_first_error_and_has_a_usage_comment(script: str) -> None:
     text = (LAUNCH / script).read_text()
     assert "\nset -euo pipefail\n" in text
     head = text[: text.index("set -euo pipefail")]
-    assert "--dry_run" in head and head.count("\n#") > 8  # how to call it, and every variable
+    assert "--dry_run" in head and head.count("\n#") > 8  # usage and every variable
 
 
 def test_an_old_bash_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    # No script can set the number of its own bash, so that of a variable beside it stands in.
+    # A script cannot set BASH_VERSINFO, so another variable replaces it.
     old = tmp_path / "say_or_do.sh"
     old.write_text((LAUNCH / "say_or_do.sh").read_text().replace("BASH_VERSINFO", "OLD"))
     for version, status in (("(3 2)", 2), ("(4 3)", 2), ("(4 4)", 0), ("(5 0)", 0)):
@@ -46,7 +46,7 @@ def test_an_old_bash_is_refused_in_one_sentence(tmp_path: Path) -> None:
         assert ("is too old; take 4.4 or later" in done.stderr) == (status == 2)
 
 
-def test_local_shows_a_process_each() -> None:
+def test_local_shows_one_command_per_process() -> None:
     calls = calls_shown(run("local.sh", "--dry_run", *FLAGS, PROCESSES="3", DEVICES="4", PORT="9000"))
     assert len(calls) == 3
     for index, call in enumerate(calls):
@@ -60,36 +60,37 @@ def test_local_shows_a_process_each() -> None:
         ]
 
 
-def test_local_starts_all_again_after_a_loss_and_no_more_often_than_told(tmp_path: Path, programs) -> None:
-    programs.answer("--process_index=0", statuses=(75, 75, 0))
-    programs.answer("--process_index=1", statuses=(137, 75, 0))
+def test_local_restarts_all_after_a_lost_process(tmp_path: Path, programs) -> None:
+    programs.answer("--process_index=0", statuses=(134, 134, 0))
+    programs.answer("--process_index=1", statuses=(137, 134, 0))
     done = programs.run("local.sh", *FLAGS, PYTHON="python", RESTARTS="2")
     assert done.returncode == 0, done.stderr
     assert "a process was lost; all start again (2 of 2)" in done.stderr
     assert len(programs.calls()) == 6
-    programs.answer("--distributed", statuses=(75,))
-    assert programs.run("local.sh", PYTHON="python", RESTARTS="1").returncode == 75
+    programs.answer("--distributed", statuses=(134,))
+    assert programs.run("local.sh", PYTHON="python", RESTARTS="1").returncode == 134
 
 
-def test_local_does_not_start_again_after_bad_input(programs) -> None:
-    programs.answer("--process_index=0", statuses=(75,))
-    programs.answer("--process_index=1", statuses=(2,))
-    assert programs.run("local.sh", PYTHON="python").returncode == 2
+@pytest.mark.parametrize("status", [1, 2])
+def test_local_does_not_restart_after_an_error_in_one_process(status: int, programs) -> None:
+    programs.answer("--process_index=0", statuses=(134,))
+    programs.answer("--process_index=1", statuses=(status,))
+    assert programs.run("local.sh", PYTHON="python").returncode == status
     assert len(programs.calls()) == 2
 
 
-def test_gpu_shows_one_process_that_may_not_fall_back_to_the_cpu() -> None:
+def test_gpu_shows_one_process_without_cpu_fallback() -> None:
     (call,) = calls_shown(run("gpu.sh", "--dry_run", *FLAGS, GPUS="0,3"))
     assert {"JAX_PLATFORMS=cuda", "CUDA_VISIBLE_DEVICES=0,3"} < set(call)
     assert after(call, "mpnet_jax.train") == list(FLAGS)
 
 
-def test_gpu_runs_where_there_is_one(programs) -> None:
+def test_gpu_trains(programs) -> None:
     assert programs.run("gpu.sh", *FLAGS, PYTHON="python").returncode == 0
     assert programs.calls() == [["nvidia-smi", "--list-gpus"], ["python", "-m", "mpnet_jax.train", *FLAGS]]
 
 
-def test_gpu_refuses_a_machine_without_one(programs) -> None:
+def test_gpu_refuses_a_machine_without_gpu(programs) -> None:
     programs.answer("nvidia-smi", statuses=(9,))
     refused = programs.run("gpu.sh", PYTHON="python")
     assert refused.returncode == 2
@@ -114,7 +115,7 @@ def test_gpu_refuses_a_machine_without_one(programs) -> None:
         ("kubernetes.sh", KUBERNETES, ("apply", "--a=1\n2"), "a flag holds a control character"),
     ],
 )
-def test_wrong_words_are_one_sentence(script: str, variables: dict, step: tuple, sentence: str) -> None:
+def test_wrong_arguments_are_reported_in_one_sentence(script: str, variables: dict, step: tuple, sentence: str) -> None:
     refused = run(script, "--dry_run", *step, **variables)
     assert refused.returncode == 2, refused.stdout
     assert refused.stderr.startswith("error: ") and sentence in refused.stderr

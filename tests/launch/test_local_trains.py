@@ -1,13 +1,13 @@
-"""The one launcher whose programs are all here, run for real."""
+"""Trains with launch/local.sh, the one launcher that needs no other programs."""
 
 import sys
 from pathlib import Path
 
 import pytest
 
-from mpnet_jax.processes.sockets import free_port
 from mpnet_jax.run.log import LOSSES, read_lines
 from tests.support.launch_scripts import run
+from tests.support.ports import free_port
 from tests.support.tiny_run import config_file
 
 

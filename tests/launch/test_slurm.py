@@ -1,4 +1,4 @@
-"""The calls that the SLURM job makes, and when it queues itself again."""
+"""Tests the commands of the SLURM job, and when it queues itself again."""
 
 import pytest
 
@@ -16,9 +16,9 @@ JOB = {"SLURM_JOB_ID": "123", "SLURM_JOB_NODELIST": "node[3-4]", "SLURM_SUBMIT_D
 
 
 @pytest.mark.parametrize(
-    ("status", "queued_again"), [(0, False), (1, False), (2, False), (75, True), (134, True), (138, True), (139, True)]
+    ("status", "requeued"), [(0, False), (1, False), (2, False), (134, True), (137, True), (138, True), (139, True)]
 )
-def test_slurm_queues_itself_again_after_a_loss_or_its_time(status: int, queued_again: bool, programs) -> None:
+def test_slurm_requeues_after_a_lost_process_or_the_time_limit(status: int, requeued: bool, programs) -> None:
     programs.answer("scontrol show", "node3\nnode4\n")
     programs.answer("srun", statuses=(status,))
     assert programs.run("slurm.sbatch", *FLAGS, **JOB, SLURM_CPUS_PER_TASK="12").returncode == status
@@ -26,33 +26,28 @@ def test_slurm_queues_itself_again_after_a_loss_or_its_time(status: int, queued_
     assert hosts == ["scontrol", "show", "hostnames", "node[3-4]"]
     assert "--cpus-per-task=12" in step
     assert after(step, "mpnet_jax.train") == [*FLAGS, "--distributed", "--coordinator=node3:20123"]
-    assert rest == ([["scontrol", "requeue", "123"]] if queued_again else [])
+    assert rest == ([["scontrol", "requeue", "123"]] if requeued else [])
 
 
 @pytest.mark.parametrize(
-    ("state", "queued_again"),
-    [("RUNNING", True), ("CANCELLED", False), ("PENDING", False)],  # a preemption with grace, scancel, one without
+    ("state", "requeued"),
+    # Preemption with grace time, scancel, preemption without grace time.
+    [("RUNNING", True), ("CANCELLED", False), ("PENDING", False)],
 )
-def test_slurm_queues_itself_again_when_it_saved_before_the_end_of_a_grace(state, queued_again, programs) -> None:
+def test_slurm_requeues_after_a_preemption_with_grace_time(state, requeued, programs) -> None:
     programs.answer("scontrol show hostnames", "node3\n")
     programs.answer("scontrol show job 123", f"JobId=123\n   JobState={state} Reason=None\n")
     programs.answer("srun", statuses=(143,))
     assert programs.run("slurm.sbatch", **JOB).returncode == 143
-    assert (["scontrol", "requeue", "123"] in programs.calls()) == queued_again
+    assert (["scontrol", "requeue", "123"] in programs.calls()) == requeued
 
 
-def test_slurm_gives_up_at_once_where_told(programs) -> None:
+@pytest.mark.parametrize("restarts", ["0", "3"])
+def test_slurm_gives_up_after_many_restarts(restarts: str, programs) -> None:
     programs.answer("scontrol show", "node3\n")
-    programs.answer("srun", statuses=(75,))
-    given_up = programs.run("slurm.sbatch", **JOB, MAX_RESTARTS="0")
-    assert given_up.returncode == 75 and "started again 0 times already" in given_up.stderr
-
-
-def test_slurm_gives_up_after_many_restarts(programs) -> None:
-    programs.answer("scontrol show", "node3\n")
-    programs.answer("srun", statuses=(75,))
-    given_up = programs.run("slurm.sbatch", **JOB, SLURM_RESTART_COUNT="3", MAX_RESTARTS="3")
-    assert given_up.returncode == 75 and "started again 3 times already" in given_up.stderr
+    programs.answer("srun", statuses=(134,))
+    done = programs.run("slurm.sbatch", **JOB, SLURM_RESTART_COUNT=restarts, MAX_RESTARTS=restarts)
+    assert done.returncode == 134 and f"started again {restarts} times already" in done.stderr
     assert ["scontrol", "requeue", "123"] not in programs.calls()
 
 

@@ -1,4 +1,4 @@
-"""A launcher that is asked to stop passes it on, and waits."""
+"""Tests that launchers forward stop signals and wait."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 from tests.support.launch_scripts import LAUNCH
 from tests.support.repository import ROOT
 
-# Notes that it began, and ends as a training run does that was asked to stop.
+# Records its start and ends like a training run that is stopped.
 TRAINING = """#!/usr/bin/env bash
 trap 'echo TERM >>"$NOTES"; exit 143' TERM
 trap 'echo USR1 >>"$NOTES"; exit 138' USR1
@@ -19,7 +19,7 @@ echo begun >>"$NOTES"
 while :; do sleep 0.05; done
 """
 PASSING_ON = """#!/usr/bin/env bash
-shift 3  # srun's own flags
+shift 3  # srun's own options
 exec "$@"
 """
 NOTING = """#!/usr/bin/env bash
@@ -28,7 +28,7 @@ NOTING = """#!/usr/bin/env bash
 
 
 def begin(script: str, folder: Path, *, begun: int, **variables: str) -> tuple[subprocess.Popen[str], Path]:
-    """Starts a launcher, waits until so many training runs have begun, and gives their notes."""
+    """Starts a launcher and waits until `begun` training runs have started; returns the process and their notes."""
     notes = folder / "notes"
     for name, text in (("training", TRAINING), ("srun", PASSING_ON), ("scontrol", NOTING)):
         (folder / name).write_text(text)
@@ -48,25 +48,25 @@ def begin(script: str, folder: Path, *, begun: int, **variables: str) -> tuple[s
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
-def test_local_stops_all_processes_and_starts_none_again(number: int, status: int, tmp_path: Path) -> None:
+def test_local_stops_all_processes_without_a_restart(number: int, status: int, tmp_path: Path) -> None:
     process, notes = begin("local.sh", tmp_path, begun=2, PROCESSES="2")
     process.send_signal(number)
-    told, _ = process.communicate(timeout=60)
-    assert process.returncode == status, told
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == status, output
     name = signal.Signals(number).name.removeprefix("SIG")
     assert notes.read_text().split() == ["begun", "begun", name, name]
 
 
-def test_slurm_saves_and_queues_itself_again_before_its_time_is_up(tmp_path: Path) -> None:
+def test_slurm_saves_and_requeues_before_the_time_limit(tmp_path: Path) -> None:
     job = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "node1", "SLURM_SUBMIT_DIR": str(ROOT)}
     process, notes = begin("slurm.sbatch", tmp_path, begun=1, **job)
     process.send_signal(signal.SIGUSR1)
-    told, _ = process.communicate(timeout=60)
-    assert process.returncode == 138, told
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 138, output
     assert notes.read_text().splitlines() == ["begun", "USR1", "requeue 7"]
 
 
-def test_slurm_waits_for_what_it_preempts(tmp_path: Path) -> None:
+def test_slurm_waits_for_a_preempted_training(tmp_path: Path) -> None:
     job = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "node1", "SLURM_SUBMIT_DIR": str(ROOT)}
     process, notes = begin("slurm.sbatch", tmp_path, begun=1, **job)
     process.send_signal(signal.SIGTERM)
@@ -77,6 +77,6 @@ def test_slurm_waits_for_what_it_preempts(tmp_path: Path) -> None:
         process.kill()
         pytest.skip("this system does not list a process's children")
     os.kill(int(children.read_text().split()[0]), signal.SIGTERM)
-    told, _ = process.communicate(timeout=60)
-    assert process.returncode == 143, told
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 143, output
     assert notes.read_text().splitlines() == ["begun", "TERM"]

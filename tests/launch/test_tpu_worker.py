@@ -1,4 +1,4 @@
-"""What runs on each worker of a TPU: a training that outlives the connection by which it was started."""
+"""Tests launch/tpu_worker.sh: a training that survives the connection that started it."""
 
 import os
 import shutil
@@ -47,8 +47,8 @@ class Worker:
 
     def run(self, *words: str) -> tuple[int, str]:
         process = self.start(*words)
-        told, _ = process.communicate(timeout=60)
-        return process.returncode, told
+        output, _ = process.communicate(timeout=60)
+        return process.returncode, output
 
     def begun(self) -> list[str]:
         return self.notes.read_text().splitlines() if self.notes.is_file() else []
@@ -60,12 +60,12 @@ class Worker:
             time.sleep(0.02)
 
     def end(self, status: int) -> None:
-        """Lets every training end with a status."""
+        """Ends every training with a status."""
         self.notes.with_name("notes.end.new").write_text(str(status))
         self.notes.with_name("notes.end.new").replace(self.notes.with_name("notes.end"))
 
     def training(self) -> int:
-        """The process's number."""
+        """Returns the process ID."""
         return int((self._folder / "state" / "pid").read_text())
 
 
@@ -77,20 +77,20 @@ def worker(tmp_path: Path):
 
 
 def break_connection(process: subprocess.Popen[str]) -> None:
-    """As the end of a connection: what hangs on it is gone. (Where nohup runs the tests, SIGHUP would be ignored.)"""
+    """Kills what depends on the connection. (SIGHUP would be ignored when nohup runs the tests.)"""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=10)
 
 
-def test_trains_under_the_workers_number_and_ends_with_the_status(worker: Worker) -> None:
+def test_trains_with_the_worker_number_and_returns_the_status(worker: Worker) -> None:
     worker.end(2)
-    status, told = worker.run("run", "id1", "--workdir=a b", "--distributed")
-    assert status == 2 and "trained" in told
+    status, output = worker.run("run", "id1", "--workdir=a b", "--distributed")
+    assert status == 2 and "trained" in output
     assert worker.begun() == ["begun -m mpnet_jax.train --workdir=a b --distributed --process_index=3"]
 
 
-def test_a_training_goes_on_without_its_connection_and_is_followed_again(worker: Worker) -> None:
-    for again in ("id1", "id1", "id2"):  # the first, gcloud's own next try, and a new command of the user's
+def test_a_training_survives_its_connection_and_is_followed_again(worker: Worker) -> None:
+    for again in ("id1", "id1", "id2"):  # the first call, gcloud's own retry, and a new command of the user
         process = worker.start("run", again)
         worker.wait_until_begun()
         time.sleep(0.3)
@@ -102,7 +102,7 @@ def test_a_training_goes_on_without_its_connection_and_is_followed_again(worker:
     assert len(worker.begun()) == 1
 
 
-def test_one_that_ended_without_a_connection_is_told_of_and_not_started_again(worker: Worker) -> None:
+def test_a_training_that_ended_without_a_connection_is_reported(worker: Worker) -> None:
     process = worker.start("run", "id1")
     worker.wait_until_begun()
     break_connection(process)
@@ -115,25 +115,25 @@ def test_one_that_ended_without_a_connection_is_told_of_and_not_started_again(wo
     assert len(worker.begun()) == 2
 
 
-def test_its_own_error_is_not_that_of_a_connection(worker: Worker) -> None:
+def test_status_1_of_the_training_becomes_70(worker: Worker) -> None:
     worker.end(1)
     assert worker.run("run", "id1")[0] == 70
 
 
-def test_one_that_was_killed_counts_as_lost(worker: Worker) -> None:
+def test_a_training_stopped_by_others_counts_as_lost(worker: Worker) -> None:
     process = worker.start("run", "id1")
     worker.wait_until_begun()
     os.kill(worker.training(), signal.SIGTERM)  # as a preempted machine does
-    assert process.wait(timeout=30) == 75
+    assert process.wait(timeout=30) == 134
     process.communicate()
 
 
-def test_stop_saves_and_is_no_loss(worker: Worker) -> None:
+def test_a_stopped_training_does_not_count_as_lost(worker: Worker) -> None:
     process = worker.start("run", "id1")
     worker.wait_until_begun()
     assert worker.run("stop") == (0, "")
-    told, _ = process.communicate(timeout=30)
-    assert (process.returncode, told) == (143, "saved\n")
+    output, _ = process.communicate(timeout=30)
+    assert (process.returncode, output) == (143, "saved\n")
     assert worker.run("stop") == (0, "no training runs here\n")
 
 

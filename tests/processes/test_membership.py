@@ -4,31 +4,31 @@ from data_pipeline.command import InputError
 from mpnet_jax.processes.membership import FOUND_BY_JAX, Membership, membership, refuse_several
 
 
-def told(coordinator=None, process_index=None, process_count=None, **environment):
+def member(coordinator=None, process_index=None, process_count=None, **environment):
     return membership(
         coordinator=coordinator, process_index=process_index, process_count=process_count, environment=environment
     )
 
 
 def test_flags_alone_are_enough():
-    assert told("10.0.0.1:8476", 2, 4) == Membership("10.0.0.1:8476", 2, 4)
-    assert told("[fd00::1]:8476", 0, 1).address == ("fd00::1", 8476)
+    assert member("10.0.0.1:8476", 2, 4) == Membership("10.0.0.1:8476", 2, 4)
+    assert member("[fd00::1]:8476", 0, 1).address == ("fd00::1", 8476)
 
 
 def test_slurm_and_kubernetes_number_the_processes():
-    assert told("node1:8476", SLURM_PROCID="3", SLURM_NTASKS="8") == Membership("node1:8476", 3, 8)
-    assert told("train-0.train:8476", process_count=4, JOB_COMPLETION_INDEX="1").index == 1
-    assert told(JAX_COORDINATOR_ADDRESS="node1:8476", SLURM_PROCID="0", SLURM_NTASKS="2").coordinator == "node1:8476"
+    assert member("node1:8476", SLURM_PROCID="3", SLURM_NTASKS="8") == Membership("node1:8476", 3, 8)
+    assert member("train-0.train:8476", process_count=4, JOB_COMPLETION_INDEX="1").index == 1
+    assert member(JAX_COORDINATOR_ADDRESS="node1:8476", SLURM_PROCID="0", SLURM_NTASKS="2").coordinator == "node1:8476"
 
 
-def test_a_flag_counts_before_the_environment():
-    assert told("node1:8476", 1, 2, SLURM_PROCID="3", SLURM_NTASKS="8") == Membership("node1:8476", 1, 2)
+def test_a_flag_overrides_the_environment():
+    assert member("node1:8476", 1, 2, SLURM_PROCID="3", SLURM_NTASKS="8") == Membership("node1:8476", 1, 2)
 
 
-def test_without_a_coordinator_jax_looks_by_itself():
-    assert told() == FOUND_BY_JAX
-    assert told(SLURM_PROCID="0", SLURM_NTASKS="2") == FOUND_BY_JAX  # a batch script, no step
-    assert told(SLURM_STEP_ID="0", OMPI_COMM_WORLD_SIZE="2") == FOUND_BY_JAX
+def test_without_a_coordinator_jax_finds_the_cluster():
+    assert member() == FOUND_BY_JAX
+    assert member(SLURM_PROCID="0", SLURM_NTASKS="2") == FOUND_BY_JAX  # a batch script, no step
+    assert member(SLURM_STEP_ID="0", OMPI_COMM_WORLD_SIZE="2") == FOUND_BY_JAX
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,12 @@ def test_without_a_coordinator_jax_looks_by_itself():
         ({"coordinator": "n:1", "SLURM_PROCID": "one", "process_count": 2}, "--process_index=one must be a number"),
     ],
 )
-def test_half_or_wrong_membership_is_refused(given, sentence):
+def test_incomplete_or_wrong_membership_is_refused(given, sentence):
     with pytest.raises(InputError, match=sentence.replace("(", r"\(")):
-        told(**given)
+        member(**given)
 
 
-def test_commands_of_one_process_refuse_to_be_one_of_several():
+def test_a_command_of_one_process_refuses_several():
     def refuse(**environment):
         refuse_several("evaluate", way_out="start one alone", environment=environment)
 

@@ -7,7 +7,7 @@ from mpnet_jax.processes.stop_request import SIGNALS, StopRequest
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_is_noted(number):
+def test_a_signal_is_recorded(number):
     with StopRequest() as stop:
         assert stop.number == 0 and stop.signal_name is None
         signal.raise_signal(number)
@@ -16,7 +16,7 @@ def test_a_signal_is_noted(number):
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_second_signal_of_a_cluster_changes_nothing(second):
+def test_a_second_signal_of_a_cluster_is_ignored(second):
     with StopRequest() as stop:
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(second)
@@ -33,12 +33,12 @@ def test_ctrl_c_after_another_signal_stops_at_once(first):
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_where_nothing_is_to_be_saved_the_first_signal_stops(number):
+def test_the_first_signal_stops_when_there_is_nothing_to_save(number):
     with StopRequest(at_once=True) as stop:
         with pytest.raises(StopSignal) as raised:
             signal.raise_signal(number)
         assert raised.value.number == number
-        signal.raise_signal(signal.SIGTERM)  # on the way out
+        signal.raise_signal(signal.SIGTERM)  # while it is stopping
         stop = StopRequest(at_once=True)
         with stop:
             stop.at_once = False
@@ -46,7 +46,7 @@ def test_where_nothing_is_to_be_saved_the_first_signal_stops(number):
         assert stop.number == number
 
 
-def test_what_was_before_comes_back():
+def test_the_previous_handler_is_restored():
     before = signal.getsignal(signal.SIGTERM)
     with StopRequest():
         assert signal.getsignal(signal.SIGTERM) != before

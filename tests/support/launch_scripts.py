@@ -1,4 +1,4 @@
-"""Runs the launchers as a user would, with programs on the PATH that only note how they were called."""
+"""Runs the launchers with programs on the PATH that only record how they were called."""
 
 import json
 import os
@@ -29,20 +29,20 @@ for path in sorted(Path({answers!r}).iterdir(), reverse=True):
         status, *rest = statuses
         changed = Path(f"{{path.parent}}-{{os.getpid()}}")
         changed.write_text(json.dumps([words, output, rest or [status], error]))
-        changed.replace(path)  # whole, because another program may read it now
+        changed.replace(path)  # atomic, because another program may read it now
         sys.exit(status)
 """
 
 
 class NotingPrograms:
-    """Programs that note their calls instead of doing anything.
+    """Programs that record their calls instead of doing anything.
 
     Args:
-        folder: of theirs; comes first on the PATH.
-        names: of the programs.
+        folder: Folder of the programs, placed first on the PATH.
+        names: Names of the programs.
 
     Attributes:
-        seconds: that a launcher may take.
+        seconds: Timeout of a launcher.
     """
 
     seconds = 60.0
@@ -58,9 +58,9 @@ class NotingPrograms:
             program.chmod(0o755)
 
     def answer(self, words: str, output: str = "", statuses: tuple[int, ...] = (0,), *, error: str = "") -> None:
-        """What a call with these words in it writes, and its status from call to call; the last one stays.
+        """Sets the output and the statuses of successive calls that contain the given words.
 
-        Of two answers that fit a call the later one counts.
+        The last status is repeated. If two answers match a call, the later one is used.
         """
         number = len(list(self._answers.iterdir()))
         (self._answers / f"{number:03d}").write_text(json.dumps([words, output, statuses, error]))
@@ -70,11 +70,11 @@ class NotingPrograms:
         return run(script, *arguments, seconds=self.seconds, **({"PATH": self._path} | variables))
 
     def calls(self) -> list[list[str]]:
-        """All calls so far: name and arguments."""
+        """Returns all calls so far, as names with arguments."""
         return [note["call"] for note in self._lines()]
 
     def inputs(self) -> list[str | None]:
-        """What came on standard input of each call."""
+        """Returns the standard input of each call."""
         return [note["stdin"] for note in self._lines()]
 
     def _lines(self) -> list[dict]:
@@ -83,7 +83,7 @@ class NotingPrograms:
 
 def run(script: str, *arguments: str, seconds: float = 60, **variables: str) -> subprocess.CompletedProcess[str]:
     """Runs a launcher."""
-    # The caller's own SLURM variables, GPUS and the like must not count.
+    # The caller's own variables, such as SLURM's or GPUS, must not have an effect.
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return subprocess.run(
         ["bash", str(LAUNCH / script), *arguments],  # noqa: S607
@@ -97,7 +97,7 @@ def run(script: str, *arguments: str, seconds: float = 60, **variables: str) -> 
 
 
 def calls_shown(shown: subprocess.CompletedProcess[str]) -> list[list[str]]:
-    """The calls of a dry run as a shell would read them."""
+    """Returns the commands of a dry run, split as a shell would."""
     assert shown.returncode == 0, shown.stderr
     return [shlex.split(line) for line in shown.stdout.splitlines() if not line.startswith("#")]
 

@@ -1,12 +1,13 @@
-"""One of several processes that do what a training run does together, without a model: for test_parallel.py.
+"""Runs one of several processes that communicate like a training run, without a model; for test_parallel.py.
 
-`python -m tests.support.two_processes COORDINATOR INDEX COUNT [die|fail]`, with PYTHONPATH at the checkout.
+`python -m tests.support.two_processes COORDINATOR INDEX COUNT [run|first_fails|all_fail]`, in the checkout.
 """
 
 import sys
 import time
 
 import numpy as np
+from absl import logging
 
 from data_pipeline.command import InputError
 from mpnet_jax import parallel
@@ -16,11 +17,12 @@ from mpnet_jax.processes.membership import Membership
 from mpnet_jax.processes.stop_request import StopRequest
 from mpnet_jax.steps.separated_mixtures import DEVICE_INPUTS, validation_score
 
-LAST = 2  # place of the last mixture of a list, which two processes share unevenly
+LAST = 2  # index of the last mixture in a list that two processes share unevenly
 
 
 def main(coordinator: str, index: int, count: int, how: str) -> None:
-    """Checks what processes tell each other; then both end, or one dies in the midst."""
+    """Checks the communication between processes; then ends, fails or runs until a process is killed."""
+    logging.set_verbosity(logging.INFO)
     with StopRequest(at_once=True), joining.joined(Membership(coordinator, index, count)):
         assert parallel.process_place() == (index, count)
         assert parallel.is_first() == (index == 0)
@@ -33,28 +35,29 @@ def main(coordinator: str, index: int, count: int, how: str) -> None:
         assert parallel.unreplicate(average(parallel.replicate(np.float32(2.0)), halves)) == 4.0
 
         largest = parallel.LargestOfAll()
-        told = [largest(15 if index == 1 and turn == 2 else 0) for turn in range(5)]
-        assert told == [0, 0, 0, 15, 0], told
+        maxima = [largest(15 if index == 1 and turn == 2 else 0) for turn in range(5)]
+        assert maxima == [0, 0, 0, 15, 0], maxima
         of_own, of_all = score([2 * index, 2 * index + 1]), score_of_list()
         np.testing.assert_allclose(of_own, of_all, rtol=1e-6)
         sys.stdout.write("all agree\n")
         sys.stdout.flush()
-        if how == "fail" and index == 1:
-            raise InputError("process 1 does not like its input")
-        while how in ("die", "fail"):  # until one is killed
+        if how == "all_fail" or (how == "first_fails" and index == 0):
+            time.sleep(index)  # process 1 finds the same error later
+            raise InputError(f"process {index} does not like its input")
+        while how:  # until a process is killed
             largest(0)
             time.sleep(0.01)
 
 
 def sounds(places: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """True and separated sounds of some mixtures of the list: (mixture, source, samples)."""
+    """Returns true and separated sounds (mixture, source, samples) of some mixtures in the list."""
     both = [np.random.default_rng(place).standard_normal((2, 2, 50)).astype(np.float32) for place in places]
     truth, noise = np.stack(both, axis=1)
     return truth, truth + 0.3 * noise
 
 
 def score(places: list[int]) -> float:
-    """The score of the whole list by a process that makes these places of it."""
+    """Returns the score of the complete list in a process that handles these mixtures."""
     truth, separated = sounds([min(place, LAST) for place in places])
     batch = {"source_waveform": truth, "index": np.array(places), "valid": np.array(places) <= LAST}
     inputs = dict.fromkeys(DEVICE_INPUTS, truth)
@@ -62,7 +65,7 @@ def score(places: list[int]) -> float:
 
 
 def score_of_list() -> float:
-    """The same, of the list itself."""
+    """Returns the score of the complete list without other processes."""
     truth, separated = sounds(list(range(LAST + 1)))
     mixture = np.broadcast_to(truth.sum(1, keepdims=True), truth.shape)
     return float(np.mean(si_sdr(truth, separated) - si_sdr(truth, mixture)))

@@ -5,7 +5,7 @@ from benchmarks.harness.other_load import Quiet
 
 
 class Machine:
-    """A clock, and the CPU time of the measured process and of all."""
+    """A fake clock with the CPU times of the measured process and of all processes."""
 
     def __init__(self, others_at):
         self.now, self.own, self.all = 0.0, 0.0, 0.0
@@ -29,11 +29,11 @@ def quiet_on(monkeypatch, machine, patience_seconds):
     [
         (lambda now: 0.0, 1, 0),
         (lambda now: 1.0 if now < 20 else 0.0, 21, 0),  # waits
-        (lambda now: 1.0 if 2 < now < 20 else 0.0, 21, 0),  # throws a run away, then waits
-        (lambda now: 1.0, 61, 1),  # takes what it gets
+        (lambda now: 1.0 if 2 < now < 20 else 0.0, 21, 0),  # discards a run, then waits
+        (lambda now: 1.0, 61, 1),  # keeps a disturbed run
     ],
 )
-def test_a_run_waits_for_quiet(monkeypatch, others_at, expected_start, disturbed):
+def test_a_measurement_waits_for_an_idle_machine(monkeypatch, others_at, expected_start, disturbed):
     machine = Machine(others_at)
     quiet = quiet_on(monkeypatch, machine, 60.0)
 

@@ -41,7 +41,7 @@ def to_tensor(values):
 
 
 def kernel_of(values):
-    """(height, width, in, out), or (in, out) of a 1x1 convolution, to (out, in, height, width)."""
+    """Transposes (height, width, in, out), or (in, out) of a 1x1 convolution, to (out, in, height, width)."""
     values = values if values.ndim == 4 else values[None, None]
     return values.transpose(3, 2, 0, 1)
 
@@ -58,7 +58,7 @@ def copy_norm(norm, params):
 
 
 def copy_parameters(model, params):
-    """Gives the peer our parameters; every one of the peer's is set."""
+    """Copies our parameters to the peer and checks that all of its parameters are set."""
     for parameter in model.parameters():
         parameter.data.fill_(np.nan)
     unet, ours = model.minus_net, params["minus_net"]
@@ -84,7 +84,7 @@ def copy_parameters(model, params):
 
 
 def our_metrics(config, batch):
-    """Parameters at the start, and the metrics of the first steps."""
+    """Returns the initial parameters and the metrics of the first steps."""
     each = method_of(config).rounds[0]
     rows = config.audio.frequency_rows
     mixture = jnp.ones((config.batch_size, rows, batch["mixture_magnitude"].shape[-1]))
@@ -132,12 +132,12 @@ def test_peer_takes_the_same_steps(memory_format, changes):
     tensors = to_torch(batch, memory_format)
     for expected in ours:
         metrics = peer(tensors)
-        # Our pictures are float32 until the first convolution, and Adam divides small gradients by themselves.
+        # Our pictures are float32 until the first convolution, and Adam amplifies differences of small gradients.
         assert metrics["loss"] == pytest.approx(float(expected["loss"]), rel=1e-5)
         assert metrics["gradient_norm"] == pytest.approx(float(expected["gradient_norm"]), rel=1e-4)
 
 
-def test_channels_last_holds_all_the_way():
+def test_channels_last_is_kept_by_all_layers():
     config = tiny_config()
     peer = TrainingStep(config, "channels_last")
     layouts = []
@@ -152,6 +152,6 @@ def test_channels_last_holds_all_the_way():
     assert layouts and all(layouts)
 
 
-def test_peer_refuses_what_it_does_not_compute():
+def test_peer_refuses_an_unsupported_rule():
     with pytest.raises(ValueError, match=r"recursion.mask_on='original': the peer has only 'remaining'"):
         TrainingStep(tiny_config(**{"recursion.mask_on": "original"}), "nchw")
