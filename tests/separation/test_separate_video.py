@@ -280,7 +280,7 @@ def test_what_is_odd_about_tracks_and_times_is_told(tmp_path, model, oracle):
 def test_a_shorter_sound_in_a_file_that_states_no_lengths_is_not_cut_off(tmp_path, model, oracle):
     video = write_video(tmp_path / "a.ts", seconds=2.0, sound=duet(44_100, 1.0)[0])
     remarks = separate_video(video, tmp_path / "out", model, QUICK)["remarks"]
-    assert len(remarks) == 1 and "before the file does; so do the films" in remarks[0]
+    assert len(remarks) == 1 and "before the file does; so do the written videos" in remarks[0]
 
 
 def test_sound_that_was_left_out_because_times_start_again_is_told(tmp_path, model, oracle):
