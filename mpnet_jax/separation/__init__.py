@@ -1,1 +1,1 @@
-"""One video taken apart: windows of sound and picture, a number for each sound, stems, films and a page."""
+"""Separates the sounds of a video into stems, videos with heat maps, and a page; see docs/SEPARATE.md."""

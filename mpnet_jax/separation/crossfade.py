@@ -1,4 +1,4 @@
-"""Masks of overlapping windows, joined into one that has no seams."""
+"""Joins the masks of overlapping windows by cross-fading."""
 
 from collections.abc import Mapping
 
@@ -10,33 +10,34 @@ Done = Float[np.ndarray, "freq done"]
 
 
 def rising(columns: int) -> Float[np.ndarray, " columns"]:
-    """Weights from nearly 0 to nearly 1; with those of the falling window, 1 minus these, they sum to one."""
+    """Returns fade-in weights from nearly 0 to nearly 1; the fade-out weights are 1 minus these."""
     return (np.sin(0.5 * np.pi * (np.arange(columns) + 0.5) / columns) ** 2).astype(np.float32)
 
 
 class CrossFade:
     """Joins the masks of each sound from window to window.
 
-    A window's first half fades in while the second half of the one before fades out. Where a sound was not found its
-    mask is zero, so that it fades too. Nothing fades at the very start and the very end, where no other window lies.
+    The first half of a window fades in while the second half of the previous window fades out. A sound that is missing
+    in a window has a mask of zeros there, so it fades as well. The start of the first window and the end of the last
+    one do not fade.
 
     Args:
-        columns: of half a window.
+        columns: Columns of half a window.
     """
 
     def __init__(self, columns: int) -> None:
         self._columns, self._rising = columns, rising(columns)
-        self._previous: dict[int, Shares] | None = None  # the second halves of the window before
+        self._previous: dict[int, Shares] | None = None  # The second halves of the previous window's masks.
 
     def join(self, shares: Mapping[int, Shares], *, last: bool) -> dict[int, Done]:
-        """Adds a window.
+        """Adds a window and returns the masks that are complete.
 
         Args:
-            shares: of the mixture, by the sound's number; those that were not found may be missing.
-            last: whether no window follows.
+            shares: Masks by the sound's number; a missing sound needs none.
+            last: Whether this is the last window.
 
         Returns:
-            By number, the columns that are done: half a window, or a whole one at the end.
+            Completed columns by number: half a window, or a complete window at the end.
         """
         first = {number: share[:, : self._columns] for number, share in shares.items()}
         second = {number: share[:, self._columns :] for number, share in shares.items()}

@@ -1,4 +1,4 @@
-"""What was found in each window, kept on disk while a video is taken apart: memory does not grow with its length."""
+"""Stores the sounds of each window on disk, so that memory does not grow with the length of the video."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,11 +12,11 @@ from mpnet_jax.separation.network import WindowSounds
 
 
 class Journal:
-    """Lines of JSON, and the energy maps as one array of float16 (window, number, rows, columns).
+    """Two temporary files: a JSON line for each window, and the energy maps in float16 (window, number, rows, columns).
 
     Args:
-        folder: to write two files into; they are temporary.
-        most: numbers that there may be.
+        folder: Folder of the files.
+        most: Maximum number of sounds.
     """
 
     def __init__(self, folder: Path, most: int) -> None:
@@ -25,11 +25,17 @@ class Journal:
         self._lines_file, self._maps_file = self._lines.open("w"), self._maps.open("wb")
 
     def add(self, window: WindowSounds, numbers: Mapping[int, int], *, start_s: float, end_s: float) -> dict[str, Any]:
-        """Takes down the next window.
+        """Adds the next window.
+
+        Args:
+            window: The sounds of the window.
+            numbers: Steps by the numbers of their sounds.
+            start_s: Start of the window in seconds.
+            end_s: End of the window in seconds.
 
         Returns:
             JSON-ready: `start_s`, `end_s` and `sounds`, each with `number`, `place` (from the top and from the left, in
-            shares of the picture) and `energy` (its part of the mixture's mean magnitude).
+            fractions of the frame) and `energy` (its fraction of the mixture's mean magnitude).
         """
         self._shape = window.energy.shape[1:]
         maps = np.zeros((self._most, *self._shape), np.float16)
@@ -55,15 +61,15 @@ class Journal:
         return line
 
     def close(self) -> None:
-        """Ends writing."""
+        """Closes the files."""
         with self._maps_file, self._lines_file:
             pass
 
     def windows(self, numbers: Mapping[int, int]) -> Iterator[dict[str, Any]]:
-        """Every window, with the numbers that are kept under their new names.
+        """Yields the windows, as `add` returns them, with renumbered sounds.
 
         Args:
-            numbers: {old: new}.
+            numbers: New numbers by old numbers; other sounds are left out.
         """
         with self._lines.open() as lines:
             for text in lines:
@@ -79,6 +85,6 @@ class Journal:
                 yield line
 
     def maps(self) -> Float[np.ndarray, "window number rows columns"]:
-        """Energies of the places, 0 the least and 1 the greatest of each map; zero where the sound was not heard."""
+        """Returns the energy maps, scaled to minimum 0 and maximum 1; zero where a sound is missing in a window."""
         shape = (self._count, self._most, *self._shape)
         return np.memmap(self._maps, np.float16, mode="r", shape=shape) if all(shape) else np.zeros(shape, np.float16)

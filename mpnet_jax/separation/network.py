@@ -1,4 +1,4 @@
-"""Windows through the networks, a batch of one size at a time."""
+"""Applies the networks to batches of windows."""
 
 import functools
 import itertools
@@ -18,23 +18,23 @@ from mpnet_jax.steps.device_pass import HostBatch, Separator
 from mpnet_jax.weights.trained import Model
 
 Pictures = UInt8[np.ndarray, "frame height width 3"]
-# A window that is quieter than the loudest so far by more than this is taken for a pause and lifted by no more.
+# A window below the loudest one so far divided by this (20 dB) counts as a pause, and its gain is limited accordingly.
 _PAUSE = 10.0
-# Takes a batch, gives what waits for its results.
+# Starts the computation of a batch, and returns a function that waits for its results.
 Start = Callable[[HostBatch], Callable[[], dict[str, np.ndarray]]]
 _WANTED = ("active", "place", "vector", "energy", "share")
 
 
 class WindowSounds(NamedTuple):
-    """What the networks found in a window, step by step of the recursion.
+    """The sounds of a window, one for each step of the recursion.
 
     Attributes:
-        active: whether the step found a sound.
-        place: where: from the top and from the left, in shares of the picture; meaningless where inactive.
-        vector: what was seen there.
-        energy: of the sound that each place of the picture would have taken.
-        share: of the mixture's magnitude, in [0, 1].
-        magnitude: of the mixture.
+        active: Whether the step separated a sound; the other fields are only valid if it did.
+        place: Place of the sound, from the top and from the left, in fractions of the frame.
+        vector: Visual vector of that place.
+        energy: Energy map: the energy that each place, as the candidate, would have separated.
+        share: Mask of the sound: its fraction of the mixture's magnitude, in [0, 1].
+        magnitude: Magnitude of the mixture.
     """
 
     active: Bool[np.ndarray, " step"]
@@ -45,9 +45,9 @@ class WindowSounds(NamedTuple):
     magnitude: Float[np.ndarray, "freq time"]
 
 
-@functools.lru_cache(maxsize=4)  # several videos one after another compile once
+@functools.lru_cache(maxsize=4)  # Several videos are separated by the same compiled function.
 def make_separator(model: Model, *, sounds: int | None, most: int) -> Separator:
-    """Returns the pass that windows go through.
+    """Returns the compiled function that separates a batch of windows.
 
     Args:
         model: The networks.
@@ -58,7 +58,7 @@ def make_separator(model: Model, *, sounds: int | None, most: int) -> Separator:
     step = method.place_step(
         model.about["method"],
         steps=most if sounds is None else sounds,
-        # Masks stay soft: on the validation split, thresholded ones lose half a decibel.
+        # Masks are not thresholded: on the validation split, thresholding costs half a decibel.
         mask="ratio",
         epsilon_relative=model.epsilon_relative if sounds is None else 0.0,
         epsilon_absolute=counting.magnitude_of_noise(method.evaluation.silence_dbfs, method.audio),
@@ -66,13 +66,13 @@ def make_separator(model: Model, *, sounds: int | None, most: int) -> Separator:
 
     def run(variables: Any, batch: Any) -> Any:
         out = step(variables, batch)
-        return {name: out[name] for name in _WANTED}  # the compiler leaves out what no output needs
+        return {name: out[name] for name in _WANTED}  # The compiler drops unused outputs.
 
     return model.separator(run)
 
 
 class Leveller:
-    """Brings windows to the level of the mixtures in training, whatever the video's.
+    """Scales windows to the level of the training mixtures.
 
     Args:
         level_dbfs: Level of one source in training.
@@ -84,7 +84,7 @@ class Leveller:
         self._loudest = self._level / LARGEST_LIFT
 
     def gain(self, mono: Float[np.ndarray, " samples"]) -> float:
-        """Factor of the next window."""
+        """Returns the gain of the next window."""
         level = float(np.sqrt(np.mean(np.square(mono))))
         self._loudest = max(self._loudest, level)
         return self._level / max(level, self._loudest / _PAUSE)
@@ -98,20 +98,21 @@ def separated_windows(
     method: Method,
     batch: int,
 ) -> Iterator[tuple[SoundWindow, WindowSounds]]:
-    """Runs windows through the networks; the next batch is under way while one is used.
+    """Yields every window with its sounds; the next batch is computed while the caller uses the current one.
 
     Args:
-        start: sends a batch on its way, as `Separator.start` does.
-        windows: in their order.
-        pictures: of each.
+        start: Starts the computation of a batch; see `Separator.start`.
+        windows: The windows in their order.
+        pictures: The frames of each window.
         method: The method of the run.
-        batch: windows at a time.
+        batch: Number of windows in a batch.
     """
     audio, drawn = method.audio, method.evaluation.drawn
     leveller = Leveller(drawn.level_dbfs, drawn.sources)
     pending: Iterator[tuple[SoundWindow, WindowSounds]] = iter(())
     for group in _batched(zip(windows, pictures, strict=False), batch):
         group_windows = [window for window, _ in group]
+        # (window, samples) -> (window, freq, time)
         levelled = np.stack([window.mono * np.float32(leveller.gain(window.mono)) for window in group_windows])
         magnitude = np.abs(stft(levelled, audio))
         frames = np.stack([seen for _, seen in group])
@@ -125,7 +126,7 @@ def _results(
     windows: list[SoundWindow], magnitude: np.ndarray, wait: Callable[[], dict[str, np.ndarray]]
 ) -> Iterator[tuple[SoundWindow, WindowSounds]]:
     out = wait()
-    size = np.array(out["energy"].shape[-2:])
+    size = np.array(out["energy"].shape[-2:])  # Rows and columns of the visual map.
     for i, window in enumerate(windows):
         place = (out["place"][i] + 0.5) / size
         yield (

@@ -1,4 +1,4 @@
-"""The page of a separation: its films, sounds and when each was heard."""
+"""Writes the HTML page of a separation, with its videos, stems and energy curves."""
 
 from collections.abc import Iterable, Mapping
 from html import escape
@@ -16,7 +16,7 @@ _MOST_POINTS = 300
 
 
 class Curves:
-    """How much of the mixture each sound has over time, in at most twice `_MOST_POINTS` points, however long it is."""
+    """The energy of each sound over time, in at most twice `_MOST_POINTS` points for any length of the video."""
 
     def __init__(self) -> None:
         self._times: list[float] = []
@@ -24,7 +24,7 @@ class Curves:
         self._every, self._seen = 1, 0
 
     def add(self, window: Mapping[str, Any]) -> None:
-        """Takes a window of `Journal.windows`."""
+        """Adds a window of `Journal.windows`."""
         self._seen += 1
         if self._seen % self._every:
             return
@@ -34,35 +34,36 @@ class Curves:
             self._values[number] = [0.0] * (len(self._times) - 1)
         for number, values in self._values.items():
             values.append(shares.get(number, 0.0))
+        # Every second point is dropped when there are too many, and then every second window is skipped.
         if len(self._times) >= 2 * _MOST_POINTS:
             self._every *= 2
             self._times = self._times[1::2]
             self._values = {number: values[1::2] for number, values in self._values.items()}
 
     def of(self, number: int) -> list[list[float]]:
-        """(seconds, share) points."""
+        """Returns the points (seconds, fraction of the mixture) of a sound."""
         return np.stack([self._times, self._values.get(number, [0.0] * len(self._times))], axis=1).tolist()
 
 
 def write_page(path: Path, summary: Mapping[str, Any], curves: Curves) -> None:
-    """Writes the page beside the files that it shows.
+    """Writes the page into the folder of the files that it shows.
 
     Args:
-        path: `index.html`.
-        summary: of `separation.json`, without its windows.
-        curves: of the sounds.
+        path: File to write.
+        summary: Content of `separation.json` without its windows.
+        curves: Energy curves of the sounds.
     """
     name = escape(Path(summary["video"]["file"]).name)
     sounds = summary["sounds"]
     count = f"{len(sounds)} sound{'s' if len(sounds) != 1 else ''}"
     sections = [
-        Section("all", "All together", _player(summary.get("overview"), "All sounds in their colours")),
-        Section("sounds", "Sound by sound", "".join(_sound(sound, curves) for sound in sounds)),
-        Section("rest", "What is left", _residual(summary)),
+        Section("all", "All sounds", _player(summary.get("overview"), "Heat maps of all sounds in their colours")),
+        Section("sounds", "Single sounds", "".join(_sound(sound, curves) for sound in sounds)),
+        Section("rest", "Residual", _residual(summary)),
         Section("remarks", "Remarks", _remarks(summary["remarks"])),
     ]
     page = shell.page(
-        title=f"{name} \N{EN DASH} taken apart",
+        title=f"{name} \N{EN DASH} separated sounds",
         kind="Sound separation",
         heading=name,
         subtitle=f"{count} · {summary['video']['seconds']:.1f} s · {summary['windows_heard']:,} windows",
@@ -81,24 +82,24 @@ def _sound(sound: Mapping[str, Any], curves: Curves) -> str:
     color = "#{:02x}{:02x}{:02x}".format(*COLORS[(sound["number"] - 1) % len(COLORS)])
     down, right = (100.0 * share for share in sound["place"])
     text = (
-        f"Heard in {sound['windows']:,} windows, first at {sound['first_s']:.1f} s, last until "
-        f"{sound['last_s']:.1f} s; {100.0 * sound['energy_share']:.1f} % of the energy; "
-        f"mostly {right:.0f} % from the left and {down:.0f} % from the top."
+        f"Found in {sound['windows']:,} windows from {sound['first_s']:.1f} s to {sound['last_s']:.1f} s; "
+        f"{100.0 * sound['energy_share']:.1f} % of the energy; "
+        f"mean place {right:.0f} % from the left and {down:.0f} % from the top."
     )
-    chart = charts.curve(curves.of(sound["number"]), label="share of the mixture over seconds")
+    chart = charts.curve(curves.of(sound["number"]), label="fraction of the mixture over seconds")
     return (
         f'<article class="example"><header><h3><span style="color:{color}">\N{BLACK CIRCLE}</span> '
-        f"Sound {sound['number']}</h3></header>{_player(sound.get('video'), 'Its heat over the picture')}"
+        f"Sound {sound['number']}</h3></header>{_player(sound.get('video'), 'Heat map over the video')}"
         f'{_audio(sound["file"])}<p class="note">{text}</p>'
-        f'<figure class="card"><figcaption>When it is heard</figcaption>{chart}</figure></article>'
+        f'<figure class="card"><figcaption>Energy over time</figcaption>{chart}</figure></article>'
     )
 
 
 def _residual(summary: Mapping[str, Any]) -> str:
     share = 100.0 * summary["residual"]["energy_share"]
     return (
-        f'{_audio(summary["residual"]["file"])}<p class="note">{share:.1f} % of the energy. The sounds and this are '
-        "together the recording.</p>"
+        f'{_audio(summary["residual"]["file"])}<p class="note">{share:.1f} % of the energy. The sounds and the '
+        "residual sum to the recording.</p>"
     )
 
 

@@ -1,4 +1,4 @@
-"""The pictures of each window of sound, as the network sees them."""
+"""Reads the frames of each window for the network."""
 
 import collections
 import itertools
@@ -14,17 +14,17 @@ from data_pipeline.media import reader
 from data_pipeline.spec import AudioSpec, FrameSpec
 from mpnet_jax.separation.sound_windows import start_seconds
 
-# A picture that is far from square is made smaller, so that it has no more places than this times a square one.
+# A frame that is far from square is reduced until it has at most this many times the places of a square one.
 _LONGEST = 4.0
 _LEAST_PX = 16
 
 
 def short_side_px(picture_px: tuple[int, int], wanted_px: int) -> int:
-    """Shorter side of the pictures that the network sees.
+    """Returns the shorter side of the network's frames.
 
     Args:
-        picture_px: (height, width) of the video's.
-        wanted_px: what the networks were trained with.
+        picture_px: Height and width of the video's frames.
+        wanted_px: Shorter side in training.
     """
     short, long = sorted(picture_px)
     return max(_LEAST_PX, min(wanted_px, round(_LONGEST * wanted_px * short / max(long, 1))))
@@ -40,22 +40,22 @@ def picture_windows(
     threads: int = 1,
     trace: reader.Trace | None = None,
 ) -> Iterator[UInt8[np.ndarray, "frame height width 3"]]:
-    """The whole pictures of one window after another, without end: after the last one it stays.
+    """Yields the frames of one window after another, without end; the last frame of the video is repeated.
 
     Args:
-        path: the video.
-        audio: the network's.
-        frames: how many pictures a window, and where in it.
-        fps: pictures a second among which they are chosen, as in the data that the networks were trained with.
-        side_px: shorter side of the pictures.
-        threads: of the decoder.
-        trace: takes down what decoding met.
+        path: The video.
+        audio: The network's transform.
+        frames: Number of frames of a window and their times in it.
+        fps: Rate of the frames from which these are chosen, as in the training data.
+        side_px: Shorter side of the returned frames.
+        threads: Threads of the decoder.
+        trace: Records irregularities of the decoded stream.
     """
     seconds = frames.seconds(audio.clip_seconds)
     times = (number / fps for number in itertools.count())
     stream = reader.read_frames(path, times, side_px, threads=threads, trace=trace, whole=False)
     kept: collections.deque[np.ndarray] = collections.deque()
-    first, size = 0, None  # number of the first picture that is kept
+    first, size = 0, None  # Index of the first frame in `kept`.
     for index in itertools.count():
         numbers = [max(0, math.floor((start_seconds(index, audio) + s) * fps)) for s in seconds]
         while first + len(kept) <= numbers[-1]:
@@ -72,7 +72,7 @@ def picture_windows(
 
 
 def resized(picture: UInt8[np.ndarray, "height width 3"], size: tuple[int, ...]) -> UInt8[np.ndarray, "rows columns 3"]:
-    """A picture in the (width, height) of the first one: a video may change its size in its midst."""
+    """Resizes a frame to (width, height) of the first frame; a video's resolution may change midway."""
     if picture.shape[1::-1] == size:
         return picture
     return np.asarray(Image.fromarray(picture).resize((size[0], size[1])))

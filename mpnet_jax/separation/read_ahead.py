@@ -1,4 +1,4 @@
-"""Work in a thread while its results are used."""
+"""Prefetches the items of an iterable in a thread."""
 
 import contextlib
 import queue
@@ -12,26 +12,30 @@ _WAIT_S = 0.1
 
 @contextlib.contextmanager
 def read_ahead(items: Iterable[Item], most: int) -> Iterator[Iterator[Item]]:
-    """The items, made in a thread, at most so many ahead; at the end of the block the thread has ended.
+    """Yields an iterator over the items, which a thread produces ahead of their use.
 
-    What the thread raises is raised where its next item is asked for.
+    The thread has ended when the context ends. An exception in the thread is raised by the iterator.
+
+    Args:
+        items: The items; only the thread iterates over them.
+        most: Maximum number of items that wait.
     """
-    made: queue.Queue[tuple[str, Any]] = queue.Queue(most)
+    results: queue.Queue[tuple[str, Any]] = queue.Queue(most)
     ended = threading.Event()
-    thread = threading.Thread(target=_make, args=(items, made, ended), daemon=True)
+    thread = threading.Thread(target=_make, args=(items, results, ended), daemon=True)
     thread.start()
     try:
-        yield _taken(made)
+        yield _received(results)
     finally:
         ended.set()
         thread.join()
 
 
-def _make(items: Iterable[Any], made: "queue.Queue[tuple[str, Any]]", ended: threading.Event) -> None:
+def _make(items: Iterable[Any], results: "queue.Queue[tuple[str, Any]]", ended: threading.Event) -> None:
     def put(kind: str, item: Any) -> None:
         while not ended.is_set():
             with contextlib.suppress(queue.Full):
-                made.put((kind, item), timeout=_WAIT_S)
+                results.put((kind, item), timeout=_WAIT_S)
                 return
 
     try:
@@ -44,9 +48,9 @@ def _make(items: Iterable[Any], made: "queue.Queue[tuple[str, Any]]", ended: thr
         put("error", error)
 
 
-def _taken(made: "queue.Queue[tuple[str, Any]]") -> Iterator[Any]:
+def _received(results: "queue.Queue[tuple[str, Any]]") -> Iterator[Any]:
     while True:
-        kind, item = made.get()
+        kind, item = results.get()
         if kind == "end":
             return
         if kind == "error":

@@ -1,4 +1,4 @@
-"""`separation.json`: what was found, sound by sound and window by window; written line by line, whatever its length."""
+"""Sums up the windows of a separation and writes `separation.json`."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Tally:
-    """What is summed up of each sound while its windows pass."""
+    """Statistics of each sound over all windows."""
 
     def __init__(self) -> None:
         self.windows = 0
@@ -15,11 +15,11 @@ class Tally:
 
     @property
     def numbers(self) -> set[int]:
-        """Of the sounds that were heard."""
+        """The numbers of the sounds so far."""
         return set(self._sums)
 
     def add(self, window: Mapping[str, Any]) -> None:
-        """Counts a window, as `Journal.add` gives it."""
+        """Adds a window, as returned by `Journal.add`."""
         self.windows += 1
         for sound in window["sounds"]:
             start = {"windows": 0, "first_s": window["start_s"], "place": [0.0, 0.0], "energy": 0.0}
@@ -34,11 +34,11 @@ class Tally:
             known["place"] = [known["place"][axis] + sound["energy"] * sound["place"][axis] for axis in (0, 1)]
 
     def longest(self, number: int) -> int:
-        """In how many windows in a row a sound was heard, at most."""
+        """Returns the maximum number of consecutive windows with this sound."""
         return self._sums[number]["longest"]
 
     def of(self, number: int) -> dict[str, Any]:
-        """JSON-ready: `windows`, `first_s`, `last_s`, `place` (mean, the louder the heavier)."""
+        """Returns JSON-ready `windows`, `first_s`, `last_s` and `place` (the mean, weighted by energy)."""
         known = self._sums[number]
         energy = known["energy"] or 1.0
         place = [round(axis / energy, 4) for axis in known["place"]]
@@ -46,12 +46,12 @@ class Tally:
 
 
 def write_results(path: Path, summary: Mapping[str, Any], windows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes a summary with `windows` as its last entry.
+    """Writes a summary as JSON, with `windows` as its last entry; memory does not grow with their number.
 
     Args:
-        path: file to write.
-        summary: JSON-ready.
-        windows: one line each.
+        path: File to write.
+        summary: JSON-ready summary.
+        windows: JSON-ready windows, which get one line each.
     """
     head = json.dumps(summary, indent=1, allow_nan=False)
     with path.open("w") as file:

@@ -1,4 +1,4 @@
-"""One video from its file to a folder of sounds, films and numbers; every part of it is a module beside this one."""
+"""Separates the sounds of a video file and writes all results; the other modules of the package do the single steps."""
 
 import contextlib
 import dataclasses
@@ -29,25 +29,25 @@ from mpnet_jax.separation.videos import write_videos
 from mpnet_jax.steps.device_pass import SLICE
 from mpnet_jax.weights.trained import Model
 
-# A sound with less than this part of the loudest one's energy, or never heard in so many windows in a row (where there
-# are as many), was no sound: it goes back to the residual.
+# A sound with less than this fraction of the loudest sound's energy, or never found in so many consecutive windows (if
+# the video has as many), is added to the residual.
 _LEAST_ENERGY = 0.01
 _LEAST_WINDOWS = 3
-_NOTABLE_S = 0.5  # by which sound and pictures may begin and end apart
+_NOTABLE_S = 0.5  # Smaller differences between the times of sound and pictures give no remark.
 
 Progress = Callable[[float], Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What may be asked.
+    """Options of a separation.
 
     Attributes:
-        sounds: how many there are; None finds out.
-        most: greatest number that may be found then.
-        format: of `stems.FORMATS`.
-        videos: write films too.
-        picture_px: shorter side of the pictures that the network sees; None takes that of the training data.
+        sounds: Number of sounds; None lets the recursion stop by itself.
+        most: Maximum number of sounds if `sounds` is None.
+        format: One of `stems.FORMATS`.
+        videos: Whether videos are written.
+        picture_px: Shorter side of the network's frames; None for that of the training data.
     """
 
     sounds: int | None = None
@@ -58,22 +58,22 @@ class Settings:
 
     @property
     def numbers(self) -> int:
-        """Greatest number of sounds."""
+        """The maximum number of sounds."""
         return self.most if self.sounds is None else self.sounds
 
 
 @dataclasses.dataclass(frozen=True)
 class SeparatedVideo:
-    """A video whose sound was taken apart.
+    """A video whose windows have been separated; its sounds have the numbers of the tracker.
 
     Attributes:
-        stems: closed.
-        journal: closed.
-        tally: of all windows, by the numbers of the tracker.
-        rate_hz: of the sound.
-        channels: of it.
-        sound: what decoding it met.
-        pictures: what decoding the pictures met.
+        stems: The stems, closed.
+        journal: The journal, closed.
+        tally: Statistics over all windows.
+        rate_hz: Sample rate of the recording.
+        channels: Number of channels of the recording.
+        sound: Irregularities of the decoded sound.
+        pictures: Irregularities of the decoded pictures.
     """
 
     stems: Stems
@@ -86,34 +86,34 @@ class SeparatedVideo:
 
     @property
     def seconds(self) -> float:
-        """Length of the sound."""
+        """Duration of the recording."""
         return self.stems.samples / self.rate_hz
 
 
 def separate_video(video: Path, out: Path, model: Model, settings: Settings) -> dict[str, Any]:
-    """Separates the sounds of a video; `out` appears when all of it is written.
+    """Separates the sounds of a video; `out` appears when all its files are complete.
 
     Args:
-        video: any file with pictures and sound that FFmpeg reads.
-        out: a folder that is not there, or empty.
-        model: trained networks.
-        settings: what is asked.
+        video: A file with pictures and sound that FFmpeg can read.
+        out: A new or an empty folder.
+        model: The trained networks.
+        settings: The options.
 
     Returns:
-        `separation.json` without its windows.
+        The content of `separation.json` without its windows.
 
     Raises:
-        InputError: the video cannot be used, or the folder cannot be written.
+        InputError: The video cannot be used, or the folder cannot be written.
     """
     header = reader.probe(video)
     with atomic_folder(out, ()) as folder, _temporary(folder / ".work") as work:
-        with _progress(header.duration_s, "listening") as progress:
+        with _progress(header.duration_s, "separating") as progress:
             separated = separate_windows(video, work, model, settings, header=header, progress=progress)
         kept = kept_sounds(separated, keep_all=settings.sounds is not None)
         separated.stems.into_residual(separated.tally.numbers - set(kept))
         videos: dict[int, str] = {}
         if settings.videos:
-            with _progress(separated.seconds, "drawing") as progress:
+            with _progress(separated.seconds, "writing videos") as progress:
                 videos = _write_videos(video, folder, separated, kept, model, header=header, progress=progress)
         numbers = {old: new for new, old in enumerate(kept, start=1)}
         names = {old: f"sound{new}" for old, new in numbers.items()} | {RESIDUAL: "residual"}
@@ -156,15 +156,15 @@ def separate_video(video: Path, out: Path, model: Model, settings: Settings) -> 
 def separate_windows(
     video: Path, work: Path, model: Model, settings: Settings, *, header: MediaInfo, progress: Progress
 ) -> SeparatedVideo:
-    """Takes the sound apart, window by window; the numbers are the tracker's.
+    """Separates the sound of a video window by window.
 
     Args:
-        video: the file.
-        work: folder for files of the stems and the journal.
-        model: trained networks.
-        settings: what is asked.
-        header: of the video.
-        progress: told the seconds that are done, as they are.
+        video: The file.
+        work: Folder for the temporary files of the stems and the journal.
+        model: The trained networks.
+        settings: The options.
+        header: Header of the video.
+        progress: Called with the seconds of video that were separated.
     """
     method, data, audio = model.method, model.method.data, model.method.audio
     separator = make_separator(model, sounds=settings.sounds, most=settings.most)
@@ -210,7 +210,7 @@ def separate_windows(
 
 
 def kept_sounds(separated: SeparatedVideo, *, keep_all: bool) -> list[int]:
-    """The numbers of what really is a sound, the loudest first; see `_LEAST_ENERGY`."""
+    """Returns the numbers of the sounds that are kept, the loudest first; see `_LEAST_ENERGY`."""
     energy = {number: separated.stems.energy.get(number, 0.0) for number in separated.tally.numbers}
     loudest = max(energy.values(), default=0.0)
     least = min(_LEAST_WINDOWS, separated.tally.windows)
@@ -223,10 +223,10 @@ def kept_sounds(separated: SeparatedVideo, *, keep_all: bool) -> list[int]:
 
 
 def remarks(separated: SeparatedVideo, kept: list[int], header: MediaInfo) -> list[str]:
-    """What a user should know about the video, one sentence each."""
+    """Returns remarks on the video for the user, one sentence each."""
     sentences = []
     if not kept:
-        sentences.append("No sound was found: the recording is silent, or the network hears nothing that it sees.")
+        sentences.append("No sound was found: the recording is silent, or no sound matches anything in the pictures.")
     for name, count in zip(("pictures", "sound"), header.streams, strict=True):
         if count > 1:
             sentences.append(
@@ -234,33 +234,33 @@ def remarks(separated: SeparatedVideo, kept: list[int], header: MediaInfo) -> li
             )
     for name, trace in (("sound", separated.sound), ("picture", separated.pictures)):
         if trace.broken_packets:
-            sentences.append(f"{trace.broken_packets} packets of the {name} cannot be decoded and were passed over.")
+            sentences.append(f"{trace.broken_packets} packets of the {name} cannot be decoded and were skipped.")
     sentences += _remarks_on_time(separated, header)
     if separated.tally.windows == 1:
-        sentences.append("The recording is no longer than one window of the network; silence was added behind it.")
+        sentences.append("The recording is no longer than one window of the network; silence was added after it.")
     return sentences
 
 
 def _remarks_on_time(separated: SeparatedVideo, header: MediaInfo) -> Iterator[str]:
-    """When sound and pictures begin and end, where they differ."""
+    """Yields remarks on differences between the times of sound and pictures."""
     sound, pictures = separated.sound, separated.pictures
     if sound.start_s > _NOTABLE_S:
-        yield f"The sound starts at {sound.start_s:.1f} s; before it is silence."
+        yield f"The sound starts at {sound.start_s:.1f} s; before it, silence was added."
     if pictures.start_s > _NOTABLE_S:
         yield f"The pictures start at {pictures.start_s:.1f} s; until then the first one is shown."
     if sound.filled_s:
-        yield f"Gaps in the sound of {sound.filled_s:.2f} s were filled with silence."
+        yield f"Gaps of {sound.filled_s:.2f} s in the sound were filled with silence."
     if sound.cut_s:
         yield (
-            f"{sound.cut_s:.2f} s of the sound have times at which there was sound before and were left out; "
+            f"{sound.cut_s:.2f} s of the sound overlap in time with earlier sound and were left out; "
             "if the file was joined from parts, re-encode it."
         )
     if sound.stated_end_s is not None and sound.end_s < 0.9 * sound.stated_end_s:
         yield f"The sound is cut off: {sound.end_s:.1f} s of {sound.stated_end_s:.1f} s can be decoded."
     elif max(header.duration_s or 0.0, pictures.end_s) > separated.seconds + _NOTABLE_S:
-        yield f"The sound ends at {separated.seconds:.1f} s, before the file does; so do the films."
+        yield f"The sound ends at {separated.seconds:.1f} s, before the file does; so do the written videos."
     if pictures.ended and pictures.end_s < 0.9 * separated.seconds:
-        yield f"The pictures end at {pictures.end_s:.1f} s; the last one stays."
+        yield f"The pictures end at {pictures.end_s:.1f} s; the last one is repeated."
 
 
 def _write_videos(
@@ -273,7 +273,7 @@ def _write_videos(
     header: MediaInfo,
     progress: Progress,
 ) -> dict[int, str]:
-    """Names of the films by the tracker's number, that of all sounds under that of the residual."""
+    """Writes the videos and returns their names by the tracker's number; `RESIDUAL` is the number of the overview."""
     assert header.picture_px is not None
     names = {old: f"sound{new}.mp4" for new, old in enumerate(kept, start=1)} | {RESIDUAL: "overview.mp4"}
     write_videos(
@@ -291,7 +291,7 @@ def _write_videos(
 
 @contextlib.contextmanager
 def _temporary(folder: Path) -> Iterator[Path]:
-    """A folder that is empty and gone at the end, but for what an error leaves to its parent's end."""
+    """Creates a folder and removes it at the end; after an error, its parent is removed anyway."""
     folder.mkdir()
     yield folder
     for file in folder.iterdir():
@@ -305,5 +305,5 @@ def _progress(seconds: float | None, title: str) -> Iterator[Progress]:
     total = None if seconds is None else round(seconds, 1)
     form = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of the video [{elapsed}<{remaining}]"
     with tqdm.tqdm(total=total, unit="s", desc=title, mininterval=interval, bar_format=form if total else None) as bar:
-        # What a header says is about right.
+        # The header's duration is approximate, so the progress is limited to it.
         yield lambda done: bar.update(done if total is None else max(0.0, min(done, total - bar.n)))

@@ -1,4 +1,4 @@
-"""The sound of a video as windows of the network's length, half a window apart, in memory that does not grow."""
+"""Cuts the sound of a video into windows of the network's length that overlap by half, in constant memory."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -11,14 +11,15 @@ from data_pipeline.spec import AudioSpec
 
 
 class SoundWindow(NamedTuple):
-    """A window as the network hears it, and the sound as it was recorded.
+    """A window of the network, with the newly read part of the recording.
 
     Attributes:
-        place: from 0; a window starts `hop_columns(audio)` columns of the transform after the one before.
-        mono: mean of the channels at the network's rate; silence beyond the end.
-        recorded: what was read since the last window, at the video's rate: all that lies within this one, or more.
-        rate_hz: of `recorded`.
-        last: whether the sound ends within this window.
+        place: Index of the window; it starts `hop_columns(audio)` columns after the previous one.
+        mono: Mean of the channels at the network's sample rate, padded with silence at the end.
+        recorded: The recording since the previous window, at the video's sample rate; it reaches at least to the end of
+            this window.
+        rate_hz: Sample rate of `recorded`.
+        last: Whether the recording ends within this window.
     """
 
     place: int
@@ -29,24 +30,21 @@ class SoundWindow(NamedTuple):
 
 
 def hop_columns(audio: AudioSpec) -> int:
-    """Columns from one window to the next: half a window, so that every column lies in two."""
+    """Returns the columns from one window to the next: half a window."""
     return audio.time_frames // 2
 
 
 def start_seconds(index: int, audio: AudioSpec) -> float:
-    """When a window starts."""
+    """Returns the start of a window in seconds."""
     return index * hop_columns(audio) * audio.hop_samples / audio.rate_hz
 
 
 def sound_windows(blocks: Iterable[tuple[int, np.ndarray]], audio: AudioSpec) -> Iterator[SoundWindow]:
-    """Cuts a sound into windows; one that is shorter than a window is one, with silence behind it.
+    """Yields the windows of a recording; a recording shorter than a window gives one window.
 
     Args:
-        blocks: (rate_hz, float32 (channels, samples)), of `media.stream_channels`.
-        audio: the network's.
-
-    Yields:
-        Windows, the last of which reaches the end of the sound.
+        blocks: Pairs of sample rate and samples, float32 (channels, samples); see `reader.stream_channels`.
+        audio: The network's transform.
     """
     step, size = hop_columns(audio) * audio.hop_samples, audio.clip_samples
     mono, recorded = np.zeros(0, np.float32), []
@@ -63,7 +61,7 @@ def sound_windows(blocks: Iterable[tuple[int, np.ndarray]], audio: AudioSpec) ->
             resampler = soxr.ResampleStream(rate_hz, audio.rate_hz, 1, dtype="float32", quality="HQ")
         recorded.append(block)
         mono = np.concatenate([mono, resampler.resample_chunk(block.mean(axis=0))])
-        while len(mono) > size:  # more than a window: so this is not the last
+        while len(mono) > size:  # More samples follow, so this window is not the last one.
             yield window(last=False)
             mono, index = mono[step:], index + 1
     if resampler is None:

@@ -1,4 +1,4 @@
-"""The sounds and what is left, written as sound files while they come."""
+"""Writes the separated sounds and the residual to sound files as they are computed."""
 
 import contextlib
 import struct
@@ -22,19 +22,19 @@ _RIFF_BYTES, _CHUNK_BYTES = 12, 8  # Lengths of a RIFF header and of a chunk hea
 
 
 class Stems:
-    """One RF64 file of 32-bit floats for each sound, whatever the final format, and one for the residual.
+    """Temporary RF64 files of 32-bit floats, one for each sound and one for the residual.
 
-    The residual is the recorded sound minus the sounds, sample by sample: all files together are the recording. A sound
-    that appears late starts with silence.
+    The residual is the recording minus the sounds, sample by sample, so all files together sum to the recording. A
+    sound that is found late starts with silence.
 
     Args:
-        folder: to write into.
-        rate_hz: of the recording.
-        channels: of it.
+        folder: Folder of the files.
+        rate_hz: Sample rate of the recording.
+        channels: Number of channels of the recording.
 
     Attributes:
-        samples: written so far.
-        energy: sum of squares by number.
+        samples: Number of samples written so far.
+        energy: Sum of squares by number.
     """
 
     def __init__(self, folder: Path, *, rate_hz: int, channels: int) -> None:
@@ -44,11 +44,11 @@ class Stems:
         self.energy: dict[int, float] = {}
 
     def path(self, number: int) -> Path:
-        """The file of a number."""
+        """Returns the temporary file of a number."""
         return self._folder / f"{number}.wav"
 
     def write(self, piece: Piece) -> None:
-        """Adds a stretch."""
+        """Appends a piece to all files."""
         residual = piece.recorded.copy()
         for sound in piece.sounds.values():
             residual -= sound
@@ -60,13 +60,13 @@ class Stems:
         self.samples += residual.shape[1]
 
     def close(self) -> None:
-        """Ends writing."""
+        """Closes the files."""
         with sound_errors(self._folder):
             for file in self._files.values():
                 file.close()
 
     def into_residual(self, numbers: Collection[int]) -> None:
-        """Gives sounds back to the residual, after `close`: the sum stays what it is."""
+        """Adds sounds to the residual and deletes their files, after `close`; the sum of all files does not change."""
         if not numbers:
             return
         target = self._folder / "residual.wav"
@@ -82,23 +82,23 @@ class Stems:
     def blocks(
         self, numbers: Collection[int], size: int = _BLOCK
     ) -> Iterator[list[Float[np.ndarray, "samples channels"]]]:
-        """Reads several files side by side, after `close`."""
+        """Yields blocks of several files together, after `close`."""
         with contextlib.ExitStack() as stack:
             files = [stack.enter_context(soundfile.SoundFile(self.path(number))) for number in numbers]
             while len((blocks := [file.read(size, dtype="float32", always_2d=True) for file in files])[0]):
                 yield blocks
 
     def finish(self, names: Mapping[int, str], target: Path, *, kind: str) -> dict[str, Any]:
-        """Moves the files to their final names, in their final format.
+        """Writes the final files in their final format and removes the temporary ones.
 
         Args:
-            names: of the files by number, without suffix.
-            target: folder.
-            kind: of `FORMATS`.
+            names: File names without suffix, by number.
+            target: Folder of the final files.
+            kind: One of `FORMATS`.
 
         Returns:
-            JSON-ready: `format`, `subtype` and `gain`: that of all files against the recording, below 1 where one of
-            them would not fit into whole numbers.
+            JSON-ready `format`, `subtype` and `gain`. All files have this gain; it is below 1 if one of them would
+            otherwise clip.
         """
         if kind == "wav":
             narrow = [rf64_to_wav(self.path(number)) for number in names]
@@ -131,7 +131,7 @@ class Stems:
 
 
 def refuse_channels(kind: str, channels: int) -> None:
-    """Raises InputError where a format of `FORMATS` has no room for so many channels."""
+    """Raises InputError if a format does not support so many channels."""
     if kind == "flac" and channels > _MOST_FLAC_CHANNELS:
         raise InputError(
             f"--format=flac has at most {_MOST_FLAC_CHANNELS} channels and the sound {channels}; take --format=wav"
@@ -140,10 +140,10 @@ def refuse_channels(kind: str, channels: int) -> None:
 
 @contextlib.contextmanager
 def sound_errors(folder: Path) -> Iterator[None]:
-    """Turns the sound library's errors into one sentence.
+    """Converts the sound library's errors into InputError.
 
     Raises:
-        InputError: the disk is full, or the file's format cannot hold this sound.
+        InputError: The disk is full, or the format does not support this sound.
     """
     try:
         yield
@@ -154,13 +154,15 @@ def sound_errors(folder: Path) -> Iterator[None]:
 
 
 def rf64_to_wav(path: Path) -> bool:
-    """Makes an RF64 file an ordinary WAV in place, which more players know; the chunk of wide sizes becomes padding.
+    """Converts an RF64 file into a WAV file, which more players support, by editing its headers.
+
+    The chunk of 64-bit sizes becomes padding.
 
     Args:
-        path: written whole by libsndfile, the samples in its last chunk.
+        path: A complete file of libsndfile, whose last chunk holds the samples.
 
     Returns:
-        Whether it could be.
+        Whether it was converted; a file over 4 GB stays RF64.
     """
     size = path.stat().st_size
     if size > _MOST_BYTES:

@@ -1,9 +1,9 @@
-"""Masks of the network's transform applied to the sound as it was recorded: every channel, at the video's rate.
+"""Applies the network's masks to the recording, in every channel and at the video's sample rate.
 
-The transform here has the columns of the network's: its windows stand at the same times (to half a sample) and last as
-many seconds. Its bins are finer or coarser, and read the mask between those of the network. What lies above the
-network's band has no mask; there, each sound has the share that it has of the mixture's magnitude in the band's highest
-octave, column by column.
+The transform used here has the columns of the network's transform: its windows have the same times (to half a sample)
+and the same duration. Its bins have another spacing, so masks are interpolated between the network's bins. Above the
+network's band there is no mask: there each sound gets the fraction that it has of the mixture's magnitude in the band's
+highest octave, column by column.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from mpnet_jax.spectrogram.inverse import hann_window
 
 
 class Piece(NamedTuple):
-    """A stretch of the video's sound that is done.
+    """A completed part of the separation.
 
     Attributes:
-        recorded: as it was read.
-        sounds: by number, as many samples; a sound that is silent may be missing.
+        recorded: Samples of the recording.
+        sounds: Samples of the sounds, by number; a silent sound may be missing.
     """
 
     recorded: Float[np.ndarray, "channels samples"]
@@ -30,12 +30,12 @@ class Piece(NamedTuple):
 
 
 class Synthesis:
-    """Takes recorded sound and mask columns in, gives the sounds out, in memory that does not grow.
+    """Computes the separated sounds from the recording and the masks, in constant memory.
 
     Args:
-        rate_hz: of the recorded sound.
-        channels: of it.
-        audio: the network's.
+        rate_hz: Sample rate of the recording.
+        channels: Number of channels of the recording.
+        audio: The network's transform.
     """
 
     def __init__(self, rate_hz: int, channels: int, audio: AudioSpec) -> None:
@@ -46,49 +46,52 @@ class Synthesis:
         self._window = hann_window(2 * half)
         bins_hz = np.arange(self._fft // 2 + 1) * rate_hz / self._fft
         self._masks = _MaskReader(bins_hz, audio)
-        self._column = 0  # the next one
-        self._start = -half  # sample that the buffers below begin with
+        self._column = 0  # Index of the next column.
+        self._start = -half  # Sample at which the buffers below begin.
         self._recorded = np.zeros((channels, half), np.float32)
         self._weight = np.zeros(0, np.float32)
         self._sounds: dict[int, np.ndarray] = {}
 
     def add_recording(self, recorded: Float[np.ndarray, "channels samples"]) -> None:
-        """Adds recorded sound; `apply` needs all that its columns reach."""
+        """Appends samples of the recording; `apply` needs those of all its columns."""
         self._recorded = np.concatenate([self._recorded, recorded], axis=1)
 
     def apply(self, shares: Mapping[int, Float[np.ndarray, "freq time"]], columns: int, *, last: bool) -> Piece:
         """Separates the next columns.
 
         Args:
-            shares: of the mixture, by number, on the network's bins.
-            columns: how many.
-            last: whether no columns follow; then all that is left is given out.
+            shares: Masks by number, on the network's bins.
+            columns: Number of columns.
+            last: Whether these are the last columns; the result then reaches to the end of the recording.
 
         Returns:
-            What no later column reaches.
+            The samples that no later column overlaps.
         """
         half, positions = self._half, self._positions(columns)
         end = positions[-1] + half - self._start
         available = self._recorded.shape[1]
         padded = np.pad(self._recorded, ((0, 0), (0, max(0, end - available)))) if end > available else self._recorded
-        spectra = self._spectra(padded, positions)
+        spectra = self._spectra(padded, positions)  # (channels, columns, bins)
         self._weight = np.pad(self._weight, (0, max(0, end - len(self._weight))))
+        # The sum of squared windows, by which the overlapping columns are divided.
         for position in positions:
             self._weight[position - half - self._start : position + half - self._start] += np.square(self._window)
         loudness = np.abs(spectra).mean(axis=0) if shares else None
         for number, share in shares.items():
+            # (channels, columns, bins) * (columns, bins), back to samples (channels, columns, window).
             masked = spectra * self._masks.read(share, loudness)
             self._add(number, np.asarray(scipy.fft.irfft(masked, n=self._fft)), positions, end)
         self._column += columns
         return self._finished(last=last)
 
     def _positions(self, columns: int) -> list[int]:
-        """The samples that the next columns stand at."""
+        """Returns the samples at the centres of the next columns."""
         return [round((self._column + j) * self._hop_samples) for j in range(columns)]
 
     def _spectra(self, recorded: np.ndarray, positions: list[int]) -> np.ndarray:
-        """complex64 (channels, time, bins)."""
+        """Returns the spectra around the positions, complex64 (channels, column, bins)."""
         first = np.array(positions) - self._half - self._start
+        # (channels, samples) -> (channels, column, window)
         windows = recorded[:, first[:, None] + np.arange(2 * self._half)]
         return np.asarray(scipy.fft.rfft(windows * self._window, n=self._fft))
 
@@ -106,7 +109,7 @@ class Synthesis:
         next_first = round(self._column * self._hop_samples) - self._half - self._start
         count = self._recorded.shape[1] if last else min(next_first, self._recorded.shape[1])
         weight = np.maximum(np.pad(self._weight[:count], (0, max(0, count - len(self._weight)))), 1e-10)
-        skipped = max(0, -self._start)  # before the first sample there is nothing
+        skipped = max(0, -self._start)  # The buffers begin half a window before the recording.
         sounds = {}
         for number, total in self._sounds.items():
             done = np.pad(total[:, :count], ((0, 0), (0, max(0, count - total.shape[1]))))
@@ -119,11 +122,11 @@ class Synthesis:
 
 
 class _MaskReader:
-    """Reads masks of the network's bins at the bins of another transform.
+    """Interpolates masks on the network's bins to the bins of another transform.
 
     Args:
-        hz: of those bins.
-        audio: the network's.
+        hz: Frequencies of the other transform's bins.
+        audio: The network's transform.
     """
 
     def __init__(self, hz: np.ndarray, audio: AudioSpec) -> None:
@@ -137,11 +140,11 @@ class _MaskReader:
     def read(
         self, share: Float[np.ndarray, "freq time"], loudness: Float[np.ndarray, "time bins"] | None
     ) -> np.ndarray:
-        """(time, bins).
+        """Returns the mask on the other transform's bins, (time, bins).
 
         Args:
-            share: on the network's bins.
-            loudness: magnitude of the mixture on the bins here.
+            share: The mask on the network's bins.
+            loudness: Magnitude of the mixture on the other transform's bins; needed above the network's band.
         """
         columns = share.T
         low = columns[:, self._low]

@@ -20,24 +20,25 @@ from jaxtyping import Float
 
 from mpnet_jax.separation.network import WindowSounds
 
-# What each clue weighs, where it is there; chosen on scenes of the validation split.
+# Weights of the clues, chosen on videos of the validation split.
 WEIGHTS = {"overlap": 1.0, "place": 1.0, "vector": 0.5, "spectrum": 1.0}
-# A sound this unlike all known ones is new: with less patience, validation scenes of two have three.
+# A sound whose similarity to all known sounds is below this is new. With a higher value, validation videos of two
+# sounds get three.
 NEW_BELOW = 0.3
-# Distance, in shares of the picture's side, at which the similarity of two places is exp(-1/2).
+# Distance, in fractions of the frame's sides, at which the similarity of two places is exp(-1/2).
 _PLACE_SCALE = 0.3
-_UPDATE_RATE = 0.1  # what a window changes of what is known of a sound
+_UPDATE_RATE = 0.1  # Weight of a new window in the running description of a sound.
 
 
 @dataclasses.dataclass
 class KnownSound:
-    """What is known of one sound.
+    """The running description of a sound.
 
     Attributes:
-        place: from the top and from the left, in shares of the picture.
-        vector: what is seen there, of length 1 or 0.
-        spectrum: mean over time of the square root of its magnitude, of length 1 or 0.
-        overlap: magnitude in the columns that the next window hears too; None while it pauses.
+        place: From the top and from the left, in fractions of the frame.
+        vector: Visual vector of the place, normalised to length 1 (or zero).
+        spectrum: Mean over time of the square root of the magnitude, normalised to length 1 (or zero).
+        overlap: Magnitude in the columns shared with the next window; None if the sound paused.
     """
 
     place: Float[np.ndarray, "2"]
@@ -50,10 +51,10 @@ class Tracker:
     """Numbers the sounds of one window after another.
 
     Args:
-        most: numbers that there are at most.
+        most: Maximum number of sounds.
 
     Attributes:
-        known: of each number, from 1, in the order in which they were first heard.
+        known: The known sounds by number, from 1, in the order of their first windows.
     """
 
     def __init__(self, most: int) -> None:
@@ -64,31 +65,32 @@ class Tracker:
         """Numbers the sounds of the next window.
 
         Args:
-            sounds: the window; its steps are in descending order of energy.
+            sounds: The sounds of the window; the steps are in descending order of energy.
 
         Returns:
-            {number: step} of the sounds that were heard, no two of one number. Where there are more sounds than
-            numbers, those that are least like any known one have none.
+            Steps by number. If there are more sounds than numbers, the sounds that are least similar to the known ones
+            get none.
         """
         steps = np.flatnonzero(sounds.active).tolist()
         columns = sounds.magnitude.shape[1] // 2
-        found = {step: _described(sounds, step, columns) for step in steps}
-        numbers = self._assign(found)
+        candidates = {step: _described(sounds, step, columns) for step in steps}
+        numbers = self._assign(candidates)
         for number, known in self.known.items():
             if number not in numbers:
                 known.overlap = None
         for number, step in numbers.items():
-            self._remember(number, found[step])
+            self._remember(number, candidates[step])
             self.known[number].overlap = (sounds.share[step] * sounds.magnitude)[:, columns:]
         return numbers
 
-    def _assign(self, found: "dict[int, KnownSound]") -> dict[int, int]:
-        steps, known = list(found), list(self.known)
-        similarities = np.array([[similarity(self.known[n], found[s]) for n in known] for s in steps]).reshape(
+    def _assign(self, candidates: "dict[int, KnownSound]") -> dict[int, int]:
+        steps, known = list(candidates), list(self.known)
+        similarities = np.array([[similarity(self.known[n], candidates[s]) for n in known] for s in steps]).reshape(
             len(steps), len(known)
         )
         new = self._most - len(known)
-        # A column a number, and one a new number: taken where no known sound is as like as that.
+        # One column for each known number, (step, number), and one for each number that is still free. A free one is
+        # assigned where no known sound is similar enough.
         table = np.concatenate([similarities, np.full((len(steps), new), NEW_BELOW)], axis=1)
         rows, columns = scipy.optimize.linear_sum_assignment(-table)
         numbers: dict[int, int] = {}
@@ -100,18 +102,18 @@ class Tracker:
             numbers[max(numbers.keys() | self.known.keys(), default=0) + 1] = steps[row]
         return numbers
 
-    def _remember(self, number: int, seen: KnownSound) -> None:
+    def _remember(self, number: int, candidate: KnownSound) -> None:
         if number not in self.known:
-            self.known[number] = seen
+            self.known[number] = candidate
             return
         known = self.known[number]
-        known.place = known.place + _UPDATE_RATE * (seen.place - known.place)
-        known.vector = _unit(known.vector + _UPDATE_RATE * (seen.vector - known.vector))
-        known.spectrum = _unit(known.spectrum + _UPDATE_RATE * (seen.spectrum - known.spectrum))
+        known.place = known.place + _UPDATE_RATE * (candidate.place - known.place)
+        known.vector = _unit(known.vector + _UPDATE_RATE * (candidate.vector - known.vector))
+        known.spectrum = _unit(known.spectrum + _UPDATE_RATE * (candidate.spectrum - known.spectrum))
 
 
 def _described(sounds: WindowSounds, step: int, columns: int) -> KnownSound:
-    """A sound of a window as what would be known of it; `late` is of the columns shared with the window before."""
+    """Describes a sound of a window; `overlap` is in the columns shared with the previous window."""
     magnitude = sounds.share[step] * sounds.magnitude
     return KnownSound(
         place=sounds.place[step].astype(np.float64),
@@ -121,19 +123,19 @@ def _described(sounds: WindowSounds, step: int, columns: int) -> KnownSound:
     )
 
 
-def similarity(known: KnownSound, seen: KnownSound) -> float:
-    """How likely a sound of a window is one that is known, in [0, 1]; see the module."""
-    distance = np.linalg.norm(known.place - seen.place)
+def similarity(known: KnownSound, candidate: KnownSound) -> float:
+    """Returns the similarity of a known sound and a sound of a window, in [0, 1]; see the module."""
+    distance = np.linalg.norm(known.place - candidate.place)
     clues = {
         "place": float(np.exp(-0.5 * (distance / _PLACE_SCALE) ** 2)),
-        "vector": max(0.0, float(known.vector @ seen.vector)),
-        # Mean spectra of any two sounds are much alike: the power tells them apart.
-        "spectrum": max(0.0, float(known.spectrum @ seen.spectrum)) ** 4,
+        "vector": max(0.0, float(known.vector @ candidate.vector)),
+        # The mean spectra of any two sounds are similar; the power enlarges their differences.
+        "spectrum": max(0.0, float(known.spectrum @ candidate.spectrum)) ** 4,
     }
-    if known.overlap is not None and seen.overlap is not None:
-        union = float(np.maximum(known.overlap, seen.overlap).sum())
+    if known.overlap is not None and candidate.overlap is not None:
+        union = float(np.maximum(known.overlap, candidate.overlap).sum())
         if union > 0:
-            clues["overlap"] = float(np.minimum(known.overlap, seen.overlap).sum()) / union
+            clues["overlap"] = float(np.minimum(known.overlap, candidate.overlap).sum()) / union
     weights = [WEIGHTS[name] for name in clues]
     return float(np.dot(weights, list(clues.values())) / sum(weights))
 

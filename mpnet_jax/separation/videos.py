@@ -1,4 +1,4 @@
-"""A film for each sound, with its heat over the picture and only its sound, and one with all of them in colours."""
+"""Writes a video of each sound, with its heat map and only its sound, and an overview of all sounds."""
 
 import concurrent.futures
 import contextlib
@@ -18,10 +18,10 @@ from mpnet_jax.separation.picture_windows import resized
 from mpnet_jax.separation.stems import RESIDUAL, Stems
 
 FPS = 10
-SHORT_SIDE_PX = 360  # at most
-_PICTURES_A_MAP = 5  # heat is drawn anew this seldom
+SHORT_SIDE_PX = 360  # Maximum shorter side of the written videos.
+_PICTURES_A_MAP = 5  # Heat maps are updated once in this many frames.
 _PRESET = "ultrafast"
-_RATE_HZ = 48_000  # where AAC lacks the recording's
+_RATE_HZ = 48_000  # Sample rate of the videos if AAC does not support that of the recording.
 
 Maps = Float[np.ndarray, "window number rows columns"]
 
@@ -37,17 +37,17 @@ def write_videos(
     picture_px: tuple[int, int],
     progress: Callable[[float], None],
 ) -> None:
-    """Writes all films side by side, in one pass over the video's pictures.
+    """Writes all videos in one pass over the frames.
 
     Args:
-        video: the recording.
-        files: to write, by the number of the sound, the loudest first; that with all of them under `RESIDUAL`.
-        stems: closed.
-        rate_hz: of the stems.
-        maps: of `Journal.maps`.
-        hop_s: seconds from one window to the next.
-        picture_px: (height, width) of the video's pictures.
-        progress: told the seconds that are done, as they are.
+        video: The separated video.
+        files: Files to write, by the number of the sound, the loudest first; `RESIDUAL` is the number of the overview.
+        stems: The stems, after `close`.
+        rate_hz: Sample rate of the stems.
+        maps: The energy maps; see `Journal.maps`.
+        hop_s: Seconds from one window to the next.
+        picture_px: Height and width of the video's frames.
+        progress: Called with the seconds of video that were written.
     """
     numbers = [number for number in files if number != RESIDUAL]
     times = (number / FPS for number in itertools.count())
@@ -63,7 +63,7 @@ def write_videos(
             )
             for number, path in files.items()
         }
-        # Entered last, so that after an error its threads have ended before the films that they write are closed.
+        # Entered last: after an error, the threads have ended before the videos that they write are closed.
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(files)))
         planes = Planes()
         drawn: dict[int, overlay.Overlay | None] = {}
@@ -89,12 +89,12 @@ def write_videos(
 
 
 def video_rate_hz(rate_hz: int) -> int:
-    """The recording's rate where films can have it."""
+    """Returns the sample rate of the written videos: the recording's if AAC supports it."""
     return rate_hz if rate_hz in AAC_RATES_HZ else _RATE_HZ
 
 
 def maps_at(maps: Maps, time_s: float, hop_s: float) -> Float[np.ndarray, "number rows columns"]:
-    """The maps at a time: those of the two windows that it lies in, faded like their sounds."""
+    """Returns the maps at a time, cross-faded between the two windows that contain it like their sounds."""
     half, part = divmod(time_s / hop_s, 1.0)
     last = len(maps) - 1
     later, earlier = min(int(half), last), min(max(int(half) - 1, 0), last)
@@ -114,7 +114,7 @@ def _draw(maps: np.ndarray, numbers: Sequence[int], height: int, width: int) -> 
 
 
 def _sounds(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
-    """The sound of one picture after another, (channels, samples) of each number; under 0 the whole recording."""
+    """Yields the sound of each frame, (channels, samples) by number; number 0 is the complete recording."""
     waiting: dict[int, np.ndarray] = {}
     index, rate = 0, video_rate_hz(rate_hz)
     for block in _at_video_rate(stems, numbers, rate_hz):
@@ -131,7 +131,7 @@ def _sounds(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict
 
 
 def _at_video_rate(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
-    """The stems block by block, (channels, samples), at most two channels of them."""
+    """Yields the stems in blocks (channels, samples) by number, mixed down to mono if they have over two channels."""
     resamplers: dict[int, soxr.ResampleStream] = {}
     wanted_hz, channels = video_rate_hz(rate_hz), 1
     for blocks in stems.blocks(numbers):

@@ -27,7 +27,7 @@ def test_nothing_valid_or_no_spread():
 
 
 def test_a_draw_moves_the_mean_in_first_order():
-    # Two mixtures over three videos, drawn 3 of 3: enumerate all 27 draws and compare the quantiles.
+    # Two mixtures over three videos: enumerates all 27 draws and compares the quantiles.
     values, ids = np.array([0.0, 1.0]), [("a", "b"), ("b", "c")]
     moved = []
     for draw in np.ndindex(3, 3, 3):
@@ -39,15 +39,15 @@ def test_a_draw_moves_the_mean_in_first_order():
 
 
 @pytest.mark.parametrize("sounds", [3, 5])
-def test_more_videos_a_mixture_do_not_blow_up_the_interval(sounds):
-    # Values without any effect of a video: the true standard error is 1 / sqrt(200).
+def test_more_videos_per_mixture_do_not_inflate_the_interval(sounds):
+    # The videos have no effect on the values, so the true standard error is 1 / sqrt(200).
     rng = np.random.default_rng(1)
     ids = [tuple(map(str, rng.choice(30, sounds, replace=False))) for _ in range(200)]
     low, high = summarise(rng.standard_normal(200), ids)["ci95"]
     assert 1.0 < (high - low) / (2 * 1.96 / np.sqrt(200)) < 1.3 * np.sqrt(sounds)
 
 
-def test_the_order_of_the_mixtures_changes_no_bit():
+def test_the_order_of_the_mixtures_does_not_change_the_result():
     rng = np.random.default_rng(2)
     values, ids = rng.standard_normal(50), pairs_of_videos(rng, 12, 50)
     order = rng.permutation(50)
@@ -73,12 +73,12 @@ def test_the_interval_covers_the_truth():
         values = np.array([effect[int(a)] + effect[int(b)] for a, b in ids]) + rng.standard_normal(60)
         low, high = summarise(values, ids, seed=trial, resamples=300)["ci95"]
         covered += low < 0.0 < high
-    # 95 of 100 are promised; noise is counted once a video, which errs to the wide side, percentiles of few videos to
-    # the narrow one. 88 is three standard errors below.
+    # 95 of 100 are nominal. Counting noise once for each video widens the intervals, and percentiles over few videos
+    # narrow them. 88 is three standard errors below.
     assert covered >= 88
 
 
-def test_a_seed_fixes_the_interval():
+def test_the_interval_depends_on_the_seed_alone():
     rng = np.random.default_rng(0)
     values, ids = rng.standard_normal(30), pairs_of_videos(rng, 10, 30)
     assert summarise(values, ids, seed=1) == summarise(values, ids, seed=1)
@@ -92,14 +92,14 @@ def test_mixtures_of_different_sizes_and_repeated_videos():
     assert result["ci95"][0] >= 1.0
 
 
-def test_a_mixture_is_left_out_whole():
+def test_a_missing_value_leaves_the_mixture_out():
     values = np.array([[1.0, 3.0], [np.nan, 4.0], [5.0, np.inf]])
     reasons = np.array([["", ""], ["silent estimate", ""], ["", ""]], dtype=object)
-    means, found = mixture_means(values, reasons)
+    means, of_mixtures = mixture_means(values, reasons)
     np.testing.assert_array_equal(means, [2.0, np.nan, np.nan])
-    assert found == ("", "silent estimate", "not finite")
+    assert of_mixtures == ("", "silent estimate", "not finite")
     assert mixture_means(values)[1] == ("", "not finite", "not finite")
-    assert count_left_out([*found, "not finite"]) == {"not finite": 2, "silent estimate": 1}
+    assert count_left_out([*of_mixtures, "not finite"]) == {"not finite": 2, "silent estimate": 1}
     assert count_left_out([]) == {}
 
 

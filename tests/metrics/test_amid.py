@@ -19,7 +19,7 @@ def ssim(a, b):
     )
 
 
-def test_identity_is_the_likeness_of_the_true_sources():
+def test_true_sources_give_their_own_similarity():
     true = magnitudes()
     assert amid(true, true) == pytest.approx(100 * ssim(true[0], true[1]), rel=1e-12)
 
@@ -36,12 +36,12 @@ def test_every_ordered_pair_counts():
 
 
 def test_the_picture_saturates():
-    # 200 * log10(1 + s) reaches 255 at s = 17.84: what is louder looks the same.
+    # 200 * log10(1 + s) reaches 255 at s = 17.84; louder magnitudes look the same.
     loud, louder = magnitudes() + 18, magnitudes(seed=1) + 1000
     assert amid(loud, louder) == pytest.approx(100.0)
 
 
-def test_nothing_to_compare():
+def test_nan_without_a_pair_or_finite_values():
     assert np.isnan(amid(magnitudes(1), magnitudes(1)))
     bad = magnitudes()
     bad[0, 0, 0] = np.nan

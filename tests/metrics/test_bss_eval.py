@@ -29,7 +29,7 @@ def test_the_method_mir_eval_is_mir_eval():
 
 
 def test_independent_noise_at_a_known_level():
-    # 512 of 30,000 dimensions of the noise fall into the reference's span and count as source: 0.1 dB.
+    # 512 of the noise's 30,000 dimensions lie in the span of the reference and count as source: 0.1 dB.
     reference = noises(2, 30_000)
     estimate = reference + 10 ** (-12 / 20) * noises(2, 30_000, seed=1)
     result = bss_eval(reference, estimate[np.newaxis])
@@ -41,7 +41,7 @@ def test_independent_noise_at_a_known_level():
 def test_leakage_at_a_known_level():
     reference = noises(2, 30_000)
     result = bss_eval(reference, (reference + 0.1 * reference[::-1])[np.newaxis])
-    # Nothing but the other source is left: SIR = 20 dB and nearly no artefacts.
+    # The error is the other source alone: SIR = 20 dB and nearly no artefacts.
     np.testing.assert_allclose(result.sir, 20.0, atol=0.3)
     assert (result.sar > 60).all()
 
@@ -51,7 +51,7 @@ def test_a_gain_or_a_short_delay_costs_nothing():
     delayed = np.zeros_like(reference)
     delayed[:, 100:] = 0.25 * reference[:, :-100]
     result = bss_eval(reference, delayed[np.newaxis])
-    # The projection may reach 511 samples past the end, where the estimate was cut: the only loss.
+    # The projection extends 511 samples past the end, where the estimate was cut; this is the only error.
     assert (result.sdr > 10).all()
 
 
@@ -89,8 +89,8 @@ def test_not_finite(bad):
 
 
 def test_references_that_admit_no_projection(monkeypatch):
-    # Rounding decides whether a matrix counts as singular, so the verdict is forced; what follows is real:
-    # under NumPy 2 mir_eval's own handler fails with an AttributeError.
+    # Rounding decides whether a matrix counts as singular, so the error is forced here. Under NumPy 2, mir_eval's own
+    # handler then fails with an AttributeError.
     def singular(*_):
         raise np.linalg.LinAlgError("Singular matrix")
 

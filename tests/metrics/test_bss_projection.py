@@ -11,29 +11,29 @@ def noises(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape)
 
 
-@threadpool_limits.wrap(limits=1)  # LAPACK's QR on more threads than free cores can stall
+@threadpool_limits.wrap(limits=1)  # LAPACK's QR can stall with more threads than free cores.
 def exact_ratios(reference, estimate):
-    """By an orthogonal basis of all delayed references: no normal equations, (ratio, source)."""
+    """Computes the ratios (ratio, source) with an orthogonal basis of all delayed references."""
     delayed = [scipy.linalg.convolution_matrix(sound, TAPS) for sound in reference]
-    everything, _ = scipy.linalg.qr(np.hstack(delayed), mode="economic")
+    all_delayed, _ = scipy.linalg.qr(np.hstack(delayed), mode="economic")
     ratios = []
     for own, sound in zip(delayed, estimate, strict=True):
         basis, _ = scipy.linalg.qr(own, mode="economic")
         padded = np.pad(sound, (0, TAPS - 1))
         target = basis @ (basis.T @ padded)
-        explained = everything @ (everything.T @ padded)
+        explained = all_delayed @ (all_delayed.T @ padded)
         pairs = ((target, padded - target), (target, explained - target), (explained, padded - explained))
         ratios.append([10 * np.log10((signal @ signal) / (noise @ noise)) for signal, noise in pairs])
     return np.transpose(ratios)
 
 
-# One block, one sample more, and several; fewer samples than taps.
+# Fewer samples than taps, up to one block, one sample more, and several blocks.
 @pytest.mark.parametrize("samples", [300, 4000, BLOCK_SAMPLES, BLOCK_SAMPLES + 1, 2 * BLOCK_SAMPLES])
 def test_values_are_exact(samples):
     reference = noises(2, samples)
     estimate = reference + 0.1 * noises(2, samples, seed=1) + 0.01 * reference[::-1]
     ours = bss_ratios(reference, estimate[np.newaxis])[:, 0]
-    if samples < TAPS:  # both references explain everything: SAR is rounding
+    if samples < TAPS:  # The references explain everything, so SAR only measures rounding.
         np.testing.assert_allclose(ours[:2], exact_ratios(reference, estimate)[:2], atol=1e-6)
         assert (ours[2] > 150).all()
     else:
@@ -42,8 +42,8 @@ def test_values_are_exact(samples):
 
 @pytest.mark.parametrize("kept", [0.25, 0.8])
 def test_low_passed_references_are_exact(kept):
-    # A band with nothing but the rounding of float32, 150 dB down. mir_eval, whose normal equations cannot see it,
-    # errs by decibels here, and by other decibels when the same sounds are a third as loud.
+    # The upper band only has the rounding noise of float32, 150 dB down. It is lost in mir_eval's normal equations, so
+    # mir_eval is off by decibels here, and by other decibels after a change of gain.
     spectra = np.fft.rfft(noises(2, 6000))
     spectra[:, int(kept * 3000) :] = 0
     reference = np.fft.irfft(spectra).astype(np.float32).astype(np.float64)
@@ -62,7 +62,7 @@ def test_loudness_changes_nothing():
     )
 
 
-def test_an_entry_depends_on_nothing_else():
+def test_a_result_does_not_depend_on_other_estimates():
     reference = noises(3, 9000)
     variants = np.stack([reference + 0.1 * noises(3, 9000, seed=seed) for seed in range(3)] + [3 * [reference.sum(0)]])
     together = bss_ratios(reference, variants)
@@ -70,7 +70,7 @@ def test_an_entry_depends_on_nothing_else():
     np.testing.assert_array_equal(bss_ratios(reference, variants[order]), together[:, order])
     for index, variant in enumerate(variants):
         np.testing.assert_array_equal(bss_ratios(reference, variant[np.newaxis]), together[:, index : index + 1])
-    # Neither on its neighbours in the variant, nor on their being equal to it.
+    # The other sources of the variant do not matter, even if they are equal.
     mixed = np.stack([variants[3, 0], variants[0, 1], variants[3, 2]])
     expected = np.stack([together[:, 3, 0], together[:, 0, 1], together[:, 3, 2]], axis=1)
     np.testing.assert_array_equal(bss_ratios(reference, mixed[np.newaxis])[:, 0], expected)
@@ -85,7 +85,7 @@ def test_the_number_of_threads_changes_nothing():
     np.testing.assert_array_equal(*results)
 
 
-def test_float32_is_taken_as_it_is():
+def test_float32_equals_float64():
     reference, estimates = (noises(*shape).astype(np.float32) for shape in ((2, 2000), (1, 2, 2000)))
     single = bss_eval(reference, estimates + reference[::-1])
     double = bss_eval(reference.astype(np.float64), (estimates + reference[::-1]).astype(np.float64))
@@ -93,7 +93,7 @@ def test_float32_is_taken_as_it_is():
 
 
 @pytest.mark.parametrize("gain", [1.0, -0.5])
-def test_copies_of_a_reference_interfere_with_nothing(gain):
+def test_copies_of_a_reference_do_not_interfere(gain):
     sound = noises(4000)
     estimates = (sound + 0.1 * noises(2, 4000, seed=1))[np.newaxis]
     result = bss_eval(np.stack([sound, gain * sound]), estimates)
@@ -106,7 +106,7 @@ def test_copies_of_a_reference_interfere_with_nothing(gain):
 
 
 def test_two_copies_among_three():
-    # Dependent, but something is distinguishable: as if the copy were not there.
+    # The references are dependent, but the result is that without the copy.
     sounds = noises(2, 4000)
     estimate = sounds + 0.1 * noises(2, 4000, seed=1) + 0.1 * sounds[::-1]
     result = bss_eval(np.stack([*sounds, sounds[1]]), np.stack([*estimate, estimate[1]])[np.newaxis])
@@ -115,14 +115,14 @@ def test_two_copies_among_three():
         np.testing.assert_allclose(ours[:, :2], theirs, atol=1e-6)
 
 
-def test_a_filtered_copy_is_defined():
+def test_a_filtered_copy_has_ratios():
     sound = noises(5000)
     reference = np.stack([sound, np.convolve(sound, [1, 0.5, 0.2])[:5000]])
     estimate = reference + 0.1 * noises(2, 5000, seed=1)
     result = bss_eval(reference, estimate[np.newaxis])
     assert (result.reason == "").all()
     assert not np.isnan(result[:3]).any()
-    # Whatever is filtered from the copy is filtered from the sound, and the reverse but for two samples.
+    # The spans of the sound's and the copy's filtered versions are equal, except for two samples.
     np.testing.assert_allclose(result.sar[0, 1], result.sdr[0, 1], atol=0.1)
 
 

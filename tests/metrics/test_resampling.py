@@ -1,4 +1,4 @@
-"""Intervals over seeds and videos: by hand, by simulation, and what pairing buys."""
+"""Tests of intervals over seeds and videos, by hand and by simulation, and of paired differences."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def effects(rng, spread):
 
 
 def samples_of(rng, ids, *, seed_spread, videos, offset=0.0):
-    """Of three seeds: effects of the seed and of both videos, and some noise."""
+    """Returns samples of three seeds: the sum of a seed effect, the effects of both videos, and noise."""
     of_mixture = offset + np.array([videos[a] + videos[b] for a, b in ids])
     noise = rng.standard_normal((3, len(ids)))
     return {
@@ -46,7 +46,7 @@ def test_one_seed_is_the_interval_over_videos():
 
 @pytest.mark.parametrize(("seed_spread", "video_spread"), [(0.5, 0.0), (0.5, 0.5), (0.05, 0.7)])
 def test_the_intervals_cover_the_truth_as_often_as_they_say(seed_spread, video_spread):
-    # Seeds and videos anew in each study; the truth is 0. Drawn with replacement, seeds that dominate give 81 %.
+    # Each study has new seeds and videos; the true mean is 0. Seeds drawn with replacement would give 81 %.
     rng = np.random.default_rng(1)
     ids, studies = pairs(rng, 60), 400
     bounds = [
@@ -61,7 +61,7 @@ def test_the_intervals_cover_the_truth_as_often_as_they_say(seed_spread, video_s
 
 @pytest.mark.parametrize(("means", "quantile"), [([0.0, 1.0], 12.706), ([0.0, 1.0, 3.0], 4.303), (range(5), 2.776)])
 def test_seeds_alone_give_students_t(means, quantile):
-    # quantile: of t at 97.5 %, n - 1 degrees, from tables.
+    # The 97.5 % quantiles of Student's t with n - 1 degrees of freedom are from tables.
     ids = pairs(np.random.default_rng(2), 20)
     samples = {seed: Sample(np.full(20, float(mean)), ids) for seed, mean in enumerate(means)}
     estimate = Draws(range(len(means)), VIDEOS, resamples=100_000).mean(samples).estimate()
@@ -71,7 +71,7 @@ def test_seeds_alone_give_students_t(means, quantile):
 
 
 def test_the_draws_of_seeds_are_shared():
-    # A contrast of four methods with the same effect of the seed in each has no spread at all.
+    # If the seeds have the same effect on both methods, their difference has no spread.
     ids = pairs(np.random.default_rng(3), 20)
     draws = Draws(range(3), VIDEOS)
     first, second = (
@@ -81,7 +81,7 @@ def test_the_draws_of_seeds_are_shared():
     np.testing.assert_allclose((first - second).means, 1.0, atol=1e-9)
 
 
-def test_paired_differences_forget_what_both_share():
+def test_pairing_removes_shared_effects():
     rng = np.random.default_rng(3)
     ids = pairs(rng)
     videos = effects(rng, 3.0)
@@ -90,12 +90,12 @@ def test_paired_differences_forget_what_both_share():
     difference = paired(first, second, draws).estimate()
     assert difference["ci95"][0] > 0
     by_means = (draws.mean(first) - draws.mean(second)).estimate()
-    np.testing.assert_allclose(by_means["ci95"], difference["ci95"], atol=1e-9)  # the same draws
+    np.testing.assert_allclose(by_means["ci95"], difference["ci95"], atol=1e-9)  # Both use the same draws.
     low, high = draws.mean(first).estimate()["ci95"]
     assert high - low > 5 * (difference["ci95"][1] - difference["ci95"][0])
 
 
-def test_what_either_leaves_out_is_left_out():
+def test_mixtures_that_either_leaves_out_are_left_out():
     ids = [("a", "b"), ("b", "c"), ("a", "c")]
     first = {0: Sample(np.array([1.0, np.nan, 3.0]), ids)}
     second = {0: Sample(np.array([0.0, 0.0, np.inf]), ids)}
@@ -105,7 +105,7 @@ def test_what_either_leaves_out_is_left_out():
     assert (draws.mean(first) - 0.5).mean == 1.5
 
 
-def test_an_interval_stays_within_what_is_possible():
+def test_an_interval_is_clipped_to_its_range():
     ids = [("a",), ("b",), ("c",), ("d",)]
     drawn = Draws([0], list("abcd")).mean({0: Sample(np.array([1.0, 1.0, 1.0, 0.0]), ids)})
     assert drawn.estimate(low=0.0, high=1.0)["ci95"][1] <= 1.0

@@ -5,7 +5,7 @@ from mpnet_jax.metrics.si_sdr import si_sdr
 
 
 def test_value_by_hand():
-    # target = (3, 0), rest = (0, 1): 10 * log10(9) dB.
+    # The target is (3, 0) and the distortion (0, 1): 10 * log10(9) dB.
     assert si_sdr(np.array([2.0, 0.0]), np.array([3.0, 1.0])) == pytest.approx(10 * np.log10(9))
 
 
@@ -26,7 +26,7 @@ def test_gain_changes_nothing(gain):
     assert si_sdr(reference, gain * estimate) == pytest.approx(float(si_sdr(reference, estimate)))
 
 
-def test_edges():
+def test_infinite_and_missing_values():
     wave = np.array([1.0, -2.0, 0.5])
     assert si_sdr(wave, wave) == np.inf
     assert si_sdr(np.array([1.0, 0.0]), np.array([0.0, 1.0])) == -np.inf

@@ -52,13 +52,13 @@ def test_arguments_are_checked_before_the_first_job():
         score_mixtures([], workers=-1)
 
 
-def test_an_error_in_a_job_comes_out():
+def test_an_error_in_a_job_is_raised():
     reference = np.ones((2, 1500), np.float32)
     with pytest.raises(ValueError, match="source and samples must be the same"):
         list(score_mixtures([Job(reference, {"a": np.ones((2, 9), np.float32)})], workers=1))
 
 
-def test_another_order_of_jobs_changes_no_bit():
+def test_the_order_of_jobs_does_not_change_the_results():
     some = list(jobs(4))
     forward = [result["separation"].sdr for result in score_mixtures(some, workers=1)]
     backward = [result["separation"].sdr for result in score_mixtures(some[::-1], workers=1)]

@@ -1,4 +1,4 @@
-"""The networks and the released forward passes against stored outputs of the authors' code; see PROVENANCE.md."""
+"""Compares networks and forward passes with stored outputs of the authors' code; see PROVENANCE.md."""
 
 import json
 import re
@@ -22,22 +22,22 @@ from mpnet_jax.weights import torch_weights
 
 pytestmark = pytest.mark.golden
 
-# In parts of a tensor's standard deviation. With running statistics every layer is fixed, and float32
-# rounding through 20 layers stays near 1e-5. With batch statistics the innermost maps have few values
-# (2 x 2 x 2 at depth 7), whose rounding is divided by their own small spread: ten times as much is allowed.
+# Tolerances in standard deviations of a tensor. With running statistics, float32 rounding through 20 layers stays near
+# 1e-5. With batch statistics, the innermost maps have few values (2 x 2 x 2 at depth 7), and dividing by their small
+# deviation enlarges their rounding: the tolerance is ten times as large.
 EVALUATION_TOLERANCE = 2e-4
 TRAINING_TOLERANCE = 2e-3
-# Stored norms of gradients are float32 too: a few sums nearly cancel, above all that of the input's offset over 131,072
-# places. Computed in float64 here, mix-2 differs from the stored norms by 3.0e-3 there and by up to 1.4e-3 elsewhere,
-# in float32 by 4.2e-3 and 1.6e-3. So two of the 101 may differ by more than the tolerance, up to this.
+# The stored norms of gradients are float32 as well, and a few of their sums nearly cancel, above all that of the input
+# normalisation's bias over 131,072 places. Computed in float64, mix-2 differs from the stored norms by 3.0e-3 there and
+# by up to 1.4e-3 elsewhere; in float32 by 4.2e-3 and 1.6e-3. So two of the 101 norms may differ by up to this.
 CANCELLING_TOLERANCE = 1e-2
-# Of the released code's spectrograms: 256 columns.
+# The released code's spectrograms have 256 columns.
 AUDIO = AudioSpec(rate_hz=16_000, clip_samples=95_800, fft_samples=1500, hop_samples=375)
 PIXELPLAYER_AUDIO = AudioSpec(rate_hz=11_025, clip_samples=65_535, fft_samples=1022, hop_samples=256)
 
 
 class Golden:
-    """One file: stored outputs, and the weights and inputs that gave them."""
+    """A file of stored outputs, with the weights and inputs that they were computed from."""
 
     def __init__(self, path):
         self.arrays = np.load(path)
@@ -54,7 +54,7 @@ class Golden:
         return self.rng(name).gamma(0.5, 1.0, shape).astype(np.float32)
 
     def weights(self, net, names_of=None):
-        """{state-dict name: float32 array} in PyTorch's layout."""
+        """Returns {state-dict name: float32 array} in PyTorch's layout."""
         return {name: self.weight(net, name, shape) for name, shape in self.names[names_of or net].items()}
 
     def weight(self, net, name, shape):
@@ -73,7 +73,7 @@ class Golden:
         return np.asarray(value, np.float32)
 
     def variables(self, model, *inputs, net, table, names_of=None):
-        """Flax variables of a model that were this net's entries."""
+        """Returns a model's Flax variables, converted from the weights of a network."""
         template = jax.eval_shape(model.init, jax.random.key(0), *inputs)
         template = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), template)
         return torch_weights.to_flax(self.weights(net, names_of), table, template)
@@ -93,14 +93,14 @@ class Golden:
         return ResNet18(outputs, 64, dilated, train=train), variables
 
     def compare(self, case, y, tolerance):
-        """Checks an output in PyTorch's layout against the stored one."""
+        """Compares an output in PyTorch's layout with the stored one."""
         stored, shape = self.arrays[case], tuple(self.arrays[f"{case}/shape"])
         y = np.asarray(y)
         assert y.shape == shape
         strides = tuple(slice(None, None, -(-whole // kept)) for whole, kept in zip(shape, stored.shape, strict=True))
         std = float(self.arrays[f"{case}/std"]) if y.size > 1 else abs(float(stored[0]))
         np.testing.assert_allclose(y[strides], stored, rtol=0, atol=tolerance * std)
-        # Over the whole tensor, of which the file holds a part.
+        # Mean and deviation are those of the complete tensor; the file holds a part of it.
         mean = float(self.arrays[f"{case}/mean"])
         assert float(y.astype(np.float64).mean()) == pytest.approx(mean, abs=tolerance * std)
         if y.size > 1:
@@ -127,7 +127,7 @@ def pixelplayer(request):
     return Golden(request.param)
 
 
-# U-Net 5 stands for its kind in every run; the deeper ones take seconds more each.
+# Depth 5 runs in the fast tests; the deeper networks take seconds more each.
 DEPTHS = [5, pytest.param(6, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)]
 
 
@@ -146,7 +146,7 @@ def test_unet_with_batch_statistics(golden, depth):
     y, updated = jax.jit(lambda v, x: model.apply(v, x, mutable=["batch_stats"]))(variables, jnp.asarray(x))
     golden.compare(f"unet{depth}.train", np.asarray(y).transpose(0, 3, 1, 2), TRAINING_TOLERANCE)
     for ours, theirs in (("mean", "running_mean"), ("var", "running_var")):
-        # One pass of float32 over 131,072 values.
+        # Float32 sums over 131,072 values.
         np.testing.assert_allclose(
             updated["batch_stats"]["norm_in"][ours],
             golden.arrays[f"unet{depth}.train.bn0.{theirs}"],
@@ -166,7 +166,7 @@ def test_unet_of_two_spectrograms(golden):
     ("net", "dilated"), [("resnet18dilated", True), pytest.param("resnet18fc", False, marks=pytest.mark.slow)]
 )
 def test_resnet(golden, net, dilated):
-    # Both networks have the names of the dilated one.
+    # Both networks use the parameter names of the dilated one.
     model, variables = golden.resnet(net, dilated=dilated, names_of="resnet18dilated")
     frames = golden.normal("frames.x", (1, 3, 3, 224, 224)).transpose(0, 2, 3, 4, 1)[0]
     maps = np.asarray(jax.jit(model.apply)(variables, jnp.asarray(frames)))
@@ -184,15 +184,15 @@ def test_frequency_warp_and_back(golden, name, case):
 
 
 def released_cross_entropy(logits, targets):
-    """PyTorch's, of a float32 mask, which may be exactly 0 or 1, with logarithms that end at -100."""
+    """Computes PyTorch's cross entropy of a float32 mask, whose logarithms are clipped at -100."""
     masks = 1 / (1 + np.exp(-np.asarray(logits, np.float32)))
     with np.errstate(divide="ignore"):
-        there, elsewhere = np.log(masks, dtype=np.float64), np.log1p(-masks, dtype=np.float64)
-    return -np.where(np.asarray(targets) > 0, np.maximum(there, -100), np.maximum(elsewhere, -100))
+        inside, outside = np.log(masks, dtype=np.float64), np.log1p(-masks, dtype=np.float64)
+    return -np.where(np.asarray(targets) > 0, np.maximum(inside, -100), np.maximum(outside, -100))
 
 
 class ReleasedPass:
-    """The released minus-stage forward pass on stored inputs, from this project's parts."""
+    """The released forward pass of the Minus-Net's round on stored inputs, computed with this project's parts."""
 
     def __init__(self, golden, sources, *, train):
         self.axis = frequency_axis("released", 256, AUDIO)
@@ -204,7 +204,7 @@ class ReleasedPass:
         numbers = range(sources)
         self.inputs = {
             "sources": np.stack([golden.gamma(f"{case}.mag{n}", (2, 1, 751, 256))[:, 0] for n in numbers], 1),
-            # (batch, channel, time, height, width), one picture each
+            # (batch, channel, time, height, width) with one frame each
             "frames": np.stack(
                 [
                     golden.normal(f"{case}.frames{n}", (2, 3, 1, 224, 224))[:, :, 0].transpose(0, 2, 3, 1)
@@ -225,7 +225,7 @@ class ReleasedPass:
                 return model.apply(variables, *x, mutable=["batch_stats"])[0]
             return model.apply(variables, *x)
 
-        # The released code looks at the clips of one source at a time, each batch with its own statistics.
+        # The released code processes the clips of one source at a time, so each has its own batch statistics.
         maps = [apply("frame_M", self.resnet, inputs["frames"][:, n]) for n in range(count)]
         vectors = jnp.stack([jax.nn.sigmoid(m.max((1, 2))) for m in maps], 1)
 
@@ -261,7 +261,7 @@ def compare_released(golden, case, out, tolerance):
     cross_entropy = released_cross_entropy(out["logits"], out["gt_masks"])
     loss = np.mean(np.asarray(out["weight"])[:, None] * cross_entropy) + out["loss_remaining"]
     golden.compare(f"{case}.loss", np.reshape(loss, 1), tolerance)
-    for name in ("pred_masks", "gt_masks"):  # theirs: (source, batch, channel, freq, time)
+    for name in ("pred_masks", "gt_masks"):  # Stored as (source, batch, channel, freq, time).
         golden.compare(f"{case}.{name}", np.asarray(out[name]).swapaxes(0, 1)[:, :, None], tolerance)
     golden.compare(f"{case}.weight", np.asarray(out["weight"])[:, None], tolerance)
 
@@ -300,7 +300,7 @@ def test_released_pass_and_gradients_with_batch_statistics(golden, sources):
 
 @pytest.fixture(scope="module")
 def pixelplayer_pass(pixelplayer):
-    """Axis, mixture, masks' logits and features of PixelPlayer's stored case, and the map of its first picture."""
+    """Returns sources, mixture, mask logits of the clips, and mask logits of the places of the first frame."""
     axis = frequency_axis("released", 256, PIXELPLAYER_AUDIO)
     resnet, frame = pixelplayer.resnet("frame", outputs=32)
     unet, sound = pixelplayer.unet("sound", 7, outputs=32)

@@ -1,4 +1,4 @@
-"""Networks that compute in bfloat16: near float32, with parameters, statistics and results in float32."""
+"""Tests that networks computing in bfloat16 stay close to float32 and keep parameters and results in float32."""
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,8 @@ from mpnet_jax.models.resnet import ResNet18
 from mpnet_jax.models.unet import UNet
 from tests.support.random_variables import random_variables
 
-# bfloat16 has 8 bits: each of some 20 layers rounds by up to 2^-9 = 0.2 % of its values, errors that add up as their
-# squares do. In parts of the output's standard deviation.
+# In standard deviations of the output. bfloat16 has 8 bits, so each of about 20 layers rounds by up to 2^-9 = 0.2 % of
+# its values; the squares of these errors add up.
 TOLERANCE = 0.05
 
 NETWORKS = {
@@ -35,7 +35,7 @@ def test_outputs_agree_with_running_statistics(network):
     expected = make(train=False).apply(variables, x)
     y = jax.jit(make(train=False, compute_dtype=jnp.bfloat16).apply)(variables, x)
     assert y.dtype == jnp.float32
-    assert 0 < rms(y - expected) < TOLERANCE * float(np.std(expected))  # not 0: it did compute in another type
+    assert 0 < rms(y - expected) < TOLERANCE * float(np.std(expected))  # A difference of 0 would mean float32.
 
 
 def test_gradients_and_statistics_agree(network):
@@ -52,7 +52,7 @@ def test_gradients_and_statistics_agree(network):
     assert float(value) == pytest.approx(float(expected), rel=TOLERANCE)
     for tree in (half_statistics, half_gradient):
         assert {leaf.dtype for leaf in jax.tree.leaves(tree)} == {jnp.dtype("float32")}
-    # One step of the running statistics moves them by a tenth of what the batch has.
+    # One step moves the running statistics by a tenth of the batch statistics.
     for a, b in zip(jax.tree.leaves(half_statistics), jax.tree.leaves(statistics), strict=True):
         np.testing.assert_allclose(a, b, atol=0.1 * TOLERANCE, rtol=TOLERANCE)
     a, b = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)]) for tree in (half_gradient, gradient))

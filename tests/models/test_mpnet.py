@@ -30,7 +30,7 @@ def random_frames(*shape):
     return np.random.default_rng(0).integers(0, 256, (*shape, 16, 16, 3), dtype=np.uint8)
 
 
-def test_a_vector_a_clip_between_zero_and_one(look):
+def test_each_clip_has_a_vector_between_zero_and_one(look):
     vectors = np.asarray(look(random_frames(2, 2, 2)))
     assert vectors.shape == (2, 2, 3)
     assert np.all((vectors > 0) & (vectors < 1))
@@ -42,7 +42,7 @@ def test_a_clip_s_vector_is_the_maximum_over_its_pictures(look):
     swapped = frames[:, ::-1]
     first, second = (np.repeat(frames[:, :, t : t + 1], 2, axis=2) for t in range(2))
     np.testing.assert_allclose(look(frames), np.maximum(look(first), look(second)), rtol=1e-5)
-    # A vector depends on its own clip alone.
+    # A vector depends only on its own clip.
     np.testing.assert_allclose(look(swapped), np.asarray(look(frames))[:, ::-1], rtol=1e-5)
 
 
@@ -76,7 +76,7 @@ def test_gradient_stops_before_the_plus_net(variables, stopped):
     assert [bool(jnp.any(g != 0)) for g in by_inputs] == [not stopped] * 2
 
 
-def test_the_networks_take_silence(variables):
+def test_silence_gives_finite_features(variables):
     features = jax.jit(lambda v: MPNet(**SIZES).apply(v, jnp.zeros((1, 8, 4)), method="listen"))(variables)
     assert np.all(np.isfinite(features))
 
@@ -89,7 +89,7 @@ def test_the_mean_is_taken_over_frames_and_places(variables):
         for pooling in ("mean", "max")
     )
     assert np.all(mean < largest)
-    # Running statistics: a clip of two frames is the mean of its frames, each a clip.
+    # With running statistics, the vector of a clip of two frames is the mean of the vectors of its frames.
     apart = MPNet(**SIZES, visual_pooling="mean", **options)
     alone = [apart.apply(variables, frames[:, :, t : t + 1], method="look") for t in range(2)]
     np.testing.assert_allclose(mean, (alone[0] + alone[1]) / 2, rtol=1e-4, atol=1e-5)
@@ -103,11 +103,11 @@ def test_the_activation_acts_on_the_pooled_vector(variables, look):
 
 @pytest.mark.parametrize(("pooling", "activation"), [("max", "sigmoid"), ("mean", "none")])
 def test_a_clip_s_vector_is_its_places_pooled(variables, pooling, activation):
-    # Of a clip: the pooled map of all frames and places. Of a place: of all frames.
+    # A clip's vector is pooled over frames and places, a place's vector over frames.
     model = MPNet(**SIZES, visual_pooling=pooling, visual_activation=activation)
     frames = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 48, 3), dtype=np.uint8)
     by_place = model.apply(variables, jnp.asarray(frames), method="look_at_places")
-    assert by_place.shape == (2, 2, 3, 3)  # a 16th of either side
+    assert by_place.shape == (2, 2, 3, 3)  # A 16th of each side.
     whole = model.apply(variables, jnp.asarray(frames[:, None]), method="look")
     pool = {"max": jnp.max, "mean": jnp.mean}[pooling]
     np.testing.assert_allclose(pool(by_place, (1, 2)), whole[:, 0], rtol=1e-5)
@@ -124,7 +124,7 @@ def test_a_place_is_pooled_over_frames(variables):
 
 
 @pytest.mark.parametrize(("pooling", "activation"), [("max", "sigmoid"), ("mean", "none")])
-def test_a_place_may_be_a_square_of_places(variables, pooling, activation):
+def test_places_are_pooled_over_squares(variables, pooling, activation):
     frames = jnp.asarray(np.random.default_rng(0).integers(0, 256, (1, 2, 64, 80, 3), dtype=np.uint8))
     options = {"visual_pooling": pooling, "visual_activation": activation}
     single, square, all_of_it = (
@@ -134,12 +134,12 @@ def test_a_place_may_be_a_square_of_places(variables, pooling, activation):
     pool = {"max": np.max, "mean": np.mean}[pooling]
     assert square.shape == single.shape == (1, 4, 5, 3)
     np.testing.assert_allclose(square[0, 2, 2], pool(single[0, 1:4, 1:4], (0, 1)), rtol=1e-5)
-    np.testing.assert_allclose(square[0, 0, 0], pool(single[0, :2, :2], (0, 1)), rtol=1e-5)  # nothing beyond the border
+    np.testing.assert_allclose(square[0, 0, 0], pool(single[0, :2, :2], (0, 1)), rtol=1e-5)  # Fewer places at a corner.
     whole = MPNet(**SIZES, **options).apply(variables, frames[:, None], method="look")
     np.testing.assert_allclose(all_of_it[0], np.broadcast_to(whole[0, 0], (4, 5, 3)), rtol=1e-5)
 
 
-def test_a_plus_net_may_begin_by_giving_next_to_nothing_back():
+def test_plus_bias_makes_the_initial_masks_small():
     frames, remaining = jnp.zeros((1, 1, 1, 16, 16, 3), jnp.uint8), jnp.ones((1, 8, 4))
     model = MPNet(**SIZES, plus_features=2, plus_bias=-3.0)
     variables = jax.jit(model.init)(jax.random.key(0), frames, remaining)

@@ -21,7 +21,7 @@ def plain_max_pool(x):
 @pytest.mark.parametrize("sides", [(8, 6), (7, 5), (6, 9), (1, 2)])
 def test_max_pool_equals_the_plain_one(sides):
     rng = np.random.default_rng(0)
-    # Negative throughout: a border of zeros would show.
+    # All values are negative, so a border of zeros would be noticed.
     x = jnp.asarray(-1.0 - rng.uniform(size=(2, *sides, 3)), jnp.float32)
     expected = jax.jit(plain_max_pool)(x)
     np.testing.assert_array_equal(jax.jit(max_pool_3x3_stride_2)(x), expected)
@@ -29,7 +29,7 @@ def test_max_pool_equals_the_plain_one(sides):
     ours, plain = (
         jax.jit(jax.grad(lambda x, f=f: jnp.sum(weight * f(x))))(x) for f in (max_pool_3x3_stride_2, plain_max_pool)
     )
-    # A pixel may win in four windows, whose weights are then added in another order.
+    # A pixel may be the maximum of four windows, whose gradients are then added in another order.
     np.testing.assert_allclose(ours, plain, atol=1e-6)
 
 
@@ -57,12 +57,12 @@ def count(tree):
 
 def test_parameter_count():
     _, variables = shapes_of(ResNet18(16), 64)
-    # ResNet-18 has 11,689,512; a 3x3 convolution to 16 takes the place of its classifier, 512 -> 1000.
+    # ResNet-18 has 11,689,512 parameters; a 3x3 convolution to 16 channels replaces its classifier, 512 -> 1000.
     assert count(variables["params"]) == 11_689_512 - (512 * 1000 + 1000) + (9 * 512 * 16 + 16)
 
 
 def test_parameter_count_by_hand():
-    # Widths 2, 4, 8, 16, two blocks each; a stage's first block doubles the channels but in the first stage.
+    # Widths 2, 4, 8 and 16, two blocks each; the first block of stages 2 to 4 doubles the channels.
     convolutions = 49 * 3 * 2 + 9 * 4 * 2 * 2
     convolutions += sum(9 * (w // 2 * w + 3 * w * w) + w // 2 * w for w in (4, 8, 16))
     norms = 2 * (2 + 4 * 2) + sum(2 * 5 * w for w in (4, 8, 16))
@@ -77,16 +77,17 @@ def test_places_from_224_pixels(dilated, places):
     assert maps.shape == (1, places, places, 3)
 
 
-def test_which_convolutions_are_dilated():
+def test_dilations():
     def dilations(dilated):
-        # So few channels that every convolution has its plain form.
+        # With so few channels, every convolution has its plain form.
         jaxpr = jax.make_jaxpr(lambda key: ResNet18(3, 1, dilated).init_with_output(key, jnp.zeros((1, 32, 32, 3)))[0])(
             jax.random.key(0)
         )
         convolutions = [e for e in equations_of(jaxpr.jaxpr) if e.primitive.name == "conv_general_dilated"]
         return [e.params["rhs_dilation"][0] for e in convolutions]
 
-    # Stem, 16 in the blocks, head. In the last stage the formerly strided one keeps its neighbours.
+    # Stem, 16 convolutions in the blocks, head. In the last stage, the convolution that lost its stride keeps dilation
+    # 1.
     assert dilations(True) == [1] * 13 + [1, 2, 2, 2] + [1]
     assert dilations(False) == [1] * 18
 

@@ -1,4 +1,4 @@
-"""A P-Net that begins as the M-Net."""
+"""Tests of a Plus-Net that is initialised with the weights of the Minus-Net."""
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ def config(tmp_path, monkeypatch):
 
 @pytest.fixture
 def state(config):
-    """Of which the M-Net has learnt: every leaf of it is another number."""
+    """Returns a state whose Minus-Net is trained: its leaves have random values."""
     state = jax.tree.map(np.asarray, method_of(config).initial_state())
     rng = np.random.default_rng(0)
 
@@ -39,45 +39,45 @@ def state(config):
     )
 
 
-def test_what_was_separated_takes_the_mixtures_place(state, config):
-    """With a deaf second channel and the M-Net's last layer, the P-Net is the M-Net of its first step."""
-    found = plus_of_minus(state.variables)
-    params, statistics = found["params"]["plus_net"], found["batch_stats"]["plus_net"]
-    assert jax.tree.map(np.shape, found) == jax.tree.map(np.shape, state.variables)
+def test_the_remix_takes_the_place_of_the_mixture(state, config):
+    """With one input channel and the Minus-Net's last layer, the Plus-Net equals the first step's Minus-Net."""
+    result = plus_of_minus(state.variables)
+    params, statistics = result["params"]["plus_net"], result["batch_stats"]["plus_net"]
+    assert jax.tree.map(np.shape, result) == jax.tree.map(np.shape, state.variables)
     remix, sound = jnp.asarray(np.random.default_rng(1).random((2, 2, 32, 32), np.float32))
     model = method_of(config).model()
     one_map = {name: leaf[..., :1] for name, leaf in state.params["minus_net"]["up_0"].items()}
     kernel = params["down_0"]["kernel"].copy()
     kernel[:, :, 1] = 0.0
-    given = model.apply(
+    actual = model.apply(
         {
-            "params": found["params"] | {"plus_net": params | {"up_0": one_map, "down_0": {"kernel": kernel}}},
-            "batch_stats": found["batch_stats"] | {"plus_net": jax.tree.map(lambda x: x[1], statistics)},
+            "params": result["params"] | {"plus_net": params | {"up_0": one_map, "down_0": {"kernel": kernel}}},
+            "batch_stats": result["batch_stats"] | {"plus_net": jax.tree.map(lambda x: x[1], statistics)},
         },
         remix,
         sound,
         method="give_back",
     )
-    wanted = model.apply(
+    expected = model.apply(
         state.variables | {"batch_stats": {"minus_net": jax.tree.map(lambda x: x[0], state.batch_stats["minus_net"])}},
         remix,
         method="listen",
     )
-    np.testing.assert_allclose(given, wanted[..., 0], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(actual, expected[..., 0], rtol=1e-5, atol=1e-5)
 
 
-def test_all_else_stays(state):
-    found = plus_of_minus(state.variables)
+def test_other_weights_do_not_change(state):
+    result = plus_of_minus(state.variables)
     for kind, trees in state.variables.items():
         for net in trees.keys() - {"plus_net"}:
-            assert found[kind][net] is trees[net]
-    ours, before = found["params"]["plus_net"], state.params["plus_net"]
+            assert result[kind][net] is trees[net]
+    ours, before = result["params"]["plus_net"], state.params["plus_net"]
     np.testing.assert_array_equal(ours["down_0"]["kernel"][:, :, 1], before["down_0"]["kernel"][:, :, 1])
     for name in ("kernel", "bias"):
         np.testing.assert_array_equal(ours["up_0"][name], before["up_0"][name])
 
 
-def test_only_a_p_net_that_has_not_learnt_begins_anew(config, state):
+def test_only_an_untrained_plus_net_is_initialised(config, state):
     plus, both = (Round(name, first, 2, *MinusPlus.kinds[name]) for name, first in (("plus", 6), ("both", 8)))
     first = method_of(config).begin(state, plus)
     assert not np.array_equal(first.params["plus_net"]["up_1"]["kernel"], state.params["plus_net"]["up_1"]["kernel"])
@@ -88,23 +88,23 @@ def test_only_a_p_net_that_has_not_learnt_begins_anew(config, state):
         jax.tree.map(np.testing.assert_array_equal, again.params, changed.params)
 
 
-def test_without_a_round_of_its_own_it_begins_with_the_last_one(config, state):
-    found = method_of(config).begin(state, Round("both", 6, 2, *MinusPlus.kinds["both"]))
-    assert has_learnt(found.batch_stats["plus_net"])
+def test_without_its_own_round_the_plus_net_is_initialised_in_the_last_one(config, state):
+    result = method_of(config).begin(state, Round("both", 6, 2, *MinusPlus.kinds["both"]))
+    assert has_learnt(result.batch_stats["plus_net"])
 
 
 @pytest.mark.parametrize(
-    "change", [{"model.plus_start": "random"}, {}], ids=["by the config", "of an M-Net that is random"]
+    "change", [{"model.plus_start": "random"}, {}], ids=["by the config", "of an untrained Minus-Net"]
 )
-def test_it_stays_random(config, state, change):
+def test_the_plus_net_stays_random(config, state, change):
     config.update_from_flattened_dict(change)
     if not change:
         state = jax.tree.map(np.asarray, method_of(config).initial_state())
-    found = method_of(config).begin(state, Round("plus", 0, 2, *MinusPlus.kinds["plus"]))
-    jax.tree.map(np.testing.assert_array_equal, found.params, state.params)
+    result = method_of(config).begin(state, Round("plus", 0, 2, *MinusPlus.kinds["plus"]))
+    jax.tree.map(np.testing.assert_array_equal, result.params, state.params)
 
 
-def test_another_width_is_one_sentence(config):
+def test_another_width_is_refused(config):
     method_of(config)
     config.model.plus_features = 8
     with pytest.raises(InputError, match="plus_features=8 has no place for them"):

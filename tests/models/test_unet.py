@@ -16,10 +16,10 @@ def shapes_of(model, shape):
 
 
 def test_parameter_count_by_hand():
-    # Two channels in; widths 4, 8, 16; five maps out. 4x4 convolutions down, 3x3 up, no offsets but the last.
+    # Two input channels; widths 4, 8 and 16; five output maps. Only the last convolution has a bias.
     down = 16 * (2 * 4 + 4 * 8 + 8 * 16)
     up = 9 * (16 * 8 + (8 + 8) * 4 + (4 + 4) * 5) + 5
-    norms = 2 * (2 + 8 + 8 + 4)  # the input's, the middle one on the way down, two on the way up
+    norms = 2 * (2 + 8 + 8 + 4)  # The input's, the encoder's middle one, the decoder's two.
     variables = shapes_of(UNet(3, 4, 5, train=False), (1, 8, 8, 2))
     assert parameter_count(variables["params"]) == down + up + norms
     assert parameter_count(variables["batch_stats"]) == norms

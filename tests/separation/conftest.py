@@ -1,4 +1,4 @@
-"""A model without networks, and the oracle in their place."""
+"""Fixtures: a model without networks, and the oracle that replaces them."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def model() -> Model:
 
 @pytest.fixture
 def oracle(model, monkeypatch):
-    """The oracle that takes the network's place; its behaviour may be chosen anew by calling it."""
+    """Replaces the networks by the oracle; calling the fixture replaces it by an oracle with other options."""
 
     def use(**how) -> Oracle:
         made = Oracle(model.method.audio, **how)
@@ -32,7 +32,7 @@ def oracle(model, monkeypatch):
 
 
 def duet(rate_hz: int, seconds: float, channels: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Two players, (channels, samples) each, under and over the oracle's border; they begin and end gently."""
+    """Returns two sounds (channels, samples) below and above the oracle's border, with fades at both ends."""
     time = np.arange(round(seconds * rate_hz)) / rate_hz
     fade = np.clip(2 * np.minimum(time, time[::-1]), 0, 1)
     fade = fade**2 * (3 - 2 * fade)

@@ -14,7 +14,7 @@ def join(windows):
 
 
 def whole(parts, number, columns):
-    """The joined mask of one sound, zero where it is missing."""
+    """Returns the joined mask of one sound; it is zero where the sound is missing."""
     out, first = np.zeros((2, columns)), 0
     for place, part in enumerate(parts):
         size = COLUMNS * (2 if place == len(parts) - 1 else 1)
@@ -45,5 +45,5 @@ def test_a_sound_fades_in_and_out_where_it_is_not_found():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_silence_is_nothing(count):
+def test_windows_without_sounds_give_no_masks(count):
     assert join([{}] * count) == [{}] * count

@@ -28,7 +28,7 @@ def test_a_tally_sums_up_each_sound():
     assert (tally.longest(1), tally.longest(3)) == (4, 3)
 
 
-def test_a_tally_knows_when_and_where():
+def test_a_tally_has_times_and_place_of_a_sound():
     tally = Tally()
     for place in range(4):
         tally.add(window(place, **({"s3": 0.1} if place in (1, 2) else {})))
@@ -36,7 +36,7 @@ def test_a_tally_knows_when_and_where():
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_results_are_json_whatever_their_length(tmp_path, count):
+def test_results_of_any_length_are_json(tmp_path, count):
     windows = [window(place, s1=0.5) for place in range(count)]
     write_results(tmp_path / "a.json", {"video": {"file": 'a "b"\n{}'}, "remarks": []}, iter(windows))
     assert json.loads((tmp_path / "a.json").read_text()) == {

@@ -1,4 +1,4 @@
-"""The whole way from a file to a folder, with an oracle in the network's place."""
+"""Tests of a complete separation from the video file to the results, with an oracle instead of the networks."""
 
 import errno
 import json
@@ -46,7 +46,7 @@ def test_stems_equal_the_truth(tmp_path, model, oracle, rate_hz, channels):
     assert summary["files"] == {"format": "WAV", "subtype": "FLOAT", "gain": 1.0}
 
 
-def test_what_the_folder_holds(tmp_path, model, oracle):
+def test_files_of_the_folder(tmp_path, model, oracle):
     low, high = duet(44_100, 3.0)
     video = write_video(tmp_path / "a.mov", seconds=3.0, sound=low + 0.9 * high)
     summary = separate_video(video, tmp_path / "out", model, Settings(sounds=2))
@@ -67,14 +67,14 @@ def test_what_the_folder_holds(tmp_path, model, oracle):
     for name in ("sound1.mp4", "overview.mp4"):
         header = reader.probe(tmp_path / "out" / name)
         assert header.duration_s == pytest.approx(3.0, abs=0.15) and header.has_audio
-    # A film has its own sound alone.
+    # The video of a sound has only this sound.
     alone = reader.read_audio(tmp_path / "out" / "sound1.mp4", 44_100)
     expected = reader.read_audio(write_video(tmp_path / "low.mov", seconds=3.0, sound=low), 44_100)
     count = min(len(alone), len(expected))
     assert np.corrcoef(alone[:count], expected[:count])[0, 1] > 0.99
 
 
-def test_heat_lies_where_the_player_stands(tmp_path, model, oracle):
+def test_heat_maps_are_at_the_players_places(tmp_path, model, oracle):
     low, high = duet(44_100, 3.0)
     grey = [np.full((96, 128, 3), 60, np.uint8)] * 30
     video = write_video(tmp_path / "a.mov", seconds=3.0, sound=low + 0.9 * high, pictures=grey)
@@ -86,7 +86,7 @@ def test_heat_lies_where_the_player_stands(tmp_path, model, oracle):
         np.testing.assert_allclose(picture[:, far], 180, atol=12)
 
 
-def test_a_sound_that_pauses_keeps_its_number_and_is_silent(tmp_path, model, oracle):
+def test_a_paused_sound_keeps_its_number_and_is_silent(tmp_path, model, oracle):
     low, high = duet(8000, 4.0, 1)
     video = write_video(tmp_path / "a.mov", seconds=4.0, rate_hz=8000, sound=low + 0.9 * high)
     oracle(heard=lambda window, player: player == 0 or not 8 <= window < 16)
@@ -96,12 +96,12 @@ def test_a_sound_that_pauses_keeps_its_number_and_is_silent(tmp_path, model, ora
     assert numbers == [[1, 2] if not 8 <= place < 16 else [1] for place in range(len(windows))]
     found = stems(tmp_path / "out")
     step = 16 * 64
-    paused = slice(9 * step + 127, 16 * step - 127)  # half a window of the transform
+    paused = slice(9 * step + 127, 16 * step - 127)  # Half a window of the transform.
     assert not found["sound2"][:, paused].any()
     np.testing.assert_allclose(found["residual"][:, paused], 0.9 * high[:, paused], atol=1e-3)
 
 
-def test_a_blip_is_no_sound_and_goes_to_the_residual(tmp_path, model, oracle):
+def test_a_short_sound_is_added_to_the_residual(tmp_path, model, oracle):
     low, high = duet(8000, 4.0, 1)
     video = write_video(tmp_path / "a.mov", seconds=4.0, rate_hz=8000, sound=low + high)
     oracle(heard=lambda window, player: player == 0 or window in (9, 10, 14))
@@ -137,7 +137,7 @@ def test_silence_has_no_sounds(tmp_path, model, oracle):
 
 
 @pytest.mark.parametrize("seconds", [0.1, 0.35])
-def test_a_short_video_is_filled_up_and_says_so(tmp_path, model, oracle, seconds):
+def test_a_short_video_is_padded_with_a_remark(tmp_path, model, oracle, seconds):
     video = write_video(tmp_path / "a.mov", seconds=seconds)
     model.method.config.audio.clip_samples = 127 * 64
     summary = separate_video(video, tmp_path / "out", model, Settings(sounds=2))
@@ -146,18 +146,18 @@ def test_a_short_video_is_filled_up_and_says_so(tmp_path, model, oracle, seconds
     assert len(soundfile.read(tmp_path / "out" / "residual.wav")[0]) == pytest.approx(seconds * 44_100, abs=2)
 
 
-def test_a_broken_middle_is_passed_over_and_told(tmp_path, model, oracle):
+def test_broken_packets_are_skipped_with_a_remark(tmp_path, model, oracle):
     video = write_video(tmp_path / "a.mp4", seconds=4.0, header_first=True)
     content = bytearray(video.read_bytes())
     middle = slice(len(content) // 2, len(content) // 2 + 6000)
     content[middle] = np.random.default_rng(0).bytes(6000)
     video.write_bytes(content)
     summary = separate_video(video, tmp_path / "out", model, QUICK)
-    assert summary["remarks"], "nothing was said of the broken packets"
+    assert summary["remarks"], "there is no remark on the broken packets"
     assert summary["video"]["seconds"] == pytest.approx(4.0, abs=0.2)
 
 
-def test_a_video_that_was_cut_off_is_used_as_far_as_it_goes(tmp_path, model, oracle):
+def test_a_truncated_video_is_separated_as_far_as_it_goes(tmp_path, model, oracle):
     video = write_video(tmp_path / "a.mp4", seconds=6.0, header_first=True)
     cut_off(video, 0.5)
     summary = separate_video(video, tmp_path / "out", model, QUICK)
@@ -169,13 +169,13 @@ def test_pictures_reach_the_network_upright_and_of_its_size(tmp_path, model, ora
     seen = oracle()
     video = write_video(tmp_path / "a.mp4", seconds=2.0, rotation=90)
     separate_video(video, tmp_path / "out", model, QUICK)
-    assert {shape[2:4] for shape in seen.frames} == {(53, 40)}  # stored 64 x 48
+    assert {shape[2:4] for shape in seen.frames} == {(53, 40)}  # Stored as 64 x 48.
     wide = [np.zeros((32, 640, 3), np.uint8)] * 20
     separate_video(write_video(tmp_path / "b.mp4", seconds=2.0, pictures=wide), tmp_path / "wide", model, QUICK)
     assert {shape[2:4] for shape in seen.frames} == {(53, 40), (16, 320)}
 
 
-def test_a_huge_picture_is_made_small_while_it_is_read(tmp_path, model, oracle):
+def test_huge_frames_are_reduced(tmp_path, model, oracle):
     seen = oracle()
     huge = [np.zeros((4320, 7680, 3), np.uint8)] * 2
     video = write_video(tmp_path / "a.mp4", seconds=1.0, pictures=huge, times_ms=[0, 100])
@@ -186,7 +186,7 @@ def test_a_huge_picture_is_made_small_while_it_is_read(tmp_path, model, oracle):
 
 
 @pytest.mark.parametrize(("rate_hz", "channels"), [(22_050, 6), (192_000, 1), (192_000, 2)])
-def test_films_of_any_rate(tmp_path, model, oracle, rate_hz, channels):
+def test_videos_of_any_sample_rate(tmp_path, model, oracle, rate_hz, channels):
     low, high = duet(rate_hz, 1.0, channels)
     video = write_video(tmp_path / "a.mov", seconds=1.0, rate_hz=rate_hz, sound=low + high)
     separate_video(video, tmp_path / "out", model, Settings(sounds=2))
@@ -194,7 +194,7 @@ def test_films_of_any_rate(tmp_path, model, oracle, rate_hz, channels):
     assert header.audio_rate_hz == min(rate_hz, 48_000) and header.duration_s == pytest.approx(1.0, abs=0.15)
 
 
-def test_pictures_that_change_their_size_keep_that_of_the_first(tmp_path, model, oracle):
+def test_frames_are_resized_to_the_first_frame(tmp_path, model, oracle):
     parts = [
         write_video(tmp_path / f"{height}.webm", seconds=1.0, pictures=[np.full((height, width, 3), 90, np.uint8)] * 10,
                     rate_hz=48_000)
@@ -208,20 +208,20 @@ def test_pictures_that_change_their_size_keep_that_of_the_first(tmp_path, model,
 
 
 @pytest.mark.parametrize("change", [{"rate_hz": 48_000}, {"sound": np.zeros((1, 44_100))}])
-def test_a_sound_that_changes_is_one_sentence(tmp_path, model, oracle, capsys, change):
+def test_a_changing_sound_format_is_refused(tmp_path, model, oracle, capsys, change):
     steady = write_video(tmp_path / "a.ts", seconds=1.0)
     video = join(tmp_path / "both.ts", steady, write_video(tmp_path / "b.ts", seconds=1.0, **change))
     with pytest.raises(SystemExit) as failed:
         guarded(lambda: separate_video(video, tmp_path / "out", model, QUICK))
-    told = "changes its sample rate" if "rate_hz" in change else "from 2 to 1 channels"
-    assert failed.value.code == 2 and told in capsys.readouterr().err
+    message = "changes its sample rate" if "rate_hz" in change else "from 2 to 1 channels"
+    assert failed.value.code == 2 and message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_a_film_is_closed_when_nothing_is_written_into_it_any_more(tmp_path, model, oracle, monkeypatch):
+def test_a_video_is_closed_after_its_last_write(tmp_path, model, oracle, monkeypatch):
     busy, closed = set(), []
 
-    class Film:
+    class Writer:
         def __init__(self, path, **_):
             self._path = path
 
@@ -241,14 +241,14 @@ def test_a_film_is_closed_when_nothing_is_written_into_it_any_more(tmp_path, mod
         def __exit__(self, *_):
             closed.append(self._path not in busy)
 
-    monkeypatch.setattr("mpnet_jax.separation.videos.VideoWriter", Film)
+    monkeypatch.setattr("mpnet_jax.separation.videos.VideoWriter", Writer)
     video = write_video(tmp_path / "a.mp4", seconds=1.0)
     with pytest.raises(OSError, match="No space left"):
         separate_video(video, tmp_path / "out", model, Settings(sounds=2))
     assert closed == [True] * 3
 
 
-def test_what_is_odd_about_tracks_and_times_is_told(tmp_path, model, oracle):
+def test_remarks_on_tracks_and_times(tmp_path, model, oracle):
     whole = write_video(tmp_path / "a.mp4", seconds=2.0)
     cases = {
         "The file has 2 tracks of sound; the first": copy_streams(
@@ -272,26 +272,26 @@ def test_what_is_odd_about_tracks_and_times_is_told(tmp_path, model, oracle):
         ),
     }  # fmt: skip
     assert separate_video(whole, tmp_path / "out" / "a", model, QUICK)["remarks"] == []
-    for told, video in cases.items():
+    for beginning, video in cases.items():
         remarks = separate_video(video, tmp_path / "out" / video.stem, model, QUICK)["remarks"]
-        assert [remark[: len(told)] for remark in remarks if not remark.startswith("No sound")] == [told]
+        assert [remark[: len(beginning)] for remark in remarks if not remark.startswith("No sound")] == [beginning]
 
 
 def test_a_shorter_sound_in_a_file_that_states_no_lengths_is_not_cut_off(tmp_path, model, oracle):
     video = write_video(tmp_path / "a.ts", seconds=2.0, sound=duet(44_100, 1.0)[0])
     remarks = separate_video(video, tmp_path / "out", model, QUICK)["remarks"]
-    assert len(remarks) == 1 and "before the file does; so do the films" in remarks[0]
+    assert len(remarks) == 1 and "before the file does; so do the written videos" in remarks[0]
 
 
-def test_sound_that_was_left_out_because_times_start_again_is_told(tmp_path, model, oracle):
+def test_a_remark_on_overlapping_timestamps(tmp_path, model, oracle):
     part = write_video(tmp_path / "a.ts", seconds=1.0)
     (tmp_path / "twice.ts").write_bytes(2 * part.read_bytes())
     summary = separate_video(tmp_path / "twice.ts", tmp_path / "out", model, QUICK)
-    (told,) = (remark for remark in summary["remarks"] if "were left out" in remark)
-    assert float(told.split()[0]) == pytest.approx(1.0, abs=0.06) and "re-encode it" in told
+    (text,) = (remark for remark in summary["remarks"] if "were left out" in remark)
+    assert float(text.split()[0]) == pytest.approx(1.0, abs=0.06) and "re-encode it" in text
 
 
-def test_after_an_error_nothing_is_there(tmp_path, model, oracle, monkeypatch):
+def test_an_error_leaves_no_files(tmp_path, model, oracle, monkeypatch):
     video = write_video(tmp_path / "a.mp4", seconds=2.0)
     (tmp_path / "results").mkdir()
     monkeypatch.setattr("mpnet_jax.separation.separate_video.write_videos", lambda *_, **__: 1 / 0)
@@ -300,7 +300,7 @@ def test_after_an_error_nothing_is_there(tmp_path, model, oracle, monkeypatch):
     assert list((tmp_path / "results").iterdir()) == []
 
 
-def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path, model, oracle, monkeypatch, capsys):
+def test_a_read_only_folder_is_refused(tmp_path, model, oracle, monkeypatch, capsys):
     video, real = write_video(tmp_path / "a.mp4", seconds=1.0), Path.mkdir
 
     def mkdir(path, *arguments, **options):
@@ -318,12 +318,12 @@ def test_a_folder_that_may_not_be_written_is_one_sentence(tmp_path, model, oracl
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 @pytest.mark.parametrize("videos", [False, True])
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, model, oracle, capsys, videos):
+def test_a_full_disk_is_refused_and_leaves_no_files(tmp_path, model, oracle, capsys, videos):
     disk = tmp_path / "disk"
     disk.mkdir()
     low, high = duet(44_100, 4.0)
     video = write_video(tmp_path / "a.mov", seconds=4.0, sound=low + high)
-    # Three stems of 1.4 MB; with films the disk is full when these are written.
+    # Three stems of 1.4 MB fill the smaller disk; the larger one is full when the videos are written.
     size = 4_200 if videos else 2_000
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk)]
     if subprocess.run(mount, capture_output=True).returncode:
@@ -339,7 +339,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, model, oracle,
 
 
 @pytest.mark.parametrize(("most", "kind", "magic"), [(2**32 - 1, "WAV", b"RIFF"), (100_000, "RF64", b"RF64")])
-def test_sizes_are_wide_only_where_they_must_be(tmp_path, monkeypatch, most, kind, magic):
+def test_rf64_is_used_only_for_large_files(tmp_path, monkeypatch, most, kind, magic):
     monkeypatch.setattr("mpnet_jax.separation.stems._MOST_BYTES", most)
     (tmp_path / "out").mkdir()
     stems = Stems(tmp_path, rate_hz=48_000, channels=8)
@@ -356,7 +356,7 @@ def test_sizes_are_wide_only_where_they_must_be(tmp_path, monkeypatch, most, kin
     assert not late[:, :2000].any()
     np.testing.assert_allclose(late[:, 2000:], 0.5 * sound)
     if kind == "WAV":
-        # Whoever knows no wide sizes finds the true ones.
+        # A reader without support of RF64 finds the correct sizes.
         assert int.from_bytes(content[4:8], "little") == len(content) - 8
         data = content.index(b"data")
         assert int.from_bytes(content[data + 4 : data + 8], "little") == 4 * late.size == len(content) - data - 8
@@ -365,10 +365,10 @@ def test_sizes_are_wide_only_where_they_must_be(tmp_path, monkeypatch, most, kin
             assert sum(frame.samples for frame in read.decode(audio=0)) == 4000
 
 
-def test_a_format_without_room_for_the_channels_is_refused_before_anything_is_separated(tmp_path, model, oracle):
+def test_too_many_channels_for_flac_are_refused_at_once(tmp_path, model, oracle):
     seen = oracle()
     video = write_video(tmp_path / "a.mov", seconds=3.0, sound=np.zeros((12, 3 * 44_100)))
     with pytest.raises(InputError, match="at most 8 channels and the sound 12; take --format=wav"):
         separate_video(video, tmp_path / "out", model, Settings(sounds=2, format="flac"))
-    assert len(seen.frames) <= 2  # no more than the first batches
+    assert len(seen.frames) <= 2  # Only the first batches were read.
     assert not (tmp_path / "out").exists()

@@ -40,7 +40,7 @@ def test_one_sample_more_is_another_window():
 
 
 @pytest.mark.parametrize("rate_hz", [4000, 44_100, 48_000])
-def test_the_network_hears_the_mean_of_the_channels_at_its_rate(rate_hz):
+def test_windows_are_the_mean_of_the_channels_at_the_network_s_rate(rate_hz):
     seconds = 1.0
     time = np.arange(round(seconds * rate_hz)) / rate_hz
     left, right = np.sin(2 * np.pi * 300 * time), 0.5 * np.sin(2 * np.pi * 500 * time)
@@ -49,7 +49,7 @@ def test_the_network_hears_the_mean_of_the_channels_at_its_rate(rate_hz):
     at = np.arange(AUDIO.clip_samples) / 8000 + start_seconds(1, AUDIO)
     expected = 0.5 * np.sin(2 * np.pi * 300 * at) + 0.25 * np.sin(2 * np.pi * 500 * at)
     np.testing.assert_allclose(windows[1].mono, expected, atol=2e-3)
-    # Nothing that a window covers comes after it.
+    # When a window is yielded, the recording has been read to its end.
     for window in windows[:-1]:
         read = sum(w.recorded.shape[1] for w in windows[: window.place + 1])
         assert read / rate_hz >= start_seconds(window.place, AUDIO) + AUDIO.clip_seconds - 1 / rate_hz

@@ -8,7 +8,7 @@ AUDIO = AudioSpec(rate_hz=11_025, clip_samples=31 * 256, fft_samples=1022, hop_s
 
 
 def run(sound, rate_hz, share, numbers=(1,), block=16):
-    """The pieces of constant masks, put together."""
+    """Returns the recording and the sounds of a mask that is constant over time."""
     synthesis = Synthesis(rate_hz, len(sound), AUDIO)
     columns = int(sound.shape[1] / rate_hz * AUDIO.rate_hz / AUDIO.hop_samples) + 2
     columns += -columns % block
@@ -35,7 +35,7 @@ def test_a_mask_of_ones_gives_the_recording(rate_hz, channels):
     np.testing.assert_allclose(sounds[1], sound, atol=2e-6)
 
 
-def test_masks_act_on_the_band_that_they_are_of():
+def test_masks_act_on_their_own_frequencies():
     rate_hz, time = 48_000, np.arange(2 * 48_000) / 48_000
     fade = np.minimum(1.0, 4 * np.minimum(time, time[::-1]))
     low, high = fade * np.sin(2 * np.pi * 440 * time), fade * np.sin(2 * np.pi * 3000 * time)
@@ -51,7 +51,7 @@ def test_above_the_band_a_sound_has_its_share_of_the_highest_octave():
     share = np.interp(np.linspace(0, AUDIO.rate_hz / 2, AUDIO.freq_bins), [2000, 2500], [1.0, 0.25])
     _, sounds = run(sum(tones.values())[None].astype(np.float32), rate_hz, share.astype(np.float32))
     expected = tones[1000] + 0.25 * tones[4000] + 0.25 * tones[12_000]
-    middle = slice(rate_hz // 2, -rate_hz // 2)  # at the edges, where tones grow, all bins hold something
+    middle = slice(rate_hz // 2, -rate_hz // 2)  # At the edges, the fades spread the tones over all bins.
     np.testing.assert_allclose(sounds[1][0, middle], expected[middle], atol=5e-3)
 
 

@@ -11,7 +11,7 @@ VECTORS = {LEFT: np.array([1.0, 0.0, 0.2]), MIDDLE: np.array([0.5, 0.5, 0.5]), R
 
 
 def window(*sounds):
-    """What was heard: (place, band) in the order of the steps; None for a step that found nothing."""
+    """Returns a window whose sounds are (place, band) in the order of the steps; None is a step without a sound."""
     share = np.zeros((len(sounds), FREQ, COLUMNS))
     place, vector = np.zeros((len(sounds), 2)), np.zeros((len(sounds), 3))
     for step, sound in enumerate(sounds):
@@ -42,18 +42,18 @@ def test_a_sound_that_pauses_keeps_its_number():
     assert tracker.number(window(A, B)) == {1: 0, 2: 1}
 
 
-def test_what_is_unlike_all_others_is_new_while_there_are_numbers():
+def test_an_unknown_sound_gets_a_new_number_if_one_is_free():
     tracker = Tracker(2)
     assert tracker.number(window(A)) == {1: 0}
     assert tracker.number(window(B)) == {2: 0}
     third = (MIDDLE, slice(4, 6))
-    assert set(tracker.number(window(A, B, third))) == {1, 2}  # the third has none
+    assert set(tracker.number(window(A, B, third))) == {1, 2}  # The third sound has no number.
 
 
 def test_the_place_decides_where_spectra_are_alike():
     tracker = Tracker(2)
     tracker.number(window((LEFT, LOW), (RIGHT, HIGH)))
-    # Both players change their register at once: what is left is where they stand.
+    # Both players change their register at the same time, so only their places distinguish them.
     assert tracker.number(window((RIGHT, LOW), None)) in ({2: 0}, {1: 0})
     tracker = Tracker(2)
     tracker.number(window((LEFT, LOW), (RIGHT, HIGH)))
@@ -61,7 +61,7 @@ def test_the_place_decides_where_spectra_are_alike():
     assert tracker.number(window((RIGHT, LOW), (LEFT, HIGH))) == {2: 0, 1: 1}
 
 
-def test_the_sound_decides_where_a_player_walks():
+def test_the_spectrum_decides_where_a_player_moves():
     tracker = Tracker(2)
     tracker.number(window((LEFT, LOW), (MIDDLE, HIGH)))
     assert tracker.number(window((MIDDLE, LOW), (RIGHT, HIGH))) == {1: 0, 2: 1}
@@ -75,7 +75,7 @@ def test_a_sound_that_moves_slowly_is_followed():
         assert tracker.number(heard) == {1: 0}
 
 
-def test_likeness_lies_between_nothing_and_one():
+def test_similarity_lies_between_zero_and_one():
     tracker = Tracker(2)
     tracker.number(window(A, B))
     again = Tracker(2)

@@ -9,7 +9,7 @@ from data_pipeline.spec import AudioSpec
 from mpnet_jax.spectrogram.frequency import frequency_axis
 
 SIZES = st.integers(2, 300)
-# Sampling positions are float32, from -1 to 1: on 300 bins they are off by up to 300 * 6e-8, and so are weights.
+# Sampling positions are float32 from -1 to 1, so with 300 bins positions and weights are off by up to 300 * 6e-8.
 TOLERANCE = 3e-5
 
 
@@ -18,7 +18,7 @@ def spec(bins, rate_hz=11_025):
 
 
 def sample(values, positions, mode="nearest"):
-    """Linear interpolation by another library."""
+    """Interpolates linearly with another library."""
     return map_coordinates(values, [positions], order=1, mode=mode)
 
 
@@ -45,7 +45,7 @@ def test_rows_of_the_log_axis_are_averages_of_neighbours(rows, bins):
         assert np.all(matrix >= 0)
         np.testing.assert_allclose(matrix.sum(1), 1.0, atol=TOLERANCE)
         assert np.count_nonzero(matrix, axis=1).max() <= 2
-        # A rising spectrum stays rising, first and last stay themselves.
+        # An increasing spectrum stays increasing, and its first and last values do not change.
         ramp = matrix @ np.arange(matrix.shape[1], dtype=np.float64)
         assert np.all(np.diff(ramp) > 0)
         assert ramp[0] == pytest.approx(0, abs=TOLERANCE)
@@ -55,7 +55,7 @@ def test_rows_of_the_log_axis_are_averages_of_neighbours(rows, bins):
 def test_the_released_axis_halves_edges_and_moves_columns():
     audio = AudioSpec(11_025, clip_samples=127 * 256, fft_samples=1022, hop_samples=256)
     axis = frequency_axis("released", 128, audio)
-    # A point x in [-1, 1] lies at ((x + 1) * size - 1) / 2: half a value outside at either end.
+    # A point x in [-1, 1] is at position ((x + 1) * size - 1) / 2: half a value outside at each end.
     positions = np.linspace(-0.5, 127.5, 128)
     columns = np.random.default_rng(1).uniform(size=128)
     assert axis.time is not None
@@ -67,15 +67,16 @@ def test_the_released_axis_halves_edges_and_moves_columns():
 
 
 @pytest.mark.parametrize("name", ["log", "mel", "linear"])
-def test_there_and_back_keeps_a_smooth_spectrum(name):
+def test_round_trip_keeps_a_smooth_spectrum(name):
     audio = spec(512)
     axis = frequency_axis(name, 128, audio)
     unit = np.linspace(0, 1, 512)
     spectrum = (1.0 + np.sin(6 * unit) + np.exp(-(((unit - 0.4) / 0.1) ** 2)))[:, np.newaxis].astype(np.float32)
     back = np.asarray(axis.unwarp(axis.warp(spectrum)))
-    # The rows of triangles end a little inside the spectrum.
+    # The triangular rows end slightly inside the spectrum.
     inside = (axis.hz[0] <= unit * 11_025 / 2) & (unit * 11_025 / 2 <= axis.hz[-1])
-    # Rows lie up to twelve bins apart, 0.024 of the axis: its square / 8 * a curvature of 236, there and back.
+    # Rows are up to twelve bins apart, 0.024 of the axis. The error is that squared / 8, times a curvature of 236,
+    # twice.
     np.testing.assert_allclose(back[inside], spectrum[inside], atol=0.04)
 
 
@@ -87,7 +88,7 @@ def test_mel_rows_are_librosas_filters_as_averages():
     np.testing.assert_allclose(axis.hz, librosa.mel_frequencies(n_mels=130, fmax=8000)[1:-1])
 
 
-def test_a_linear_axis_of_as_many_rows_is_the_transforms():
+def test_a_linear_axis_with_a_row_per_bin_is_the_identity():
     axis = frequency_axis("linear", 100, spec(100))
     np.testing.assert_allclose(axis.forth, np.eye(100), atol=1e-6)
     np.testing.assert_allclose(axis.back, np.eye(100), atol=1e-6)
@@ -101,11 +102,11 @@ def test_rows_rise_to_half_the_rate(name):
     assert axis.hz[-1] == pytest.approx(11_025 / 2, rel=0.05)
 
 
-def test_the_log_axis_is_spread_out_below():
+def test_the_log_axis_is_denser_at_low_frequencies():
     assert np.searchsorted(frequency_axis("log", 256, spec(512)).hz, 11_025 / 4) > 256 / 2
 
 
-def test_an_axis_without_an_interval_is_refused():
+def test_a_single_row_is_refused():
     with pytest.raises(ValueError, match="at least 2 rows, got 1"):
         frequency_axis("log", 1, spec(5))
 

@@ -28,7 +28,7 @@ def rebuild(spectrum, audio):
 
 
 @pytest.mark.parametrize("audio", [QUICKSTART, PAPER], ids=["quickstart", "paper"])
-def test_equals_librosa_on_spectra_that_no_wave_has(audio):
+def test_equals_librosa_on_inconsistent_spectra(audio):
     rng = np.random.default_rng(0)
     shape = (2, audio.freq_bins, audio.time_frames)
     spectrum = (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(np.complex64)
@@ -48,13 +48,13 @@ def test_equals_librosa_on_spectra_that_no_wave_has(audio):
 
 @pytest.mark.parametrize("pad_mode", ["reflect", "constant"])
 def test_round_trip_through_the_pipeline_s_transform(pad_mode):
-    audio = AudioSpec(16_000, 12_345, 1500, 375, pad_mode)  # no multiple of the hop
+    audio = AudioSpec(16_000, 12_345, 1500, 375, pad_mode)  # Not a multiple of the hop.
     waves = random_wave(2, audio.clip_samples)
     back = jax.jit(lambda s: rebuild(s, audio))(stft(waves, audio))
     np.testing.assert_allclose(back, waves, atol=1e-5)
 
 
-# Few sizes, each with another remainder: every one is compiled once.
+# Only a few sizes, because each one is compiled.
 @settings(max_examples=5, deadline=None, derandomize=True)
 @given(
     half=st.integers(8, 40),
@@ -63,7 +63,7 @@ def test_round_trip_through_the_pipeline_s_transform(pad_mode):
     remainder=st.floats(0, 0.999),
 )
 def test_round_trip_of_any_sizes(half, hop_share, columns, remainder):
-    # Hops of at most a quarter of the window: with longer ones it is all but zero at the last samples.
+    # Hops are at most a quarter of the window; with longer hops, the window is nearly zero at the last samples.
     hop = max(1, int(half * hop_share))
     audio = AudioSpec(8000, 2 * half + columns * hop + int(remainder * hop), 2 * half, hop)
     wave = random_wave(audio.clip_samples)

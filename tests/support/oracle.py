@@ -1,4 +1,4 @@
-"""A network that separates exactly: it knows which frequencies each of two players has, and where they stand."""
+"""A stand-in for the networks that knows the frequencies and places of two players and separates them exactly."""
 
 from collections.abc import Callable
 
@@ -7,17 +7,17 @@ import numpy as np
 from data_pipeline.spec import AudioSpec
 
 BORDER_HZ = 1000.0
-PLACES = ((3, 1), (3, 6))  # row and column of the low and of the high player in a map of 6 x 8
+PLACES = ((3, 1), (3, 6))  # Row and column of the low and the high player in a map of 6 x 8 places.
 SHAPE = (6, 8)
 
 
 class Oracle:
-    """Takes the place of a `Separator`: of two sounds, the low one first in even windows, the high one in odd ones.
+    """Replaces a `Separator`; it finds the low sound first in even windows and the high sound first in odd ones.
 
     Args:
-        audio: the network's.
-        swaps: whether they change their order from window to window.
-        heard: (window, player) -> whether the player is heard in it.
+        audio: The network's transform.
+        swaps: Whether the order changes from window to window.
+        heard: Function of window and player that returns whether the player sounds in it.
     """
 
     def __init__(

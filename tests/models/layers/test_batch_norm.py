@@ -12,7 +12,7 @@ CHANNELS = 3
 
 @jax.jit
 def plain(x, scale, bias):
-    """The textbook's form, two passes."""
+    """Computes batch normalisation in the textbook's form, with two passes."""
     axes = tuple(range(x.ndim - 1))
     mean = jnp.mean(x, axes)
     variance = jnp.mean((x - mean) ** 2, axes)
@@ -57,16 +57,16 @@ def test_gradient_equals_differentiation_of_the_textbook():
             np.testing.assert_allclose(one, expected, rtol=1e-10, atol=1e-10)
 
 
-def test_a_constant_channel_gives_its_offset():
-    # One pass over the data can leave a variance slightly below zero, whose root would be NaN.
+def test_a_constant_channel_gives_its_bias():
+    # With one pass over the data, rounding may leave a variance slightly below zero, whose root would be NaN.
     x = jnp.full((64, 7, CHANNELS), 13.8155, jnp.float32)
     y, _, variance = normalise(x, jnp.ones(CHANNELS), jnp.full(CHANNELS, 0.5), None)
     assert np.all(np.isfinite(y)) and np.all(np.asarray(variance) >= 0)
-    # The mean of many equal float32 is off by some last bits, and 1 / sqrt(1e-5) = 316 enlarges that.
+    # Rounding of the mean is enlarged by 1 / sqrt(1e-5) = 316.
     np.testing.assert_allclose(y, 0.5, atol=0.02)
 
 
-def test_running_statistics_keep_their_share_and_are_unbiased():
+def test_running_statistics_are_weighted_and_unbiased():
     x, scale, bias, _ = (a.astype(np.float32) for a in random_case())
     _, updated = BatchNorm(train=True, decay=0.75).apply(
         variables_of(scale, bias, mean=np.ones(CHANNELS), variance=np.full(CHANNELS, 4.0)),
@@ -92,7 +92,7 @@ def test_evaluation_uses_the_running_statistics_alone():
     apply = functools.partial(BatchNorm(train=False).apply, variables_of(scale, bias, mean, variance))
     y = apply(jnp.asarray(x))
     np.testing.assert_allclose(y, (x - mean) / np.sqrt(variance + EPSILON) * scale + bias, rtol=1e-4, atol=1e-5)
-    # What else is in the batch changes nothing.
+    # The other samples of the batch do not matter.
     np.testing.assert_array_equal(apply(jnp.asarray(x[:1])), y[:1])
 
 

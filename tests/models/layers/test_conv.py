@@ -8,7 +8,7 @@ from mpnet_jax.models.layers.conv import FORMS_3X3, HALVING_FORMS, conv_3x3, hal
 
 
 def assert_equal(form, plain, x_shape, kernel_shape):
-    """Value and both gradients of two forms, in float64."""
+    """Compares the values and both gradients of two forms in float64."""
     with jax.enable_x64(True):
         rng = np.random.default_rng(0)
         x, kernel = jnp.asarray(rng.standard_normal(x_shape)), jnp.asarray(rng.standard_normal(kernel_shape))
@@ -35,13 +35,13 @@ def test_forms_of_the_3x3_are_equal(height, width, dilation):
 @pytest.mark.parametrize(
     ("form", "height", "width"), [("winograd", 8, 16), ("patches", 2, 2), ("patches", 6, 4), ("patches", 8, 8)]
 )
-def test_forms_of_the_halving_one_are_equal(form, height, width):
+def test_forms_of_the_halving_convolution_are_equal(form, height, width):
     assert_equal(HALVING_FORMS[form], HALVING_FORMS["plain"], (2, height, width, 3), (4, 4, 3, 5))
 
 
 @pytest.fixture
 def taken(monkeypatch):
-    """Names of the forms that are chosen."""
+    """Records the names of the forms that are used."""
     names = []
 
     def recorded(name, form):
@@ -79,7 +79,7 @@ def test_form_of_the_3x3_follows_backend_and_channels(monkeypatch, taken, backen
         ("tpu", (4, 128, 128, 64), "plain"),
     ],
 )
-def test_form_of_the_halving_one_follows_backend_and_size(monkeypatch, taken, backend, shape, expected):
+def test_form_of_the_halving_convolution_follows_backend_and_size(monkeypatch, taken, backend, shape, expected):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     shapes = (jax.ShapeDtypeStruct(s, np.float32) for s in (shape, (4, 4, shape[-1], 64)))
     y = jax.eval_shape(lambda x, kernel: halving_conv(x, kernel), *shapes)

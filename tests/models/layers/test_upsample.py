@@ -10,14 +10,14 @@ SIZES = [(1, 1), (1, 4), (2, 3), (5, 7), (8, 6)]
 
 
 def doubling_matrix(size):
-    """Bilinear doubling with aligned corners, from its hat functions: (2 * size, size)."""
+    """Returns the matrix (2 * size, size) of bilinear upsampling with aligned corners, from its hat functions."""
     places = np.linspace(0, size - 1, 2 * size)
     return np.maximum(0.0, 1.0 - np.abs(places[:, None] - np.arange(size)))
 
 
 @jax.jit
 def plain(parts, kernel):
-    """Concatenate, double, pad with zeros, convolve: each in its plainest form."""
+    """Concatenates, upsamples, pads with zeros and convolves, step by step."""
     x = jnp.concatenate(parts, axis=-1)
     height, width = x.shape[1:3]
     doubled = jnp.einsum("ih,jw,bhwc->bijc", doubling_matrix(height), doubling_matrix(width), x)
@@ -35,7 +35,7 @@ def random_case(height, width, channels, seed=0):
     return parts, jnp.asarray(rng.standard_normal((3, 3, sum(channels), 5)))
 
 
-# With few channels the map is padded before the products, with many after them.
+# With few channels, the map is padded before the products; with many, after them.
 @pytest.mark.parametrize(("height", "width", "channels"), [(*size, 3) for size in SIZES] + [(5, 7, 60)])
 def test_equals_the_plain_form_border_included(height, width, channels):
     with jax.enable_x64(True):
@@ -73,7 +73,7 @@ def test_a_constant_stays_constant_inside():
     kernel = jnp.ones((3, 3, 1, 1)) / 9
     y = jax.jit(upsample_conv)([jnp.ones((1, 4, 4, 1))], kernel)[0, :, :, 0]
     np.testing.assert_allclose(y[1:-1, 1:-1], 1.0, rtol=1e-6)
-    np.testing.assert_allclose(y[0, 1:-1], 6 / 9, rtol=1e-6)  # a row of zeros outside
+    np.testing.assert_allclose(y[0, 1:-1], 6 / 9, rtol=1e-6)  # A row of zeros is outside.
     np.testing.assert_allclose(y[0, 0], 4 / 9, rtol=1e-6)
 
 

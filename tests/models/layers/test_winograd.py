@@ -15,8 +15,8 @@ def test_transforms_convolve_one_tile_exactly(taps):
     np.testing.assert_allclose(y, np.correlate(x, kernel, mode="valid"), atol=1e-13)
 
 
-def test_transforms_of_three_taps_are_those_of_the_source():
-    # Lavin and Gray, Sec. 4.2; they move a sign of the third product from one side to the other.
+def test_transforms_of_three_taps_equal_those_of_the_paper():
+    # Lavin and Gray, Sec. 4.2, up to a sign that they move from one factor of the third product to the other.
     matrices = transforms(3)
     assert matrices.from_input[0].tolist() == [4, 0, -5, 0, 1, 0]
     assert matrices.from_input[-1].tolist() == [0, 4, 0, -5, 0, 1]
@@ -51,5 +51,5 @@ def test_rounding_in_float32_stays_small():
     x = jnp.asarray(rng.standard_normal((2, 18, 18, 64), np.float32))
     kernel = jnp.asarray(rng.standard_normal((3, 3, 64, 64), np.float32) / 24)
     y, expected = jax.jit(winograd_conv)(x, kernel), plain(x, kernel)
-    # Of the order of 1e-5 of the deviation at the worst place.
+    # At the worst place, the error is about 1e-5 of the standard deviation.
     assert float(jnp.max(jnp.abs(y - expected)) / jnp.std(expected)) < 5e-5
