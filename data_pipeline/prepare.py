@@ -8,6 +8,7 @@ temporary folder and renamed to DATA_DIR/NAME/1.0.0 in one step, so an incomplet
 """
 
 import dataclasses
+import importlib.util
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from absl import flags, logging
 
 from data_pipeline import command
 from data_pipeline.command import InputError
-from data_pipeline.sources import Place, folder, index_csv, music_list, vegas
+from data_pipeline.sources import Listing, Place, folder, index_csv, music_list, vegas
 from data_pipeline.staging import staged_set
 from data_pipeline.staging import summary as summaries
 from data_pipeline.staging.cutting import CutSpec
@@ -27,6 +28,7 @@ from data_pipeline.staging.division import Division
 from data_pipeline.staging.pool import stage_all
 from data_pipeline.staging.splits import PROTOCOLS, SPLITS
 from data_pipeline.staging.staged_set import StagedSet
+from data_pipeline.staging.staged_video import Facts
 
 SOURCES = {
     "folder": folder.find_videos,
@@ -50,6 +52,7 @@ class Options:
         cut: How videos are cut into records.
         workers: Number of processes that decode; 1 decodes in this process.
         division: How videos are assigned to splits.
+        beam: Options of Apache Beam, such as "runner=FlinkRunner"; with any, its workers decode and write the set.
 
     Raises:
         InputError: A value is invalid.
@@ -62,6 +65,7 @@ class Options:
     cut: CutSpec
     workers: int
     division: Division = dataclasses.field(default_factory=Division)
+    beam: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.source not in SOURCES:
@@ -73,6 +77,8 @@ class Options:
             )
         if self.workers < 1:
             raise InputError(f"--workers={self.workers} must be at least 1")
+        if self.beam and importlib.util.find_spec("apache_beam") is None:
+            raise InputError("--beam_options needs Apache Beam; install it: pip install -e '.[beam]'")
 
     @property
     def set_dir(self) -> Path:
@@ -104,11 +110,20 @@ def prepare(options: Options) -> None:
             staged_set.require_same(options.set_dir, recorded, "choose another --name, or remove that folder")
             outcome = f"{options.set_dir} is there already\n"
         else:
-            facts = stage_all(listing.videos, options.cut, stage, options.workers)
+            facts = _stage(options, listing, stage)
             staged = staged_set.deal(facts, listing, stage, division=options.division, root=options.place.videos)
             _build(options, staged, recorded | {"skipped": staged.skipped_counts})
             outcome = summaries.as_text(staged.summary) + f"{options.set_dir} is ready\n"
     sys.stdout.write(outcome)
+
+
+def _stage(options: Options, listing: Listing, stage: Path) -> list[Facts]:
+    """Decodes all videos, on this machine or on Beam's workers."""
+    if not options.beam:
+        return stage_all(listing.videos, options.cut, stage, options.workers)
+    from data_pipeline.builders import beam_staging
+
+    return beam_staging.stage_all(listing.videos, options.cut, stage, beam_staging.pipeline_options(options.beam))
 
 
 def _build(options: Options, staged: StagedSet, recorded: dict[str, Any]) -> None:
@@ -119,7 +134,12 @@ def _build(options: Options, staged: StagedSet, recorded: dict[str, Any]) -> Non
 
     build_dir = staged.folder / "build"
     shutil.rmtree(build_dir, ignore_errors=True)  # a killed run may have left one
-    built = video_chunks.build(build_dir, options.name, staged, recorded)
+    beam_options = None
+    if options.beam:
+        from data_pipeline.builders import beam_staging
+
+        beam_options = beam_staging.pipeline_options(options.beam)
+    built = video_chunks.build(build_dir, options.name, staged, recorded, beam_options=beam_options)
     options.set_dir.parent.mkdir(parents=True, exist_ok=True)
     os.rename(built, options.set_dir)
 
@@ -145,6 +165,7 @@ def _define_flags() -> None:
     flags.DEFINE_enum("protocol", "", ("", *PROTOCOLS), "Proportions of the splits; by default 11:2:3.")
     flags.DEFINE_string("group", "", "Regular expression for ids; its first group names the original of a video.")
     flags.DEFINE_integer("workers", os.cpu_count() or 1, "Number of processes that decode.")
+    flags.DEFINE_list("beam_options", [], "Options of Apache Beam, such as runner=FlinkRunner, to use its workers.")
 
 
 def main() -> None:
@@ -173,6 +194,7 @@ def main() -> None:
                 protocol=values.protocol,
                 group=values.group,
             ),
+            beam=tuple(values.beam_options),
         )
     )
 

@@ -6,7 +6,6 @@ same paths.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam  # pyright: ignore[reportMissingImports]
 from absl import logging
@@ -20,17 +19,21 @@ from data_pipeline.staging.staged_set import StagedSet, keyed_chunks
 from data_pipeline.staging.staged_video import Facts
 
 
-def stage_all(
-    videos: Sequence[Video], cut: CutSpec, stage: Path, *, runner: Any = None, options: Any = None
-) -> list[Facts]:
+def pipeline_options(given: Sequence[str]) -> PipelineOptions:
+    """Returns the options of `--beam_options`, such as `runner=FlinkRunner`, as Beam takes them."""
+    options = PipelineOptions([f"--{option.removeprefix('--')}" for option in given])
+    options.view_as(TypeOptions).pipeline_type_check = False  # as in TFDS
+    return options
+
+
+def stage_all(videos: Sequence[Video], cut: CutSpec, stage: Path, options: PipelineOptions) -> list[Facts]:
     """Decodes the videos that are not staged yet, each on some worker.
 
     Args:
         videos: All videos.
         cut: How to cut them.
         stage: Folder of staged videos, which all workers see.
-        runner: Beam's runner or its name; None takes it from the options.
-        options: `PipelineOptions` of the pipeline; None for Beam's defaults.
+        options: Options of the pipeline.
 
     Returns:
         Facts of every video, in the order of `videos`.
@@ -42,15 +45,13 @@ def stage_all(
     todo = [video for video in videos if staged_video.staged_facts(video, stage) is None]
     logging.info("%d of %d videos are staged already", len(videos) - len(todo), len(videos))
     if todo:
-        options = options or PipelineOptions()
-        options.view_as(TypeOptions).pipeline_type_check = False  # as in TFDS
-        with beam.Pipeline(runner=runner, options=options) as pipeline:
+        with beam.Pipeline(options=options) as pipeline:
             _ = pipeline | beam.Create(todo) | beam.Reshuffle() | beam.Map(_stage, cut=cut, stage=stage)
     facts = [staged_video.staged_facts(video, stage) for video in videos]
     if None in facts:
         raise InputError(
             f"{videos[facts.index(None)].path} was staged elsewhere than in {stage}; Beam's workers need the same "
-            "folders under the same paths, so give a --data_dir and a --manual_dir that all of them see"
+            "folders under the same paths, so give a --data_dir and --videos that all of them see"
         )
     return [fact for fact in facts if fact is not None]
 

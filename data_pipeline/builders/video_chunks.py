@@ -7,7 +7,7 @@ import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -37,90 +37,59 @@ def _steady(data: bytes) -> bytes:
     return tf.train.Example.FromString(data).SerializeToString(deterministic=True)
 
 
-class ChunkBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
+class VideoChunks(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
     """Writes a staged set with its index, manifest and summary; equal sets give equal files.
 
-    Attributes:
-        DESCRIPTION: Description for `DatasetInfo`, as are HOMEPAGE and CITATION.
-        staged: The staged set; None when TFDS was told to write no examples.
+    Args:
+        name: Name of the set.
+        staged: Videos to write.
+        recorded: JSON values to record with the set: how it was cut, and from what.
+        beam: Whether to write through Apache Beam.
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    DESCRIPTION: ClassVar[str] = "Solos of one instrument each, cut into chunks of sound and pictures."
-    HOMEPAGE: ClassVar[str | None] = None
-    CITATION: ClassVar[str | None] = None
-    staged: StagedSet | None = None
 
-    def download_and_prepare(self, **kwargs: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Writes the set unless it exists; see `DatasetBuilder.download_and_prepare`.
+    def __init__(self, name: str, staged: StagedSet, recorded: Mapping[str, Any], *, beam: bool, **kwargs: Any) -> None:
+        self.name = name  # pyright: ignore[reportAttributeAccessIssue]  (TFDS takes it from the class by default)
+        self._staged, self._recorded, self._beam = staged, recorded, beam
+        super().__init__(**kwargs)
 
-        Raises:
-            OSError: The disk is full. TensorFlow has an error of its own for this, and TFDS wraps it in another.
-        """
-        try:
-            super().download_and_prepare(**kwargs)
-        except Exception as error:
-            if any(isinstance(cause, tf.errors.ResourceExhaustedError) for cause in _causes(error)):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.data_dir_root)) from error
-            raise
-
-    def _chunk_info(self, classes: Sequence[str], recorded: Mapping[str, Any]) -> tfds.core.DatasetInfo:
-        """Returns the info of the set.
-
-        Args:
-            classes: Names of the labels.
-            recorded: JSON values to record with the set: how it was cut, and from what.
-        """
+    def _info(self) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self,
-            description=self.DESCRIPTION,
-            features=tfds.features.FeaturesDict(features(classes)),
-            homepage=self.HOMEPAGE,
-            citation=self.CITATION,
-            metadata=tfds.core.MetadataDict(recorded),
+            description="Solos of one instrument each, cut into chunks of sound and pictures.",
+            features=tfds.features.FeaturesDict(features(self._staged.classes)),
+            metadata=tfds.core.MetadataDict(self._recorded),
         )
 
     def _download_and_prepare(self, dl_manager: Any, download_config: tfds.download.DownloadConfig) -> None:
         super()._download_and_prepare(dl_manager, download_config)
         # TFDS renames a temporary folder when this returns, so the set appears together with these files.
         folder = Path(self.data_dir)
-        if self.info.file_format is tfds.core.FileFormat.TFRECORD:
-            for split, info in self.info.splits.items():
-                paths = [Path(path) for path in info.filepaths]
-                index_file.write_index(folder, split, paths, index_file.scan(paths))
-        if self.staged is not None:
-            metadata = self.info.metadata
-            assert isinstance(metadata, dict)
-            self.staged.write_account(folder, {name: metadata[name] for name in ("source", *CUT_FIELDS)})
+        for split, info in self.info.splits.items():
+            paths = [Path(path) for path in info.filepaths]
+            index_file.write_index(folder, split, paths, index_file.scan(paths))
+        self._staged.write_account(folder, {name: self._recorded[name] for name in ("source", *CUT_FIELDS)})
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         del dl_manager  # nothing is downloaded
-        assert self.staged is not None
-        return {split: self._generate_examples(split) for split in self.staged.split_names}
+        return {split: self._generate_examples(split) for split in self._staged.split_names}
 
     def _generate_examples(self, split: str) -> Any:
-        assert self.staged is not None
-        return self.staged.examples(split)
+        if not self._beam:
+            return self._staged.examples(split)
+        from data_pipeline.builders import beam_staging
+
+        return beam_staging.examples(self._staged, split)
 
     def _example_writer(self) -> SteadyWriter:
         assert self.info.file_format is not None
         return SteadyWriter(file_format=self.info.file_format)
 
 
-class _NamedSet(ChunkBuilder, skip_registration=True):  # pyright: ignore[reportGeneralTypeIssues, reportCallIssue]
-    """A set with a name of the user's choice and the classes that were found."""
-
-    def __init__(self, name: str, staged: StagedSet, recorded: Mapping[str, Any], **kwargs: Any) -> None:
-        self.name = name  # pyright: ignore[reportAttributeAccessIssue]  (TFDS takes it from the class by default)
-        self.staged, self._recorded = staged, recorded
-        super().__init__(**kwargs)
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        assert self.staged is not None
-        return self._chunk_info(self.staged.classes, self._recorded)
-
-
-def build(data_dir: Path, name: str, staged: StagedSet, recorded: Mapping[str, Any]) -> Path:
+def build(
+    data_dir: Path, name: str, staged: StagedSet, recorded: Mapping[str, Any], *, beam_options: Any = None
+) -> Path:
     """Writes a set that `tfds.builder_from_directory` reads.
 
     Args:
@@ -128,18 +97,25 @@ def build(data_dir: Path, name: str, staged: StagedSet, recorded: Mapping[str, A
         name: Name of the set, lower case with underscores.
         staged: Videos to write.
         recorded: JSON values to record with the set: how it was cut, and from what.
+        beam_options: `PipelineOptions` of Apache Beam; None writes in this process.
 
     Returns:
         The folder of the set.
 
     Raises:
-        OSError: The disk is full.
+        OSError: The disk is full. TensorFlow has an error of its own for this, and TFDS wraps it in another.
     """
     tfds.disable_progress_bar()
+    download = tfds.download.DownloadConfig(beam_options=beam_options)
     # TFDS announces a download on stdout, where a command's result belongs.
     with contextlib.redirect_stdout(io.StringIO()):
-        builder = _NamedSet(name, staged, recorded, data_dir=str(data_dir))
-        builder.download_and_prepare(file_format="tfrecord")
+        builder = VideoChunks(name, staged, recorded, beam=beam_options is not None, data_dir=str(data_dir))
+        try:
+            builder.download_and_prepare(file_format="tfrecord", download_config=download)
+        except Exception as error:
+            if any(isinstance(cause, tf.errors.ResourceExhaustedError) for cause in _causes(error)):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(data_dir)) from error
+            raise
     return Path(builder.data_dir)
 
 

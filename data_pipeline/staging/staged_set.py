@@ -1,6 +1,6 @@
 """Staged videos as a set: locks the staging folder, assigns splits, and writes manifest and summary.
 
-Used by `data_pipeline.prepare` and the TFDS builders (`source_set`, `tfds_sets`); imports no TensorFlow.
+This module imports no TensorFlow.
 """
 
 import contextlib
