@@ -95,12 +95,8 @@ class Runner:
         """Returns the missing cells that can be begun, with their learning rates, those with a begun run first."""
         hours = self._grid.settings.ablations.hours
         spent = sum(map(progress.minutes_of, cell_files.read_all(self._workdir, self._plan.ablations).values())) / 60
-        affordable = not hours or spent < hours
-        missing = [
-            cell
-            for cell in self._missing(wanted)
-            if cell.path not in self.failed and (affordable or cell.kind != "ablations")
-        ]
+        ended = {"ablations"} if hours and spent >= hours else set()
+        missing = [cell for cell in self._missing(wanted) if cell.path not in self.failed and cell.kind not in ended]
         begin = [cell for cell in missing if cell.start is None or self._done(cell.start)]
         ready = [(cell, choice) for cell in begin if (choice := self._choice(cell)) is not None]
         # The best trial, its cell and the ablation without a change share a run, which is trained again if its
@@ -113,11 +109,8 @@ class Runner:
         if not ready or left == math.inf:
             return ready
         expected = progress.expected(cell_files.read_all(self._workdir, wanted), [cell for cell, _ in ready])
-        fitting = [
-            (cell, choice)
-            for cell, choice in ready
-            if left > 0.0 and (self._begun(cell, choice.rate) or expected[cell] <= left)
-        ]
+        begun = {cell for cell, choice in ready if self._begun(cell, choice.rate)}
+        fitting = [one for one in ready if left > 0.0 and (one[0] in begun or expected[one[0]] <= left)]
         if not fitting:
             logging.info(
                 "%.0f minutes left, too few for any of %d cells; run the same command again to continue",

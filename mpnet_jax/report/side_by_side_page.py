@@ -6,9 +6,10 @@ from typing import Any
 
 from mpnet_jax.metrics.names import method_name
 from mpnet_jax.report.drawing import charts, shell, sortable
-from mpnet_jax.report.drawing.numbers import breakable, interval_of, is_number, mapping, number, text
+from mpnet_jax.report.drawing.numbers import breakable, text
 from mpnet_jax.report.drawing.series import MOST_POINTS, legend, scatter
 from mpnet_jax.report.drawing.shell import Section
+from mpnet_jax.report.drawing.tiles import tiles
 from mpnet_jax.report.runs import NOT_THE_SAME, Pair, Run
 from mpnet_jax.report.sections import counting, differences, far, localisation, robustness, tables
 
@@ -58,44 +59,6 @@ def _subtitle(runs: Sequence[Run]) -> str:
     parts = [f"split {escape(', '.join(splits))}"] if splits else []
     parts += [f"{' or '.join(f'{count:,}' for count in counts)} mixtures"] if counts else []
     return " · ".join(parts)
-
-
-def tiles(shown: Sequence[tuple[str, str, Any]]) -> str:
-    """Draws estimates in dB on one scale, one tile for each.
-
-    Args:
-        shown: (name as HTML, description as HTML, estimate) of each tile.
-    """
-    estimates = [mapping(estimate) for _, _, estimate in shown]
-    values = [
-        value
-        for estimate in estimates
-        for value in (estimate.get("mean"), *(interval_of(estimate) or ()), 0.0)
-        if is_number(value)
-    ]
-    low, span = min(values, default=0.0), (max(values, default=0.0) - min(values, default=0.0)) or 1.0
-
-    def place(value: float | int) -> float:
-        return 4.0 + 92.0 * (value - low) / span
-
-    items = []
-    for (name, about, _), estimate in zip(shown, estimates, strict=True):
-        mean, interval = estimate.get("mean"), interval_of(estimate)
-        value, strip, spread = number(mean), "", ""
-        if is_number(mean):
-            value += '<span class="unit"> dB</span>'
-            strip = f'<i class="mixture" style="left:{place(0.0):.1f}%"></i>'
-            strip += f'<i class="ours" style="left:{place(mean):.1f}%"></i>'
-            if interval:
-                left, right = place(interval[0]), place(interval[1])
-                strip = f'<i class="band" style="left:{left:.1f}%;width:{right - left:.1f}%"></i>{strip}'
-                spread = f'<p class="interval">{number(interval[0])} to {number(interval[1])}</p>'
-            strip = f'<div class="strip" aria-hidden="true">{strip}</div>'
-        items.append(
-            f'<li class="tile"><h3>{name}</h3><p class="big">{value}</p>'
-            f'<p class="interval">{about}</p>{spread}{strip}</li>'
-        )
-    return f'<ul class="tiles runs">{"".join(items)}</ul>'
 
 
 def _numbers(runs: Sequence[Run], links: Sequence[str]) -> str:

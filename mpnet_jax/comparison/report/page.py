@@ -12,8 +12,8 @@ from mpnet_jax.metrics.names import METRICS, method_name
 from mpnet_jax.report.drawing import shell, sortable
 from mpnet_jax.report.drawing.numbers import MISSING, breakable, number
 from mpnet_jax.report.drawing.series import legend
+from mpnet_jax.report.drawing.tiles import tiles
 from mpnet_jax.report.sections import differences, robustness, tables
-from mpnet_jax.report.side_by_side_page import tiles
 
 _VERDICTS = {HOLDS: "better", FAILS: "worse", OPEN: "open"}
 _METRIC_HEADS = dict(zip((metric.upper() for metric in METRICS), sortable.METRIC_HEADS, strict=True))

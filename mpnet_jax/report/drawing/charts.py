@@ -79,7 +79,7 @@ def curve(points: Sequence[Sequence[float | int]], *, label: str, unit: str = ""
     last = table[-1].tolist()
     parts = [
         plane.axes("training step", f"{label} ({unit})" if unit else label),
-        f'<polyline class="curve" points="{_path(plane, drawn)}"/>',
+        f'<polyline class="curve" points="{plane.path(drawn)}"/>',
         f'<circle class="end" cx="{plane.x(last[0]):.1f}" cy="{plane.y(drawn[-1, 1]):.1f}" r="3.5"/>',
     ]
     title = f"{label} over {len(table)} records, from {number(float(table[0, 1]))} to {number(last[1])} {unit}"
@@ -106,7 +106,7 @@ def choice(points: Sequence[Sequence[float | int]], chosen: float | int | None, 
     # Space for the label of the mark above the curve.
     span = span[0], span[1] + 0.12 * (span[1] - span[0])
     plane = Plane((low, high), span, logarithmic_x=low > 0 and high / low > _LEAST_RATIO)
-    parts = [plane.axes(x_label, y_label), f'<polyline class="curve" points="{_path(plane, table)}"/>']
+    parts = [plane.axes(x_label, y_label), f'<polyline class="curve" points="{plane.path(table)}"/>']
     title = f"{y_label} over {len(table)} values of {x_label}"
     if is_number(chosen) and low <= chosen <= high:
         value = float(table[np.abs(table[:, 0] - chosen).argmin(), 1])
@@ -120,7 +120,3 @@ def _finite(points: Sequence[Sequence[float | int]]) -> np.ndarray:
     """Returns the pairs of finite numbers in rising order, (point, 2)."""
     pairs = [point for point in points if len(point) == 2 and all(map(is_number, point))]
     return np.asarray(sorted(map(tuple, pairs)), dtype=np.float64).reshape(-1, 2)
-
-
-def _path(plane: Plane, table: np.ndarray) -> str:
-    return " ".join(f"{plane.x(x):.1f},{plane.y(y):.1f}" for x, y in table.tolist())

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from html import escape
 
+import numpy as np
+
 from mpnet_jax.report.drawing.numbers import number
 
 WIDTH, HEIGHT = 480, 250
@@ -50,6 +52,10 @@ class Plane:
         """Returns the distance from the top of the drawing."""
         low, high = self.y_range
         return self.base - (self.base - TOP) * (value - low) / (high - low)
+
+    def path(self, table: np.ndarray) -> str:
+        """Returns the points of a polyline through the first two columns, argument and value."""
+        return " ".join(f"{self.x(row[0]):.1f},{self.y(row[1]):.1f}" for row in table.tolist())
 
     def axes(self, x_label: str, y_label: str, *, whole_x: bool = False, whole_y: bool = False) -> str:
         """Draws grid, ticks and titles; `whole_x` and `whole_y` restrict ticks to integers."""

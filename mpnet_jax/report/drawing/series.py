@@ -86,7 +86,7 @@ def lines(
     plane = Plane(span, widened(low, high), right=_LABEL_ROOM if labels else 14)
     parts = [plane.axes(x_label, y_label, whole_x=True)]
     parts += [_band(plane, line, table) for line, table in tables]
-    parts += [f'<polyline class="reference" points="{_path(plane, table)}"/>' for _, table in quiet]
+    parts += [f'<polyline class="reference" points="{plane.path(table)}"/>' for _, table in quiet]
     parts += [_line(plane, line, table) for line, table in tables if len(table)]
     if labels:
         ends = [(line.name, f"series-{line.style % STYLES}", table) for line, table in tables if len(table)]
@@ -164,7 +164,7 @@ def _line(plane: Plane, line: Series, table: np.ndarray) -> str:
         spread = f" ({number(low)} to {number(high)})" if np.isfinite([low, high]).all() else ""
         about = f"{line.name}, {argument:g}: {number(mean)}{spread}"
         marks.append(_mark(plane.x(argument), plane.y(mean), line.style, about))
-    path = _path(plane, table)
+    path = plane.path(table)
     return f'<polyline class="line series-{line.style % STYLES}" points="{path}"/>{"".join(marks)}'
 
 
@@ -174,10 +174,6 @@ def _mark(x: float, y: float, style: int, about: str) -> str:
     return (
         f'<path class="mark series-{style % STYLES}" transform="translate({x:.1f} {y:.1f})" d="{shape}">{title}</path>'
     )
-
-
-def _path(plane: Plane, table: np.ndarray) -> str:
-    return " ".join(f"{plane.x(row[0]):.1f},{plane.y(row[1]):.1f}" for row in table.tolist())
 
 
 def _end_labels(plane: Plane, ends: Sequence[tuple[str, str, np.ndarray]]) -> str:

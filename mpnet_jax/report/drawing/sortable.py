@@ -53,7 +53,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: str,
 
     Args:
         heads: Column heads as HTML.
-        rows: Cells of each row; the first is the row's head. A column without values sorts by its text.
+        rows: Cells of each row; the first is the row's head. A column of words without values sorts by text.
         caption: Caption, escaped here; also the name of the box.
         kind: Further CSS classes of the table.
 
@@ -62,10 +62,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: str,
     """
     if not rows:
         return ""
-    sorts = ["number" if any(row[column].value is not None for row in rows) else "text" for column in range(len(heads))]
     top = "".join(
-        f'<th scope="col" aria-sort="none" data-sort="{sort}"><button type="button">{head}</button></th>'
-        for head, sort in zip(heads, sorts, strict=True)
+        f'<th scope="col" aria-sort="none" data-sort="{_sort(column)}"><button type="button">{head}</button></th>'
+        for head, column in zip(heads, zip(*rows, strict=True), strict=True)
     )
     body = "".join(f"<tr>{''.join(_cell(column, cell) for column, cell in enumerate(row))}</tr>" for row in rows)
     name = text(caption)
@@ -74,6 +73,11 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: str,
         f'<table class="numbers sortable {kind}"><caption>{name}</caption>'
         f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
+
+
+def _sort(column: Sequence[Cell]) -> str:
+    numeric = any(cell.value is not None for cell in column)
+    return "text" if not numeric and any(cell.kind == "words" for cell in column) else "number"
 
 
 def _cell(column: int, cell: Cell) -> str:

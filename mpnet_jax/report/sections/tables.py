@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mpnet_jax.metrics.names import BASELINES, METRICS, arrow, method_name
-from mpnet_jax.report.drawing.numbers import MISSING, estimate, is_number, mapping, mean_of, number, text
+from mpnet_jax.metrics.names import BASELINES, LOWER_IS_BETTER, METRICS, arrow, method_name, unit
+from mpnet_jax.report.drawing.numbers import count_of, estimate, is_number, mapping, mean_of, number, text
+from mpnet_jax.report.drawing.tiles import tile, values_of
 
 # More rows make the page slow; the results file has them all.
 MOST_ROWS = 1000
@@ -163,36 +164,15 @@ def _tile(name: str, summary: Mapping[str, Any]) -> str:
             marks[key] = mean
     if name == "nsdr" and marks:
         marks.setdefault("mixture", 0.0)
-    mean = summary[name].get("mean")
-    interval = summary[name].get("ci95") or ()
-    values = [value for value in (mean, *interval, *marks.values()) if is_number(value)]
-    strip = ""
-    if values and is_number(mean):
-        low, span = min(values), (max(values) - min(values)) or 1.0
-
-        def place(value: float) -> str:
-            return f"{4 + 92 * (value - low) / span:.1f}%"
-
-        parts = [f'<i class="{key}" style="left:{place(value)}"></i>' for key, value in marks.items()]
-        if len(interval) == 2 and all(map(is_number, interval)):
-            width = 92 * (interval[1] - interval[0]) / span
-            parts.insert(0, f'<i class="band" style="left:{place(interval[0])};width:{width:.1f}%"></i>')
-        parts.append(f'<i class="ours" style="left:{place(mean)}"></i>')
-        strip = f'<div class="strip" aria-hidden="true">{"".join(parts)}</div>'
-    unit = "" if name == "amid" else '<span class="unit"> dB</span>'
-    lower = '<span class="better"> lower is better</span>' if name == "amid" else ""
-    shown = f"{number(mean)}{unit}" if is_number(mean) else MISSING
-    spread = ""
-    if len(interval) == 2:
-        spread = f"<p class='interval'>{number(interval[0])} to {number(interval[1])}</p>"
-    return f'<li class="tile"><h3>{name.upper()}{lower}</h3><p class="big">{shown}</p>{spread}{strip}</li>'
+    lower = '<span class="better"> lower is better</span>' if name in LOWER_IS_BETTER else ""
+    scale = [*values_of(summary[name]), *marks.values()]
+    return tile(f"{name.upper()}{lower}", summary[name], marks, scale, unit=unit(name))
 
 
 def _method_row(name: str, note: str, values: Mapping[str, Any], *, kind: str) -> str:
     cells = "".join(f"<td>{estimate(values.get(metric))}</td>" for metric in METRICS)
-    counts = [value["count"] for metric in METRICS if is_number((value := values.get(metric) or {}).get("count"))]
-    count = str(max(counts)) if counts else MISSING
-    return f'<tr{kind}><th scope="row">{name}<small>{note}</small></th>{cells}<td>{count}</td></tr>'
+    count = count_of({metric: values.get(metric) for metric in METRICS})
+    return f'<tr{kind}><th scope="row">{name}<small>{note}</small></th>{cells}<td>{text(count)}</td></tr>'
 
 
 def _mixture_row(mixture: Mapping[str, Any]) -> str:
