@@ -10,7 +10,7 @@ torchvision's ResNet-18, trained on ImageNet, as the start of a training run:
     python -m mpnet_jax.convert --config=configs/music_mix2.py --workdir=runs/music_mix2 --resnet=resnet18.safetensors
     python -m mpnet_jax.train --config=configs/music_mix2.py --workdir=runs/music_mix2
 
-Files are PyTorch's (`.pth`; only tensors are loaded from them) or `.safetensors`. Both need the extra `torch`.
+Files are PyTorch's (`.pth`; they need the extra `torch`, and only tensors are loaded from them) or `.safetensors`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,7 +82,8 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
             )
         template = {"params": params[net], "batch_stats": batch_stats.get(net, {})}
         try:
-            variables = torch_weights.to_flax(weights[name], _names(config, name), template, unused=_unused(name))
+            unused = ("fc.",) if name == "resnet" else ()  # the classifier of ImageNet's classes
+            variables = torch_weights.to_flax(weights[name], _names(config, name), template, unused=unused)
         except ValueError as error:
             raise InputError(f"--{name}={path} does not fit {net} of config {config.name}: {error}") from None
         params[net] = variables["params"]
@@ -115,11 +116,6 @@ def _names(config: Config, name: str) -> torch_weights.Names:
     if name == "synthesizer":
         return torch_weights.synthesizer_names()
     return torch_weights.resnet_names() if name == "frame" else torch_weights.unet_names(config.model.unet_depth)
-
-
-def _unused(name: str) -> tuple[str, ...]:
-    """Returns the prefixes of entries that are ignored: torchvision's ImageNet classifier."""
-    return ("fc.",) if name == "resnet" else ()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from data_pipeline.command import InputError
 from mpnet_jax.convert import convert
@@ -127,12 +128,11 @@ def test_without_a_plus_net_there_is_no_checkpoint_of_mp_net(tmp_path, variables
 
 
 def test_torchvisions_trunk_is_converted_into_a_run_and_evaluated(tmp_path, tiny_set, variables):
-    numpy = pytest.importorskip("safetensors.numpy")
     names = torch_weights.torchvision_names()
     assert names["layer2.0.downsample.1.running_var"] == ("batch_stats", "stage2_block1", "shortcut_norm", "var")
     assert {"conv1.weight", "bn1.weight", "layer4.1.conv2.weight"} <= names.keys()
     entries = state_dict(names, variables["frame_net"]) | {"fc.weight": np.zeros((1000, 32), np.float32)}
-    numpy.save_file(entries, tmp_path / "resnet.safetensors")
+    safetensors.numpy.save_file(entries, tmp_path / "resnet.safetensors")
     config = tiny_config(tiny_set)
     convert(config, tmp_path / "run", {"resnet": tmp_path / "resnet.safetensors"})
     before = evaluate(config, tmp_path / "run", EvaluationOptions("test"))

@@ -1,11 +1,12 @@
 """Converts PyTorch state dicts to Flax variables: the authors' networks, PixelPlayer's and torchvision's ResNet-18."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+import safetensors.numpy
 
 from data_pipeline.command import InputError
 
@@ -103,7 +104,7 @@ def to_flax(
         *_listed("missing", sorted(names.keys() - given)),
         *_listed("unknown", sorted(given - names.keys())),
     ]
-    values = {"/".join(path): np.asarray(leaf) for path, leaf in _leaves(template)}
+    values = {_joined(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(dict(template))}
     misfits = []
     for name in names.keys() & given:
         place = "/".join(names[name])
@@ -117,12 +118,11 @@ def to_flax(
     problems += _listed("of another shape", sorted(misfits))
     if problems:
         raise ValueError("; ".join(problems))
-    return jax.tree.map_with_path(lambda path, _: values["/".join(key.key for key in path)], dict(template))
+    return jax.tree.map_with_path(lambda path, _: values[_joined(path)], dict(template))
 
 
-def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for path, leaf in jax.tree.leaves_with_path(dict(tree)):
-        yield tuple(key.key for key in path), leaf
+def _joined(path: tuple[Any, ...]) -> str:
+    return "/".join(key.key for key in path)
 
 
 def _channels_last(value: np.ndarray) -> np.ndarray:
@@ -146,7 +146,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
         Entries by name, without the prefix "module.".
 
     Raises:
-        InputError: The file is missing, is damaged or holds more than tensors, or a library to read it is missing.
+        InputError: The file is missing, is damaged or holds more than tensors, or PyTorch is missing.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
@@ -155,10 +155,6 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    try:
-        import safetensors.numpy  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise InputError(f"{path} needs the package safetensors; pip install 'mpnet_jax[torch]'") from None
     try:
         return safetensors.numpy.load_file(path)
     except Exception as error:  # noqa: BLE001 - the library's own class is private

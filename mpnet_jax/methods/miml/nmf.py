@@ -113,20 +113,6 @@ def wiener_shares(
     return estimates / jnp.maximum(jnp.sum(estimates, -3, keepdims=True), EPSILON)
 
 
-def beta_divergence(
-    spectrogram: Float[Array, "*batch freq time"], estimate: Float[Array, "*batch freq time"], *, beta: float
-) -> Float[Array, "*batch"]:
-    """Returns the beta-divergence, which the updates lower, summed over all bins; half the squared error for beta 2."""
-    x, y = _observed(spectrogram, beta), jnp.maximum(estimate, EPSILON)
-    if beta == 1:
-        of_bins = jax.scipy.special.xlogy(x, x / y) - x + y
-    elif beta == 0:
-        of_bins = x / y - jnp.log(x / y) - 1
-    else:
-        of_bins = (x**beta + (beta - 1) * y**beta - beta * x * y ** (beta - 1)) / (beta * (beta - 1))
-    return jnp.sum(of_bins, (-2, -1))
-
-
 def _observed(spectrogram: Array, beta: float) -> Array:
     return jnp.maximum(spectrogram, EPSILON) if beta < 1 else spectrogram
 

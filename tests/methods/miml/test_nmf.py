@@ -39,7 +39,6 @@ def test_the_objective_is_that_of_scikit_learn_from_the_same_start(spectrograms,
     start = nmf.random_start(jax.random.key(1), jnp.asarray(spectrograms), BASES)
     factorise = jax.jit(lambda v, s: nmf.factorise(v, s, beta=beta, iterations=ITERATIONS))
     ours = factorise(spectrograms, start)
-    given = nmf.beta_divergence(jnp.asarray(spectrograms), ours.bases @ ours.gains, beta=beta)
     for n, spectrogram in enumerate(spectrograms):
         bases, gains, _ = non_negative_factorization(
             spectrogram,
@@ -55,7 +54,6 @@ def test_the_objective_is_that_of_scikit_learn_from_the_same_start(spectrograms,
         found = objective(spectrogram, ours.bases[n], ours.gains[n], beta)
         assert found == pytest.approx(objective(spectrogram, bases, gains, beta), rel=0.01)
         assert found < 0.2 * objective(spectrogram, start.bases[n], start.gains[n], beta)
-        assert float(given[n]) == pytest.approx(found, rel=1e-3)
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0])
@@ -83,7 +81,7 @@ def test_every_update_lowers_the_divergence(spectrograms, beta):
     divergences = []
     for iterations in range(8):
         bases, gains = nmf.factorise(jnp.asarray(spectrograms), start, beta=beta, iterations=iterations)
-        divergences.append(np.asarray(nmf.beta_divergence(jnp.asarray(spectrograms), bases @ gains, beta=beta)))
+        divergences.append([objective(*of_one, beta) for of_one in zip(spectrograms, bases, gains, strict=True)])
     assert (np.diff(divergences, axis=0) < 0).all()
 
 
