@@ -20,6 +20,7 @@ from tests.conftest import TINY, TINY_CLASSES
 from tests.support.tiny_run import tiny_config
 from tests.support.tiny_videos import write_video
 
+PIXELPLAYER = {"method": "pixelplayer", "rounds.minus": 0, "rounds.plus": 0, "rounds.both": 2}
 BOX = [0.25, 0.1, 0.75, 0.35]
 
 
@@ -195,12 +196,8 @@ def test_numbers_of_sounds() -> None:
 @pytest.mark.parametrize(
     ("fields", "options", "sentence"),
     [
-        (
-            {"method": "pixelplayer"},
-            {"counting": True},
-            "--counting needs the recursion, and config.method=pixelplayer",
-        ),
-        ({"method": "pixelplayer"}, {"localisation": True}, "--localisation needs the recursion"),
+        (PIXELPLAYER, {"counting": True}, "--counting needs the recursion, and config.method=pixelplayer"),
+        (PIXELPLAYER, {"localisation": True}, "--localisation needs the recursion"),
         ({}, {"split": "validation", "counting": True}, "--counting chooses epsilon on the validation split"),
         ({}, {"split": "train", "localisation": True}, "--localisation has scenes for the test split alone"),
         ({}, {"mixes": (2, 5)}, "--mix=5 on test needs 5 classes that are long enough, the split has 4"),

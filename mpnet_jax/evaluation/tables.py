@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mpnet_jax.metrics.bss_eval import SILENT_ESTIMATE
-from mpnet_jax.metrics.names import method_name
+from mpnet_jax.metrics.names import METHODS
 
 
 def table(out: dict[str, Any]) -> str:
     """Returns a table of the main results: mean and 95 % interval of each row."""
     rows = [
-        *((method_name(name), values) for name, values in out["methods"].items()),
+        *((METHODS.get(name, name), values) for name, values in out["methods"].items()),
         ("mixture", out["mixture"]),
         ("oracle masks", out["oracle"]),
         ("pictures swapped", out["swapped"]),
@@ -34,7 +34,7 @@ def table_of_mixes(mixes: Mapping[str, Mapping[str, Any]]) -> str:
         for method in next(iter(mixes.values())):
             estimates = [summaries.get(method, {}).get(name) for summaries in mixes.values()]
             if all(estimates):
-                title = method_name(method)
+                title = METHODS.get(method, method)
                 lines.append(f"{title:<18}" + "".join(_cell(estimate, 26) for estimate in estimates))
     return "\n".join(lines)
 

@@ -15,7 +15,6 @@ from typing import Any, ClassVar, TypeVar
 import flax.linen as nn
 import jax
 
-from data_pipeline import loader
 from data_pipeline.command import InputError
 from data_pipeline.spec import AudioSpec
 from mpnet_jax import methods, parallel
@@ -181,18 +180,23 @@ class Method(abc.ABC):
             A function of `first_step` to endless batches from that step on. Each batch is a pure function of config,
             data and its number.
         """
+        from data_pipeline.loader import Sharding
+
         del workdir
         return functools.partial(
             self.mixtures_of(store),
             frames=self.data.frames,
             batch_size=self.config.batch_size,
-            sharding=loader.Sharding(*parallel.process_place()),
+            sharding=Sharding(*parallel.process_place()),
         )
 
     def mixtures_of(self, store: Any) -> Callable[..., Iterator[Any]]:
         """Returns `loader.training_batches` of a split, without its frames, batch size and first step."""
+        # Imported here because it loads TensorFlow, which takes seconds; bad input is refused before.
+        from data_pipeline.loader import training_batches
+
         return functools.partial(
-            loader.training_batches, store, audio=self.audio, mixing=self.data.mixing, seed=self.config.seed
+            training_batches, store, audio=self.audio, mixing=self.data.mixing, seed=self.config.seed
         )
 
     # Evaluation.

@@ -1,4 +1,4 @@
-"""One pass without an end tells what every end would count."""
+"""Tests that one pass without an end counts as the recursion with each epsilon does."""
 
 import jax
 import jax.numpy as jnp
@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from mpnet_jax.evaluation.counting import counted
-from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.recursion.candidates import Candidates
-from mpnet_jax.recursion.minus_plus import Rules
-from mpnet_jax.recursion.networks import apply_net, separate
+from mpnet_jax.recursion.minus_plus import Rules, minus_plus
+from mpnet_jax.recursion.networks import apply_net, bind
 from mpnet_jax.steps.count_step import make_count_step, side_by_side
 from mpnet_jax.steps.place_step import Search, make_place_step
 from tests.steps.test_place_step import AUDIO, AXIS, MODEL, random_batch, variables  # noqa: F401
@@ -36,16 +35,14 @@ def test_clips_are_counted_as_the_recursion_ends(variables, batch):  # noqa: F81
     assert (np.diff(left) <= 1e-7).all()
     params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
     vectors, _ = apply_net(MODEL, "frame_net", params, statistics, jnp.asarray(batch["frames"]), method="look")
-    models: dict[str, MPNet] = {"minus_net": MODEL, "plus_net": MODEL}
+    networks = bind({"minus_net": MODEL, "plus_net": MODEL}, variables, steps=CLIPS, with_plus=True)
     for epsilon in ENDS:
-        separation = separate(
-            models,
-            variables,
+        separation = minus_plus(
             AXIS.warp(jnp.asarray(batch["mixture_magnitude"])),
             Candidates(vectors),
+            networks,
             steps=CLIPS,
             rules=Rules(epsilon_relative=epsilon),
-            with_plus=True,
         )
         found = counted(left, epsilon_relative=epsilon, epsilon_absolute=0.0)
         np.testing.assert_array_equal(found, np.asarray(separation.active).sum(0))

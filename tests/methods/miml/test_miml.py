@@ -181,7 +181,7 @@ def test_the_class_network_learns_the_classes_of_frames_and_resumes(monkeypatch,
     frames = rng.integers(0, 60, (4, 2, 1, 16, 16, 3)).astype(np.uint8)
     for index in np.ndindex(labels.shape):
         frames[(*index, ..., labels[index])] += 150  # each class has its own colour
-    config = tiny_config(Path("nowhere"))
+    config = miml_config(Path("nowhere"))
     config.update_from_flattened_dict({"miml.classes": 3, "miml.class_steps": 60, "frames.crop_px": 16})
     config.miml.class_rate = 0.03
     state, step = method_of(config).class_state(), method_of(config).class_step()
