@@ -92,7 +92,7 @@ class Options:
 
 
 def prepare(options: Options) -> None:
-    """Prepares a data set and prints a summary; an existing equal set is kept.
+    """Prepares a data set and prints a summary; an identical existing set is kept.
 
     Raises:
         InputError: No usable videos, an existing set of that name with other parameters or videos, a worker that died,

@@ -109,7 +109,7 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
     again = " ".join(sys.argv[1:])
     if loop.stopped_by:
         name = signal.Signals(loop.stopped_by).name
-        logging.info("%s: saved step %d; go on with: python -m mpnet_jax.train %s", name, loop.step, again)
+        logging.info("%s: saved step %d; resume with: python -m mpnet_jax.train %s", name, loop.step, again)
         return 128 + loop.stopped_by  # the shell's convention
     logging.info("trained %d steps; evaluate with: python -m mpnet_jax.evaluate %s", loop.step, again)
     return 0
@@ -128,7 +128,7 @@ def first_state(method: "Method", workdir: Path, writer: "RunWriter | None") -> 
     if step >= 0:
         if writer is not None:
             state = writer.restore(state)
-        logging.info("going on from step %d in %s", step, workdir)
+        logging.info("resuming from step %d in %s", step, workdir)
     elif method.config.start_from:
         if writer is not None:
             state = method.started_from(state)

@@ -84,7 +84,7 @@ def test_a_stop_signal_saves_and_prints_how_to_resume(
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert f"{number.name}: saved step" in output and "go on with: python -m mpnet_jax.train --config=" in output
+    assert f"{number.name}: saved step" in output and "resume with: python -m mpnet_jax.train --config=" in output
     saved = max(int(p.name) for p in (workdir / "checkpoints" / "latest").glob("[0-9]*"))
     assert saved == max(losses(workdir))
     common = {step: loss for step, loss in losses(workdir).items() if step <= 6}

@@ -25,7 +25,7 @@ from mpnet_jax.steps.train_state import TrainState
 from mpnet_jax.steps.train_step import make_train_step
 
 # Results name the Minus-Net alone "mnet", and both networks "mpnet".
-_ALONE, _BOTH = "mnet", "mpnet"
+_MNET, _MPNET = "mnet", "mpnet"
 
 
 @registry.register
@@ -34,9 +34,9 @@ class MinusPlus(registry.Method):
 
     name = "mpnet"
     kinds: ClassVar = {
-        "minus": RoundKind(("frame_net", "minus_net"), _ALONE),
-        "plus": RoundKind(("plus_net",), _BOTH),
-        "both": RoundKind(("frame_net", "minus_net", "plus_net"), _BOTH),
+        "minus": RoundKind(("frame_net", "minus_net"), _MNET),
+        "plus": RoundKind(("plus_net",), _MPNET),
+        "both": RoundKind(("frame_net", "minus_net", "plus_net"), _MPNET),
     }
     has_recursion = True
 
@@ -46,18 +46,18 @@ class MinusPlus(registry.Method):
         config = self.config
         if self.rounds[0].name == "plus" and not config.start_from:
             raise InputError(
-                "config.rounds.plus needs an M-Net that was trained before; give rounds.minus some steps, or name a "
+                "config.rounds.plus needs a trained M-Net; give rounds.minus some steps, or name a "
                 "run's workdir in config.start_from"
             )
         if config.model.plus_start == "minus_net" and config.model.plus_features != config.model.unet_features:
             raise InputError(
                 f"config.model.plus_start=minus_net takes weights of unet_features={config.model.unet_features}, and "
-                f"plus_features={config.model.plus_features} has no place for them; give both the same value, or set "
+                f"plus_features={config.model.plus_features} does not fit them; give both the same value, or set "
                 "plus_start to random"
             )
         if config.mixing.sources == 1 and self.with_plus:
             raise InputError(
-                "config.mixing.sources=1 leaves the P-Net nothing to give back; set config.rounds.plus and .both to "
+                "config.mixing.sources=1 leaves nothing for the Plus-Net to add; set config.rounds.plus and .both to "
                 "0, or take mixtures of at least 2 sources"
             )
 
@@ -118,7 +118,7 @@ class MinusPlus(registry.Method):
             return state.replace(
                 **transfer.mnet_of_pixelplayer(start_from.restored(folder, template, ("pixelplayer",)), own)
             )
-        return state.replace(**start_from.restored(folder, own, (_BOTH, _ALONE), without=("plus_net",)))
+        return state.replace(**start_from.restored(folder, own, (_MPNET, _MNET), without=("plus_net",)))
 
     def train_step(self, each: Round) -> Callable[..., Any]:
         """Builds the training step of a round, for one device."""
@@ -151,7 +151,7 @@ class MinusPlus(registry.Method):
             audio=self.audio,
             rules=self.rules(),
             mask=self.config.mask,
-            with_plus=result == _BOTH,
+            with_plus=result == _MPNET,
         )
 
     def place_step(
@@ -164,14 +164,14 @@ class MinusPlus(registry.Method):
         epsilon_relative: float | None = None,
         epsilon_absolute: float = 0.0,
     ) -> Callable[..., Any]:
-        """See `Method.place_step`; a single sound needs no Plus-Net, which has nothing to give back."""
+        """See `Method.place_step`; a single sound needs no Plus-Net, since there are no earlier sounds."""
         return make_place_step(
             self._at_places(place_side),
             axis=self.axis,
             audio=self.audio,
             rules=self.rules(epsilon_relative=epsilon_relative, epsilon_absolute=epsilon_absolute),
             mask=mask or self.config.mask,
-            with_plus=result == _BOTH and steps > 1,
+            with_plus=result == _MPNET and steps > 1,
             search=Search(steps, self.config.recursion.neighbourhood),
         )
 
@@ -181,7 +181,7 @@ class MinusPlus(registry.Method):
             self._at_places(None),
             axis=self.axis,
             rules=self.rules(),
-            with_plus=result == _BOTH,
+            with_plus=result == _MPNET,
             neighbourhood=self.config.recursion.neighbourhood if mode == "pixels" else None,
         )
 

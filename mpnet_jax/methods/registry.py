@@ -26,7 +26,7 @@ from mpnet_jax.run import start_from
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.steps.train_state import TrainState, create_train_state
 
-_SHARED = ("registry", "settings")  # modules of this package that are no methods
+_SHARED = ("registry", "settings")  # modules of this package that are not methods
 _REGISTERED: dict[str, type["Method"]] = {}
 AnyMethod = TypeVar("AnyMethod", bound="type[Method]")
 
@@ -37,7 +37,7 @@ class Method(abc.ABC):
     Attributes:
         name: The value of `config.method`.
         kinds: What its rounds of training train, by the names of `config.rounds`, in their order.
-        has_recursion: Whether it separates one sound at a time, and so can count sounds and search a picture.
+        has_recursion: Whether it separates one sound at a time, which counting and localisation need.
 
     Raises:
         InputError: A field of the config does not fit the method.
@@ -51,7 +51,7 @@ class Method(abc.ABC):
         self.config = config
         self.check()
 
-    # What it is.
+    # Checks and results.
 
     def check(self) -> None:
         """Raises InputError where the config does not fit the method; its single fields are checked before."""
@@ -67,7 +67,7 @@ class Method(abc.ABC):
 
     def check_classes(self, classes: Sequence[str], folder: Path) -> None:
         """Raises InputError where the method cannot be trained on a data set in `folder` with these classes."""
-        del classes, folder  # most methods know no classes
+        del classes, folder  # most methods ignore classes
 
     def check_far_classes(self, classes: Sequence[str], trained: Sequence[str], folder: Path) -> None:
         """Raises InputError where networks trained on some classes cannot be evaluated on those of another data set."""
@@ -88,7 +88,7 @@ class Method(abc.ABC):
         return tuple(dict.fromkeys(kind.result for kind in self.kinds.values()))
 
     def results_with(self, networks: Collection[str]) -> list[str]:
-        """Returns the results of converted networks: the first, and each whose first round trains one of them."""
+        """Returns the results of converted networks, such as "mnet", and "mpnet" if a Plus-Net is among them."""
         first = {kind.result: kind.trained for kind in reversed(tuple(self.kinds.values()))}
         return [result for result in self.results if result == self.results[0] or set(networks) & set(first[result])]
 
@@ -206,7 +206,7 @@ class Method(abc.ABC):
         """Builds the evaluation pass of one result's networks, for one device; see `separate_step.evaluation_step`."""
 
     def separate_steps(self, result: str) -> dict[str, Callable[..., Any]]:
-        """Builds every evaluation pass of one result's networks by the name that it is reported under, it last."""
+        """Builds every evaluation pass of one result's networks, by reported name; `result` comes last."""
         return {result: self.separate_step(result)}
 
     def completion(self, workdir: Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
@@ -238,7 +238,7 @@ class Method(abc.ABC):
             steps: Greatest number of sounds.
             place_side: See `visual.place_vectors`; None takes the config's.
             mask: "binary" or "ratio"; None takes what the networks learnt.
-            epsilon_relative: See `Rules`; None takes out `steps` sounds.
+            epsilon_relative: See `Rules`; None separates exactly `steps` sounds.
             epsilon_absolute: See `Rules`.
 
         Raises:

@@ -1,7 +1,7 @@
 """The recursion of MP-Net: separate the loudest sound, complete it from earlier sounds, subtract it, and repeat.
 
-It is one pure `lax.scan` over steps. It calls the networks as functions and knows none of them, so that a test can
-replace them by an oracle. Source: Sec. 3.2 and 3.3.
+It is one pure `lax.scan` over steps. It receives the networks as functions and imports none, so that a test can replace
+them by an oracle. Source: Sec. 3.2 and 3.3.
 """
 
 import dataclasses
@@ -26,12 +26,12 @@ class Rules:
     """Choices that the paper leaves open or that the released code makes differently.
 
     Attributes:
-        mask_on: Spectrogram that a mask is multiplied with, and that its target is a share of: "remaining" for the
+        mask_on: Spectrogram that a mask is multiplied with, and that its target is relative to: "remaining" for the
             remaining mixture of the step (Eqs. 2 and 3), or "original" for the whole mixture (Sec. 3.2 writes S^mix).
         subtraction: "difference" for max(S - sound, 0) (Eq. 3), or "product" for S * (1 - mask) (released code).
         subtracted: Sound that each step subtracts: "solo" for the Minus-Net's estimate (Eq. 3), or "final" for the
-            estimate completed by the Plus-Net. What the Plus-Net adds was subtracted with an earlier sound already, so
-            "final" subtracts it twice.
+            estimate completed by the Plus-Net. The Plus-Net adds parts that were subtracted with an earlier sound
+            already, so "final" subtracts them twice.
         energy: Energy by which the next sound is chosen where no order is given.
         floor: Linear magnitude added to the remaining mixture after each subtraction (1e-10 in the released code,
             whose logarithm has no epsilon).

@@ -1,4 +1,4 @@
-"""The evaluation pass from mixtures to waveforms, as each of the devices runs it."""
+"""The evaluation pass from mixtures to waveforms, as run on each device."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

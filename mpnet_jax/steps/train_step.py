@@ -1,4 +1,4 @@
-"""One training step, as each of the devices runs it."""
+"""One training step, as run on each device."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ from mpnet_jax.steps.train_state import TrainState
 
 
 def merge_statistics(statistics: Any, sets: int) -> Any:
-    """Undoes `statistics_for_steps` after a training step: returns one set per step, or their mean for a single set."""
+    """Undoes `networks.statistics_for_steps` after a training step: returns one set per step, or their mean for a single set."""
     return jax.tree.map(lambda x: x if x.shape[0] == sets else jnp.mean(x, axis=0, keepdims=True), statistics)
 
 

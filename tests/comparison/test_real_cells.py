@@ -71,7 +71,7 @@ def test_a_stopped_comparison_resumes_within_its_cell(tiny_set: Path, tmp_path: 
     output = finish(process)
     assert process.returncode == 0, output
     log = (workdir / "logs/cells/mpnet-ratio-mix2-seed0.log").read_text()
-    assert "going on from step" in log
+    assert "resuming from step" in log
     cell = json.loads((workdir / "cells/mpnet-ratio-mix2-seed0.json").read_text())
     assert cell["steps"]["trained"] == 10 and 0 < cell["steps"]["round_one"] < cell["steps"]["evaluated"]
     assert set(cell["lists"]) == {"mix2", "mix3", "far_mix2", "counting"}

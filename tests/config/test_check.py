@@ -73,7 +73,7 @@ def test_paper_sizes() -> None:
         ("mixing.silent_probability", 1.5, "config.mixing.silent_probability=1.5 must lie between 0 and 1"),
         ("mixing.gain_high", 0.1, "config.mixing.gain_high=0.1 must be at least gain_low=0.5"),
         ("frames.crop_px", 300, "config.frames.crop_px=300 must be at most config.data.frame_px=246"),
-        ("mixing.sources", 1, "config.mixing.sources=1 leaves the P-Net nothing to give back"),
+        ("mixing.sources", 1, "config.mixing.sources=1 leaves nothing for the Plus-Net to add"),
         ("optimiser.scale.frame_trunk", -1.0, "config.optimiser.scale.frame_trunk=-1.0 must not be negative"),
         (
             "audio.frequency_axis",

@@ -43,7 +43,7 @@ def test_a_round_of_0_steps_is_skipped():
 
 @pytest.mark.parametrize(
     ("steps", "sentence"),
-    [((0, 0, 0), "every one has 0 steps"), ((0, 2, 3), "rounds.plus needs an M-Net that was trained before")],
+    [((0, 0, 0), "every one has 0 steps"), ((0, 2, 3), "rounds.plus needs a trained M-Net")],
 )
 def test_invalid_rounds_are_refused(steps, sentence):
     config = tiny_config(Path("nowhere"))

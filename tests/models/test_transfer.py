@@ -107,5 +107,5 @@ def test_the_plus_net_stays_random(config, state, change):
 def test_another_width_is_refused(config):
     method_of(config)
     config.model.plus_features = 8
-    with pytest.raises(InputError, match="plus_features=8 has no place for them"):
+    with pytest.raises(InputError, match="plus_features=8 does not fit them"):
         method_of(config)

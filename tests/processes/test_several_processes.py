@@ -91,7 +91,7 @@ def test_a_lost_process_ends_the_other_and_the_run_resumes(killed: int, tiny_set
     (status, output), (other_status, other_output) = ended(several, seconds=300)
     assert (status, other_status) == (128 + signal.SIGTERM,) * 2, output + other_output
     stopped = saved_steps(workdir)[-1]
-    assert f"SIGTERM: saved step {stopped}; go on with" in output
+    assert f"SIGTERM: saved step {stopped}; resume with" in output
     assert max(losses(workdir)) == stopped
 
     # One process with another number of devices resumes, and the losses equal those of an uninterrupted run.
@@ -101,7 +101,7 @@ def test_a_lost_process_ends_the_other_and_the_run_resumes(killed: int, tiny_set
     recorded = (workdir / "config.json").read_text()
     (workdir / "config.json").write_text(recorded.replace('"rounds.minus": 5000', f'"rounds.minus": {stopped + 2}'))
     status, output = run("mpnet_jax.train", *arguments[:2], f"--config.rounds.minus={stopped + 2}", devices=1)
-    assert status == 0 and f"going on from step {stopped}" in output, output
+    assert status == 0 and f"resuming from step {stopped}" in output, output
     pieces, straight = losses(workdir), losses(tmp_path / "alone")
     assert list(pieces) == list(straight)
     np.testing.assert_allclose(list(pieces.values()), list(straight.values()), rtol=1e-4)
