@@ -4,7 +4,7 @@ Each scene is a `.mp4` file with two rendered solos of the test split side by si
 sounds summed at equal level. The functions of `separate` run on it with `--sounds=2` and without. The results have
 confidence intervals over videos:
 
-* `nsdr`: NSDR at the network's sample rate, as in the tables of docs/RESULTS.md. The stem located on the left is compared to the
+* `nsdr`: NSDR at the network's sample rate, as in docs/RESULTS.md. The stem located on the left is compared to the
   left player's true solo, the other stem to the right player's.
 * `nsdr_best_order`: NSDR in the better of the two orders.
 * `right_player`: share of stems whose sound is mostly that of the player at their location.

@@ -1,7 +1,7 @@
 """The settings of the authors' released code where it differs from the paper, on mixtures of two solos of MUSIC.
 
-For a comparison with their weights (`python -m mpnet_jax.convert`) or their training. Three differences remain, as
-`docs/FIDELITY.md` explains: levels, the videos of a pair, and the batches of batch normalisation.
+For a comparison with their weights (`python -m mpnet_jax.convert`) or their training. `docs/FIDELITY.md` lists the
+differences that remain.
 Prepare the data as for `configs/music_mix2.py`.
 Command: python -m mpnet_jax.train --config=configs/released.py
 """

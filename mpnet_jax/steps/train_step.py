@@ -19,7 +19,7 @@ from mpnet_jax.steps.train_state import TrainState
 
 
 def merge_statistics(statistics: Any, sets: int) -> Any:
-    """Undoes `networks.statistics_for_steps` after a training step: returns one set per step, or their mean for a single set."""
+    """Undoes `networks.statistics_for_steps`: returns one set per step, or the mean over steps for a single set."""
     return jax.tree.map(lambda x: x if x.shape[0] == sets else jnp.mean(x, axis=0, keepdims=True), statistics)
 
 
