@@ -23,6 +23,7 @@ from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import parallel
 from mpnet_jax.config.specs import Config
+from mpnet_jax.methods.mpnet import MinusPlus
 from mpnet_jax.methods.registry import method_of
 
 COUNTS = (8, 64, 512)
@@ -79,10 +80,10 @@ def round_config(name: str, batch: int) -> Config:
         InputError: The round is unknown.
     """
     config: Any = base.get_config()
-    if name not in config.rounds:
-        raise InputError(f"--rounds: {name!r} is unknown; use {', '.join(config.rounds)}")
+    if name not in MinusPlus.kinds:
+        raise InputError(f"--rounds: {name!r} is unknown; use {', '.join(MinusPlus.kinds)}")
     config.start_from = "elsewhere"  # otherwise a round with the Plus-Net would need an earlier one
-    for each in config.rounds:
+    for each in MinusPlus.kinds:
         config.rounds[each] = int(each == name)
     config.recursion.unroll = "yes"
     config.batch_size = batch

@@ -127,7 +127,9 @@ def test_a_pattern_includes_the_trials():
 )
 def test_an_invalid_comparison_is_one_sentence(fields, sentence):
     with pytest.raises(InputError) as refused:
-        config_module.check(config_of(**fields))
+        config = config_of(**fields)
+        config_module.check(config)
+        cells.plan(config)
     assert sentence in str(refused.value)
 
 

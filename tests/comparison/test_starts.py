@@ -120,4 +120,5 @@ def test_an_invalid_start_is_one_sentence(workdir: Path, plan, field, value, sen
     config.compare.start[field] = value
     with pytest.raises(InputError) as refused:
         config_module.check(config)
+        cells.plan(config)
     assert sentence in str(refused.value)
