@@ -85,7 +85,7 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     """Returns the message and the exit status for an error, or None for a bug, which keeps its traceback."""
     if isinstance(error, KeyboardInterrupt):
         number = error.number if isinstance(error, StopSignal) else signal.SIGINT
-        return "interrupted; the same command goes on where this one stopped\n", 128 + number
+        return "interrupted; the same command resumes where this one stopped\n", 128 + number
     if isinstance(error, InputError):
         return f"error: {error}\n", EXIT_BAD_INPUT
     if isinstance(error, OSError) and error.errno in _REMEDIES:

@@ -1,9 +1,8 @@
 """Compares methods: `python -m mpnet_jax.compare --config=configs/compare_rendered.py [--workdir=DIR]`.
 
-Trains and evaluates every cell of `config.compare` that is not there yet, each by `mpnet_jax.train` and
-`mpnet_jax.evaluate` in processes of their own, and writes tables and figures after each. Several processes, also on
-several machines that share the folder, take different cells. A command that was stopped or killed goes on when it is
-given again, within the cell that it was at.
+Trains and evaluates every missing cell of `config.compare` by `mpnet_jax.train` and `mpnet_jax.evaluate` in separate
+processes, and writes tables and figures after each cell. Several processes, on one machine or on several that share the
+folder, take different cells. A command that was stopped or killed resumes within its cell when it is run again.
 """
 
 import math
@@ -27,12 +26,12 @@ from mpnet_jax.processes.stop_request import StopRequest
 
 
 def main() -> None:
-    """The command."""
+    """Runs the command with absl's flags."""
     config = config_module.from_flags()
     values = flags.FLAGS
     workdir = Path(values.workdir or f"runs/{config.name}")
     holder = values["config"]
-    # A cell's programs read the same file, with the same fields changed.
+    # The programs of a cell get the same config file and the same overrides.
     changed = config_flags.get_override_values(holder)
     given = [f"--config={config_flags.get_config_filename(holder)}"]
     given += [f"--config.{field}={value}" for field, value in changed.items() if not field.startswith("compare.")]
@@ -53,25 +52,25 @@ def compare(
     train: Sequence[str] = programs.TRAIN,
     evaluate: Sequence[str] = programs.EVALUATE,
 ) -> int:
-    """Makes what is missing of a comparison.
+    """Makes the missing cells of a comparison.
 
     Args:
-        config: checked.
-        workdir: made when missing.
-        given: `--config=...` and the fields that differ from that file, for the programs.
-        only: pattern of the cells to make.
-        report_only: make none; write tables and figures of those that are there.
-        minutes: begin no cell that is expected to take longer than what is left of them.
-        train: the training program and its first arguments.
-        evaluate: the evaluation program.
+        config: Checked config of the comparison.
+        workdir: Folder of the comparison; created when missing.
+        given: `--config=...` and its overrides, as flags for the programs.
+        only: Pattern of the cells to make.
+        report_only: Whether to make no cell and only write tables and figures of the finished ones.
+        minutes: Time limit; no cell is begun that is expected to end later.
+        train: Training program and its first arguments.
+        evaluate: Evaluation program and its first arguments.
 
     Returns:
-        Exit status: 0 with all cells there or the minutes over, 1 where some failed, 128 + signal after a request to
-        stop.
+        Exit status: 0 when all cells are finished or the time is over, 1 when some failed, 128 + signal after a stop
+        request.
 
     Raises:
-        InputError: a config that no run can have, data that is not there, a workdir of another comparison, a file made
-            with other settings.
+        InputError: A cell's config cannot run, a data set is missing, the workdir belongs to another comparison, or a
+            file was made with other settings.
     """
     grid = Grid(config)
     plan = grid.plan
@@ -89,7 +88,7 @@ def compare(
         runner = Runner(grid, workdir, given=given, stop=stop, minutes=minutes, train=train, evaluate=evaluate)
         runner.run(wanted, finished=lambda: _write_so_far(workdir, plan))
     if stop.signal_name is not None:
-        logging.info("%s: stopped; the same command goes on where this one stopped", stop.signal_name)
+        logging.info("%s: stopped; the same command resumes where this one stopped", stop.signal_name)
         return stop.exit_status
     _report(workdir, plan)
     for path in runner.failed:
@@ -98,15 +97,15 @@ def compare(
 
 
 def _write_so_far(workdir: Path, plan: cells.Plan) -> None:
-    """Writes what there is between two cells; what goes wrong here must not end hours of training."""
+    """Writes the finished cells; an error here must not end hours of training."""
     try:
         write_outputs(workdir, plan)
     except Exception:  # noqa: BLE001
-        logging.exception("the tables could not be written; the cells go on, --report_only tries again")
+        logging.exception("the tables could not be written; the comparison continues, --report_only tries again")
 
 
 def _report(workdir: Path, plan: cells.Plan) -> bool:
-    """Writes tables, figures and page anew and says where they are; False where no cell is finished."""
+    """Writes tables, figures and page and prints their paths; returns False when no cell is finished."""
     page = write_outputs(workdir, plan)
     if page is not None:
         sys.stdout.write(f"numbers: {workdir / 'results.json'}\ntables:  {workdir / 'results.md'}\nreport:  {page}\n")
@@ -135,7 +134,7 @@ def _require_data(config: Config, plan: cells.Plan) -> None:
 if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", "configs/quickstart.py", "Config file; fields by --config.field=value.")
     flags.DEFINE_string("workdir", None, "Folder of the comparison; runs/<config.name> by default.")
-    flags.DEFINE_string("only", "*", "Make only the cells that fit this pattern, and the trials that they need.")
-    flags.DEFINE_float("minutes", None, "Begin no cell that is expected to end later.", lower_bound=0.0)
-    flags.DEFINE_bool("report_only", False, "Make no cell; write tables and figures of those that are there.")
+    flags.DEFINE_string("only", "*", "Make only the cells that match this pattern, and the trials that they need.")
+    flags.DEFINE_float("minutes", None, "Time limit: begin no cell that is expected to end later.", lower_bound=0.0)
+    flags.DEFINE_bool("report_only", False, "Make no cell; write tables and figures of the finished ones.")
     command.run(main)

@@ -92,8 +92,8 @@ def cut_video(video: Video, cut: CutSpec, stem: Path, threads: int) -> dict[str,
     """
     if video.pictures is None and not reader.probe(video.path).has_video:
         raise reader.MediaError("no picture", f"{video.path} has no picture; give a video with a picture stream")
-    heard, seen = reader.Trace(), reader.Trace()
-    sound = _write_sound(video, cut, stem.with_suffix(".sound"), heard)
+    audio_trace, video_trace = reader.Trace(), reader.Trace()
+    sound = _write_sound(video, cut, stem.with_suffix(".sound"), audio_trace)
     seconds = sound.samples / cut.rate_hz
     spans = cut.chunk_samples(sound.samples)
     if not spans:
@@ -109,16 +109,17 @@ def cut_video(video: Video, cut: CutSpec, stem: Path, threads: int) -> dict[str,
             f"{video.path} is silent: {level_dbfs:.0f} dB lies below {cut.silence_dbfs:g} dB of full scale",
         )
     times = np.concatenate([cut.frame_times(first, end) for first, end in spans])
-    moved, places = _write_pictures(video, cut, stem.with_suffix(".pictures"), times, seen, threads)
+    moved, places = _write_pictures(video, cut, stem.with_suffix(".pictures"), times, video_trace, threads)
     samples = sound.samples
-    if seen.end_s < seconds - _UNSEEN_SECONDS:
+    if video_trace.end_s < seconds - _UNSEEN_SECONDS:
         # Audio after the last frame has no visible source.
-        samples = round(seen.end_s * cut.rate_hz)
+        samples = round(video_trace.end_s * cut.rate_hz)
         spans = cut.chunk_samples(samples)
         if not spans:
             raise reader.MediaError(
                 "picture too short",
-                f"the pictures of {video.path} end after {seen.end_s:.2f} s, and a record needs {cut.min_seconds:g} s",
+                f"the pictures of {video.path} end after {video_trace.end_s:.2f} s, and a record needs "
+                f"{cut.min_seconds:g} s",
             )
     frame_ends = np.cumsum([len(cut.frame_times(first, end)) for first, end in spans])
     frames = int(frame_ends[-1])
@@ -135,16 +136,16 @@ def cut_video(video: Video, cut: CutSpec, stem: Path, threads: int) -> dict[str,
         "chunks": len(spans),
         "video_rms": sound.rms,
         "sound_digest": sound.digest,
-        "remarks": quality.remarks(sound, heard, moved, seen, rate_hz=cut.rate_hz, fps=cut.fps),
+        "remarks": quality.remarks(sound, audio_trace, moved, video_trace, rate_hz=cut.rate_hz, fps=cut.fps),
     }
 
 
-def _write_sound(video: Video, cut: CutSpec, path: Path, heard: reader.Trace) -> quality.SoundCheck:
+def _write_sound(video: Video, cut: CutSpec, path: Path, audio_trace: reader.Trace) -> quality.SoundCheck:
     check = quality.SoundCheck()
     if video.path.suffix.lower() == ".npy":
-        blocks = extracted.stream_array(video.path, cut.rate_hz, heard)
+        blocks = extracted.stream_array(video.path, cut.rate_hz, audio_trace)
     else:
-        blocks = reader.stream_audio(video.path, cut.rate_hz, heard)
+        blocks = reader.stream_audio(video.path, cut.rate_hz, audio_trace)
     with atomic_file(path) as draft, draft.open("wb") as file:
         for block in _joined(blocks, cut.rate_hz):
             check.add(block)
@@ -166,13 +167,13 @@ def _joined(blocks: Iterator[np.ndarray], samples: int) -> Iterator[np.ndarray]:
 
 
 def _write_pictures(
-    video: Video, cut: CutSpec, path: Path, times: np.ndarray, seen: reader.Trace, threads: int
+    video: Video, cut: CutSpec, path: Path, times: np.ndarray, video_trace: reader.Trace, threads: int
 ) -> tuple[quality.PictureCheck, np.ndarray]:
     """Writes the frames shown at the given times, each only once; returns (first, end) bytes for every time, int64."""
     if video.pictures is not None:
-        pictures = extracted.read_pictures(video.pictures, times, cut.frame_px, seen)
+        pictures = extracted.read_pictures(video.pictures, times, cut.frame_px, video_trace)
     else:
-        pictures = reader.read_frames(video.path, times, cut.frame_px, threads=threads, trace=seen)
+        pictures = reader.read_frames(video.path, times, cut.frame_px, threads=threads, trace=video_trace)
     check, places, last = quality.PictureCheck(), np.empty((len(times), 2), np.int64), None
     with atomic_file(path) as draft, draft.open("wb") as file:
         first = end = 0

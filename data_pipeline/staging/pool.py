@@ -71,7 +71,7 @@ def _staged(todo: Sequence[Video], cut: CutSpec, stage: Path, workers: int) -> I
         except BrokenProcessPool:
             raise InputError(
                 "a worker process was killed, which often means too little memory, while these were in work: "
-                f"{', '.join(staged_video.busy_videos(stage))}; the same command goes on where this one stopped, "
+                f"{', '.join(staged_video.busy_videos(stage))}; the same command resumes where this one stopped, "
                 f"with --workers={max(1, workers // 2)} in less memory"
             ) from None
         finally:

@@ -92,15 +92,15 @@ class PictureCheck:
 
 
 def remarks(
-    sound: SoundCheck, heard: Trace, pictures: PictureCheck, seen: Trace, *, rate_hz: int, fps: float
+    sound: SoundCheck, audio: Trace, pictures: PictureCheck, video: Trace, *, rate_hz: int, fps: float
 ) -> dict[str, str]:
     """Returns what a user should know about a usable video.
 
     Args:
         sound: Measurements of the stored audio.
-        heard: Facts about decoding the audio.
+        audio: Facts about decoding the audio.
         pictures: Measurements of the stored frames.
-        seen: Facts about decoding the frames.
+        video: Facts about decoding the frames.
         rate_hz: Sample rate of the stored audio.
         fps: Stored frames per second.
 
@@ -108,32 +108,32 @@ def remarks(
         Kind of remark, by which remarks are counted -> sentence.
     """
     top_hz = sound.highest_hz(rate_hz)
-    broken = heard.broken_packets + seen.broken_packets
+    broken = audio.broken_packets + video.broken_packets
     moving = max(pictures.pictures - 1, 1)
-    seen_end_s = max(seen.end_s, seen.unread_end_s or 0.0)
-    shown_fps = (seen.pictures - 1) / max(seen.end_s - seen.start_s, 1e-9)
+    video_end_s = max(video.end_s, video.unread_end_s or 0.0)
+    shown_fps = (video.pictures - 1) / max(video.end_s - video.start_s, 1e-9)
     found = {
-        "clipped": heard.clipped > 1e-3 and f"{heard.clipped:.1%} of the samples are at full scale",
+        "clipped": audio.clipped > 1e-3 and f"{audio.clipped:.1%} of the samples are at full scale",
         "offset": abs(sound.mean) > 0.01 and f"the sound lies {sound.mean:+.3f} of full scale off zero",
         "quiet": 0 < sound.rms < 0.01 and f"the level is {20 * math.log10(sound.rms):.0f} dB of full scale",
         "partly muted": sound.muted > 0.2 and f"{sound.muted:.0%} of the sound is digital silence",
-        "low sample rate": heard.rate_hz < rate_hz and f"recorded at {heard.rate_hz} Hz, stored at {rate_hz} Hz",
-        "narrow band": 0 < top_hz < 0.4 * min(rate_hz, heard.rate_hz)
-        and f"says {heard.rate_hz} Hz, but nothing lies above {top_hz:.0f} Hz",
-        "gaps": heard.filled_s + heard.cut_s > 0.1
-        and f"{heard.filled_s:.1f} s of the sound were missing and became silence, {heard.cut_s:.1f} s overlapped",
-        "late start": abs(heard.start_s - seen.start_s) > 0.1
-        and f"the sound starts at {heard.start_s:.2f} s, the picture at {seen.start_s:.2f} s",
-        "uneven ends": abs(heard.end_s - seen_end_s) > 1.0
-        and f"the sound ends at {heard.end_s:.1f} s, the picture at {seen_end_s:.1f} s",
-        "ends early": _short_of(heard) + _short_of(seen) > 0.5
-        and f"{max(_short_of(heard), _short_of(seen)):.1f} s less than the file says",
+        "low sample rate": audio.rate_hz < rate_hz and f"recorded at {audio.rate_hz} Hz, stored at {rate_hz} Hz",
+        "narrow band": 0 < top_hz < 0.4 * min(rate_hz, audio.rate_hz)
+        and f"says {audio.rate_hz} Hz, but nothing lies above {top_hz:.0f} Hz",
+        "gaps": audio.filled_s + audio.cut_s > 0.1
+        and f"{audio.filled_s:.1f} s of the sound were missing and became silence, {audio.cut_s:.1f} s overlapped",
+        "late start": abs(audio.start_s - video.start_s) > 0.1
+        and f"the sound starts at {audio.start_s:.2f} s, the picture at {video.start_s:.2f} s",
+        "uneven ends": abs(audio.end_s - video_end_s) > 1.0
+        and f"the sound ends at {audio.end_s:.1f} s, the picture at {video_end_s:.1f} s",
+        "ends early": _short_of(audio) + _short_of(video) > 0.5
+        and f"{max(_short_of(audio), _short_of(video)):.1f} s less than the file says",
         "corrupt packets": broken > 0 and f"{broken} packets could not be decoded",
-        "unsteady picture rate": seen.pictures > 2
-        and seen.most_s > 1.5 * max(seen.least_s, 1e-3)
-        and f"from {seen.least_s * 1e3:.0f} to {seen.most_s * 1e3:.0f} ms from one picture to the next",
+        "unsteady picture rate": video.pictures > 2
+        and video.most_s > 1.5 * max(video.least_s, 1e-3)
+        and f"from {video.least_s * 1e3:.0f} to {video.most_s * 1e3:.0f} ms from one picture to the next",
         "few pictures": shown_fps < 0.8 * fps and f"{shown_fps:.1f} pictures a second, {fps:g} are stored",
-        "turned": seen.turned and "pictures are stored turned and were set upright",
+        "turned": video.turned and "pictures are stored turned and were set upright",
         "frozen picture": pictures.still >= moving and "the picture never changes",
         "partly frozen": 0.5 < pictures.still / moving < 1
         and f"the picture stands still {pictures.still / moving:.0%}",

@@ -129,7 +129,7 @@ def test_a_request_to_stop_is_passed_on(workdir: Path) -> None:
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=20)
     assert process.returncode == 128 + signal.SIGTERM
-    assert "SIGTERM: stopped; the same command goes on where this one stopped" in output
+    assert "SIGTERM: stopped; the same command resumes where this one stopped" in output
     assert len(journal(workdir, "stopped train")) == 1
     assert len(list((workdir / "logs" / "trials").iterdir())) == 1  # no other cell is begun
     assert results(workdir) == {}
@@ -182,7 +182,7 @@ def test_tables_that_cannot_be_written_stop_no_cell(workdir: Path) -> None:
     (workdir / "results.md").mkdir(parents=True)
     (workdir / "config.json").write_text(json.dumps(config_module.flatten(grid_config(workdir))))
     status, output = run(workdir, "mpnet-*")
-    assert "the tables could not be written; the cells go on" in output
+    assert "the tables could not be written; the comparison continues" in output
     assert {path for path in planned(workdir) if "/mpnet-" in path} <= results(workdir).keys()
     assert status != 0
 

@@ -116,5 +116,5 @@ def test_an_interrupt_says_how_to_go_on(raised, status):
     done = run_program(f"raise {raised}")
     assert (done.returncode, done.stderr) == (
         status,
-        "interrupted; the same command goes on where this one stopped\n",
+        "interrupted; the same command resumes where this one stopped\n",
     )
