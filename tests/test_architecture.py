@@ -1,4 +1,4 @@
-"""Tests of the layout: layers of imports, no circular imports, and no configs below `methods`."""
+"""Tests of the architecture: layers of imports, no circular imports, and no configs below `methods`."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.repository import ROOT
 
-# From top to bottom: a module or subpackage may import from those in lower layers, and from itself.
+# Listed from top to bottom. A module or subpackage may import itself and those in lower layers.
 LAYERS = (
     ("train", "evaluate", "separate", "compare", "convert", "export"),
     ("comparison",),
@@ -25,7 +25,7 @@ LAYERS = (
     ("parallel",),
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
-# Besides the commands, where a function may take a config.
+# Functions may take a config here and in the commands.
 TAKES_CONFIG = ("mpnet_jax/methods/", "mpnet_jax/config/", "mpnet_jax/comparison/cells.py")
 
 
@@ -53,7 +53,7 @@ def part(module: str) -> str:
     return module.split(".")[1]
 
 
-def test_imports_go_to_lower_layers() -> None:
+def test_modules_import_only_lower_layers() -> None:
     upwards = [
         f"{module} imports {other}"
         for module, path in sources("mpnet_jax").items()
@@ -99,7 +99,7 @@ def test_only_commands_and_methods_take_a_config() -> None:
     assert takers == set()
 
 
-def test_only_the_methods_package_depends_on_which_method_it_is() -> None:
+def test_only_the_methods_package_checks_which_method_it_is() -> None:
     decision = re.compile(r"isinstance\(.*(MIML|PixelPlayer|MPNet)|config\.method")
     files = [
         path.relative_to(ROOT).as_posix()

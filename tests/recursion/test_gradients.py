@@ -1,4 +1,4 @@
-"""The gradient of the whole loss: frame network, recursion with both nets, all losses, batch statistics."""
+"""Tests of the gradient of the complete loss: frame network, both recursion networks, batch statistics."""
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ STEP = 1e-6
 
 
 def random_problem(model, sources, *, seed=1):
-    """Variables of one set of statistics a step, in float64, and a batch of one device."""
+    """Returns float64 variables with one set of statistics per step, and a batch for one device."""
     rng = np.random.default_rng(seed)
     frames = rng.integers(0, 256, (BATCH, sources, 1, 16, 16, 3), dtype=np.uint8)
     magnitudes = rng.gamma(2.0, 1.0, (BATCH, sources, ROWS, COLUMNS))
@@ -38,7 +38,7 @@ def random_problem(model, sources, *, seed=1):
 
 
 def training_step(model, *, mask_on="remaining", order="ground_truth", unroll=True):
-    """`(variables, batch) -> (state, metrics)` after one step whose parameters move by the gradient."""
+    """Returns `(variables, batch) -> (state, metrics)`, which subtracts the gradient from the parameters."""
     optimiser = optax.sgd(1.0)
     step = make_train_step(
         model,
@@ -62,7 +62,7 @@ def training_step(model, *, mask_on="remaining", order="ground_truth", unroll=Tr
 @pytest.mark.parametrize("mask_on", ["remaining", pytest.param("original", marks=pytest.mark.slow)])
 def test_gradient_equals_finite_differences(monkeypatch, mask_on):
     monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
-    # Nothing stops a gradient here but binary targets, which have none; their thresholds lie far from any tie.
+    # Only the binary targets stop gradients, and no bin is near their threshold.
     model = MPNet(2, 2, 2, 1, True, plus_features=2, stop_gradient_input=False)
     rng = np.random.default_rng(2)
     with jax.enable_x64(True):
@@ -77,30 +77,30 @@ def test_gradient_equals_finite_differences(monkeypatch, mask_on):
         gradient = jax.tree.map(lambda a, b: np.asarray(a - b[0]), params, moved)
         for net in TRAINED:
             direction = jax.tree.map(lambda p: rng.standard_normal(p.shape), params[net])
-            there, back = (
+            forward, backward = (
                 params | {net: jax.tree.map(lambda p, d, s=sign: p + s * STEP * d, params[net], direction)}
                 for sign in (1, -1)
             )
-            numeric = (run(there)[1] - run(back)[1]) / (2 * STEP)
+            numeric = (run(forward)[1] - run(backward)[1]) / (2 * STEP)
             slope = sum(jax.tree.leaves(jax.tree.map(lambda g, d: float(np.sum(g * d)), gradient[net], direction)))
             assert abs(slope) > 1e-4
             assert slope == pytest.approx(numeric, rel=1e-5), net
 
 
 @pytest.mark.parametrize("order", ["ground_truth", pytest.param("predicted", marks=pytest.mark.slow)])
-def test_a_rolled_loop_learns_what_a_written_out_one_learns(monkeypatch, order):
+def test_rolled_and_unrolled_loops_have_equal_gradients(monkeypatch, order):
     monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
     model = MPNet(2, 2, 2, 1, True, plus_features=2)
     with jax.enable_x64(True):
         variables, batch = random_problem(model, 3)
-        (rolled, rolled_metrics), (written_out, metrics) = (
+        (rolled, rolled_metrics), (unrolled, metrics) = (
             training_step(model, order=order, unroll=unroll)(variables, batch) for unroll in (False, True)
         )
     assert float(metrics["gradient_norm"][0]) > 1e-3
-    # Plain gradient descent: equal parameters are equal gradients. Statistics are compared with them.
+    # With plain gradient descent, equal parameters after the step mean equal gradients.
     one, other = (
         {"params": state.params, "batch_stats": state.batch_stats, "metrics": m}
-        for state, m in ((rolled, rolled_metrics), (written_out, metrics))
+        for state, m in ((rolled, rolled_metrics), (unrolled, metrics))
     )
     for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11, err_msg=jax.tree_util.keystr(path))

@@ -11,7 +11,7 @@ LARGE = 100.0  # sigmoid(100) is 1 in float32, sigmoid(-100) 4e-44
 
 
 def disjoint_sources(count, batch=2, seed=0):
-    """Sources of which each bin holds one, and of distinct energies: (batch, source, freq, time)."""
+    """Returns sources of distinct energies with one source per bin: (batch, source, freq, time)."""
     rng = np.random.default_rng(seed)
     owner = rng.permuted(np.arange(FREQ * TIME) % count, axis=-1).reshape(1, 1, FREQ, TIME)
     gains = np.stack([rng.permutation(count) + 1.0 for _ in range(batch)])
@@ -20,14 +20,14 @@ def disjoint_sources(count, batch=2, seed=0):
 
 
 def shared_sources(count, batch=2):
-    """Sources that share every bin, of distinct energies."""
+    """Returns sources of distinct energies that all sound in every bin."""
     values = jax.random.uniform(jax.random.key(0), (batch, count, FREQ, TIME), minval=0.2)
     gains = np.stack([np.random.default_rng(i).permutation(count) + 1.0 for i in range(batch)])
     return values * jnp.asarray(gains, jnp.float32)[:, :, None, None]
 
 
 def oracle(sources, *, mask_on="remaining", binary=False):
-    """A sound network that knows the truth: map n is the logit of source n's share of what its mask acts on."""
+    """Returns a perfect Minus-Net: map n holds the logits of the ideal ratio mask of source n."""
 
     def minus(remaining, statistics):
         reference = remaining if mask_on == "remaining" else sources.sum(1)
@@ -41,7 +41,7 @@ def oracle(sources, *, mask_on="remaining", binary=False):
 
 
 def restoring_oracle(sources):
-    """A Plus-Net that knows the truth: it gives the k-th loudest sound back exactly what it lacks."""
+    """Returns a perfect Plus-Net: in step k, it restores exactly what the k-th loudest sound lacks."""
     loudest_first = jnp.take_along_axis(sources, energy_order(sources)[..., None, None], axis=1)
 
     def plus(remix, sound, step):
@@ -52,7 +52,7 @@ def restoring_oracle(sources):
 
 
 def vectors_of(sources):
-    """Candidate n looks at feature map n."""
+    """Returns one-hot candidate vectors: candidate n selects feature map n."""
     batch, count = sources.shape[:2]
     return jnp.broadcast_to(jnp.eye(count), (batch, count, count))
 
@@ -63,7 +63,7 @@ def run(sources, *, minus=None, plus=None, steps=None, statistics=None, closed_b
     minus = minus or oracle(sources, mask_on=options["rules"].mask_on)
     statistics = {
         "minus": jnp.zeros(steps) if statistics is None else statistics,
-        "plus": jnp.arange(1, steps),  # the oracle's: which step it is
+        "plus": jnp.arange(1, steps),  # step index for `restoring_oracle`
     }
     return jax.jit(
         lambda mixture, vectors: minus_plus(
@@ -79,10 +79,10 @@ def run(sources, *, minus=None, plus=None, steps=None, statistics=None, closed_b
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6])
 @pytest.mark.parametrize("mask_on", ["remaining", "original"])
 @pytest.mark.parametrize("make_sources", [disjoint_sources, shared_sources])
-def test_an_oracle_separates_exactly_the_loudest_first(count, mask_on, make_sources):
-    sources = make_sources(count)  # binary masks, or shares
+def test_perfect_masks_separate_exactly_in_order_of_energy(count, mask_on, make_sources):
+    sources = make_sources(count)  # their ideal ratio masks are binary if disjoint
     out = run(sources, rules={"mask_on": mask_on})
-    # Logits and back, then differences: a few float32 roundings of values of up to twenty.
+    # The logits, the sigmoid and the differences round values of up to twenty in float32.
     np.testing.assert_allclose(by_candidate(out.sounds, out.chosen, count), sources, atol=5e-5)
     np.testing.assert_allclose(out.remaining, 0.0, atol=5e-5)
     np.testing.assert_array_equal(out.chosen.T, energy_order(sources))
@@ -91,7 +91,7 @@ def test_an_oracle_separates_exactly_the_loudest_first(count, mask_on, make_sour
 
 @pytest.mark.parametrize("sounding", [0, 1, 2, 3, 4, 5, 6])
 @pytest.mark.parametrize("skip_finished", [False, True])
-def test_the_count_is_right_with_silent_candidates_in_view(sounding, skip_finished):
+def test_silent_candidates_are_not_counted(sounding, skip_finished):
     sources = disjoint_sources(6).at[:, sounding:].set(0.0)
     out = run(sources, rules={"epsilon_relative": 1e-3}, skip_finished=skip_finished)
     np.testing.assert_array_equal(out.active.sum(0), [sounding] * 2)
@@ -105,8 +105,8 @@ def test_a_very_quiet_sound_is_found_under_a_loud_one():
     np.testing.assert_allclose(by_candidate(out.sounds, out.chosen, 2), sources, rtol=1e-5)
 
 
-def test_what_the_first_sound_took_comes_back_through_the_plus_net():
-    # Binary masks: where both sound, the louder takes the bin whole, and the quieter loses its part.
+def test_the_plus_net_restores_what_the_first_mask_removed():
+    # A binary mask assigns a bin in which both sources sound to the louder one only.
     values = jax.random.uniform(jax.random.key(0), (2, 2, FREQ, TIME), minval=0.5, maxval=1.0)
     sources = values * jnp.array([1.0, 8.0])[:, None, None] * jnp.ones((2, 2, FREQ, TIME)).at[:, 1, :3].set(0.0)
     quieter, louder = sources[:, 0], sources[:, 1]
@@ -121,7 +121,7 @@ def test_what_the_first_sound_took_comes_back_through_the_plus_net():
 
 @pytest.mark.parametrize("subtracted", ["solo", "final"])
 @pytest.mark.parametrize("mask_on", ["remaining", "original"])
-def test_the_remix_is_what_was_separated_before(mask_on, subtracted):
+def test_the_remix_is_the_sum_of_the_earlier_sounds(mask_on, subtracted):
     sources = shared_sources(4)
     quarter = lambda remixed, sound, s: (jnp.full_like(sound, -np.log(3.0)), s)  # noqa: E731
     out = run(sources, plus=quarter, rules={"mask_on": mask_on, "subtracted": subtracted})
@@ -129,12 +129,12 @@ def test_the_remix_is_what_was_separated_before(mask_on, subtracted):
     np.testing.assert_array_equal(out.remixes[0], 0.0)
     assert np.all(out.plus_logits[0] == -np.inf)
     for step in range(1, 4):
-        heard = out.sounds[:step].sum(0)
+        earlier = out.sounds[:step].sum(0)
         if mask_on == "remaining":
-            remix, solo = heard, out.masks[step] * out.before[step]
+            remix, solo = earlier, out.masks[step] * out.before[step]
             sound = solo + 0.25 * remix
         else:
-            remix, solo = np.minimum(heard, mixture), out.masks[step] * mixture
+            remix, solo = np.minimum(earlier, mixture), out.masks[step] * mixture
             sound = np.minimum(solo + 0.25 * remix, mixture)
         np.testing.assert_allclose(out.remixes[step], remix, rtol=1e-5)
         np.testing.assert_allclose(out.sounds[step], sound, rtol=1e-5)
@@ -144,18 +144,18 @@ def test_the_remix_is_what_was_separated_before(mask_on, subtracted):
 
 
 @pytest.mark.parametrize("subtraction", ["difference", "product"])
-def test_what_is_given_back_is_not_missing_from_the_rest(subtraction):
+def test_restored_sound_is_not_subtracted_twice(subtraction):
     sources = shared_sources(4)
     half = lambda remixed, sound, s: (jnp.zeros_like(sound), s)  # noqa: E731
     alone, both = (run(sources, plus=plus, rules={"subtraction": subtraction}) for plus in (None, half))
     assert float(both.sounds[3].sum()) > float(alone.sounds[3].sum())
-    # It was subtracted with an earlier sound: every bin is still the sum of what masks took and what is left.
+    # An earlier step subtracted it already: the masked parts and the remaining mixture still sum to the mixture.
     np.testing.assert_allclose(both.before, alone.before, rtol=1e-6)
     taken = (both.masks * both.before).sum(0)
     np.testing.assert_allclose(taken + both.remaining, sources.sum(1), rtol=1e-5)
 
 
-def test_product_subtraction_scales_what_is_left():
+def test_product_subtraction_scales_the_remaining_mixture():
     sources = shared_sources(3)
     half = lambda remaining, s: (jnp.zeros((*remaining.shape, 3)), s)  # noqa: E731
     for mask_on in ("remaining", "original"):
@@ -163,7 +163,7 @@ def test_product_subtraction_scales_what_is_left():
         np.testing.assert_allclose(out.remaining, sources.sum(1) / 8, rtol=1e-5)
 
 
-def test_a_taken_place_closes_its_neighbours():
+def test_a_chosen_place_closes_its_neighbours():
     sources = jnp.arange(6.0, 0, -1)[:, None, None] * jnp.ones((2, 6, FREQ, TIME))
     places = np.arange(6)
     out = run(sources, steps=3, closed_by=jnp.asarray(abs(places[:, None] - places) <= 1))
@@ -192,7 +192,7 @@ def test_unknown_rules_are_refused(rule):
         Rules(**rule)
 
 
-def test_each_step_sees_what_the_earlier_ones_left():
+def test_each_step_gets_the_remaining_mixture():
     sources = disjoint_sources(3)
     out = run(sources)
     np.testing.assert_array_equal(out.before[0], sources.sum(1))
@@ -201,7 +201,7 @@ def test_each_step_sees_what_the_earlier_ones_left():
     np.testing.assert_allclose(jax.nn.sigmoid(out.mask_logits) * out.before, out.sounds, rtol=1e-6)
 
 
-def test_energies_are_those_of_every_candidate_s_sound():
+def test_energies_are_those_of_the_candidates_sounds():
     sources = disjoint_sources(3)
     out = run(sources)
     np.testing.assert_allclose(out.energies[0], sources.mean((2, 3)), rtol=1e-5)
@@ -218,14 +218,14 @@ def test_a_given_order_is_kept():
     np.testing.assert_array_equal(out.energies, np.zeros((3, 2, 3)))
 
 
-def test_a_taken_candidate_is_not_taken_again():
-    # These features give every candidate half of what remains, so that the first would always win.
+def test_a_candidate_is_chosen_only_once():
+    # All candidates have the same energy, so without this rule the first would always be chosen.
     sources = disjoint_sources(4)
     out = run(sources, minus=lambda remaining, s: (jnp.zeros((*remaining.shape, 4)), s))
     np.testing.assert_array_equal(np.sort(out.chosen, axis=0).T, [[0, 1, 2, 3]] * 2)
 
 
-def test_silence_and_what_is_left_end_the_recursion_sample_by_sample():
+def test_each_sample_ends_when_its_remaining_mixture_is_silent():
     sources = disjoint_sources(3, batch=3)
     sounding = jnp.array([[True, True, True], [False, True, False], [False, False, False]])
     sources = sources * sounding[:, :, None, None]
@@ -239,8 +239,8 @@ def test_silence_and_what_is_left_end_the_recursion_sample_by_sample():
 
 
 @pytest.mark.parametrize("skip_finished", [False, True])
-def test_where_a_sample_ends_does_not_depend_on_its_batch(skip_finished):
-    sources = disjoint_sources(3, batch=2).at[0, 1:].set(0.0)  # the first has one sound, the second three
+def test_the_end_of_a_sample_does_not_depend_on_its_batch(skip_finished):
+    sources = disjoint_sources(3, batch=2).at[0, 1:].set(0.0)  # one sound in the first sample, three in the second
     plus = lambda remix, sound, s: (remix - sound, s)  # noqa: E731
     options = {"rules": {"epsilon_relative": 1e-3}, "skip_finished": skip_finished}
     together = run(sources, minus=oracle(sources, binary=True), plus=plus, **options)
@@ -250,8 +250,8 @@ def test_where_a_sample_ends_does_not_depend_on_its_batch(skip_finished):
         np.testing.assert_allclose(getattr(alone, name), getattr(together, name)[:, :1], rtol=1e-6, err_msg=name)
 
 
-def test_epsilon_is_a_share_of_the_mixture_s_level():
-    # Half of what remains at each step: 1, 1/2, 1/4, 1/8 of the mixture.
+def test_epsilon_is_relative_to_the_level_of_the_mixture():
+    # Each step halves the remaining mixture: 1, 1/2, 1/4, 1/8.
     half = lambda remaining, s: (jnp.zeros((*remaining.shape, 4)), s)  # noqa: E731
     for level in (1e-3, 1e3):
         out = run(disjoint_sources(4) * level, minus=half, rules={"epsilon_relative": 0.2})
@@ -269,7 +269,7 @@ def test_more_steps_than_candidates_are_refused():
         run(disjoint_sources(3), steps=4)
 
 
-def test_fewer_steps_leave_the_quieter_sounds():
+def test_with_fewer_steps_the_quieter_sounds_remain():
     sources = disjoint_sources(3)
     out = run(sources, steps=2)
     quietest = energy_order(sources)[:, 2]
@@ -278,19 +278,19 @@ def test_fewer_steps_leave_the_quieter_sounds():
 
 @pytest.mark.parametrize("other", [{"unroll": True}, {"skip_finished": True}])
 @pytest.mark.parametrize("sounding", [1, 3])
-def test_written_out_and_skipping_equal_rolled(other, sounding):
+def test_unrolling_and_skipping_do_not_change_results(other, sounding):
     sources = disjoint_sources(3).at[:, sounding:].set(0.0)
     soft = lambda remaining, s: (0.05 * oracle(sources)(remaining, s)[0], s)  # noqa: E731
     plus = lambda remix, sound, s: (0.1 * (remix - sound), s)  # noqa: E731
     rules = {"epsilon_relative": 0.05, "subtracted": "final"}
     one, another = (run(sources, minus=soft, plus=plus, rules=rules, **options) for options in ({}, other))
     assert one.active[-1].any() == (sounding == 3)
-    one, another = (out._replace(statistics=()) for out in (one, another))  # a skipped step has none
+    one, another = (out._replace(statistics=()) for out in (one, another))  # skipped steps return no statistics
     for name in one._fields:
         np.testing.assert_allclose(getattr(one, name), getattr(another, name), rtol=1e-5, atol=1e-6, err_msg=name)
 
 
-def test_each_step_has_statistics_of_its_own():
+def test_each_step_uses_its_own_statistics():
     sources = disjoint_sources(3)
 
     def sound_fn(remaining, statistics):
@@ -311,7 +311,7 @@ def test_gradient_reaches_the_features_of_every_step():
     mixture, vectors = sources.sum(1), vectors_of(sources)
 
     def left(bias):
-        # A bias a step, handed in as its statistics.
+        # The bias of each step is passed as its statistics.
         out = minus_plus(
             mixture,
             Candidates(vectors),
@@ -320,7 +320,7 @@ def test_gradient_reaches_the_features_of_every_step():
         )
         return jnp.mean(out.remaining)
 
-    # remaining = S (1 - sigmoid(b0)) (1 - sigmoid(b1)), at zero: -S / 8 for each.
+    # remaining = S (1 - sigmoid(b0)) (1 - sigmoid(b1)); both derivatives at zero are -S / 8.
     np.testing.assert_allclose(jax.grad(left)(jnp.zeros(2)), -float(mixture.mean()) / 8 * np.ones(2), rtol=1e-5)
 
 
@@ -331,8 +331,8 @@ def test_subtraction_never_goes_below_zero():
 
 
 @pytest.mark.parametrize("mask_on", ["remaining", "original"])
-def test_the_product_leaves_what_the_sounds_share_leaves(mask_on):
-    """Where a P-Net gives back, the share of what the mask acts on counts, not the mask; a floor is added."""
+def test_product_subtraction_uses_the_share_of_the_final_sound(mask_on):
+    """With a Plus-Net, the share of the final sound is subtracted instead of the mask, and the floor is added."""
     mixture = jnp.full((1, 1, 1), 2.0)
     out = minus_plus(
         mixture,
@@ -345,7 +345,7 @@ def test_the_product_leaves_what_the_sounds_share_leaves(mask_on):
         steps=2,
         rules=Rules(mask_on=mask_on, subtraction="product", subtracted="final", floor=0.5),
     )
-    # Step 1 takes half of 2 and leaves 1, with the floor 1.5. Step 2 gives back a quarter of the first sound, 0.25.
+    # Step 1 subtracts half of 2; 1.5 remain with the floor. Step 2 restores a quarter of the first sound, 0.25.
     sound, reference = {"remaining": (1.0, 1.5), "original": (1.25, 2.0)}[mask_on]
     np.testing.assert_allclose(out.sounds[:, 0, 0, 0], [1.0, sound], rtol=1e-6)
     np.testing.assert_allclose(out.remaining[0, 0, 0], 1.5 * (1 - sound / reference) + 0.5, rtol=1e-6)
@@ -356,7 +356,7 @@ def test_energy_order_is_descending():
     np.testing.assert_array_equal(energy_order(sources), [[1, 2, 0]])
 
 
-def test_by_candidate_leaves_zeros_where_none_was_taken():
+def test_by_candidate_is_zero_for_candidates_not_chosen():
     values = jnp.arange(1.0, 5.0).reshape(2, 2, 1, 1)  # (step, batch): 1 2 | 3 4
     out = by_candidate(values, jnp.array([[2, 0], [0, 1]]), 3)
     np.testing.assert_array_equal(out[:, :, 0, 0], [[3.0, 0.0, 1.0], [2.0, 4.0, 0.0]])
@@ -364,8 +364,8 @@ def test_by_candidate_leaves_zeros_where_none_was_taken():
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 @pytest.mark.parametrize("with_plus", [False, True])
-def test_written_out_there_is_no_loop(steps, with_plus):
-    """On a CPU the gradient of a convolution within a loop takes many times as long, even in a loop of one step."""
+def test_the_unrolled_recursion_has_no_loop(steps, with_plus):
+    """On a CPU, the gradient of a convolution is many times slower inside a loop, even for one step."""
 
     def run(mixture, unroll):
         plus = (lambda remix, sound, s: (sound, s)) if with_plus else None
@@ -380,4 +380,4 @@ def test_written_out_there_is_no_loop(steps, with_plus):
         return "stablehlo.while" in jax.jit(lambda m: run(m, unroll)).lower(jnp.ones((1, 2, 2))).as_text()
 
     assert not has_loop(True)
-    assert has_loop(False) or (steps == 1 and with_plus)  # a single step stands before the loop
+    assert has_loop(False) or (steps == 1 and with_plus)  # the only step runs before the loop

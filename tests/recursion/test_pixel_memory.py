@@ -1,4 +1,4 @@
-"""Memory of the search among places, by the compiler's account: spectrogram 256 x 256, 16 feature maps."""
+"""Tests of the compiled memory size of the search for places: spectrogram 256 x 256, 16 feature maps."""
 
 import pytest
 
@@ -17,8 +17,8 @@ def config_of(unet_depth, unet_features):
 
 @pytest.mark.parametrize("masks_kept", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("sizes", [(2, 4), pytest.param((7, 64), marks=pytest.mark.slow)])
-def test_memory_does_not_grow_with_the_places(sizes, masks_kept):
-    # A small U-Net leaves little memory to use again (the more is left for the search to ask for) and compiles fast.
+def test_memory_does_not_grow_with_the_number_of_places(sizes, masks_kept):
+    # A small U-Net compiles fast and frees little memory for the search to reuse.
     config = config_of(*sizes)
     alone = compiled_bytes(network(config, BATCH))
     small, large = (
@@ -29,7 +29,7 @@ def test_memory_does_not_grow_with_the_places(sizes, masks_kept):
     assert large <= 1.1 * small
 
 
-def test_without_chunks_it_would():
+def test_memory_grows_without_chunks():
     # 784 masks of 256 x 256 in float32 are 205 MB.
     at_once = compiled_bytes(search(config_of(2, 4), 28, chunk_bytes=None, masks_kept=True))
     assert at_once > 205 * MEGABYTE

@@ -12,9 +12,9 @@ LARGE = 100.0  # sigmoid(100) is 1 in float32
 
 
 def two_players():
-    """A picture with two players: places at and around (1, 2) show the louder one, at and around (5, 7) the other.
+    """Returns the vectors of a frame with two players, at and around (1, 2) and (5, 7), and their sounds.
 
-    Each place's vector points at its player's map; elsewhere at nothing.
+    The vectors select the player's feature map; all others are zero. The first player is the louder one.
     """
     vectors = np.zeros((1, HEIGHT, WIDTH, 2), np.float32)
     for player, (row, column) in enumerate([(1, 2), (5, 7)]):
@@ -25,18 +25,18 @@ def two_players():
 
 
 def features_of(sources):
-    """Maps of an M-Net that knows the truth; what a vector of zeros picks has the logit 0."""
+    """Returns the feature maps of a perfect Minus-Net; a vector of zeros gives logits of 0."""
     return jnp.moveaxis(jnp.where(sources > 0, LARGE, -LARGE), 1, -1)
 
 
-def test_a_map_shows_the_energy_at_each_place():
+def test_energy_map_holds_the_energy_at_each_place():
     vectors, sources = two_players()
     mixture = sources.sum(1)
-    found = energy_map(features_of(sources), vectors, mixture)
+    energy = energy_map(features_of(sources), vectors, mixture)
     logits = np.einsum("bftk,bhwk->bhwft", features_of(sources), vectors)
     expected = np.mean(np.asarray(jax.nn.sigmoid(logits)) * np.asarray(mixture)[:, None, None], (3, 4))
-    assert found.shape == (1, HEIGHT, WIDTH)
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert energy.shape == (1, HEIGHT, WIDTH)
+    np.testing.assert_allclose(energy, expected, rtol=1e-5)
     squared = energy_map(features_of(sources), vectors, mixture, mean_power)
     assert float(squared[0, 1, 2]) == pytest.approx(9 / 2)
 
@@ -52,13 +52,13 @@ def test_each_step_finds_another_player(chunk_bytes):
     )
     np.testing.assert_allclose(out.sounds.swapaxes(0, 1), sources, atol=1e-5)
     row, column = np.asarray(row_and_column(out.chosen, WIDTH))[:, 0].T
-    # Of equal energies the first place counts: anywhere in the player's box.
+    # All places of a player have the same energy, so any of them may be chosen.
     assert np.all(np.abs(row - [1, 5]) <= 1)
     assert np.all(np.abs(column - [2, 7]) <= 1)
 
 
-def test_a_taken_place_s_neighbourhood_is_not_taken_again():
-    # Masks of one half leave every place with energy, so that only the rule keeps the steps apart.
+def test_the_neighbourhood_of_a_chosen_place_is_closed():
+    # The soft masks leave energy at every place, so only the neighbourhood separates the chosen places.
     vectors = jax.random.uniform(jax.random.key(0), (1, HEIGHT, WIDTH, 2))
     features = jax.random.normal(jax.random.key(1), (1, FREQ, TIME, 2))
     out = minus_plus(
@@ -69,13 +69,13 @@ def test_a_taken_place_s_neighbourhood_is_not_taken_again():
         rules=Rules(),
     )
     taken = np.asarray(row_and_column(out.chosen, WIDTH))[np.asarray(out.active)]
-    assert 2 <= len(taken) < 20  # the picture is used up before the steps are
+    assert 2 <= len(taken) < 20  # all places are closed before the last step
     apart = np.abs(taken[:, None] - taken).max(-1)
-    assert np.min(apart[~np.eye(len(taken), dtype=bool)]) == 3  # 0.2 of 9 columns closes two places off
+    assert np.min(apart[~np.eye(len(taken), dtype=bool)]) == 3  # 0.2 of 9 columns are two places
 
 
 @pytest.mark.parametrize(("side", "radius"), [(6, 1), (14, 2), (28, 4)])
-def test_a_neighbourhood_is_a_share_of_the_picture(side, radius):
+def test_the_neighbourhood_is_relative_to_the_size_of_the_map(side, radius):
     near = neighbours(side, side, 0.15)
     middle = near[(side // 2) * side + side // 2].reshape(side, side)
     start, end = side // 2 - radius, side // 2 + radius + 1
@@ -83,10 +83,10 @@ def test_a_neighbourhood_is_a_share_of_the_picture(side, radius):
     expected[start:end, start:end] = True
     np.testing.assert_array_equal(middle, expected)
     np.testing.assert_array_equal(near, near.T)
-    assert near[0].sum() == (radius + 1) ** 2  # a corner's is cut off
+    assert near[0].sum() == (radius + 1) ** 2  # cut off at a corner
 
 
-def test_a_neighbourhood_of_zero_is_the_place_alone():
+def test_a_neighbourhood_of_zero_is_a_single_place():
     np.testing.assert_array_equal(neighbours(3, 4, 0.0), np.eye(12, dtype=bool))
 
 

@@ -1,4 +1,4 @@
-"""Tests that one pass without an end counts as the recursion with each epsilon does."""
+"""Tests that a single pass of all steps gives the same counts as the recursion with each epsilon."""
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +29,7 @@ def left_of(variables, batch, neighbourhood):  # noqa: F811
     return np.asarray(jax.jit(step)(variables, batch)["left"], np.float64)
 
 
-def test_clips_are_counted_as_the_recursion_ends(variables, batch):  # noqa: F811
+def test_clip_counts_equal_those_of_the_recursion(variables, batch):  # noqa: F811
     left = left_of(variables, batch, None)
     assert left.shape == (2, CLIPS + 1)
     assert (np.diff(left) <= 1e-7).all()
@@ -44,13 +44,13 @@ def test_clips_are_counted_as_the_recursion_ends(variables, batch):  # noqa: F81
             steps=CLIPS,
             rules=Rules(epsilon_relative=epsilon),
         )
-        found = counted(left, epsilon_relative=epsilon, epsilon_absolute=0.0)
-        np.testing.assert_array_equal(found, np.asarray(separation.active).sum(0))
+        counts = counted(left, epsilon_relative=epsilon, epsilon_absolute=0.0)
+        np.testing.assert_array_equal(counts, np.asarray(separation.active).sum(0))
     most = counted(left, epsilon_relative=0.001, epsilon_absolute=0.0)
-    assert most[0] > 1 and most[1] == 0  # the second is silent
+    assert most[0] > 1 and most[1] == 0  # the second sample is silent
 
 
-def test_places_are_counted_as_the_recursion_ends(variables, batch):  # noqa: F811
+def test_place_counts_equal_those_of_the_recursion(variables, batch):  # noqa: F811
     left = left_of(variables, batch, 0.0)
     scene = np.asarray(side_by_side(jnp.asarray(batch["frames"])))
     places = {
@@ -69,12 +69,12 @@ def test_places_are_counted_as_the_recursion_ends(variables, batch):  # noqa: F8
             search=Search(CLIPS, neighbourhood=0.0),
         )
         active = np.asarray(jax.jit(step)(variables, places)["active"])
-        found = counted(left, epsilon_relative=epsilon, epsilon_absolute=0.0)
-        np.testing.assert_array_equal(found, active.sum(1))
+        counts = counted(left, epsilon_relative=epsilon, epsilon_absolute=0.0)
+        np.testing.assert_array_equal(counts, active.sum(1))
 
 
 @pytest.mark.parametrize(("clips", "shape"), [(1, (2, 3)), (3, (2, 9)), (4, (4, 6)), (6, (4, 9)), (5, (4, 9))])
-def test_clips_stand_side_by_side(clips, shape):
+def test_clips_are_tiled_in_a_grid(clips, shape):
     frames = jnp.asarray(np.random.default_rng(0).integers(1, 256, (1, clips, 2, 2, 3, 3), dtype=np.uint8))
     scene = np.asarray(side_by_side(frames))
     assert scene.shape == (1, 2, *shape, 3)

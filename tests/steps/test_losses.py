@@ -18,13 +18,13 @@ from mpnet_jax.steps.losses import (
 )
 
 
-def test_weight_by_hand():
+def test_magnitude_weight():
     mixture = jnp.array([0.0, 1e-4, np.e - 1, 1e6])
     np.testing.assert_allclose(magnitude_weight(mixture), [1e-3, 1e-3, 1.0, 10.0], rtol=1e-6)
 
 
-def test_cross_entropy_by_hand_and_against_optax():
-    # -log(1/2); -log(sigmoid(ln 3)) = -log(3/4); half and half of 3/4 and 1/4; the far ends without overflow.
+def test_cross_entropy_equals_hand_calculation_and_optax():
+    # -log(1/2); -log(sigmoid(ln 3)) = -log(3/4); the mean of -log(3/4) and -log(1/4); no overflow for large logits.
     logits = jnp.array([0.0, np.log(3.0), np.log(3.0), 200.0, -200.0])
     targets = jnp.array([1.0, 1.0, 0.5, 0.0, 0.0])
     expected = [np.log(2), np.log(4 / 3), (np.log(4 / 3) + np.log(4)) / 2, 200.0, 0.0]
@@ -39,23 +39,23 @@ def test_cross_entropy_by_hand_and_against_optax():
     )
 
 
-def test_gradient_of_cross_entropy_is_the_difference():
+def test_gradient_of_cross_entropy_is_mask_minus_target():
     logits, targets = jnp.array([-3.0, 0.0, 0.5, 30.0]), jnp.array([0.0, 1.0, 1.0, 0.25])
     gradient = jax.grad(lambda x: jnp.sum(binary_cross_entropy(x, targets)))(logits)
     np.testing.assert_allclose(gradient, jax.nn.sigmoid(logits) - targets, atol=1e-6)
 
 
-def test_target_is_one_where_a_source_has_more_than_half():
+def test_binary_target_is_one_where_the_source_exceeds_half():
     source, reference = jnp.array([0.0, 0.4, 0.5, 0.6, 2.0]), jnp.array([0.0, 1.0, 1.0, 1.0, 1.0])
     np.testing.assert_array_equal(binary_target(source, reference), [0.0, 0.0, 0.0, 1.0, 1.0])
 
 
-def test_ratio_target_is_the_share_between_zero_and_one():
+def test_ratio_target_is_a_clipped_share():
     source, reference = jnp.array([0.0, 0.4, 2.0, 0.0]), jnp.array([1.0, 1.0, 1.0, 0.0])
     np.testing.assert_allclose(ratio_target(source, reference), [0.0, 0.4, 1.0, 0.0], rtol=1e-6)
 
 
-def test_share_loss_by_hand_and_with_a_gradient_beyond_its_ends():
+def test_share_loss_has_a_gradient_outside_zero_to_one():
     share, targets = jnp.array([0.25, 1.5, -0.5]), jnp.array([1.0, 1.0, 1.0])
     np.testing.assert_allclose(
         share_loss(share, targets, distance="cross_entropy"), [np.log(4), 1e-6, -np.log(1e-6)], rtol=2e-2, atol=1e-7
@@ -68,7 +68,7 @@ def test_share_loss_by_hand_and_with_a_gradient_beyond_its_ends():
 
 PAPER = Rules()
 
-# One bin, two sources, the mixture 3: the first step's mask is 2/3, the second's 1/2.
+# One bin, two sources, mixture 3; the masks of the two steps are 2/3 and 1/2.
 LOGITS = (np.log(2.0), 0.0)
 
 
@@ -99,10 +99,10 @@ def one_bin(biases, sources, order=((1, 0),), plus_logit=None, rules=PAPER, **op
     )
 
 
-def test_loss_by_hand():
+def test_loss_of_binary_masks():
     sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
     loss, parts = one_bin(jnp.array(LOGITS), sources)
-    # Source 1 holds 2 of 3: target 1 on a mask of 2/3. Then 1 remains and is source 0's: target 1 on 1/2.
+    # Source 1 is 2 of 3: target 1, mask 2/3. Then 1 remains, which is source 0: target 1, mask 1/2.
     weight = np.log(4.0)
     mask = weight * (np.log(3 / 2) + np.log(2)) / 2
     remaining = weight * 0.5
@@ -111,45 +111,46 @@ def test_loss_by_hand():
     np.testing.assert_allclose(loss, mask + 0.25 * remaining, rtol=1e-6)
 
 
-def test_ratio_loss_by_hand():
+def test_absolute_loss_of_ratio_masks():
     sources = jnp.array([0.5, 2.5]).reshape(1, 2, 1, 1)
     _, parts = one_bin(jnp.array(LOGITS), sources, mask="ratio", distance="absolute")
-    # Source 1's share of 3 is 5/6, its mask 2/3; source 0's share of the 1 that is left is 1/2, as its mask.
+    # Source 1: target 5/6 (2.5 of 3), mask 2/3. Source 0: target 1/2 (0.5 of the remaining 1), mask 1/2.
     np.testing.assert_allclose(parts["loss_minus"], np.log(4.0) * (1 / 6) / 2, rtol=1e-5)
 
 
-def test_cross_entropy_of_ratios_by_hand():
+def test_cross_entropy_loss_of_ratio_masks():
     sources = jnp.array([0.5, 2.5]).reshape(1, 2, 1, 1)
     _, parts = one_bin(jnp.array(LOGITS), sources, mask="ratio")
-    first = -(5 / 6 * np.log(2 / 3) + 1 / 6 * np.log(1 / 3))  # shares as below; the second is 1/2 of 1/2
+    first = -(5 / 6 * np.log(2 / 3) + 1 / 6 * np.log(1 / 3))  # target 5/6; in step 2, target and mask are 1/2
     np.testing.assert_allclose(parts["loss_minus"], np.log(4.0) * (first + np.log(2)) / 2, rtol=1e-5)
 
 
-def test_a_mask_that_is_full_by_mistake_is_drawn_back_by_cross_entropy_alone():
-    full, target = jnp.array(20.0), jnp.array(0.2)
-    pulls = {
-        d: float(jax.grad(lambda x, d=d: mask_loss(x, target, distance=d))(full)) for d in ("cross_entropy", "absolute")
+def test_only_cross_entropy_has_a_gradient_for_a_saturated_mask():
+    logit, target = jnp.array(20.0), jnp.array(0.2)
+    slopes = {
+        d: float(jax.grad(lambda x, d=d: mask_loss(x, target, distance=d))(logit))
+        for d in ("cross_entropy", "absolute")
     }
-    assert pulls["cross_entropy"] == pytest.approx(0.8)
-    assert pulls["absolute"] < 1e-6
+    assert slopes["cross_entropy"] == pytest.approx(0.8)
+    assert slopes["absolute"] < 1e-6
 
 
-def test_sources_can_weigh_by_their_place():
+def test_index_ratio_weights_the_sources_by_index():
     sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
     _, parts = one_bin(jnp.array(LOGITS), sources, index_ratio=True)
-    # As by hand above; source 1, which comes first, counts 2 / 2, source 0 half of that.
+    # As in the test of binary masks, with weight 2 / 2 for source 1 and 1 / 2 for source 0.
     np.testing.assert_allclose(parts["loss_minus"], np.log(4.0) * (np.log(3 / 2) + np.log(2) / 2) / 2, rtol=1e-6)
 
 
-def test_on_the_original_mixture_targets_are_shares_of_it():
+def test_targets_are_relative_to_the_mixture_the_masks_apply_to():
     sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
     _, parts = one_bin(jnp.array(LOGITS), sources, rules=Rules(mask_on="original"))
-    # Source 0 holds 1 of 3: target 0 on 1/2.
+    # Source 0 is 1 of 3: target 0, mask 1/2.
     np.testing.assert_allclose(parts["loss_minus"], np.log(4.0) * (np.log(3 / 2) + np.log(2)) / 2, rtol=1e-6)
 
 
 @pytest.mark.parametrize("plus", ["effective", "sum"])
-def test_plus_loss_by_hand(plus):
+def test_loss_of_the_plus_net(plus):
     sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
     loss, parts = one_bin(
         jnp.array(LOGITS),
@@ -160,27 +161,27 @@ def test_plus_loss_by_hand(plus):
         plus=plus,
         remaining_weight=0.0,
     )
-    # Sounds: 2, then 1/2 of 1 and 1/5 of 2: 0.9. Shares of 3: 2/3 (true 2/3) and 0.3 (true 1/3).
-    # The sum of masks: 2/3, then 1/2 + 1/5 = 0.7.
+    # Sounds: 2, then 1/2 * 1 + 1/5 * 2 = 0.9. Shares of the mixture: 2/3 (target 2/3) and 0.3 (target 1/3).
+    # Sums of the masks: 2/3, then 1/2 + 1/5 = 0.7.
     second = {"effective": abs(0.3 - 1 / 3), "sum": 0.7 - 1 / 3}[plus]
     np.testing.assert_allclose(parts["loss_plus"], np.log(4.0) * second / 2, rtol=1e-5)
     np.testing.assert_allclose(loss, parts["loss_minus"] + parts["loss_plus"], rtol=1e-6)
 
 
-def test_targets_follow_the_chosen_sources_and_what_remains():
+def test_targets_follow_the_order_of_the_sources():
     sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
     weight = np.log(4.0)
     _, parts = one_bin(jnp.array(LOGITS), sources, order=((0, 1),))
-    # Source 0 first: target 0 on 2/3. Then 1 remains and source 1 is 2: target 1 on 1/2.
+    # Source 0 comes first: target 0, mask 2/3. Then 1 remains and source 1 is 2: target 1, mask 1/2.
     np.testing.assert_allclose(parts["loss_minus"], weight * (np.log(3) + np.log(2)) / 2, rtol=1e-6)
 
 
-def test_targets_have_no_gradient_and_what_remains_has_one_through_all_steps():
+def test_gradients_flow_through_the_remaining_mixture_but_not_the_targets():
     sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
     biases = jnp.array(LOGITS)
     by_mask = jax.grad(lambda b: one_bin(b, sources)[1]["loss_minus"])(biases)
     weight = np.log(4.0)
-    # sigmoid - target, mean over two steps: nothing comes in through the second step's target.
+    # The mean over two steps of sigmoid - target; the target of step 2 adds no gradient.
     np.testing.assert_allclose(by_mask, weight / 2 * np.array([2 / 3 - 1, 1 / 2 - 1]), rtol=1e-5)
     by_remaining = jax.grad(lambda b: one_bin(b, sources)[1]["loss_remaining"])(biases)
     # remaining = 3 (1 - m1) (1 - m2), m' = m (1 - m).
@@ -188,17 +189,17 @@ def test_targets_have_no_gradient_and_what_remains_has_one_through_all_steps():
     np.testing.assert_allclose(by_remaining, expected, rtol=1e-5)
 
 
-def test_what_remains_before_the_last_step_has_no_gradient():
+def test_the_mixture_before_the_last_step_has_no_gradient():
     sources = jnp.array([1.0, 2.0]).reshape(1, 2, 1, 1)
     of_biases = jax.value_and_grad(lambda b: one_bin(b, sources, remaining="before")[1]["loss_remaining"])
     value, gradient = of_biases(jnp.array(LOGITS))
-    # The last step was given 1; 0.01 of it is let be.
+    # The input of the last step is 1, of which 0.01 is tolerated.
     np.testing.assert_allclose(value, np.log(4.0) * 0.99, rtol=1e-6)
     np.testing.assert_array_equal(gradient, 0.0)
 
 
 @pytest.mark.parametrize("argument", [0, 1])
-def test_the_target_has_no_gradient(argument):
+def test_binary_target_has_no_gradient(argument):
     source, reference = jnp.array([0.3, 0.8]), jnp.array([1.0, 1.0])
     gradient = jax.grad(lambda *a: jnp.sum(binary_target(*a)), argnums=argument)(source, reference)
     np.testing.assert_array_equal(gradient, [0.0, 0.0])

@@ -13,12 +13,12 @@ def rates(name, at, **options):
     return [float(schedule(step)) for step in at]
 
 
-def test_steps_fall_to_a_tenth_at_each_boundary():
+def test_step_schedule_divides_by_ten_at_each_boundary():
     values = rates("steps", [0, 39, 40, 79, 80, 99], boundaries=(40, 80))
     np.testing.assert_allclose(values, [0.1, 0.1, 0.01, 0.01, 0.001, 0.001], rtol=1e-5)
 
 
-def test_boundaries_count_from_the_run_s_start_whatever_the_warm_up():
+def test_boundaries_include_the_warmup_steps():
     values = rates("steps", [5, 10, 39, 40], boundaries=(40,), warmup_steps=10)
     np.testing.assert_allclose(values, [0.05, 0.1, 0.1, 0.01], rtol=1e-5)
 
@@ -30,18 +30,18 @@ def test_cosine_ends_at_zero():
     )
 
 
-def test_constant():
+def test_constant_schedule():
     np.testing.assert_allclose(rates("constant", [0, 1, 1000]), [0.1] * 3)
     np.testing.assert_allclose(rates("constant", [0, 2, 4, 50], warmup_steps=4), [0.0, 0.05, 0.1, 0.1], rtol=1e-6)
 
 
-def test_exponential_falls_by_a_share_every_so_many_steps():
+def test_exponential_schedule_multiplies_by_the_decay():
     values = rates("exponential", [0, 19, 20, 39, 40], decay=0.94, decay_steps=20)
     np.testing.assert_allclose(values, [0.1, 0.1, 0.094, 0.094, 0.08836], rtol=1e-5)
 
 
 def two_updates(name, momentum=0.9, weight_decay=0.1):
-    """Parameter after each of two steps with gradient 1, from 2, at a rate of 0.5."""
+    """Returns a parameter after each of two steps from 2 with gradient 1 and learning rate 0.5."""
     transformation = optimiser(name, optax.constant_schedule(0.5), momentum=momentum, weight_decay=weight_decay)
     params, values = jnp.array(2.0), []
     state = transformation.init(params)
@@ -52,23 +52,23 @@ def two_updates(name, momentum=0.9, weight_decay=0.1):
     return values
 
 
-def test_sgd_adds_the_decay_to_the_gradient_before_the_momentum():
+def test_sgd_applies_weight_decay_before_momentum():
     # g = 1 + 0.1 * 2 = 1.2: 2 - 0.6 = 1.4. Then g = 1.14, with momentum 0.9 * 1.2 + 1.14 = 2.22: 1.4 - 1.11.
     np.testing.assert_allclose(two_updates("sgd"), [1.4, 0.29], rtol=1e-5)
 
 
-def test_adam_has_no_decay_and_adamw_a_decoupled_one():
+def test_adam_has_no_weight_decay_and_adamw_decouples_it():
     np.testing.assert_allclose(two_updates("adam"), [1.5, 1.0], rtol=1e-4)
-    # Adam's unit step and 0.1 times the value itself, both times the rate.
+    # The learning rate times the sum of Adam's unit step and 0.1 times the parameter.
     np.testing.assert_allclose(two_updates("adamw"), [2 - 0.5 * 1.2, 1.4 - 0.5 * 1.14], rtol=1e-4)
 
 
-def test_adam_l2_adds_the_decay_to_the_gradient():
-    # g = 1.2 gives a unit step. Then g = 1.15: m = 0.223 / 0.19, v = (0.999 * 1.44 + 1.3225) / 1.999; m / sqrt(v).
+def test_adam_l2_adds_weight_decay_to_the_gradient():
+    # g = 1.2 gives a unit step. Then g = 1.15: m / sqrt(v), m = 0.223 / 0.19, v = (0.999 * 1.44 + 1.3225) / 1.999.
     np.testing.assert_allclose(two_updates("adam_l2"), [1.5, 1.5 - 0.5 * 0.998665], rtol=1e-4)
 
 
-def test_unknown_names_are_refused_with_the_known_ones():
+def test_unknown_names_raise_an_error_with_the_known_names():
     with pytest.raises(
         ValueError, match="schedule='linear' is unknown; use one of steps, cosine, exponential, constant"
     ):
@@ -77,10 +77,10 @@ def test_unknown_names_are_refused_with_the_known_ones():
         two_updates("lion")
 
 
-def test_parts_learn_at_rates_of_their_own():
+def test_each_part_has_its_own_learning_rate():
     scales = {"frame_trunk": 0.1, "frame_head": 1.0, "minus_net": 0.5, "plus_net": 0.0}
     transformation = by_part("sgd", optax.constant_schedule(0.5), scales=scales, momentum=0.9, weight_decay=0.0)
-    # A round that trains no P-Net.
+    # This round does not train the Plus-Net.
     params = {"frame_net": {"conv_in": jnp.zeros(1), "conv_out": jnp.zeros(1)}, "minus_net": {"down_0": jnp.zeros(1)}}
     gradients = jax.tree.map(jnp.ones_like, params)
     updates, state = transformation.update(gradients, transformation.init(params), params)
@@ -88,6 +88,6 @@ def test_parts_learn_at_rates_of_their_own():
         "frame_net": {"conv_in": pytest.approx(-0.05), "conv_out": pytest.approx(-0.5)},
         "minus_net": {"down_0": pytest.approx(-0.25)},
     }
-    # Each part has its momentum.
+    # Each part has its own momentum.
     updates, _ = transformation.update(gradients, state, params)
     assert float(updates["minus_net"]["down_0"][0]) == pytest.approx(-0.25 * 1.9)

@@ -78,18 +78,18 @@ def test_each_step_takes_the_loudest_open_place(run, variables):
             still_open[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] = False
 
 
-def test_what_is_taken_is_gone(run):
+def test_the_separated_sound_is_subtracted_from_the_mixture(run):
     batch = random_batch()
     out = run(batch)
     mixture = np.einsum("rf,bft->brt", AXIS.forth, batch["mixture_magnitude"])
     np.testing.assert_allclose(out["before"][:, 0], mixture, rtol=1e-4, atol=1e-5)
-    first = mixture - out["mask"][:, 0] * mixture  # the first step has no P-Net
+    first = mixture - out["mask"][:, 0] * mixture  # the first step does not run the Plus-Net
     np.testing.assert_allclose(out["before"][:, 1], first, rtol=1e-3, atol=1e-4)
     assert np.all(out["remaining"] <= out["before"][:, -1] + 1e-6)
     assert out["waveform"].shape == (BATCH, STEPS, AUDIO.clip_samples)
 
 
-def test_shares_are_of_the_mixture_and_vectors_of_the_places(run, variables):
+def test_shares_relate_to_the_mixture_and_vectors_to_the_places(run, variables):
     batch = random_batch()
     out = run(batch)
     assert np.all((out["share"] >= 0) & (out["share"] <= 1))
@@ -107,7 +107,7 @@ def test_without_a_phase_there_are_no_waveforms(run):
     np.testing.assert_array_equal(out["share"], both["share"])
 
 
-def test_silence_gives_no_sound_and_disturbs_no_other_sample(run):
+def test_a_silent_sample_has_no_sounds_and_does_not_change_others(run):
     out, both = run(random_batch((0.0, 1.0))), run(random_batch())
     assert not np.any(out["active"][0])
     assert np.all(out["place"][0] == -1)
@@ -117,8 +117,8 @@ def test_silence_gives_no_sound_and_disturbs_no_other_sample(run):
         np.testing.assert_allclose(out[name][1], value[1], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-def test_a_step_that_has_ended_writes_nothing_though_others_go_on(run):
-    # The P-Net of a sample that has ended has something to give back, and is not asked.
+def test_the_outputs_of_an_ended_sample_are_zero(run):
+    # The Plus-Net would restore sound in a sample that has ended, so it must not be run.
     out = run(random_batch((1.0, 0.0)))
     active = out["active"]
     assert np.any(active)
@@ -128,7 +128,7 @@ def test_a_step_that_has_ended_writes_nothing_though_others_go_on(run):
     assert np.all(out["place"][active] >= 0)
 
 
-def test_a_config_says_how_places_are_looked_for():
+def test_a_config_sets_the_search_for_places():
     config = quickstart.get_config()
     config.model.unet_features = config.model.resnet_features = 1
     config.recursion.neighbourhood = 0.5

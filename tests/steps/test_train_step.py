@@ -89,12 +89,12 @@ def train_step_of(*, round_name="minus", **objective):
 
 @pytest.fixture(scope="module", params=["short frame net", pytest.param("ResNet", marks=pytest.mark.slow)])
 def runs(request):
-    """One step on one device, and several on all, of one batch in float64: (states, metrics) of each."""
+    """Trains one step on one device and several on all devices, in float64; returns (states, metrics) of both."""
     assert jax.device_count() >= 2
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
         if request.param != "ResNet":
             patch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
-        # In float32 gradients of the recursion differ by up to 5e-3 by rounding alone.
+        # In float32, rounding alone changes gradients of the recursion by up to 5e-3.
         variables = jax.tree.map(lambda x: x.astype(np.float64), random_variables_of_sets(SOURCES))
         start, batch = state_of(variables, optax.sgd(RATE)), random_batch()
         step = jax.pmap(train_step_of(), axis_name=DEVICE_AXIS, devices=jax.devices()[:1])
@@ -115,10 +115,10 @@ def assert_close(one, other, atol):
         np.testing.assert_allclose(a, b, atol=atol, rtol=1e-7, err_msg=jax.tree_util.keystr(path))
 
 
-def test_all_devices_equal_one_with_the_whole_batch(runs):
+def test_all_devices_give_the_same_result_as_one_device(runs):
     (one, one_metrics), (many, many_metrics) = runs
     assert_close(one_metrics[0], many_metrics[0], 1e-10)
-    # Plain gradient descent: what the parameters moved is the gradient.
+    # With plain gradient descent, the change of the parameters is proportional to the gradient.
     gradients = [jax.tree.map(lambda a, b: (a - b) / RATE, s[0].params, s[1].params) for s in (one, many)]
     assert max(np.abs(g).max() for g in jax.tree.leaves(gradients[0])) > 1e-3
     assert_close(*gradients, 1e-9)
@@ -140,12 +140,12 @@ def test_metrics_are_finite_and_add_up(runs):
 
 
 def moved(one, other):
-    """Whether every leaf of a tree moved, and whether any did."""
+    """Returns whether all leaves of a tree changed, and whether any leaf changed."""
     distances = jax.tree.leaves(jax.tree.map(lambda a, b: float(np.abs(a - b).max()), one, other))
     return min(distances) > 0, max(distances) > 0
 
 
-def test_every_parameter_of_the_round_learns_and_no_other(runs):
+def test_only_the_parameters_of_the_round_are_trained(runs):
     _, (states, _) = runs
     for net in ("frame_net", "minus_net"):
         assert moved(states[0].params[net], states[-1].params[net])[0]
@@ -153,12 +153,12 @@ def test_every_parameter_of_the_round_learns_and_no_other(runs):
     assert not moved(states[0].params["plus_net"], states[-1].params["plus_net"])[1]
 
 
-def test_each_step_of_the_recursion_keeps_statistics_of_its_own(runs):
+def test_each_step_of_the_recursion_has_its_own_statistics(runs):
     _, (states, _) = runs
     before, after = (states[i].batch_stats["minus_net"]["norm_in"]["mean"] for i in (0, 1))
     assert before.shape == after.shape == (SOURCES, 1)
     assert before[0] == before[1] and abs(after[0] - after[1]) > 1e-3
-    # The second step hears less: its logarithms are lower.
+    # The input of the second step is quieter, so the mean of its logarithm is lower.
     assert after[1] < after[0]
 
 
@@ -181,7 +181,7 @@ def test_a_round_trains_its_networks_and_leaves_the_others_frozen(monkeypatch, r
 
 
 @pytest.mark.parametrize("order", ["ground_truth", "predicted", "drawn"])
-def test_order_of_training(monkeypatch, order):
+def test_training_passes_an_order_unless_it_is_predicted(monkeypatch, order):
     orders = []
 
     def spy(*args, order=None, **options):
@@ -200,13 +200,13 @@ def test_order_of_training(monkeypatch, order):
     assert jax.tree.map(lambda x: x.shape[1:], new_state) == jax.tree.map(jnp.shape, state)
 
 
-def test_orders_by_truth_and_as_drawn():
+def test_training_order():
     sources = jnp.array([[1.0, 3.0, 2.0], [5.0, 4.0, 6.0]])[:, :, None, None] * jnp.ones((1, 1, 2, 2))
     np.testing.assert_array_equal(training_order("ground_truth", sources, mean_magnitude), [[1, 2, 0], [2, 0, 1]])
     np.testing.assert_array_equal(training_order("drawn", sources, mean_magnitude), [[0, 1, 2]] * 2)
 
 
-def test_initial_state_has_a_set_of_statistics_a_step():
+def test_initial_state_has_one_set_of_statistics_per_step():
     create = functools.partial(
         create_train_state,
         model=MPNet(**SIZES, plus_features=2),
@@ -224,7 +224,7 @@ def test_initial_state_has_a_set_of_statistics_a_step():
     assert set(state.variables) == {"params", "batch_stats"}
 
 
-def test_steps_beyond_the_last_set_use_the_last():
+def test_steps_after_the_last_set_use_the_last_set():
     sets = {"mean": jnp.array([[1.0], [2.0]])}
     np.testing.assert_array_equal(statistics_for_steps(sets, 4)["mean"], [[1.0], [2.0], [2.0], [2.0]])
     np.testing.assert_array_equal(statistics_for_steps(sets, 1)["mean"], [[1.0]])
@@ -257,7 +257,7 @@ def evaluation():
     return evaluate
 
 
-def test_evaluation_writes_out_thresholded_masks_on_what_remained(evaluation):
+def test_evaluation_thresholds_the_masks_of_the_remaining_mixture(evaluation):
     batch = random_batch()
     out = evaluation(batch)
     linear = batch["mixture_magnitude"][:, None]
@@ -289,7 +289,7 @@ def test_evaluation_compares_with_the_true_masks(evaluation):
     )
 
 
-def test_evaluation_s_waveforms_have_the_mixture_s_phase(evaluation):
+def test_evaluation_uses_the_phase_of_the_mixture(evaluation):
     batch = random_batch()
     out = evaluation(batch)
     for magnitude, waveform in (("magnitude", "waveform"), ("oracle_magnitude", "oracle_waveform")):

@@ -1,6 +1,6 @@
-"""Runs one of several processes that communicate like a training run, without a model; for test_parallel.py.
+"""Runs one of several processes that communicate like a training run but have no model; used by test_parallel.py.
 
-`python -m tests.support.two_processes COORDINATOR INDEX COUNT [run|first_fails|all_fail]`, in the checkout.
+Usage: `python -m tests.support.two_processes COORDINATOR INDEX COUNT [run|first_fails|all_fail]` in the checkout.
 """
 
 import sys
@@ -17,11 +17,11 @@ from mpnet_jax.processes.membership import Membership
 from mpnet_jax.processes.stop_request import StopRequest
 from mpnet_jax.steps.separated_mixtures import DEVICE_INPUTS, validation_score
 
-LAST = 2  # index of the last mixture in a list that two processes share unevenly
+LAST = 2  # index of the last mixture; two processes share the list unevenly
 
 
 def main(coordinator: str, index: int, count: int, how: str) -> None:
-    """Checks the communication between processes; then ends, fails or runs until a process is killed."""
+    """Checks the communication between processes, then ends, fails or runs until a process is killed."""
     logging.set_verbosity(logging.INFO)
     with StopRequest(at_once=True), joining.joined(Membership(coordinator, index, count)):
         assert parallel.process_place() == (index, count)
@@ -50,14 +50,14 @@ def main(coordinator: str, index: int, count: int, how: str) -> None:
 
 
 def sounds(places: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns true and separated sounds (mixture, source, samples) of some mixtures in the list."""
+    """Returns the sources and the estimates of the given mixtures, each (mixture, source, samples)."""
     both = [np.random.default_rng(place).standard_normal((2, 2, 50)).astype(np.float32) for place in places]
     truth, noise = np.stack(both, axis=1)
     return truth, truth + 0.3 * noise
 
 
 def score(places: list[int]) -> float:
-    """Returns the score of the complete list in a process that handles these mixtures."""
+    """Returns the score of the complete list, computed in a process that scores the given mixtures."""
     truth, separated = sounds([min(place, LAST) for place in places])
     batch = {"source_waveform": truth, "index": np.array(places), "valid": np.array(places) <= LAST}
     inputs = dict.fromkeys(DEVICE_INPUTS, truth)
@@ -65,12 +65,12 @@ def score(places: list[int]) -> float:
 
 
 def score_of_list() -> float:
-    """Returns the score of the complete list without other processes."""
+    """Returns the score of the complete list, computed in this process only."""
     truth, separated = sounds(list(range(LAST + 1)))
     mixture = np.broadcast_to(truth.sum(1, keepdims=True), truth.shape)
     return float(np.mean(si_sdr(truth, separated) - si_sdr(truth, mixture)))
 
 
 if __name__ == "__main__":
-    place, number, several, *rest = sys.argv[1:]
-    main(place, int(number), int(several), rest[0] if rest else "")
+    address, process_index, process_count, *mode = sys.argv[1:]
+    main(address, int(process_index), int(process_count), mode[0] if mode else "")
