@@ -29,7 +29,7 @@ def cut_off(path: Path, part: float) -> None:
 
 
 def claim_three_hours(path: Path) -> None:
-    """Makes every header of an MP4 file state a length of three hours."""
+    """Makes every header of an MP4 file state a length of three hours, or the greatest length that it can state."""
     content = bytearray(path.read_bytes())
     first = content.find(b"mvhd")
     headers_end = content.find(b"mdat", first)  # the media data may contain these names by chance
@@ -40,7 +40,8 @@ def claim_three_hours(path: Path) -> None:
         while (place := content.find(box, place + 1, headers_end)) >= 0:
             own_scale = int.from_bytes(content[place + length_at - 4 : place + length_at])
             units = THREE_HOURS_S * (own_scale if scale is None else scale)
-            content[place + length_at : place + length_at + 4] = units.to_bytes(4)
+            # Newer muxers choose fine units, of which the field may not hold three hours.
+            content[place + length_at : place + length_at + 4] = min(units, 2**32 - 1).to_bytes(4)
     path.write_bytes(content)
 
 
