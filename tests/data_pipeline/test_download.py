@@ -266,7 +266,7 @@ def test_the_command_is_stopped_and_goes_on(tools, out):
     while not (out / ".partial/eHbxLcoLWYY.mp4.part").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
-    assert "interrupted; the same command goes on" in process.communicate(timeout=60)[1].splitlines()[-1]
+    assert "interrupted; the same command resumes" in process.communicate(timeout=60)[1].splitlines()[-1]
     assert process.returncode == 130
     assert states(out) == {"jW_AuF6dQYY": "done", "3wPouBFa9U0": "done"}
     (tools / "eHbxLcoLWYY").write_text("ERROR: HTTP Error 503")

@@ -231,7 +231,7 @@ def test_all_videos_can_go_to_one_split(tmp_path, three_videos, capsys):
 
 def test_a_worker_that_dies_is_explained(tmp_path, three_videos, monkeypatch):
     monkeypatch.setattr(staged_video, "stage_video", die)
-    with pytest.raises(InputError, match=r"killed.*violin/\d; the same command goes on.*--workers=1"):
+    with pytest.raises(InputError, match=r"killed.*violin/\d; the same command resumes.*--workers=1"):
         prepare.prepare(options_for(three_videos, tmp_path, workers=2))
 
 

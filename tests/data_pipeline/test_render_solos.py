@@ -254,7 +254,7 @@ def test_two_interrupts_end_the_command_with_whole_files_only(tmp_path):
             time.sleep(0.2)
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on" in said and "Traceback" not in said
+    assert "the same command resumes" in said and "Traceback" not in said
     names = {path.name for path in out.rglob("*") if path.is_file()} - {rendered_solos.RECORD_NAME}
     stems = {name.split(".")[0] for name in names}
     assert stems and names == {f"{stem}{suffix}" for stem in stems for suffix in (".mp4", ".json")}
