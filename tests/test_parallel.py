@@ -21,9 +21,17 @@ from tests.support.ports import free_port
 from tests.support.repository import ROOT
 
 
-def start(coordinator: str, index: int, how: str = "", **variables: str) -> subprocess.Popen[str]:
+def start(coordinator: str, index: int, how: str = "", count: int = 2, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.support.two_processes", coordinator, str(index), "2", *([how] if how else [])],
+        [
+            sys.executable,
+            "-m",
+            "tests.support.two_processes",
+            coordinator,
+            str(index),
+            str(count),
+            *([how] if how else []),
+        ],
         cwd=ROOT,
         env=os.environ | {"XLA_FLAGS": XLA_FLAGS.format(devices=1)} | variables,
         stdout=subprocess.PIPE,
@@ -155,6 +163,14 @@ def test_all_processes_report_bad_input_that_all_find():
         output, _ = process.communicate(timeout=200)
         assert process.returncode == EXIT_BAD_INPUT, output
         assert output.splitlines()[-1] == f"error: process {index} does not like its input"
+
+
+def test_unequal_process_counts_are_refused():
+    coordinator = f"127.0.0.1:{free_port()}"
+    for process in [start(coordinator, index, count=2 + index) for index in range(2)]:
+        output, _ = process.communicate(timeout=200)
+        assert process.returncode == EXIT_BAD_INPUT, output
+        assert output.splitlines()[-1] == "error: --process_count is 2, 3 at the processes; give all the same"
 
 
 def test_mean_over_all_devices():

@@ -51,6 +51,7 @@ def joined(member: Membership) -> Iterator[None]:
         jax.config.update("jax_enable_preemption_service", False)
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         _initialize(member)
+        _require_equal_counts(member)
         _require_equal_hosts()
         if jax.process_index():
             logging.set_verbosity(logging.WARNING)  # process 0 reports the progress
@@ -130,6 +131,13 @@ def _need_no_proxy(host: str) -> None:
     """Adds a host to those that gRPC reaches without a proxy."""
     others = next((os.environ[name] for name in _NO_PROXY if os.environ.get(name)), "")
     os.environ[_NO_PROXY[0]] = ",".join([*filter(None, [others]), host])
+
+
+def _require_equal_counts(member: Membership) -> None:
+    """Refuses unequal numbers of processes: JAX would run with that of process 0."""
+    counts = all_processes(np.array([member.count])).tolist()
+    if len(set(counts)) > 1:
+        raise InputError(f"--process_count is {', '.join(map(str, counts))} at the processes; give all the same")
 
 
 def _require_equal_hosts() -> None:
