@@ -15,12 +15,13 @@ def _mean_over_devices(values: Array, axis_name: str | None) -> Array:
     return values if axis_name is None else jax.lax.pmean(values, axis_name)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def normalise(
     x: Float[Array, "... channel"],
     scale: Float[Array, " channel"],
     bias: Float[Array, " channel"],
     axis_name: str | None,
+    epsilon: float = EPSILON,
 ) -> tuple[Float[Array, "... channel"], Float[Array, " channel"], Float[Array, " channel"]]:
     """Normalises by the statistics of the batch of all devices.
 
@@ -32,26 +33,28 @@ def normalise(
         scale: Gain of each channel.
         bias: Offset of each channel.
         axis_name: The pmap axis over which the statistics are averaged; None for one device.
+        epsilon: Number added to the variance.
 
     Returns:
         The normalised values, the mean and the biased variance. No gradient flows through mean and variance.
     """
-    return _normalise_forward(x, scale, bias, axis_name)[0]
+    return _normalise_forward(x, scale, bias, axis_name, epsilon)[0]
 
 
-def _normalise_forward(x: Array, scale: Array, bias: Array, axis_name: str | None):
+def _normalise_forward(x: Array, scale: Array, bias: Array, axis_name: str | None, epsilon: float):
     axes = tuple(range(x.ndim - 1))
     # First and second moment in one array, (2, channel): one pass over the data, one message between devices.
     moments = jnp.stack([jnp.mean(x, axes), jnp.mean(jnp.square(x), axes)])
     mean, square = _mean_over_devices(moments, axis_name)
     # Rounding may leave a difference slightly below zero.
     variance = jnp.maximum(square - jnp.square(mean), 0.0)
-    rate = jax.lax.rsqrt(variance + EPSILON)
+    rate = jax.lax.rsqrt(variance + epsilon)
     gain = scale * rate
     return (x * gain + (bias - mean * gain), mean, variance), (x, scale, mean, rate)
 
 
-def _normalise_backward(axis_name: str | None, residuals, cotangents):
+def _normalise_backward(axis_name: str | None, epsilon: float, residuals, cotangents):
+    del epsilon  # The residuals hold the rate, which includes it.
     # Mean and variance only update the running statistics, so their cotangents are ignored.
     x, scale, mean, rate = residuals
     dy = cotangents[0]
@@ -83,12 +86,14 @@ class BatchNorm(nn.Module):
         axis_name: The pmap axis of the devices that share a batch; None for one device.
         decay: Weight of the old running statistics in each update.
         scale_std: Standard deviation of the initial gains, whose mean is 1.
+        epsilon: Number added to the variance.
     """
 
     train: bool
     axis_name: str | None = None
     decay: float = 0.9
     scale_std: float = 0.0
+    epsilon: float = EPSILON
 
     @nn.compact
     def __call__(self, x: Float[Array, "... channel"]) -> Float[Array, "... channel"]:
@@ -101,9 +106,9 @@ class BatchNorm(nn.Module):
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
         running_variance = self.variable("batch_stats", "var", jnp.ones, channels)
         if not self.train:
-            gain = scale * jax.lax.rsqrt(running_variance.value + EPSILON)
+            gain = scale * jax.lax.rsqrt(running_variance.value + self.epsilon)
             return (x * gain + (bias - running_mean.value * gain)).astype(given)
-        y, mean, variance = cast(tuple[Array, Array, Array], normalise(x, scale, bias, self.axis_name))
+        y, mean, variance = cast(tuple[Array, Array, Array], normalise(x, scale, bias, self.axis_name, self.epsilon))
         if not self.is_initializing():
             # Values of each channel on all devices.
             count = x.size // x.shape[-1] * (jax.lax.axis_size(self.axis_name) if self.axis_name else 1)
