@@ -30,6 +30,13 @@ def get_config() -> ml_collections.ConfigDict:
     data.picture_cache_gib = 2.0  # size limit of a process's cache of decoded training frames; larger is faster
     data.picture_cache_dir = ""  # folder of this cache; "" keeps it in memory
 
+    # Features of a frozen trunk are kept for frames at this distance; 0 keeps none and computes them in every step.
+    data.feature_seconds = 0.0
+    data.feature_views = (
+        1  # crops of each of these frames; training draws one of them, evaluation takes the central one
+    )
+    data.feature_directory = ""  # folder of kept features; "" keeps them beside the data set
+
     config.audio = audio = ml_collections.ConfigDict()
     audio.rate_hz = 16_000  # sample rate
     audio.clip_samples = 95_800  # length of a window, about 6 s
@@ -58,6 +65,12 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.model = model = ml_collections.ConfigDict()
     model.visual_channels = 16  # length of a visual vector (k)
+    model.frame_net = "resnet18"  # resnet18 | efficientnet_lite0 (with ImageNet weights)
+    model.frame_net_trained = "all"  # all | head (the layers behind the trunk) | nothing: what of it learns
+    model.feature_noise = 0.0  # efficientnet_lite0: standard deviation of noise on normalised features in training
+    model.feature_dropout = 0.0  # efficientnet_lite0: share of the features that are zero in a training step
+    # released (standard deviation 0.001) | he (keeps the variance from layer to layer): initial weights of the U-Nets
+    model.initial_weights = "released"
     model.unet_depth = 7  # number of halvings of the spectrogram
     model.unet_features = 64  # channels after the first halving
     model.plus_features = 64  # the same for the Plus-Net, which is as deep as the Minus-Net
@@ -95,8 +108,10 @@ def get_config() -> ml_collections.ConfigDict:
     loss.remaining = "after"  # after | before (released code, no gradient): remaining mixture at the last step
     loss.remaining_weight = 0.1  # weight of the loss of this remaining mixture
 
+    loss.class_weight = 0.0  # weight of a classification of the visual vectors; PixelPlayer and the paper have none
+
     config.miml = miml = ml_collections.ConfigDict()  # only for config.method = "miml"; values of its paper
-    miml.classes = 11  # number of classes in the data set
+    miml.classes = 11  # number of classes in the data set; also for loss.class_weight
     miml.class_steps = 1000  # training steps of the class network, with Adam
     miml.class_rate = 1e-3  # its learning rate, which falls to zero
     miml.class_mixtures = 16  # mixtures in such a step
@@ -112,7 +127,7 @@ def get_config() -> ml_collections.ConfigDict:
     miml.separation_iterations = 30  # updates of the gains in separation
 
     config.optimiser = optimiser = ml_collections.ConfigDict()
-    optimiser.name = "sgd"  # sgd | adam | adam_l2 | adamw
+    optimiser.name = "sgd"  # sgd | adam | adam_l2 | adamw | muon
     optimiser.learning_rate = 1e-3
     optimiser.round_scale = round_scale = ml_collections.ConfigDict()  # factors of the learning rate, by round
     round_scale.minus = round_scale.plus = round_scale.both = 1.0
@@ -128,7 +143,8 @@ def get_config() -> ml_collections.ConfigDict:
     optimiser.decay_steps = 20  # exponential: number of steps after which it is applied each time
     optimiser.warmup_steps = 0
     optimiser.momentum = 0.9  # sgd only
-    optimiser.weight_decay = 1e-4  # sgd, adam_l2: coupled; adamw: decoupled
+    optimiser.weight_decay = 1e-4  # sgd, adam_l2: coupled; adamw, muon: decoupled
+    optimiser.average_decay = 0.0  # decay of a running mean of the weights, which is evaluated; 0 keeps none
 
     config.log_every = 20  # steps between progress lines; the losses of every step are always written
     config.summary_every = 500  # steps between images and sounds for TensorBoard

@@ -80,7 +80,8 @@ def training_batches(
     Yields:
         `mixture_magnitude` (batch, freq_linear, time) float32, `source_magnitude` (batch, source, freq_linear, time)
         float32, `source_label` (batch, source) int32, `frames` (batch, source, frame, height, width, 3) uint8, `valid`
-        (batch,) bool; batch is this process's share.
+        (batch,) bool; batch is this process's share. Where features of the split's frames are kept, `features` (batch,
+        source, frame, h, w, channel) float16 takes the place of `frames`.
     """
     table = ClipTable(store.clips, audio, sources=mixing.sources, same_class=mixing.same_class)
     slots = sharding.slots(batch_size)
@@ -119,7 +120,8 @@ def evaluation_batches(
         The arrays of `training_batches`, with `valid` False for padding, which repeats the last mixture. In addition
         `mixture_phase` (batch, freq_linear, time) float32 in radians, `source_waveform` (batch, source, samples)
         float32, `boxes` (batch, source, frame, 4) float32 of the players in the cropped frames (top, left, bottom,
-        right, 0 to 1; NaN where unknown), and `index` (batch,) int64 into the list.
+        right, 0 to 1; NaN where unknown), and `index` (batch,) int64 into the list. `frames` are there even where
+        features are kept.
     """
     slots = sharding.slots(batch_size)
     batches = -(-len(mixtures) // batch_size)
@@ -179,7 +181,12 @@ class MixtureMaker:
                 "mixture_phase": (spectrum, np.float32),
                 "source_waveform": ((sources, audio.clip_samples), np.float32),
             }
-        if frames is not None:
+        self._features = store.features if frames is not None else None
+        if frames is not None and self._features is not None:
+            self.shapes["features"] = (sources, frames.count, *self._features.shape()), np.float16
+        # Training needs no frames where features are kept; evaluation shows them.
+        self._looks = frames is not None and (self._features is None or for_rebuilding)
+        if frames is not None and self._looks:
             self.shapes["frames"] = (sources, frames.count, frames.crop_px, frames.crop_px, 3), np.uint8
             if for_rebuilding:
                 self.shapes["boxes"] = (sources, frames.count, 4), np.float32
@@ -188,7 +195,9 @@ class MixtureMaker:
         """Returns the arrays of one mixture."""
         example = {name: np.empty(shape, kind) for name, (shape, kind) in self.shapes.items()}
         example["source_label"][...] = [self._store.clips[plan.clip].label for plan in plans]
-        if self._frames is not None:
+        if self._features is not None:
+            self.recall(plans, example)
+        if self._looks:
             self.look(plans, example)
         self.listen(plans, example)
         return example
@@ -217,8 +226,7 @@ class MixtureMaker:
         store, frames = self._store, self._frames
         assert frames is not None
         for source, plan in enumerate(plans):
-            clip = store.clips[plan.clip]
-            numbers = frame_indices(plan, clip, audio=self._audio, frames=frames, fps=store.spec.fps).tolist()
+            numbers = self._numbers(plan).tolist()
             boxes = store.read_boxes(plan.clip)[numbers] if "boxes" in example else None
             squares = example["frames"][source]
             for n, picture in enumerate(self._pictures(plan.clip, numbers)):
@@ -228,6 +236,18 @@ class MixtureMaker:
                     example["boxes"][source, n] = cut_box(
                         boxes[n], corner=corner, size=size, side=frames.crop_px, flip=plan.flip
                     )
+
+    def recall(self, plans: Sequence[SourcePlan], example: Batch) -> None:
+        """Writes the kept features of a mixture's frames into `example`."""
+        assert self._features is not None
+        for source, plan in enumerate(plans):
+            self._features.read(plan, self._numbers(plan), example["features"][source])
+
+    def _numbers(self, plan: SourcePlan) -> np.ndarray:
+        """Returns the indices of a window's frames in its record."""
+        clip, frames = self._store.clips[plan.clip], self._frames
+        assert frames is not None
+        return frame_indices(plan, clip, audio=self._audio, frames=frames, fps=self._store.spec.fps)
 
     def _workspace(self, sources: int) -> np.ndarray:
         """Returns float32 (source and mixture, time, freq) memory of this thread, because allocation is expensive."""

@@ -112,3 +112,29 @@ class DataSetSpec:
     fps: float
     frame_px: int
     chunk_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureSpec:
+    """Which features are kept.
+
+    Attributes:
+        seconds: Distance of the frames whose features are kept.
+        views: Crops of each frame; the first one is the central one, the others lie at random places and every second
+            of them is mirrored.
+        crop_px: Side of a crop in pixels.
+        trunk: Hash of the network's weights.
+        pooled: Whether features are averaged over the places of a crop.
+    """
+
+    seconds: float
+    views: int
+    crop_px: int
+    trunk: str
+    pooled: bool
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder; features of another network or size never have the same one."""
+        shape = "pooled" if self.pooled else "places"
+        return f"{self.trunk[:16]}_{self.crop_px}px_{self.seconds:g}s_{self.views}views_{shape}"

@@ -88,18 +88,20 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
     if parallel.is_first():
         saved_config.claim_workdir(workdir, config)
         note_records(method.data, workdir, stores)
-    validation = validation_share(method.data, method.evaluation, stores, workdir)
-    batches_from = method.training_batches(workdir, stores["train"])
     from mpnet_jax.run.writer import RunWriter
 
     writer = RunWriter(workdir, rate_hz=method.audio.rate_hz) if parallel.is_first() else None
     try:
         # 3. Initialise the state, or restore it from the last checkpoint.
         state = first_state(method, workdir, writer)
-        # 4. Cut the logs back to the step of that state.
+        # 4. Prepare the batches.
+        method.keep_features(state, stores)
+        validation = validation_share(method.data, method.evaluation, stores, workdir)
+        batches_from = method.training_batches(workdir, stores["train"])
+        # 5. Cut the logs back to the step of that state.
         if writer is not None:
             writer.begin(int(state.step))
-        # 5. Train.
+        # 6. Train.
         stop.at_once = False
         loop = _Loop(method, batches_from, method.completion(workdir), validation, writer, stop)
         loop.run(state)

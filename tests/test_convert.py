@@ -205,7 +205,7 @@ def test_weights_of_another_network_are_refused_with_file_and_config(tmp_path, v
 
 @pytest.mark.slow
 def test_a_run_of_the_second_round_alone_starts_from_another_run(tmp_path, tiny_set, monkeypatch):
-    monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     first = tiny_config(tiny_set)
     first.rounds.minus = 2
     assert train(first, tmp_path / "first") == 0

@@ -35,10 +35,14 @@ class RecordStore:
         clips: One entry per record, in the order of the files.
         folder: Folder of the set.
         decoded: Cache of decoded frames.
+        split: Name of the split.
+        features: Kept features of its frames, `features.KeptFeatures`, or None.
     """
 
     def __init__(self, builder: Any, split: str, clips: tuple[Clip, ...], cache: PictureCache | None = None) -> None:
         self.folder = Path(builder.data_dir)
+        self.split = split
+        self.features: Any = None
         self.spec = _recorded_spec(self.folder, builder.info.metadata)
         self.classes: tuple[str, ...] = tuple(builder.info.features["label"].names)
         self.clips = clips

@@ -22,6 +22,9 @@ CHOICES = {
     "model.visual_pooling": ("max", "mean"),
     "model.visual_activation": ("sigmoid", "none"),
     "model.plus_start": ("random", "minus_net"),
+    "model.frame_net": ("resnet18", "efficientnet_lite0"),
+    "model.frame_net_trained": ("all", "head", "nothing"),
+    "model.initial_weights": ("released", "he"),
     "mask": ("binary", "ratio"),
     "loss.ratio": ("absolute", "cross_entropy"),
     "loss.ratio_plus": ("absolute", "cross_entropy"),
@@ -36,7 +39,7 @@ CHOICES = {
     "recursion.unroll": ("auto", "yes", "no"),
     "miml.learns_from": ("solos", "mixtures"),
     "miml.divergence": ("kullback_leibler", "itakura_saito", "euclidean"),
-    "optimiser.name": ("sgd", "adam", "adam_l2", "adamw"),
+    "optimiser.name": ("sgd", "adam", "adam_l2", "adamw", "muon"),
     "optimiser.schedule": ("steps", "cosine", "exponential", "constant"),
     "evaluation.bss": ("fft", "mir_eval"),
 }
@@ -49,6 +52,7 @@ _AT_LEAST_ONE = (
     "checkpoint_every",
     "frames.count",
     "frames.crop_px",
+    "data.feature_views",
     "mixing.sources",
     "recursion.place_side",
     "model.visual_channels",
@@ -86,10 +90,15 @@ _UNIT_INTERVAL = (
     "compare.rates.share",
     "compare.ablations.share",
     "optimiser.decay",
+    "optimiser.average_decay",
+    "model.feature_dropout",
 )
 
 _NOT_NEGATIVE = (
     "data.picture_cache_gib",
+    "data.feature_seconds",
+    "model.feature_noise",
+    "loss.class_weight",
     "rounds.minus",
     "rounds.plus",
     "rounds.both",

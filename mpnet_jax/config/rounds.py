@@ -23,7 +23,7 @@ class Round(NamedTuple):
         name: "minus", "plus" or "both", as in `config.rounds`.
         first_step: Optimiser steps done before the round.
         steps: Length of the round in steps.
-        trained: Names of the networks that learn.
+        trained: Names of the networks that learn; "frame_head" stands for the frame network behind its trunk.
         result: See `RoundKind`.
     """
 

@@ -13,6 +13,7 @@ from mpnet_jax.config.specs import Config
 # Fields that may change between two runs in one workdir: they change what is logged or saved, not what is computed.
 FREE_FIELDS = (
     "data.directory",
+    "data.feature_directory",
     "data.picture_cache_dir",
     "data.picture_cache_gib",
     "evaluation.",

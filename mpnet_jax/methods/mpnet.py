@@ -125,9 +125,8 @@ class MinusPlus(registry.Method):
         config = self.config
         return make_train_step(
             self.model(),
-            settings.optimiser(config, each),
+            settings.learning(config, each),
             axis_name=DEVICE_AXIS,
-            trained=each.trained,
             axis=self.axis,
             rules=self.rules(),
             objective=Objective(
@@ -139,6 +138,7 @@ class MinusPlus(registry.Method):
                 remaining_weight=config.loss.remaining_weight,
                 index_ratio=config.loss.index_ratio,
                 order=config.recursion.training_order,
+                class_weight=config.loss.class_weight,
             ),
             unroll={"auto": jax.default_backend() == "cpu", "yes": True, "no": False}[config.recursion.unroll],
         )

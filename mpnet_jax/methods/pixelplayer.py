@@ -5,7 +5,6 @@ from typing import Any, ClassVar, cast
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array
 
 from data_pipeline.spec import AudioSpec
@@ -13,12 +12,13 @@ from mpnet_jax.config.rounds import Round, RoundKind
 from mpnet_jax.methods import registry, settings
 from mpnet_jax.models.pixelplayer import PixelPlayer
 from mpnet_jax.parallel import DEVICE_AXIS
-from mpnet_jax.recursion.networks import Batch
+from mpnet_jax.recursion.networks import Batch, seen_in
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
-from mpnet_jax.steps.losses import TARGETS, magnitude_weight, mask_loss
+from mpnet_jax.steps.learnt import merge
+from mpnet_jax.steps.losses import TARGETS, class_loss, magnitude_weight, mask_loss
 from mpnet_jax.steps.separate_step import Written, evaluation_step
 from mpnet_jax.steps.train_state import TrainState
-from mpnet_jax.steps.train_step import gradient_step
+from mpnet_jax.steps.train_step import Learning, gradient_step, noise_keys
 
 NETWORKS = ("frame_net", "sound_net", "synthesizer")
 
@@ -42,12 +42,13 @@ class SoundOfPixels(registry.Method):
         """Builds the training step, for one device."""
         return make_pixelplayer_train_step(
             self.model(),
-            settings.optimiser(self.config, each),
+            settings.learning(self.config, each),
             axis_name=DEVICE_AXIS,
             axis=self.axis,
             floor=self.config.recursion.floor,
             mask=self.config.mask,
             distance=settings.distance(self.config),
+            class_weight=self.config.loss.class_weight,
         )
 
     def separate_step(self, result: str) -> Callable[..., Any]:
@@ -60,39 +61,47 @@ class SoundOfPixels(registry.Method):
 
 def make_pixelplayer_train_step(
     model: PixelPlayer,
-    optimiser: optax.GradientTransformation,
+    learning: Learning,
     *,
     axis_name: str | None,
     axis: FrequencyAxis,
     floor: float,
     mask: str,
     distance: str = "cross_entropy",
+    class_weight: float = 0.0,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
     """Builds the training step, for `parallel.parallel_step`.
 
     Args:
         model: Networks in evaluation form.
-        optimiser: Optimiser of all networks.
+        learning: What learns, and how.
         axis_name: Mapped axis of the devices.
         axis: Frequency axis of the networks.
         floor: Linear magnitude added to the mixture.
         mask: "binary" or "ratio"; the target of a source is its share of the mixture.
         distance: Loss between masks and targets, see `losses.mask_loss`; it is averaged with the magnitude weights.
+        class_weight: Weight of the auxiliary classification of the visual vectors.
 
     Returns:
         `(state, batch) -> (state, metrics)`; metrics are means over all devices.
     """
-    learning = model.clone(train=True, axis_name=axis_name)
+    in_training = model.clone(train=True, axis_name=axis_name)
 
-    def loss_fn(params: Any, state: TrainState, batch: Batch) -> tuple[Array, tuple[Any, dict[str, Array]]]:
+    def loss_fn(learnt: Any, state: TrainState, batch: Batch) -> tuple[Array, tuple[Any, dict[str, Array]]]:
         mixture = axis.warp(batch["mixture_magnitude"] + floor)
         targets = TARGETS[mask](axis.warp(batch["source_magnitude"]), mixture[:, None])
-        variables = {"params": params, "batch_stats": state.batch_stats}
-        logits, updated = learning.apply(variables, batch["frames"], mixture, mutable=["batch_stats"])
+        variables = {"params": merge(state.params, learnt), "batch_stats": state.batch_stats}
+        (logits, classes), updated = in_training.apply(
+            variables, seen_in(batch), mixture, mutable=["batch_stats"], rngs=noise_keys(state.step, axis_name)
+        )
         loss = jnp.mean(magnitude_weight(mixture)[:, None] * mask_loss(logits, targets, distance=distance))
-        return loss, (updated["batch_stats"], {"loss": loss})
+        parts: dict[str, Array] = {}
+        if class_weight:
+            parts["loss_class"] = class_loss(classes, batch["source_label"])
+            loss += class_weight * parts["loss_class"]
+        return loss, (updated["batch_stats"], {"loss": loss, **parts})
 
-    return gradient_step(loss_fn, optimiser, NETWORKS)
+    return gradient_step(loss_fn, learning)
 
 
 def make_pixelplayer_separate_step(
@@ -110,7 +119,7 @@ def make_pixelplayer_separate_step(
     assert not model.train
 
     def separated(variables: dict[str, Any], batch: Batch, mixture: Array) -> Written:
-        masks = jax.nn.sigmoid(cast(Array, model.apply(variables, batch["frames"], mixture)))
+        masks = jax.nn.sigmoid(cast(Any, model.apply(variables, seen_in(batch), mixture))[0])
         share = axis.unwarp(masks)
         return Written(
             share=(share > 0.5).astype(share.dtype) if mask == "binary" else share,

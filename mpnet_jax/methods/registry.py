@@ -55,6 +55,7 @@ class Method(abc.ABC):
 
     def check(self) -> None:
         """Raises InputError where the config does not fit the method; its single fields are checked before."""
+        settings.check_frame_net(self.config)
         try:
             _ = self.rounds
         except ValueError as error:
@@ -67,7 +68,8 @@ class Method(abc.ABC):
 
     def check_classes(self, classes: Sequence[str], folder: Path) -> None:
         """Raises InputError where the method cannot be trained on a data set in `folder` with these classes."""
-        del classes, folder  # most methods ignore classes
+        if self.config.loss.class_weight:
+            settings.check_class_count(self.config, classes, folder)
 
     def check_far_classes(self, classes: Sequence[str], trained: Sequence[str], folder: Path) -> None:
         """Raises InputError where networks trained on some classes cannot be evaluated on those of another data set."""
@@ -80,7 +82,8 @@ class Method(abc.ABC):
     @functools.cached_property
     def rounds(self) -> tuple[Round, ...]:
         """The rounds of training, in their order."""
-        return plan_rounds(self.config.rounds.to_dict(), self.kinds)
+        rounds = plan_rounds(self.config.rounds.to_dict(), self.kinds)
+        return tuple(each._replace(trained=settings.trained(self.config, each.trained)) for each in rounds)
 
     @property
     def results(self) -> tuple[str, ...]:
@@ -134,17 +137,22 @@ class Method(abc.ABC):
 
     def initial_state(self) -> TrainState:
         """Returns the state at step 0, without an optimiser: a pure function of the config."""
-        return create_train_state(
+        state = create_train_state(
             # XLA's own generator: JAX's default one, unrolled for every parameter, takes far longer to compile.
             jax.random.key(self.config.seed, impl="rbg"),
             self.model(),
             inputs=self.model_inputs(),
             statistics_sets=self.config.mixing.sources if self.config.model.statistics_per_step else 1,
         )
+        return state.replace(**settings.with_pretrained_trunk(self.config, state.variables))
 
     def state_in(self, state: TrainState, each: Round) -> TrainState:
         """Returns a state at the start of a round, with a new optimiser state."""
-        return state.with_optimiser(settings.optimiser(self.config, each), each.trained)
+        return state.with_optimiser(
+            settings.optimiser(self.config, each),
+            each.trained,
+            averaged=self.config.optimiser.average_decay > 0,
+        )
 
     def state_at(self, step: int) -> TrainState:
         """Returns an initial state with the optimiser of the round of a step: the shape of that step's checkpoint."""
@@ -164,6 +172,23 @@ class Method(abc.ABC):
         return state.replace(**variables)
 
     # Training.
+
+    def keep_features(self, state: TrainState, stores: Mapping[str, Any]) -> None:
+        """Lets training and validation read kept features of frames where the config asks for them.
+
+        Args:
+            state: The (host) state that training starts from; a frozen trunk stays as it is there.
+            stores: The splits.
+
+        Raises:
+            InputError: Features cannot be kept.
+        """
+        if self.config.data.feature_seconds:
+            settings.keep_features(self.config, self.frame_trunk(state), stores)
+
+    def frame_trunk(self, state: TrainState) -> dict[str, Any]:
+        """Returns parameters and running statistics of the frame network's trunk, by the kind of variables."""
+        return {part: trees["frame_net"]["trunk"] for part, trees in state.variables.items()}
 
     @abc.abstractmethod
     def train_step(self, each: Round) -> Callable[..., Any]:

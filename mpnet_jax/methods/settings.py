@@ -1,15 +1,25 @@
 """What several methods build from a config in the same way."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from data_pipeline.command import InputError
+from data_pipeline.spec import FeatureSpec
 from mpnet_jax.config.rounds import Round
 from mpnet_jax.config.specs import Config, audio_spec
+from mpnet_jax.models.efficientnet import EfficientNetLite0
+from mpnet_jax.models.frame_net import FrameNetSpec
+from mpnet_jax.pretrained import imagenet
+from mpnet_jax.run import features
 from mpnet_jax.spectrogram.frequency import FrequencyAxis, frequency_axis
 from mpnet_jax.steps import optim
+from mpnet_jax.steps.learnt import FRAME_HEAD
+from mpnet_jax.steps.train_step import Learning
 
 
 def axis(config: Config) -> FrequencyAxis:
@@ -38,6 +48,94 @@ def optimiser(config: Config, each: Round) -> optax.GradientTransformation:
     )
 
 
+def learning(config: Config, each: Round) -> Learning:
+    """Returns what a round trains, and how."""
+    decay = config.optimiser.average_decay
+    return Learning(optimiser(config, each), each.trained, average_decay=decay, first_step=each.first_step)
+
+
+def frame_spec(config: Config) -> FrameNetSpec:
+    """Returns the kind and size of the frame network."""
+    fields = config.model
+    return FrameNetSpec(
+        kind=fields.frame_net,
+        resnet_features=fields.resnet_features,
+        dilated=fields.resnet_dilated,
+        trained=fields.frame_net_trained,
+        noise=fields.feature_noise,
+        dropout=fields.feature_dropout,
+    )
+
+
+def check_frame_net(config: Config) -> None:
+    """Raises InputError where fields of the frame network do not go together."""
+    fields, data = config.model, config.data
+    pretrained = fields.frame_net != "resnet18"
+    if not pretrained and (fields.feature_noise or fields.feature_dropout):
+        raise InputError(
+            "config.model.feature_noise and .feature_dropout need pretrained features; set them to 0, or set "
+            "config.model.frame_net to efficientnet_lite0"
+        )
+    if data.feature_seconds and (not pretrained or fields.frame_net_trained == "all"):
+        raise InputError(
+            f"config.data.feature_seconds={data.feature_seconds:g} keeps features of a frozen trunk, and the trunk of "
+            f"config.model.frame_net={fields.frame_net} with frame_net_trained={fields.frame_net_trained} learns; set "
+            "it to 0, or set frame_net to efficientnet_lite0 and frame_net_trained to head"
+        )
+    if config.loss.class_weight and fields.frame_net_trained == "nothing":
+        raise InputError(
+            "config.loss.class_weight trains the frame network's head, and config.model.frame_net_trained=nothing "
+            "keeps it as it is; set one of them otherwise"
+        )
+
+
+def check_class_count(config: Config, classes: Sequence[str], folder: Path) -> None:
+    """Raises InputError where the config has another number of classes than the data set."""
+    if len(classes) != config.miml.classes:
+        raise InputError(
+            f"config.miml.classes={config.miml.classes} must be the data set's number of classes; {folder} "
+            f"has {len(classes)}"
+        )
+
+
+def trained(config: Config, networks: Sequence[str]) -> tuple[str, ...]:
+    """Returns what a round trains, with the part of the frame network that the config lets learn."""
+    how = config.model.frame_net_trained
+    if "frame_net" not in networks:
+        return tuple(networks)
+    others = [net for net in networks if net != "frame_net"]
+    if how == "nothing":
+        return tuple(others)
+    classes = ["class_head"] if config.loss.class_weight else []
+    return ("frame_net" if how == "all" else FRAME_HEAD, *others, *classes)
+
+
+def with_pretrained_trunk(config: Config, variables: dict[str, Any]) -> dict[str, Any]:
+    """Returns variables whose EfficientNet has the weights that were trained on ImageNet."""
+    if config.model.frame_net == "resnet18" or "frame_net" not in variables["params"]:
+        return variables
+    trunk = imagenet.efficientnet_lite0().variables
+    return {part: nets | {"frame_net": nets["frame_net"] | {"trunk": trunk[part]}} for part, nets in variables.items()}
+
+
+def feature_spec(config: Config, trunk: dict[str, Any]) -> FeatureSpec:
+    """Returns which features of frames are kept; `trunk` holds the variables that make them."""
+    return FeatureSpec(
+        seconds=config.data.feature_seconds,
+        views=config.data.feature_views,
+        crop_px=config.frames.crop_px,
+        trunk=features.trunk_fingerprint(trunk),
+        pooled=config.model.visual_pooling == "mean",
+    )
+
+
+def keep_features(config: Config, trunk: dict[str, Any], stores: Mapping[str, Any]) -> None:
+    """Makes the missing features of the splits' frames, and lets batches hold them; see `features.attach`."""
+    folder = config.data.feature_directory
+    net = EfficientNetLite0(config.model.resnet_dilated)
+    features.attach(stores, net, trunk, feature_spec(config, trunk), Path(folder) if folder else None)
+
+
 def distance(config: Config, field: str = "ratio") -> str:
     """Returns the loss between masks and targets; a binary target is a probability, so cross entropy alone fits it."""
     return "cross_entropy" if config.mask == "binary" else config.loss[field]
@@ -50,8 +148,9 @@ def visual_fields(config: Config) -> dict[str, Any]:
         "visual_channels": fields.visual_channels,
         "unet_depth": fields.unet_depth,
         "unet_features": fields.unet_features,
-        "resnet_features": fields.resnet_features,
-        "resnet_dilated": fields.resnet_dilated,
+        "frame_spec": frame_spec(config),
+        "classes": config.miml.classes if config.loss.class_weight else 0,
+        "initial_weights": fields.initial_weights,
         "compute_dtype": None if fields.compute == "float32" else jnp.dtype(fields.compute),
         "log_epsilon": fields.log_epsilon,
         "visual_pooling": fields.visual_pooling,

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from mpnet_jax.models.resnet import ResNet18
+from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.unet import UNet, log_magnitude
 from mpnet_jax.models.visual import clip_vectors, place_vectors
 
@@ -20,8 +20,9 @@ class MPNet(nn.Module):
         unet_features: Channels of the Minus-Net's first layer.
         plus_features: Channels of the Plus-Net's first layer; 0 builds no Plus-Net.
         plus_bias: Initial bias of the Plus-Net's logits.
-        resnet_features: Channels of the frame network's first stage.
-        resnet_dilated: Whether the frame network's last stage is dilated.
+        frame_spec: Kind and size of the frame network.
+        classes: Number of classes of an auxiliary classification of the visual vectors; 0 builds none.
+        initial_weights: Initial weights of the U-Nets; see `unet.UNet`.
         train: Whether batch statistics are used instead of running statistics.
         axis_name: The pmap axis of the devices that share a batch.
         statistics_decay: Weight of the old running statistics in each update.
@@ -36,8 +37,9 @@ class MPNet(nn.Module):
     visual_channels: int
     unet_depth: int
     unet_features: int
-    resnet_features: int
-    resnet_dilated: bool
+    frame_spec: FrameNetSpec
+    classes: int = 0
+    initial_weights: str = "released"
     plus_features: int = 0
     plus_bias: float = 0.0
     train: bool = False
@@ -58,14 +60,17 @@ class MPNet(nn.Module):
             "statistics_decay": self.statistics_decay,
             "compute_dtype": self.compute_dtype,
         }
-        self.frame_net = ResNet18(self.visual_channels, self.resnet_features, self.resnet_dilated, **shared)
+        self.frame_net = self.frame_spec.build(self.visual_channels, **shared)
+        if self.classes:
+            self.class_head = nn.Dense(self.classes)
+        shared["initial_weights"] = self.initial_weights
         self.minus_net = UNet(self.unet_depth, self.unet_features, self.visual_channels, **shared)
         if self.plus_features:
             self.plus_net = UNet(self.unet_depth, self.plus_features, 1, bias=self.plus_bias, **shared)
 
-    def look(self, frames: Array) -> Float[Array, "batch source k"]:
+    def look(self, seen: Array) -> Float[Array, "batch source k"]:
         """Returns one visual vector for each clip; see `visual.clip_vectors`."""
-        return clip_vectors(self.frame_net, frames, pooling=self.visual_pooling, activation=self.visual_activation)
+        return clip_vectors(self.frame_net, seen, pooling=self.visual_pooling, activation=self.visual_activation)
 
     def look_at_places(self, frames: Array) -> Float[Array, "batch height width k"]:
         """Returns one visual vector for each place of the frame; see `visual.place_vectors`."""
@@ -76,6 +81,10 @@ class MPNet(nn.Module):
             activation=self.visual_activation,
             side=self.place_side,
         )
+
+    def classify(self, vectors: Float[Array, "batch source k"]) -> Float[Array, "batch source class"]:
+        """Returns class logits of visual vectors, for the auxiliary loss."""
+        return self.class_head(vectors)
 
     def listen(self, remaining: Float[Array, "batch freq time"]) -> Float[Array, "batch freq time k"]:
         """Returns the Minus-Net's k feature maps of a remaining mixture (linear magnitudes on the network's axis)."""
@@ -100,9 +109,12 @@ class MPNet(nn.Module):
         return jax.lax.stop_gradient(log) if self.stop_gradient_input else log
 
     def __call__(
-        self, frames: Array, remaining: Float[Array, "batch freq time"]
+        self, seen: Array, remaining: Float[Array, "batch freq time"]
     ) -> tuple[Float[Array, "batch source k"], Float[Array, "batch freq time k"]]:
         """Applies every network once, so that `init` creates all parameters."""
         if self.plus_features:
             self.give_back(remaining, remaining)
-        return self.look(frames), self.listen(remaining)
+        vectors = self.look(seen)
+        if self.classes:
+            self.classify(vectors)
+        return vectors, self.listen(remaining)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from mpnet_jax.models.resnet import ResNet18
+from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.unet import UNet, log_magnitude
 from mpnet_jax.models.visual import clip_vectors
 
@@ -40,8 +40,9 @@ class PixelPlayer(nn.Module):
     visual_channels: int
     unet_depth: int
     unet_features: int
-    resnet_features: int
-    resnet_dilated: bool
+    frame_spec: FrameNetSpec
+    classes: int = 0
+    initial_weights: str = "released"
     train: bool = False
     axis_name: str | None = None
     statistics_decay: float = 0.9
@@ -58,21 +59,23 @@ class PixelPlayer(nn.Module):
             "statistics_decay": self.statistics_decay,
             "compute_dtype": self.compute_dtype,
         }
-        self.frame_net = ResNet18(self.visual_channels, self.resnet_features, self.resnet_dilated, **shared)
+        self.frame_net = self.frame_spec.build(self.visual_channels, **shared)
+        if self.classes:
+            self.class_head = nn.Dense(self.classes)
+        shared["initial_weights"] = self.initial_weights
         self.sound_net = UNet(self.unet_depth, self.unet_features, self.visual_channels, **shared)
         self.synthesizer = Synthesizer()
 
     def __call__(
-        self, frames: Array, mixture: Float[Array, "batch freq time"]
-    ) -> Float[Array, "batch source freq time"]:
-        """Returns the mask logits of all clips.
+        self, seen: Array, mixture: Float[Array, "batch freq time"]
+    ) -> tuple[Float[Array, "batch source freq time"], Float[Array, "batch source class"] | None]:
+        """Returns the mask logits of all clips, and the class logits of their visual vectors where classes are learnt.
 
         Args:
-            frames: Frames of the clips, uint8 (batch, source, frame, height, width, 3).
+            seen: Frames of the clips, or features of them; see `visual.clip_vectors`.
             mixture: Linear magnitudes on the network's frequency axis.
         """
-        # (batch, source, frame, height, width, 3) -> (batch, source, k)
-        vectors = clip_vectors(self.frame_net, frames, pooling=self.visual_pooling, activation=self.visual_activation)
+        vectors = clip_vectors(self.frame_net, seen, pooling=self.visual_pooling, activation=self.visual_activation)
         # (batch, freq, time) -> (batch, freq, time, 1) -> (batch, freq, time, k)
         features = self.sound_net(log_magnitude(mixture, epsilon=self.log_epsilon)[..., None])
-        return self.synthesizer(vectors, features)
+        return self.synthesizer(vectors, features), self.class_head(vectors) if self.classes else None

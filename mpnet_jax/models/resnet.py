@@ -1,6 +1,7 @@
 """The frame network: ResNet-18 without its classifier, optionally with a dilated last stage."""
 
 import functools
+from collections.abc import Callable
 
 import flax.linen as nn
 import jax
@@ -127,6 +128,7 @@ class ResNet18(nn.Module):
         statistics_decay: Weight of the old running statistics in each update.
         compute_dtype: Type of maps and products, for example bfloat16. Parameters, statistics and results keep their
             types. None computes in the images' type.
+        frozen_trunk: Whether only the last layer learns: the other layers use running statistics and pass no gradient.
     """
 
     out_channels: int
@@ -136,10 +138,12 @@ class ResNet18(nn.Module):
     axis_name: str | None = None
     statistics_decay: float = 0.9
     compute_dtype: DTypeLike | None = None
+    frozen_trunk: bool = False
 
     @nn.compact
     def __call__(self, pictures: Float[Array, "batch height width 3"]) -> Float[Array, "batch h w out"]:
         """Returns one vector for each place, before the activation; `pictures` come from `normalise_pictures`."""
+        train = self.train and not self.frozen_trunk
         # (batch, height, width, 3) -> (batch, height / 2, width / 2, features)
         x = nn.Conv(
             self.features,
@@ -151,7 +155,7 @@ class ResNet18(nn.Module):
             dtype=self.compute_dtype,
             name="conv_in",
         )(pictures)
-        x = BatchNorm(self.train, self.axis_name, decay=self.statistics_decay, name="norm_in")(x)
+        x = BatchNorm(train, self.axis_name, decay=self.statistics_decay, name="norm_in")(x)
         x = max_pool_3x3_stride_2(jax.nn.relu(x))  # (batch, height / 4, width / 4, features)
         # Stage s has features * 2^s channels; stages 1 to 3 halve the sides (a dilated stage 3 does not).
         for stage in range(4):
@@ -166,14 +170,27 @@ class ResNet18(nn.Module):
                     self.features * 2**stage,
                     stride,
                     dilations,
-                    self.train,
+                    train,
                     self.axis_name,
                     self.statistics_decay,
                     name=f"stage{stage + 1}_block{block + 1}",
                 )(x)
+        if self.frozen_trunk:
+            x = jax.lax.stop_gradient(x)
         # (batch, h, w, 8 * features) -> (batch, h, w, out_channels), h = height / 16 (without dilation height / 32)
         x = nn.Conv(self.out_channels, (3, 3), padding=1, dtype=self.compute_dtype, name="conv_out")(x)
         return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+    def pooled(self, pictures: Array, pool: Callable[[Array], Array], *, average: bool) -> Array:
+        """Returns pooled vectors of uint8 pictures (picture, height, width, 3), before the activation.
+
+        Args:
+            pictures: The pictures.
+            pool: Pooling of maps (picture, h, w, channel).
+            average: Ignored; the last layer looks at neighbouring places, so it comes before any pooling.
+        """
+        del average
+        return pool(self(normalise_pictures(pictures)))
 
 
 def normalise_pictures(pictures: Array) -> Float[Array, "*batch height width 3"]:

@@ -13,6 +13,8 @@ from mpnet_jax.models.layers.conv import HalvingConv
 from mpnet_jax.models.layers.upsample import UpsampleConv
 
 MAX_WIDTH = 8  # Channels double with each level, up to this multiple of the first level's.
+# Initial weights of the kernels: of the released code, or of the size that keeps the variance from layer to layer.
+INITIAL_WEIGHTS = {"released": nn.initializers.normal(1e-3), "he": nn.initializers.he_normal()}
 
 
 class UNet(nn.Module):
@@ -25,6 +27,8 @@ class UNet(nn.Module):
         features: Channels of the first convolution.
         out_channels: Number of feature maps (the paper's k).
         bias: Initial bias of the feature maps.
+        initial_weights: Initial weights: "released" (normal with a standard deviation of 0.001) or "he" (normal with a
+            variance of 2 over the number of inputs; He et al. 2015).
         train: Whether batch statistics are used and recorded, instead of running statistics.
         axis_name: The pmap axis of the devices that share a batch.
         statistics_decay: Weight of the old running statistics in each update.
@@ -37,6 +41,7 @@ class UNet(nn.Module):
     out_channels: int
     train: bool
     bias: float = 0.0
+    initial_weights: str = "released"
     axis_name: str | None = None
     statistics_decay: float = 0.9
     compute_dtype: DTypeLike | None = None
@@ -55,6 +60,7 @@ class UNet(nn.Module):
                 "change frequency_rows, the clip's samples or the depth"
             )
         norm = functools.partial(BatchNorm, self.train, self.axis_name, decay=self.statistics_decay, scale_std=0.02)
+        kernel_init = INITIAL_WEIGHTS[self.initial_weights]
         widths = [self.features * min(2**level, MAX_WIDTH) for level in range(self.depth)]
         given = x.dtype
         # Normalised in float32, before the conversion to a type with fewer digits.
@@ -66,19 +72,20 @@ class UNet(nn.Module):
                 # The skip connection branches off before the activation: the decoder applies a ReLU of its own.
                 skips.append(x)
                 x = nn.leaky_relu(x, 0.2)
-            x = HalvingConv(width, nn.initializers.normal(1e-3), name=f"down_{level}")(x)
+            x = HalvingConv(width, kernel_init, name=f"down_{level}")(x)
             # As in PixelPlayer, the outermost and the innermost convolution have no normalisation.
             if 0 < level < self.depth - 1:
                 x = norm(name=f"down_norm_{level}")(x)
         # Decoder: each level doubles both sides and returns to the channels of the encoder's next outer level.
         parts = [jax.nn.relu(x)]
         for level in reversed(range(1, self.depth)):
-            x = UpsampleConv(widths[level - 1], name=f"up_{level}")(parts)
+            x = UpsampleConv(widths[level - 1], kernel_init=kernel_init, name=f"up_{level}")(parts)
             x = norm(name=f"up_norm_{level}")(x)  # (batch, freq / 2^level, time / 2^level, widths[level - 1])
             # The next level takes the skip connection and this map, whose sides and channels are equal.
             parts = [jax.nn.relu(skips[level - 1]), jax.nn.relu(x)]
         # The last upsampling restores the input's sides: (batch, freq, time, out_channels).
-        return UpsampleConv(self.out_channels, use_bias=True, bias=self.bias, name="up_0")(parts).astype(given)
+        last = UpsampleConv(self.out_channels, use_bias=True, bias=self.bias, kernel_init=kernel_init, name="up_0")
+        return last(parts).astype(given)
 
 
 def log_magnitude(magnitude: Float[Array, "*shape"], *, epsilon: float) -> Float[Array, "*shape"]:

@@ -49,7 +49,14 @@ def statistics_for_steps(statistics: Any, steps: int) -> Any:
     return jax.tree.map(lambda x: x[np.minimum(np.arange(steps), x.shape[0] - 1)], statistics)
 
 
-def apply_net(model: MPNet, net: str, params: Any, statistics: Any, *inputs: Array, method: str) -> tuple[Array, Any]:
+def seen_in(batch: Batch) -> Array:
+    """Returns what a batch shows of its clips: kept features of their frames where it has them, else the frames."""
+    return batch["features"] if "features" in batch else batch["frames"]
+
+
+def apply_net(
+    model: MPNet, net: str, params: Any, statistics: Any, *inputs: Array, method: str, rngs: Any = None
+) -> tuple[Array, Any]:
     """Runs one network of a model with its parameters and running statistics.
 
     Args:
@@ -59,14 +66,16 @@ def apply_net(model: MPNet, net: str, params: Any, statistics: Any, *inputs: Arr
         statistics: Running statistics of that network.
         inputs: Arguments of the method.
         method: Name of a method of `MPNet`.
+        rngs: Random keys by name, for a frame network with noise in training.
 
     Returns:
         The output, and the running statistics: updated in training form, else unchanged.
     """
     variables = {"params": {net: params}, "batch_stats": {net: statistics}}
+    # In training form `mutable` returns the collection, with statistics that a frozen part leaves as they are.
     if not model.train:
         return cast(Array, model.apply(variables, *inputs, method=method)), statistics
-    output, updated = model.apply(variables, *inputs, method=method, mutable=["batch_stats"])
+    output, updated = model.apply(variables, *inputs, method=method, mutable=["batch_stats"], rngs=rngs)
     return output, updated["batch_stats"][net]
 
 
@@ -116,7 +125,7 @@ def separate_clips(
         with_plus: Whether to run the Plus-Net.
     """
     params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
-    vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look")
+    vectors, _ = apply_net(model, "frame_net", params, statistics, seen_in(batch), method="look")
     steps = vectors.shape[1]  # of (batch, clip, k)
     return minus_plus(
         mixture,

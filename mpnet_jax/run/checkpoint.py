@@ -10,6 +10,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from data_pipeline.command import InputError
+from mpnet_jax.steps.learnt import merge
 from mpnet_jax.steps.train_state import TrainState
 
 UNSCORED = -1e3  # dB; score of weights that were not validated, lower than any other
@@ -101,6 +102,11 @@ class Checkpoints:
             part: {net: tree for net, tree in template[part].items() if net in saved[part] or net not in without}
             for part in ("params", "batch_stats")
         }
+        if "average" in saved:  # running means of what the round trains
+            wanted["average"] = {
+                part: {net: {layer: template[part][net][layer] for layer in layers} for net, layers in nets.items()}
+                for part, nets in saved["average"].items()
+            }
         folder = Path(manager.directory) / str(step)
         _refuse_other_model(_shapes(saved), _shapes(wanted), folder)
         abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), wanted)
@@ -112,7 +118,8 @@ class Checkpoints:
                 partial_restore=True,
             ),
         )
-        return {part: template[part] | restored[part] for part in wanted}
+        means = restored.pop("average", {})
+        return {part: merge(template[part] | trees, means.get(part, {})) for part, trees in restored.items()}
 
     def _manager(self, kind: str) -> ocp.CheckpointManager:
         """Returns the manager of "latest" or "best_<method>", which is opened at its first use."""
@@ -179,12 +186,13 @@ def _open_manager(folder: Path, *, read_only: bool, **options: Any) -> ocp.Check
 
 
 def _as_dict(state: TrainState) -> dict[str, Any]:
-    return {
+    parts = {
         "step": state.step,
         "params": state.params,
         "batch_stats": state.batch_stats,
         "opt_state": state.opt_state,
     }
+    return parts | ({"average": state.average} if state.average else {})
 
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:

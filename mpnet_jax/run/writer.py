@@ -64,7 +64,7 @@ class RunWriter:
         best = self._checkpoints.best_score(method)
         logging.info("step %d: validation SI-SDR improvement %.2f dB (best so far %.2f)", step, score, best)
         if score > best:
-            self._checkpoints.save_best(unreplicate(state), score, method=method)
+            self._checkpoints.save_best(unreplicate(state).settled(), score, method=method)
 
     def mixtures(self, step: int, shown: Iterable[SeparatedMixture]) -> None:
         """Writes masks and sounds of mixtures to TensorBoard."""

@@ -4,7 +4,8 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import optax
+from jaxtyping import Array, Float, Int
 
 from mpnet_jax.recursion.minus_plus import EPSILON, Rules, Separation
 
@@ -29,6 +30,7 @@ class Objective:
         index_ratio: Whether to weight the loss of source n of N, counted from 0, by 2^n / N (released code).
         order: Order in which the sources are separated: by true energy ("ground_truth"), by "predicted" energy, or as
             they were "drawn" (at random, except that a silent source is never the first).
+        class_weight: Weight of the auxiliary classification of the visual vectors, `class_loss`.
     """
 
     mask: str = "binary"
@@ -39,6 +41,7 @@ class Objective:
     remaining_weight: float = 0.1
     index_ratio: bool = False
     order: str = "ground_truth"
+    class_weight: float = 0.0
 
 
 def magnitude_weight(mixture: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -99,6 +102,11 @@ def share_loss(
     if distance == "cross_entropy":
         return -(targets * jnp.log(share) + (1.0 - targets) * jnp.log1p(-share))
     return jnp.abs(share - targets)
+
+
+def class_loss(logits: Float[Array, "batch source class"], labels: Int[Array, "batch source"]) -> Float[Array, ""]:
+    """Returns the mean cross entropy of the sources' classes, in nats."""
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
 
 
 def separation_loss(

@@ -5,9 +5,15 @@ from typing import Any
 
 import jax
 import optax
+from optax.contrib import MuonDimensionNumbers
 
-# The last layer of the frame network; the other layers are its trunk, which may be pretrained.
-FRAME_HEAD = "conv_out"
+from mpnet_jax.models.frame_net import HEAD_LAYERS
+
+# Muon suits matrices between hidden layers. Adam trains the first and the last layer of each network, and depthwise
+# kernels, which are no matrices.
+_ADAM_LAYERS = ("down_0", "up_0", "conv_in", "conv", "class_head", "depthwise", *HEAD_LAYERS)
+# Muon's updates are scaled to the root mean square of Adam's, so that one learning rate serves both.
+_ADAM_RMS = 0.2
 
 
 def learning_rate(
@@ -58,13 +64,15 @@ def optimiser(
 
     Args:
         name: "sgd" (with momentum, and weight decay added to the gradient; the paper's), "adam" (no weight decay),
-            "adam_l2" (weight decay added to the gradient, as in PyTorch's Adam) or "adamw" (decoupled weight decay).
+            "adam_l2" (weight decay added to the gradient, as in PyTorch's Adam), "adamw" (decoupled weight decay) or
+            "muon" (orthogonal updates of the kernels between hidden layers, AdamW for all other parameters).
         schedule: Learning rate.
         momentum: Momentum of "sgd".
         weight_decay: Weight decay of all but "adam".
 
     Returns:
-        An optax transformation. Source: Sec. 4.2.
+        An optax transformation. Source: Sec. 4.2; for "muon" Liu et al. 2025, "Muon is scalable for LLM training",
+        which scales the updates as Adam's.
 
     Raises:
         ValueError: The name is unknown.
@@ -74,6 +82,13 @@ def optimiser(
         "adam": lambda: optax.adam(schedule),
         "adam_l2": lambda: optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(schedule)),
         "adamw": lambda: optax.adamw(schedule, weight_decay=weight_decay),
+        "muon": lambda: optax.contrib.muon(
+            schedule,
+            weight_decay=weight_decay,
+            adam_weight_decay=weight_decay,
+            muon_weight_dimension_numbers=_matrices,
+            consistent_rms=_ADAM_RMS,
+        ),
     }
     if name not in by_name:
         raise ValueError(f"optimiser={name!r} is unknown; use one of {', '.join(by_name)}")
@@ -103,13 +118,28 @@ def by_part(
     return optax.multi_transform({part: scaled(scale) for part, scale in scales.items()}, _parts)
 
 
+def _matrices(params: Any) -> Any:
+    """Returns Muon's view of each parameter as a matrix, or None for a parameter that Adam trains."""
+
+    def view(path: Any, leaf: Any) -> MuonDimensionNumbers | None:
+        layer = path[-2].key if len(path) > 1 else ""
+        if leaf.ndim < 2 or layer in _ADAM_LAYERS:
+            return None
+        # A convolution sums over the kernel's places and its inputs: (height, width, in, out) is one matrix.
+        return MuonDimensionNumbers(reduction_axis=tuple(range(leaf.ndim - 1)), output_axis=leaf.ndim - 1)
+
+    return jax.tree.map_with_path(view, params)
+
+
 def _parts(params: Any) -> Any:
     """Returns the part that each parameter belongs to."""
 
     def part(path: Any, _: Any) -> str:
         net, layer = path[0].key, path[1].key
+        if net == "class_head":
+            return "frame_head"
         if net != "frame_net":
             return "plus_net" if net == "plus_net" else "minus_net"
-        return "frame_head" if layer == FRAME_HEAD else "frame_trunk"
+        return "frame_head" if layer in HEAD_LAYERS else "frame_trunk"
 
     return jax.tree.map_with_path(part, params)

@@ -61,8 +61,9 @@ class SeparatedMixture:
     others: Mapping[str, Sounds]
 
 
-# Visual inputs: frames and, for a method that is given the classes, the classes of the sources.
-SEEN = ("frames", "source_label")
+# Visual inputs: frames, features of them where they are kept, and, for a method that is given the classes, the classes
+# of the sources.
+SEEN = ("frames", "features", "source_label")
 DEVICE_INPUTS = ("mixture_magnitude", "mixture_phase", "source_magnitude", *SEEN)
 
 
@@ -80,10 +81,11 @@ def separate_mixtures(
         Every valid mixture once, in the order of the batches.
     """
     for batch in batches:
-        inputs = {name: batch[name] for name in DEVICE_INPUTS}
+        inputs = {name: batch[name] for name in DEVICE_INPUTS if name in batch}
         # All passes are started on the devices before the first is waited for.
         right_pending = main.start(inputs)
-        swapped_pending = main.start(inputs | {name: np.roll(batch[name], 1, axis=1) for name in SEEN})
+        seen = {name: np.roll(inputs[name], 1, axis=1) for name in SEEN if name in inputs}
+        swapped_pending = main.start(inputs | seen)
         others_pending = {name: other.start(inputs) for name, other in others.items()}
         right, swapped = right_pending(), swapped_pending()
         beside = {name: pending() for name, pending in others_pending.items()}
@@ -121,7 +123,7 @@ def validation_score(separator: Separator, batches: Iterable[HostBatch]) -> floa
     """
     gains, places = [], []
     for batch in batches:
-        out = separator({name: batch[name] for name in DEVICE_INPUTS})
+        out = separator({name: batch[name] for name in DEVICE_INPUTS if name in batch})
         truth = batch["source_waveform"].astype(np.float64)
         mixture = np.broadcast_to(truth.sum(1, keepdims=True), truth.shape)
         gain = si_sdr(truth, out["waveform"].astype(np.float64)) - si_sdr(truth, mixture)

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from mpnet_jax.steps import learnt as parts
+
 
 class TrainState(flax.struct.PyTreeNode):
     """Parameters, running statistics and optimiser state after `step` steps.
@@ -19,6 +21,8 @@ class TrainState(flax.struct.PyTreeNode):
         batch_stats: Running statistics by network. Those of the Minus-Net and the Plus-Net have a leading axis with one
             set per step of the recursion, or one set for all steps.
         opt_state: State of the optimiser of the networks that the round trains.
+        average: Running mean of what the round trains, {"params": ..., "batch_stats": ...} by network, which validation
+            and evaluation use; empty where no mean is kept.
     """
 
     # A tree's leaves are arrays here, but shapes or NumPy arrays where JAX or a checkpoint maps over the tree.
@@ -26,15 +30,32 @@ class TrainState(flax.struct.PyTreeNode):
     params: Any
     batch_stats: Any
     opt_state: Any
+    average: Any = flax.struct.field(default_factory=dict)
 
-    def with_optimiser(self, optimiser: optax.GradientTransformation, trained: Sequence[str]) -> "TrainState":
-        """Returns the state with a new optimiser state for the networks that a round trains."""
-        return self.replace(opt_state=optimiser.init({net: self.params[net] for net in trained}))
+    def with_optimiser(
+        self, optimiser: optax.GradientTransformation, trained: Sequence[str], *, averaged: bool = False
+    ) -> "TrainState":
+        """Returns the state with which a round begins: the networks are the means of the round before.
+
+        Args:
+            optimiser: Optimiser of the round.
+            trained: What the round trains; see `learnt.select`.
+            averaged: Whether the round keeps a running mean.
+        """
+        variables = self.variables
+        learnt = {part: parts.select(trees, trained) for part, trees in variables.items()}
+        opt_state = optimiser.init(learnt["params"])
+        return self.replace(**variables, opt_state=opt_state, average=learnt if averaged else {})
 
     @property
     def variables(self) -> dict[str, Any]:
-        """Parameters and running statistics, which are all that an evaluation needs."""
-        return {"params": self.params, "batch_stats": self.batch_stats}
+        """Parameters and running statistics, or their means, which are all that an evaluation needs."""
+        now = {"params": self.params, "batch_stats": self.batch_stats}
+        return {part: parts.merge(trees, self.average.get(part, {})) for part, trees in now.items()}
+
+    def settled(self) -> "TrainState":
+        """Returns the state with the means in place of the networks, as it is evaluated."""
+        return self.replace(**self.variables, average={})
 
 
 def create_train_state(

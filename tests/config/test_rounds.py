@@ -58,7 +58,7 @@ def config(tiny_set):
     config.rounds.minus, config.rounds.plus, config.rounds.both = 2, 2, 2
     config.mask = "ratio"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
+        patch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
         yield config
 
 

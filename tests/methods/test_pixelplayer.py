@@ -17,6 +17,7 @@ from mpnet_jax.methods.pixelplayer import (
     make_pixelplayer_train_step,
 )
 from mpnet_jax.methods.registry import method_of
+from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.models.pixelplayer import PixelPlayer, Synthesizer
 from mpnet_jax.parallel import DEVICE_AXIS
@@ -26,6 +27,7 @@ from mpnet_jax.recursion.networks import bind
 from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.steps.train_state import TrainState
+from mpnet_jax.steps.train_step import Learning
 from mpnet_jax.train import train
 from mpnet_jax.weights import torch_weights
 from tests.steps.test_train_step import AUDIO, ROWS, SOURCES, random_batch
@@ -34,7 +36,7 @@ from tests.support.short_frame_net import ShortFrameNet
 from tests.support.tiny_run import tiny_config
 from tests.test_convert import state_dict, write_torch
 
-MODEL = PixelPlayer(visual_channels=4, unet_depth=2, unet_features=2, resnet_features=2, resnet_dilated=True)
+MODEL = PixelPlayer(visual_channels=4, unet_depth=2, unet_features=2, frame_spec=FrameNetSpec(resnet_features=2))
 AXIS = frequency_axis("log", ROWS, AUDIO)
 
 
@@ -53,7 +55,7 @@ def test_pixelplayer_has_one_round():
 
 @pytest.fixture
 def problem(monkeypatch):
-    monkeypatch.setattr("mpnet_jax.models.pixelplayer.ResNet18", ShortFrameNet)
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     batch = {name: x if x.dtype == np.uint8 else x.astype(np.float32) for name, x in random_batch().items()}
     mixture = AXIS.warp(batch["mixture_magnitude"])
     variables = random_variables(MODEL, jnp.asarray(batch["frames"]), mixture)
@@ -65,7 +67,7 @@ def test_loss_is_the_weighted_mean_over_sources(problem, mask, distance):
     variables, batch, mixture = problem
     optimiser = optax.sgd(0.1)
     step = make_pixelplayer_train_step(
-        MODEL, optimiser, axis_name=DEVICE_AXIS, axis=AXIS, floor=0.0, mask=mask, distance=distance
+        MODEL, Learning(optimiser, NETWORKS), axis_name=DEVICE_AXIS, axis=AXIS, floor=0.0, mask=mask, distance=distance
     )
     state = TrainState(jnp.zeros((), jnp.int32), variables["params"], variables["batch_stats"], ())
     # Run on one device, as `parallel` does.
@@ -73,7 +75,7 @@ def test_loss_is_the_weighted_mean_over_sources(problem, mask, distance):
     new, metrics = step(state.with_optimiser(optimiser, NETWORKS), jax.tree.map(lambda x: x[None], batch))
     new, metrics = jax.tree.map(lambda x: x[0], (new, metrics))
     learning = MODEL.clone(train=True)
-    logits, _ = learning.apply(variables, jnp.asarray(batch["frames"]), mixture, mutable=["batch_stats"])
+    (logits, _), _ = learning.apply(variables, jnp.asarray(batch["frames"]), mixture, mutable=["batch_stats"])
     masks = np.asarray(jax.nn.sigmoid(logits), np.float64)
     mixture = np.asarray(mixture)[:, None]
     share = np.asarray(AXIS.warp(batch["source_magnitude"])) / np.maximum(mixture, 1e-6)
@@ -91,7 +93,7 @@ def test_masks_are_applied_to_the_mixture(problem, mask):
     variables, batch, mixture = problem
     run = make_pixelplayer_separate_step(MODEL, axis=AXIS, audio=AUDIO, floor=0.0, mask=mask)
     out = jax.tree.map(np.asarray, jax.jit(run)(variables, batch))
-    masks = np.asarray(jax.nn.sigmoid(MODEL.apply(variables, jnp.asarray(batch["frames"]), mixture)))
+    masks = np.asarray(jax.nn.sigmoid(MODEL.apply(variables, jnp.asarray(batch["frames"]), mixture)[0]))
     np.testing.assert_allclose(out["mask"], masks, atol=1e-5)
     share = np.einsum("fr,bsrt->bsft", AXIS.back, masks)
     written = (share > 0.5) if mask == "binary" else share
@@ -100,11 +102,11 @@ def test_masks_are_applied_to_the_mixture(problem, mask):
 
 def test_without_scale_and_bias_its_masks_are_those_of_the_minus_nets_first_step(problem, monkeypatch):
     variables, batch, mixture = problem
-    monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     synthesizer = {"scale": jnp.ones(4), "bias": jnp.zeros(1)}
     plain = variables | {"params": variables["params"] | {"synthesizer": synthesizer}}
-    masks = np.asarray(jax.nn.sigmoid(MODEL.apply(plain, jnp.asarray(batch["frames"]), mixture)))
-    model = MPNet(visual_channels=4, unet_depth=2, unet_features=2, resnet_features=2, resnet_dilated=True)
+    masks = np.asarray(jax.nn.sigmoid(MODEL.apply(plain, jnp.asarray(batch["frames"]), mixture)[0]))
+    model = MPNet(visual_channels=4, unet_depth=2, unet_features=2, frame_spec=FrameNetSpec(resnet_features=2))
     shared = {part: {"frame_net": x["frame_net"], "minus_net": x["sound_net"]} for part, x in variables.items()}
     candidates = Candidates(model.apply(shared, jnp.asarray(batch["frames"]), method="look"))
     # The recursion's running statistics have an axis of steps.
@@ -123,7 +125,7 @@ def test_without_scale_and_bias_its_masks_are_those_of_the_minus_nets_first_step
 
 
 def test_a_run_trains_and_evaluates(tmp_path, tiny_set, monkeypatch):
-    monkeypatch.setattr("mpnet_jax.models.pixelplayer.ResNet18", ShortFrameNet)
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     config = tiny_config(tiny_set)
     config.method = "pixelplayer"
     config.rounds.minus, config.rounds.both = 0, 2

@@ -54,7 +54,7 @@ def fourth(monkeypatch):
                 loss = jnp.mean(jnp.abs(share[:, None] * mixture[:, None] - sources))
                 return loss, (state.batch_stats, {"loss": jax.lax.pmean(loss, DEVICE_AXIS)})
 
-            return gradient_step(loss_fn, settings.optimiser(self.config, each), each.trained)
+            return gradient_step(loss_fn, settings.learning(self.config, each))
 
         def separate_step(self, result):
             del result

@@ -16,7 +16,7 @@ from tests.support.tiny_run import tiny_config
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     config = tiny_config(tmp_path)
     config.model.plus_start = "minus_net"
     config.rounds.plus = config.rounds.both = 2

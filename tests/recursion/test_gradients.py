@@ -7,13 +7,14 @@ import optax
 import pytest
 
 from mpnet_jax.methods.mpnet import MinusPlus
+from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.recursion.minus_plus import Rules
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.steps.losses import Objective
 from mpnet_jax.steps.train_state import TrainState
-from mpnet_jax.steps.train_step import make_train_step
+from mpnet_jax.steps.train_step import Learning, make_train_step
 from tests.support.random_variables import random_variables
 from tests.support.short_frame_net import ShortFrameNet
 
@@ -42,9 +43,8 @@ def training_step(model, *, mask_on="remaining", order="ground_truth", unroll=Tr
     optimiser = optax.sgd(1.0)
     step = make_train_step(
         model,
-        optimiser,
+        Learning(optimiser, TRAINED),
         axis_name=DEVICE_AXIS,
-        trained=TRAINED,
         axis=FrequencyAxis(np.arange(ROWS), np.eye(ROWS), np.eye(ROWS)),
         rules=Rules(mask_on=mask_on),
         objective=Objective(remaining_weight=0.5, order=order),
@@ -61,9 +61,9 @@ def training_step(model, *, mask_on="remaining", order="ground_truth", unroll=Tr
 
 @pytest.mark.parametrize("mask_on", ["remaining", pytest.param("original", marks=pytest.mark.slow)])
 def test_gradient_equals_finite_differences(monkeypatch, mask_on):
-    monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     # Only the binary targets stop gradients, and no bin is near their threshold.
-    model = MPNet(2, 2, 2, 1, True, plus_features=2, stop_gradient_input=False)
+    model = MPNet(2, 2, 2, FrameNetSpec(resnet_features=1), plus_features=2, stop_gradient_input=False)
     rng = np.random.default_rng(2)
     with jax.enable_x64(True):
         variables, batch = random_problem(model, 2)
@@ -89,8 +89,8 @@ def test_gradient_equals_finite_differences(monkeypatch, mask_on):
 
 @pytest.mark.parametrize("order", ["ground_truth", pytest.param("predicted", marks=pytest.mark.slow)])
 def test_rolled_and_unrolled_loops_have_equal_gradients(monkeypatch, order):
-    monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
-    model = MPNet(2, 2, 2, 1, True, plus_features=2)
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
+    model = MPNet(2, 2, 2, FrameNetSpec(resnet_features=1), plus_features=2)
     with jax.enable_x64(True):
         variables, batch = random_problem(model, 3)
         (rolled, rolled_metrics), (unrolled, metrics) = (

@@ -7,6 +7,7 @@ import pytest
 
 from data_pipeline.command import InputError
 from mpnet_jax.methods.registry import method_of
+from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.models.pixelplayer import PixelPlayer
 from mpnet_jax.models.transfer import mnet_of_pixelplayer
@@ -16,7 +17,7 @@ from tests.support.random_variables import random_variables
 from tests.support.short_frame_net import ShortFrameNet
 from tests.support.tiny_run import tiny_config
 
-SIZES = {"visual_channels": 4, "unet_depth": 2, "unet_features": 2, "resnet_features": 2, "resnet_dilated": True}
+SIZES = {"visual_channels": 4, "unet_depth": 2, "unet_features": 2, "frame_spec": FrameNetSpec(resnet_features=2)}
 
 
 def test_the_first_step_after_the_transfer_gives_the_masks_of_pixelplayer(monkeypatch):
@@ -39,7 +40,7 @@ def test_the_first_step_after_the_transfer_gives_the_masks_of_pixelplayer(monkey
         model = MPNet(**SIZES, plus_features=2)
         vectors = model.apply(variables, frames, method="look")
         logits = jnp.einsum("bck,bftk->bcft", vectors, model.apply(variables, mixture, method="listen"))
-        wanted = PixelPlayer(**SIZES).apply(theirs, frames, mixture) - theirs["params"]["synthesizer"]["bias"]
+        wanted = PixelPlayer(**SIZES).apply(theirs, frames, mixture)[0] - theirs["params"]["synthesizer"]["bias"]
         np.testing.assert_allclose(logits, wanted, atol=1e-5)
 
 

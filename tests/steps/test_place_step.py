@@ -7,6 +7,7 @@ import pytest
 from configs import quickstart
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.methods.registry import method_of
+from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.recursion.minus_plus import Rules
 from mpnet_jax.recursion.places import energy_map
@@ -14,7 +15,7 @@ from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.steps.place_step import Search, make_place_step
 from tests.support.random_variables import random_variables
 
-MODEL = MPNet(2, 2, 2, 1, True, plus_features=2, visual_activation="none")
+MODEL = MPNet(2, 2, 2, FrameNetSpec(resnet_features=1), plus_features=2, visual_activation="none")
 AUDIO = AudioSpec(rate_hz=100, clip_samples=60, fft_samples=32, hop_samples=8)
 ROWS, BATCH, STEPS, FRAMES, HEIGHT, WIDTH = 8, 2, 4, 2, 3, 4
 AXIS = frequency_axis("log", ROWS, AUDIO)

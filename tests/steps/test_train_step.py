@@ -9,6 +9,7 @@ import pytest
 
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.methods.mpnet import MinusPlus
+from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS, parallel_step, replicate, shard, unreplicate
 from mpnet_jax.recursion.candidates import mean_magnitude
@@ -19,7 +20,7 @@ from mpnet_jax.steps import train_step
 from mpnet_jax.steps.losses import Objective
 from mpnet_jax.steps.separate_step import make_separate_step
 from mpnet_jax.steps.train_state import TrainState, create_train_state
-from mpnet_jax.steps.train_step import make_train_step, merge_statistics, training_order
+from mpnet_jax.steps.train_step import Learning, make_train_step, merge_statistics, training_order
 from tests.support.random_variables import random_variables
 from tests.support.short_frame_net import ShortFrameNet
 
@@ -29,8 +30,7 @@ SIZES = {
     "visual_channels": 2,
     "unet_depth": 2,
     "unet_features": 2,
-    "resnet_features": 1,
-    "resnet_dilated": True,
+    "frame_spec": FrameNetSpec(resnet_features=1),
 }
 AUDIO = AudioSpec(rate_hz=100, clip_samples=60, fft_samples=32, hop_samples=8)
 ROWS, SOURCES, BATCH, SIDE = 8, 2, max(4, jax.device_count()), 16
@@ -77,9 +77,8 @@ def random_batch(seed=0):
 def train_step_of(*, round_name="minus", **objective):
     return make_train_step(
         MPNet(**SIZES, plus_features=2),
-        optax.sgd(RATE),
+        Learning(optax.sgd(RATE), TRAINED[round_name]),
         axis_name=DEVICE_AXIS,
-        trained=TRAINED[round_name],
         axis=AXIS,
         rules=Rules(),
         objective=Objective(**objective),
@@ -93,7 +92,7 @@ def runs(request):
     assert jax.device_count() >= 2
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
         if request.param != "ResNet":
-            patch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
+            patch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
         # In float32, rounding alone changes gradients of the recursion by up to 5e-3.
         variables = jax.tree.map(lambda x: x.astype(np.float64), random_variables_of_sets(SOURCES))
         start, batch = state_of(variables, optax.sgd(RATE)), random_batch()
@@ -164,7 +163,7 @@ def test_each_step_of_the_recursion_has_its_own_statistics(runs):
 
 @pytest.mark.parametrize("round_name", ["plus", "both"])
 def test_a_round_trains_its_networks_and_leaves_the_others_frozen(monkeypatch, round_name):
-    monkeypatch.setattr("mpnet_jax.models.mpnet.ResNet18", ShortFrameNet)
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     start = state_of(random_variables_of_sets(SOURCES), optax.sgd(RATE), round_name)
     step = jax.jit(jax.vmap(train_step_of(round_name=round_name), in_axes=(None, 0), axis_name=DEVICE_AXIS))
     batch = {name: x if x.dtype == np.uint8 else x.astype(np.float32) for name, x in random_batch().items()}

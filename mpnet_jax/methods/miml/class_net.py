@@ -3,7 +3,7 @@
 import flax.linen as nn
 from jaxtyping import Array, Float
 
-from mpnet_jax.models.resnet import ResNet18
+from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.visual import clip_vectors
 
 
@@ -14,27 +14,25 @@ class ClassNet(nn.Module):
 
     Attributes:
         classes: Number of classes.
-        features, dilated, train, axis_name, statistics_decay: See `ResNet18`.
+        frame_spec: Kind and size of the frame network.
+        train, axis_name, statistics_decay: See `resnet.ResNet18`.
     """
 
     classes: int
-    features: int
-    dilated: bool
+    frame_spec: FrameNetSpec
     train: bool = False
     axis_name: str | None = None
     statistics_decay: float = 0.9
 
     def setup(self) -> None:
         """Builds the network."""
-        self.frame_net = ResNet18(
+        self.frame_net = self.frame_spec.build(
             self.classes,
-            self.features,
-            self.dilated,
             train=self.train,
             axis_name=self.axis_name,
             statistics_decay=self.statistics_decay,
         )
 
-    def __call__(self, frames: Array) -> Float[Array, "batch source class"]:
-        """Returns the class logits of uint8 frames (batch, source, frame, height, width, 3)."""
-        return clip_vectors(self.frame_net, frames, pooling="mean", activation="none")
+    def __call__(self, seen: Array) -> Float[Array, "batch source class"]:
+        """Returns the class logits of frames or their features; see `visual.clip_vectors`."""
+        return clip_vectors(self.frame_net, seen, pooling="mean", activation="none")

@@ -56,7 +56,7 @@ def load_or_train(
         waiting_since = time.monotonic()
         batch = next(stream)
         meter.waited += time.monotonic() - waiting_since
-        inputs = {name: batch[name] for name in ("frames", "source_label")}
+        inputs = {name: batch[name] for name in ("frames", "features", "source_label") if name in batch}
         on_devices, metrics = run(on_devices, parallel.shard(inputs))
         if number % _LOG_EVERY == 0 or number == steps:
             meter.report(number, float(parallel.unreplicate(metrics)["loss"]))

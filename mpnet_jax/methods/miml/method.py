@@ -24,6 +24,7 @@ from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.steps import optim
 from mpnet_jax.steps.device_pass import Separator
 from mpnet_jax.steps.train_state import TrainState
+from mpnet_jax.steps.train_step import Learning
 
 _CLIPS = 64  # clips whose bases a device relates to the classes at a time
 
@@ -46,11 +47,7 @@ class RelatedBases(registry.Method):
 
     def check_classes(self, classes: Sequence[str], folder: Path) -> None:
         """Raises InputError where the network has another number of classes than the data set."""
-        if len(classes) != self.config.miml.classes:
-            raise InputError(
-                f"config.miml.classes={self.config.miml.classes} must be the data set's number of classes; {folder} "
-                f"has {len(classes)}"
-            )
+        settings.check_class_count(self.config, classes, folder)
 
     def check_far_classes(self, classes: Sequence[str], trained: Sequence[str], folder: Path) -> None:
         """Raises InputError where a data set has other classes than the one that MIML was trained on."""
@@ -81,8 +78,7 @@ class RelatedBases(registry.Method):
         fields = self.config.model
         return ClassNet(
             self.config.miml.classes,
-            fields.resnet_features,
-            fields.resnet_dilated,
+            settings.frame_spec(self.config),
             statistics_decay=fields.statistics_decay,
         )
 
@@ -91,12 +87,21 @@ class RelatedBases(registry.Method):
         side = self.config.frames.crop_px
         frames = jnp.zeros((1, 1, 1, side, side, 3), jnp.uint8)
         variables = jax.jit(self.class_net().init)(jax.random.key(self.config.seed, impl="rbg"), frames)
-        state = TrainState(jnp.zeros((), jnp.int32), dict(variables["params"]), dict(variables["batch_stats"]), ())
-        return state.with_optimiser(self._class_optimiser(), (steps.CLASS_TRUNK,))
+        variables = settings.with_pretrained_trunk(self.config, {part: dict(nets) for part, nets in variables.items()})
+        state = TrainState(jnp.zeros((), jnp.int32), **variables, opt_state=())
+        return state.with_optimiser(self._class_optimiser(), self._class_learning().trained)
 
     def class_step(self) -> Callable[..., Any]:
         """Builds the training step of the class network, for one device."""
-        return steps.make_class_step(self.class_net(), self._class_optimiser(), axis_name=DEVICE_AXIS)
+        return steps.make_class_step(self.class_net(), self._class_learning(), axis_name=DEVICE_AXIS)
+
+    def _class_learning(self) -> Learning:
+        return Learning(self._class_optimiser(), settings.trained(self.config, ("frame_net",)))
+
+    def frame_trunk(self, state: TrainState) -> dict[str, Any]:
+        """Returns the trunk of the class network; see `Method.frame_trunk`."""
+        del state  # it holds no frame network
+        return super().frame_trunk(self.class_state())
 
     def _class_optimiser(self) -> optax.GradientTransformation:
         length, peak = self.config.miml.class_steps, self.config.miml.class_rate
@@ -106,7 +111,7 @@ class RelatedBases(registry.Method):
 
     def train_step(self, each: Round) -> Callable[..., Any]:
         """Builds the training step, for one device."""
-        return steps.make_miml_train_step(self.model(), settings.optimiser(self.config, each), axis_name=DEVICE_AXIS)
+        return steps.make_miml_train_step(self.model(), settings.learning(self.config, each), axis_name=DEVICE_AXIS)
 
     def training_batches(self, workdir: Path, store: Any) -> Callable[..., Iterator[Any]]:
         """Returns batches of bases; makes what is missing of the class network and the bank first.

@@ -13,14 +13,14 @@ from mpnet_jax.methods.miml import nmf
 from mpnet_jax.methods.miml.class_net import ClassNet
 from mpnet_jax.methods.miml.network import MIML
 from mpnet_jax.recursion.minus_plus import EPSILON
-from mpnet_jax.recursion.networks import Batch
+from mpnet_jax.recursion.networks import Batch, seen_in
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
+from mpnet_jax.steps.learnt import merge
 from mpnet_jax.steps.separate_step import Written, evaluation_step
 from mpnet_jax.steps.train_state import TrainState
-from mpnet_jax.steps.train_step import gradient_step
+from mpnet_jax.steps.train_step import Learning, gradient_step, noise_keys
 
 RELATION_NET = "relation_net"
-CLASS_TRUNK = "frame_net"  # the class network's only group of parameters
 
 
 def make_factorise_step(*, bases: int, beta: float, iterations: int, seed: int) -> Callable[[Any, Batch], Batch]:
@@ -62,56 +62,58 @@ def make_relate_step(model: MIML) -> Callable[[dict[str, Any], Batch], dict[str,
 
 
 def make_miml_train_step(
-    model: MIML, optimiser: optax.GradientTransformation, *, axis_name: str | None
+    model: MIML, learning: Learning, *, axis_name: str | None
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
     """Builds the training step of the network that relates bases to classes, for `parallel.parallel_step`.
 
     Args:
         model: Network in evaluation form.
-        optimiser: Optimiser of the network.
+        learning: What learns, and how.
         axis_name: Mapped axis of the devices.
 
     Returns:
         `(state, batch) -> (state, metrics)` for batches of `basis_bank.training_batches`. The metrics are means over
         all devices: the loss, and how often the class with the highest score occurs in the clip.
     """
-    learning = model.clone(train=True, axis_name=axis_name)
+    in_training = model.clone(train=True, axis_name=axis_name)
 
     def loss_fn(params: Any, state: TrainState, batch: Batch) -> tuple[Array, tuple[Any, dict[str, Array]]]:
         variables = {"params": params, "batch_stats": state.batch_stats}
-        scores, updated = learning.apply(variables, batch["bases"], mutable=["batch_stats"])
+        scores, updated = in_training.apply(variables, batch["bases"], mutable=["batch_stats"])
         loss = jnp.mean(multi_label_margin(scores, batch["present"]))
         first = jnp.take_along_axis(batch["present"], jnp.argmax(scores, -1, keepdims=True), -1)
         return loss, (updated["batch_stats"], {"loss": loss, "first_is_there": jnp.mean(first)})
 
-    return gradient_step(loss_fn, optimiser, (RELATION_NET,))
+    return gradient_step(loss_fn, learning)
 
 
 def make_class_step(
-    model: ClassNet, optimiser: optax.GradientTransformation, *, axis_name: str | None
+    model: ClassNet, learning: Learning, *, axis_name: str | None
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
     """Builds the training step of the class network, for `parallel.parallel_step`.
 
     Args:
         model: Network in evaluation form.
-        optimiser: Optimiser of the network.
+        learning: What learns, and how.
         axis_name: Mapped axis of the devices.
 
     Returns:
         `(state, batch) -> (state, metrics)` for batches with `frames` and `source_label`. The metrics are the cross
         entropy and the accuracy.
     """
-    learning = model.clone(train=True, axis_name=axis_name)
+    in_training = model.clone(train=True, axis_name=axis_name)
 
-    def loss_fn(params: Any, state: TrainState, batch: Batch) -> tuple[Array, tuple[Any, dict[str, Array]]]:
-        variables = {"params": params, "batch_stats": state.batch_stats}
-        scores, updated = learning.apply(variables, batch["frames"], mutable=["batch_stats"])
+    def loss_fn(learnt: Any, state: TrainState, batch: Batch) -> tuple[Array, tuple[Any, dict[str, Array]]]:
+        variables = {"params": merge(state.params, learnt), "batch_stats": state.batch_stats}
+        scores, updated = in_training.apply(
+            variables, seen_in(batch), mutable=["batch_stats"], rngs=noise_keys(state.step, axis_name)
+        )
         labels = batch["source_label"]
         loss = jnp.mean(optax.softmax_cross_entropy_with_integer_labels(scores, labels))
         right = jnp.mean(jnp.argmax(scores, -1) == labels)
         return loss, (updated["batch_stats"], {"loss": loss, "right": right})
 
-    return gradient_step(loss_fn, optimiser, (CLASS_TRUNK,))
+    return gradient_step(loss_fn, learning)
 
 
 def make_miml_separate_step(
@@ -148,7 +150,7 @@ def make_miml_separate_step(
         if class_net is None:
             labels = batch["source_label"]
         else:
-            scores: Any = class_net.apply(variables["class_net"], batch["frames"])
+            scores: Any = class_net.apply(variables["class_net"], seen_in(batch))
             labels = jnp.argmax(scores, -1)
         of_sources = variables["dictionary"][labels]
         batch_size, sources, count, freq = of_sources.shape

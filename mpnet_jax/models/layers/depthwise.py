@@ -1,8 +1,8 @@
 """Depthwise convolution in the form that is fastest on the backend; the forms differ only by rounding.
 
 A depthwise convolution needs few multiplications for each number that it reads. XLA's CPU backend computes grouped
-convolutions without vector instructions. A sum of one shifted product for each tap becomes a single vectorised loop over
-the channels, which is 10 to 50 times as fast. On other backends XLA's libraries choose the algorithm themselves.
+convolutions without vector instructions. A sum of one shifted product for each tap becomes a single vectorised loop
+over the channels, which is 10 to 50 times as fast. On other backends XLA's libraries choose the algorithm themselves.
 """
 
 from collections.abc import Callable

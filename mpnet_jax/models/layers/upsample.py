@@ -178,19 +178,19 @@ class UpsampleConv(nn.Module):
         features: Number of output channels.
         use_bias: Whether a bias is added to each channel.
         bias: Initial bias.
-        kernel_std: Standard deviation of the initial weights.
+        kernel_init: Initialiser of the weights.
     """
 
     features: int
     use_bias: bool = False
     bias: float = 0.0
-    kernel_std: float = 1e-3
+    kernel_init: nn.initializers.Initializer = nn.initializers.normal(1e-3)
 
     @nn.compact
     def __call__(self, parts: Sequence[Float[Array, "batch freq time _"]]) -> Float[Array, "batch freq2 time2 out"]:
         """Returns the map at twice the resolution; `parts` are concatenated along the channels."""
         channels = sum(part.shape[-1] for part in parts)
-        kernel = self.param("kernel", nn.initializers.normal(self.kernel_std), (3, 3, channels, self.features))
+        kernel = self.param("kernel", self.kernel_init, (3, 3, channels, self.features))
         y = upsample_conv(parts, jnp.asarray(kernel, parts[0].dtype))
         if self.use_bias:
             y = y + jnp.asarray(self.param("bias", nn.initializers.constant(self.bias), (self.features,)), y.dtype)

@@ -20,11 +20,13 @@ from mpnet_jax.methods.miml.class_net import ClassNet
 from mpnet_jax.methods.miml.network import MIML
 from mpnet_jax.methods.miml.steps import RELATION_NET, make_miml_separate_step, make_miml_train_step, multi_label_margin
 from mpnet_jax.methods.registry import method_of
+from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.run.log import LOSSES, read_lines
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.steps.train_state import TrainState
+from mpnet_jax.steps.train_step import Learning
 from mpnet_jax.train import train
 from mpnet_jax.weights.trained import TrainedNetworks
 from tests.steps.test_train_step import AUDIO, ROWS
@@ -101,7 +103,7 @@ def test_a_step_learns_the_classes_of_clips():
     bases[np.arange(16), 0, np.arange(16) % 3] += 5.0  # one basis of each clip reveals the class
     variables = MODEL.init(jax.random.key(0), jnp.asarray(bases))
     optimiser = optax.adam(0.02)
-    step = make_miml_train_step(MODEL, optimiser, axis_name=DEVICE_AXIS)
+    step = make_miml_train_step(MODEL, Learning(optimiser, (RELATION_NET,)), axis_name=DEVICE_AXIS)
     step = jax.jit(jax.vmap(step, in_axes=(None, 0), axis_name=DEVICE_AXIS))
     state = TrainState(jnp.zeros((), jnp.int32), variables["params"], variables["batch_stats"], ())
     state = state.with_optimiser(optimiser, (RELATION_NET,))
@@ -143,7 +145,7 @@ def test_batches_have_every_clip_once_per_epoch_and_start_at_any_step():
 
 @pytest.mark.parametrize("mask", ["ratio", "binary"])
 def test_a_known_dictionary_separates_by_true_and_by_predicted_classes(mask, monkeypatch):
-    monkeypatch.setattr("mpnet_jax.methods.miml.class_net.ResNet18", ShortFrameNet)
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     rng = np.random.default_rng(0)
     dictionary = np.zeros((3, 2, AUDIO.freq_bins), np.float32)
     for label in range(3):  # the classes have disjoint rows
@@ -165,7 +167,7 @@ def test_a_known_dictionary_separates_by_true_and_by_predicted_classes(mask, mon
     swapped = jax.jit(run)({"dictionary": dictionary}, batch | {"source_label": labels[:, ::-1]})
     np.testing.assert_allclose(swapped["magnitude"], sources[:, ::-1], atol=1e-4)
     # With a class network, the classes are its predictions, not the labels.
-    class_net = ClassNet(3, 2, dilated=True)
+    class_net = ClassNet(3, FrameNetSpec(resnet_features=2))
     frames = jnp.asarray(rng.integers(0, 255, (2, 2, 1, 16, 16, 3), np.uint8))
     variables = {"dictionary": jnp.asarray(dictionary), "class_net": random_variables(class_net, frames)}
     predicted = jnp.argmax(class_net.apply(variables["class_net"], frames), -1)
@@ -175,7 +177,7 @@ def test_a_known_dictionary_separates_by_true_and_by_predicted_classes(mask, mon
 
 
 def test_the_class_network_learns_the_classes_of_frames_and_resumes(monkeypatch, tmp_path):
-    monkeypatch.setattr("mpnet_jax.methods.miml.class_net.ResNet18", ShortFrameNet)
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 3, (4, 2))
     frames = rng.integers(0, 60, (4, 2, 1, 16, 16, 3)).astype(np.uint8)
@@ -226,7 +228,7 @@ def config(tiny_set):
 def workdir(config, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("miml") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mpnet_jax.methods.miml.class_net.ResNet18", ShortFrameNet)
+        patch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
         assert train(config, workdir) == 0
         yield workdir
 

@@ -1,0 +1,97 @@
+"""Keeps the features that a frozen trunk makes of the stored frames, so that no training step computes them again."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+
+from data_pipeline.spec import FeatureSpec
+from data_pipeline.staging.progress import progress_bar
+from mpnet_jax import parallel
+from mpnet_jax.models.efficientnet import EfficientNetLite0, normalise_pictures
+from mpnet_jax.steps.device_pass import Separator
+
+_BATCH = 16  # pictures that a device takes at a time
+
+
+def attach(
+    stores: Mapping[str, Any], net: EfficientNetLite0, variables: dict[str, Any], spec: FeatureSpec, folder: Path | None
+) -> None:
+    """Makes the missing features of each split, and lets its mixtures hold features in place of frames.
+
+    Several processes share the work; where they share no folder, each makes all of it.
+
+    Args:
+        stores: The splits, by name; each is a `RecordStore`.
+        net: The trunk in evaluation form.
+        variables: Its parameters and running statistics, on the host.
+        spec: Which features are kept.
+        folder: See `KeptFeatures`.
+
+    Raises:
+        InputError: Features cannot be written.
+    """
+    # Imported here because it loads TensorFlow, which takes seconds; bad input is refused before.
+    from data_pipeline.records.features import KeptFeatures
+
+    def run(variables: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
+        features: Any = net.apply(variables, normalise_pictures(batch["pictures"]))
+        return {"features": features.mean((1, 2), keepdims=True) if spec.pooled else features}
+
+    separator: Separator | None = None
+    for split, store in stores.items():
+        kept = KeptFeatures(store, spec, folder)
+        index, count = parallel.process_place()
+        for share in (slice(index, None, count), slice(None)):
+            missing = kept.missing[share] if share.step != 1 else kept.missing
+            if missing and separator is None:
+                separator = Separator(parallel.parallel_map(run), parallel.replicate(variables), _BATCH)
+            if missing:
+                _make(kept, store, separator, missing, split)
+            parallel.wait_for_first()
+        kept.finish()
+        store.features = kept
+
+
+def _make(kept: Any, store: Any, separator: Any, missing: list[int], split: str) -> None:
+    from data_pipeline.records.features import PIECE
+
+    logging.info("keeping features of the frames of %s in %s, once for all runs", split, kept.folder)
+    total = sum(len(kept.frames_of(piece)) for piece in missing)
+    with progress_bar(total, doing="features", unit="frame") as bar:
+        for piece in missing:
+            frames = kept.frames_of(piece)
+            made = []
+            for first in range(0, PIECE, _BATCH):
+                group = frames[first : first + _BATCH]
+                if group:
+                    made.append(_features(kept, store, separator, group))
+                    bar.update(len(group))
+            kept.write(piece, np.concatenate(made))
+
+
+def _features(kept: Any, store: Any, separator: Any, frames: list[Any]) -> np.ndarray:
+    """Returns features of the views of some frames, float16 (frame, view, h, w, channel)."""
+    from data_pipeline.records.pictures import cut, decode
+
+    views, side = kept.spec.views, kept.spec.crop_px
+    squares = np.empty((len(frames), views, side, side, 3), np.uint8)
+    for n, of_frame in enumerate(frames):
+        (picture,) = decode(store.read_pictures(of_frame[0].clip, [of_frame[0].frame]))
+        for v, view in enumerate(of_frame):
+            cut(picture, squares[n, v], crop=view.crop, flip=view.flip)
+    features = separator({"pictures": squares.reshape(-1, side, side, 3)})["features"]
+    return features.reshape(len(frames), views, *features.shape[1:]).astype(np.float16)
+
+
+def trunk_fingerprint(variables: dict[str, Any]) -> str:
+    """Returns a hash of a trunk's parameters and running statistics."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        digest.update(jax.tree_util.keystr(path).encode())
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
