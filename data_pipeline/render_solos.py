@@ -2,7 +2,8 @@
 
     python -m data_pipeline.render_solos --out=data/solos --solos_per_instrument=16 --seconds=24 --seed=0
 
-A run that was stopped resumes. Every solo depends only on its class, its number and the seed.
+A run that was stopped resumes. Every solo depends only on its class, its number and the seed. With --pictures=DIR some
+players hold pictures of instruments instead of drawn ones.
 """
 
 import os
@@ -14,17 +15,14 @@ from absl import flags, logging
 from data_pipeline import command
 from data_pipeline.command import InputError
 from data_pipeline.rendered.drawing.look import AREA
-from data_pipeline.rendered.pictures.choice import PictureChoice, choose_pictures, solo_id
-from data_pipeline.rendered.pictures.folder import find_pictures
 from data_pipeline.rendered.sound import synthesise
 from data_pipeline.rendered.sound.instruments import CLASSES
 from data_pipeline.rendered.variety import VARIETIES
 from data_pipeline.sources import rendered_solos
 from data_pipeline.sources.rendered_solos import SoloSet
+from data_pipeline.staging.picture_splits import AUTO, read_pictures
 from data_pipeline.staging.progress import progress_bar
-from data_pipeline.staging.splits import SPLITS, assign_splits
-
-AUTO = "auto"
+from data_pipeline.staging.splits import SPLITS
 
 
 def render(solos: SoloSet, *, workers: int) -> str:
@@ -51,48 +49,6 @@ def render(solos: SoloSet, *, workers: int) -> str:
     )
 
 
-def read_pictures(
-    folder: pathlib.Path, *, solos_per_instrument: int, seed: int, share: float, split: str
-) -> tuple[PictureChoice, list[str]]:
-    """Decides which players hold a picture of a folder.
-
-    The pictures of each class are divided between train, validation and test as videos are, 11 : 2 : 3, by
-    `assign_splits` with the hashes of their contents as ids. A player holds a picture of the split that `prepare` gives
-    to the solo by default, so no picture occurs in two splits. A class of fewer than three pictures has all of them in
-    training, and the players of its other splits hold the drawn instrument. The division depends on the pictures alone:
-    sets rendered from one folder agree.
-
-    Args:
-        folder: Folder with pictures as `<class>/*.png`.
-        solos_per_instrument: Number of solos of each class.
-        seed: Seed of the set.
-        share: Probability that a player holds a picture, 0 to 1.
-        split: Split from which all players take their pictures, for a set that is prepared as that split; "auto" for
-            the splits of the solos.
-
-    Returns:
-        The choice, and lines for the user about what was found.
-
-    Raises:
-        InputError: The folder holds no usable picture, or a number is out of range.
-    """
-    found = find_pictures(folder, CLASSES)
-    label_of = {picture.sha256: picture.label for picture in found.pictures}
-    jobs = [(name, index) for name in CLASSES for index in range(solos_per_instrument)]
-    solos = {solo_id(*job): job for job in jobs}
-    solo_splits = assign_splits(list(solos), {solo: name for solo, (name, _) in solos.items()})
-    choice = choose_pictures(
-        found.pictures,
-        assign_splits(list(label_of), label_of),
-        {job: solo_splits[solo] if split == AUTO else split for solo, job in solos.items()},
-        seed=seed,
-        share=share,
-    )
-    used = {held.picture.sha256 for held in choice.held.values()}
-    line = f"{len(choice.held)} of {len(jobs)} players hold one of {len(used)} pictures"
-    return choice, [*found.remarks, line]
-
-
 def main() -> None:
     """Runs the command."""
     values = flags.FLAGS
@@ -107,7 +63,7 @@ def main() -> None:
     if values.pictures is not None:
         pictures, remarks = read_pictures(
             pathlib.Path(values.pictures),
-            solos_per_instrument=values.solos_per_instrument,
+            [(name, index) for name in CLASSES for index in range(values.solos_per_instrument)],
             seed=values.seed,
             share=values.pictures_share,
             split=values.pictures_split,
