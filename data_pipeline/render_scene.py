@@ -43,9 +43,8 @@ def render(out: Path, names: list[str], *, seconds: float, seed: int, pictures: 
     renderer = synthesise.choose_renderer("auto", None)
     held, remarks = {}, []
     if pictures is not None:
-        choice, remarks = read_pictures(
-            pictures, [(name, index) for index, name in enumerate(names)], seed=seed, share=1.0, split="test"
-        )
+        jobs = [(name, index) for index, name in enumerate(names)]
+        choice, remarks = read_pictures(pictures, jobs, seed=seed, share=1.0, split="test")
         held = choice.held
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -87,6 +86,6 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "pictures",
         None,
-        "Folder with pictures of instruments, <class>/*.png|svg|jpg|webp; players hold those for tests.",
+        "Folder with pictures of instruments, <class>/*.png|svg|jpg|webp; those for tests are held.",
     )
     command.run(main)
