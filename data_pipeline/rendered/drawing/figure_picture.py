@@ -44,6 +44,7 @@ class _Hold:
         pivot: Position around which it turns, such as the mouth.
         hands: Draws what moves with the notes: arms, bow or mallets.
         bellows: Whether the picture is stretched and compressed like an accordion.
+        behind_head: Whether the head always hides a part of the instrument; otherwise it does so at random.
     """
 
     centre: Point
@@ -54,6 +55,7 @@ class _Hold:
     pivot: Point
     hands: Callable[["PictureFigure", Pen, Look, Pose], None]
     bellows: bool = False
+    behind_head: bool = False
 
 
 class PictureFigure:
@@ -95,7 +97,7 @@ class PictureFigure:
             length *= 0.75  # a square picture of the full length would cover the whole player
         self._scale = length / float(self._local_extent.max())
         self._centre = np.array(self._hold.centre) + rng.uniform(-0.07, 0.07, 2)
-        self._behind_head = bool(rng.random() < _BEHIND_HEAD_SHARE)
+        self._behind_head = bool(rng.random() < _BEHIND_HEAD_SHARE) or self._hold.behind_head
         self.overhang = float(rng.uniform(0.06, 0.2)) if rng.random() < _OVERHANG_SHARE else 0.0
         self._picture = _change_look(cutout.image, look, rng)
         self._sized: tuple[Image.Image, float] | None = None
@@ -272,7 +274,7 @@ _HOLDS = {
     "flute": _Hold((0.6, -0.74), 1.65, _RIGHT + 0.1, False, -0.08, (-0.2, -0.84), _hold_wind),
     "saxophone": _Hold((0.5, -0.12), 1.7, None, False, -0.1, (0.02, -0.8), _hold_upright_wind),
     "trumpet": _Hold((0.8, -0.76), 1.5, _RIGHT, False, -0.12, (0.04, -0.8), _hold_wind),
-    "tuba": _Hold((0.16, -0.12), 1.8, None, True, 0.02, (0.0, 0.5), _hold_upright_wind),
+    "tuba": _Hold((0.42, -0.2), 1.8, None, True, 0.02, (0.0, 0.5), _hold_upright_wind, behind_head=True),
     "violin": _Hold((0.72, -0.55), 1.5, _LEFT - 0.1, False, 0.03, (0.0, -0.6), _hold_violin),
     "xylophone": _Hold((0.0, 0.4), 1.9, None, False, 0.0, (0.0, 0.4), _hold_xylophone),
 }
