@@ -11,6 +11,8 @@ import xml.etree.ElementTree as ET
 
 from PIL import Image
 
+from data_pipeline.command import InputError
+
 MAX_BYTES = 16 << 20
 _MAX_DEPTH = 200
 # Converts lengths in millimetres, as CSS does.
@@ -37,9 +39,12 @@ def render_svg(content: bytes, *, side_px: int) -> Image.Image:
 
     Raises:
         UnusableSvg: The file is damaged or too large when rendered.
+        InputError: The renderer is not installed.
     """
-    import resvg_py  # needed for SVG files only
-
+    try:
+        import resvg_py  # needed for SVG files only
+    except ImportError as error:
+        raise InputError("SVG pictures need the package resvg-py; run `pip install 'resvg-py>=0.5,<0.6'`") from error
     if len(content) > MAX_BYTES:
         raise UnusableSvg("too large")
     text = _without_references(content)

@@ -2,11 +2,13 @@
 
 import base64
 import io
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from data_pipeline.command import InputError
 from data_pipeline.rendered.pictures.vector import UnusableSvg, render_svg
 
 HEAD = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 40 40"'
@@ -112,3 +114,9 @@ def test_bombs_are_refused():
 def test_what_is_no_svg_is_damaged(content):
     with pytest.raises(UnusableSvg, match="damaged"):
         render_svg(content, side_px=40)
+
+
+def test_a_missing_renderer_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    with pytest.raises(InputError, match="SVG pictures need the package resvg-py; run `pip install"):
+        rendered(BLUE)
