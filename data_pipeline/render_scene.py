@@ -13,12 +13,13 @@ from data_pipeline import command
 from data_pipeline.atomic import atomic_file
 from data_pipeline.command import InputError
 from data_pipeline.rendered.scene import true_sounds, write_scene
-from data_pipeline.rendered.solo import render_solo, solo_stem
+from data_pipeline.rendered.solo import SoloOptions, render_solo, solo_stem
 from data_pipeline.rendered.sound import synthesise
 from data_pipeline.rendered.sound.instruments import INSTRUMENTS
+from data_pipeline.staging.picture_splits import read_pictures
 
 
-def render(out: Path, names: list[str], *, seconds: float, seed: int) -> None:
+def render(out: Path, names: list[str], *, seconds: float, seed: int, pictures: Path | None = None) -> tuple[str, ...]:
     """Renders a scene.
 
     Args:
@@ -26,9 +27,13 @@ def render(out: Path, names: list[str], *, seconds: float, seed: int) -> None:
         names: Instruments from left to right.
         seconds: Length of the scene.
         seed: Seed of melodies, sounds and frames.
+        pictures: Folder of pictures of instruments, of which players hold those of the test split; None for none.
+
+    Returns:
+        Lines for the user about the pictures.
 
     Raises:
-        InputError: An unknown instrument, or none.
+        InputError: An unknown instrument, or none; or the folder holds no usable picture.
     """
     for name in names:
         if name not in INSTRUMENTS:
@@ -36,10 +41,16 @@ def render(out: Path, names: list[str], *, seconds: float, seed: int) -> None:
     if not names:
         raise InputError(f"--instruments is empty; use some of {', '.join(INSTRUMENTS)}")
     renderer = synthesise.choose_renderer("auto", None)
+    held, remarks = {}, []
+    if pictures is not None:
+        jobs = [(name, index) for index, name in enumerate(names)]
+        choice, remarks = read_pictures(pictures, jobs, seed=seed, share=1.0, split="test")
+        held = choice.held
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         for index, name in enumerate(names):
-            render_solo(Path(folder), name, index=index, seed=seed, seconds=seconds, renderer=renderer)
+            options = SoloOptions(held=held.get((name, index)))
+            render_solo(Path(folder), name, index=index, seed=seed, seconds=seconds, renderer=renderer, options=options)
         solos = [Path(folder) / name / f"{solo_stem(name, index)}.mp4" for index, name in enumerate(names)]
         sounds = true_sounds(solos, seconds=seconds)
         with atomic_file(out / "scene.mp4") as draft:
@@ -47,13 +58,22 @@ def render(out: Path, names: list[str], *, seconds: float, seed: int) -> None:
     for index, (name, sound) in enumerate(zip(names, sounds, strict=True), start=1):
         with atomic_file(out / f"{index}_{name}.wav") as draft:
             soundfile.write(draft, sound, synthesise.RATE_HZ, subtype="FLOAT", format="WAV")
+    return tuple(remarks)
 
 
 def main() -> None:
     """Runs the command."""
     values = flags.FLAGS
     out = Path(values.out)
-    render(out, values.instruments, seconds=values.seconds, seed=values.seed)
+    remarks = render(
+        out,
+        values.instruments,
+        seconds=values.seconds,
+        seed=values.seed,
+        pictures=None if values.pictures is None else Path(values.pictures),
+    )
+    for remark in remarks:
+        logging.info("%s", remark)
     logging.info("wrote %s and the true sounds", out / "scene.mp4")
 
 
@@ -63,4 +83,9 @@ if __name__ == "__main__":
     flags.DEFINE_float("seconds", 24.0, "Length in seconds.", lower_bound=1.0)
     # Data sets are rendered with small seeds, so no network was trained on the players of this seed.
     flags.DEFINE_integer("seed", 1000, "Seed of melodies, sounds and frames.", lower_bound=0)
+    flags.DEFINE_string(
+        "pictures",
+        None,
+        "Folder with pictures of instruments, <class>/*.png|svg|jpg|webp; those for tests are held.",
+    )
     command.run(main)

@@ -2,7 +2,8 @@
 
     python -m data_pipeline.render_solos --out=data/solos --solos_per_instrument=16 --seconds=24 --seed=0
 
-A run that was stopped resumes. Every solo depends only on its class, its number and the seed.
+A run that was stopped resumes. Every solo depends only on its class, its number and the seed. With --pictures=DIR some
+players hold pictures of instruments instead of drawn ones.
 """
 
 import os
@@ -15,10 +16,13 @@ from data_pipeline import command
 from data_pipeline.command import InputError
 from data_pipeline.rendered.drawing.look import AREA
 from data_pipeline.rendered.sound import synthesise
+from data_pipeline.rendered.sound.instruments import CLASSES
 from data_pipeline.rendered.variety import VARIETIES
 from data_pipeline.sources import rendered_solos
 from data_pipeline.sources.rendered_solos import SoloSet
+from data_pipeline.staging.picture_splits import AUTO, read_pictures
 from data_pipeline.staging.progress import progress_bar
+from data_pipeline.staging.splits import SPLITS
 
 
 def render(solos: SoloSet, *, workers: int) -> str:
@@ -55,6 +59,15 @@ def main() -> None:
             "sounds come from the additive fallback (%s), less like the instruments than a soundfont",
             "as asked" if values.renderer == "additive" else "midirenderer is not installed",
         )
+    pictures, remarks = None, []
+    if values.pictures is not None:
+        pictures, remarks = read_pictures(
+            pathlib.Path(values.pictures),
+            [(name, index) for name in CLASSES for index in range(values.solos_per_instrument)],
+            seed=values.seed,
+            share=values.pictures_share,
+            split=values.pictures_split,
+        )
     solos = SoloSet(
         folder=pathlib.Path(values.out),
         solos_per_instrument=values.solos_per_instrument,
@@ -63,9 +76,12 @@ def main() -> None:
         renderers=renderers,
         area=_area(values.area),
         variety=values.variety,
+        pictures=pictures,
     )
     workers = values.workers if values.workers is not None else _cores()
     logging.info("%s", render(solos, workers=workers))
+    for remark in remarks:
+        logging.info("%s", remark)
 
 
 def define_flags() -> None:
@@ -84,6 +100,16 @@ def define_flags() -> None:
     )
     flags.DEFINE_enum(
         "variety", "plain", tuple(VARIETIES), "plain: one timbre per class; wide: many; far: others than in both."
+    )
+    flags.DEFINE_string(
+        "pictures", None, "Folder with pictures of instruments, <class>/*.png|svg|jpg|webp, that players hold."
+    )
+    flags.DEFINE_float("pictures_share", 0.5, "Share of the players that hold a picture, 0 to 1.")
+    flags.DEFINE_enum(
+        "pictures_split",
+        AUTO,
+        (AUTO, *SPLITS),
+        "auto: pictures of the split that prepare gives to each solo; or those of one split, for `prepare --split`.",
     )
     flags.DEFINE_enum("renderer", "auto", synthesise.RENDERERS, "Renderer of the sound.")
     flags.DEFINE_integer("workers", None, "Number of processes; by default one per core.")

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 
 from data_pipeline.atomic import atomic_file, write_atomically
+from data_pipeline.command import InputError
 from data_pipeline.media.video_writer import write_video
 from data_pipeline.rendered import variety
 from data_pipeline.rendered.drawing import animation
-from data_pipeline.rendered.drawing.animation import Animation
+from data_pipeline.rendered.drawing.animation import Animation, Held, Staging
 from data_pipeline.rendered.drawing.look import AREA
 from data_pipeline.rendered.drawing.style import choose_style
+from data_pipeline.rendered.pictures.folder import HeldPicture
+from data_pipeline.rendered.pictures.raster import UnusablePicture, read_cutout
 from data_pipeline.rendered.sound import arrange, reverberation, synthesise
 from data_pipeline.rendered.sound.compose import Note, Song
 from data_pipeline.rendered.sound.instruments import INSTRUMENTS, Instrument
@@ -45,6 +48,21 @@ class SoloSound:
     samples: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class SoloOptions:
+    """What a solo depends on besides its class, index, seed, length and renderer.
+
+    Attributes:
+        area: Smallest and largest share of the frame that the player takes.
+        kinds: Timbres, keys, rooms and styles to draw from.
+        held: Picture that the player holds instead of the drawn instrument.
+    """
+
+    area: tuple[float, float] = AREA
+    kinds: Variety = VARIETIES["plain"]
+    held: HeldPicture | None = None
+
+
 def solo_stem(name: str, index: int) -> str:
     """Returns the file name of a solo without its suffix."""
     return f"{name}_{index:03d}"
@@ -56,6 +74,12 @@ def solo_streams(name: str, *, index: int, seed: int) -> tuple[np.random.Generat
     They depend only on class, index and seed, and not on the number of solos or the order of work.
     """
     return tuple(np.random.default_rng([seed, zlib.crc32(name.encode()), index]).spawn(4))
+
+
+def held_streams(name: str, *, index: int, seed: int) -> tuple[np.random.Generator, np.random.Generator]:
+    """Returns the random streams of a held picture: its choice, and its appearance; `solo_streams` stay as they are."""
+    choice, appearance = np.random.default_rng([seed, zlib.crc32(name.encode()), index]).spawn(6)[4:]
+    return choice, appearance
 
 
 def make_sound(
@@ -94,8 +118,7 @@ def render_solo(
     seed: int,
     seconds: float,
     renderer: Renderer,
-    area: tuple[float, float] = AREA,
-    kinds: Variety = VARIETIES["plain"],
+    options: SoloOptions = SoloOptions(),
 ) -> None:
     """Renders one solo into `folder/<class>/`.
 
@@ -109,14 +132,20 @@ def render_solo(
         seed: Seed of the set, 0 or larger.
         seconds: Length of the solo.
         renderer: Renderer from `synthesise.choose_renderer`.
-        area: Smallest and largest share of the frame that the player takes.
-        kinds: Timbres, keys, rooms and styles to draw from.
+        options: What else the solo depends on.
     """
+    kinds, held = options.kinds, options.held
     sound = make_sound(name, index=index, seed=seed, seconds=seconds, renderer=renderer, kinds=kinds)
     _, _, picture_rng, kind_rng = solo_streams(name, index=index, seed=seed)
     style_name, style = choose_style(kinds.styles, kind_rng.spawn(1)[0])
     pictures = Animation(
-        name, sound.notes, picture_rng, index=index, seed=seed, seconds=seconds, area=area, style=style
+        name,
+        sound.notes,
+        picture_rng,
+        index=index,
+        seed=seed,
+        seconds=seconds,
+        staging=Staging(options.area, style, held and _read_held(held, held_streams(name, index=index, seed=seed)[1])),
     )
     boxes: list[tuple[float, float, float, float]] = []
 
@@ -129,8 +158,19 @@ def render_solo(
     with atomic_file(target.with_suffix(".mp4")) as draft:
         write_video(draft, without_boxes(), sound.samples, fps=animation.FPS, rate_hz=RATE_HZ)
     facts = {"instrument": name, "index": index, "seed": seed, "seconds": seconds, "style": style_name}
+    if held:
+        facts["picture"] = held.facts
     facts |= _facts(sound, pictures, boxes)
     write_atomically(target.with_suffix(".json"), json.dumps(facts) + "\n")
+
+
+def _read_held(held: HeldPicture, rng: np.random.Generator) -> Held:
+    try:
+        return Held(read_cutout(held.picture.path), rng)
+    except UnusablePicture as error:
+        raise InputError(
+            f"{held.picture.path} changed while the solos were rendered ({error}); restore it and run the command again"
+        ) from error
 
 
 def _facts(sound: SoloSound, pictures: Animation, boxes: list[tuple[float, float, float, float]]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from data_pipeline.command import InputError
 from data_pipeline.rendered import solo
 from data_pipeline.rendered.drawing import animation
 from data_pipeline.rendered.drawing.look import AREA
+from data_pipeline.rendered.pictures.choice import PictureChoice
 from data_pipeline.rendered.sound.compose import MIN_SECONDS
 from data_pipeline.rendered.sound.instruments import CLASSES
 from data_pipeline.rendered.sound.synthesise import Renderer
@@ -44,6 +45,7 @@ class SoloSet:
         renderers: Renderers from `synthesise.choose_renderer`; the solos of a class use them in turn.
         area: Smallest and largest share of the frame that a player takes.
         variety: Name of the range of timbres, keys, rooms and styles, see `variety`.
+        pictures: Pictures of instruments that some players hold; None for drawn instruments only.
 
     Raises:
         InputError: A number is out of range, the variety is unknown, or there is no renderer.
@@ -56,6 +58,7 @@ class SoloSet:
     renderers: tuple[Renderer, ...]
     area: tuple[float, float] = AREA
     variety: str = "plain"
+    pictures: PictureChoice | None = None
 
     def __post_init__(self) -> None:
         if not self.renderers:
@@ -82,7 +85,7 @@ class SoloSet:
     def parameters(self) -> dict[str, Any]:
         """Parameters that all solos of a folder share, in the recorded form."""
         hashes = [renderer.font.sha256 if renderer.font else None for renderer in self.renderers]
-        return {
+        values = {
             "format_version": FORMAT_VERSION,
             "seed": self.seed,
             "seconds": self.seconds,
@@ -94,6 +97,7 @@ class SoloSet:
             "renderer_version": self.renderers[0].version,
             "soundfont_sha256": hashes[0] if len(hashes) == 1 else hashes,
         }
+        return values | ({"pictures": dict(self.pictures.parameters)} if self.pictures else {})
 
 
 def claim_folder(solos: SoloSet) -> list[tuple[str, int]]:
@@ -169,8 +173,11 @@ def _render(solos: SoloSet, name: str, index: int) -> None:
         seed=solos.seed,
         seconds=solos.seconds,
         renderer=solos.renderers[index % len(solos.renderers)],
-        area=solos.area,
-        kinds=choose_variety(solos.variety),
+        options=solo.SoloOptions(
+            solos.area,
+            choose_variety(solos.variety),
+            solos.pictures.held.get((name, index)) if solos.pictures else None,
+        ),
     )
 
 
@@ -198,6 +205,12 @@ def _is_finished(folder: pathlib.Path, name: str, index: int) -> bool:
 def _compare(solos: SoloSet, recorded: dict[str, Any]) -> None:
     wanted = solos.parameters
     recorded = {"area": list(AREA), "variety": "plain"} | recorded  # older folders record neither
+    if recorded.get("pictures") != wanted.get("pictures"):
+        raise InputError(
+            f"out={solos.folder} was rendered with other pictures, another share of them or another number of solos, "
+            "on which the pictures depend; use the same --pictures, --pictures_share, --pictures_split and "
+            "--solos_per_instrument, or choose another --out"
+        )
     for key in wanted:
         if recorded.get(key) != wanted[key]:
             raise InputError(

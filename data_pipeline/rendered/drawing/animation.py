@@ -9,10 +9,12 @@ from PIL import Image, ImageDraw
 
 from data_pipeline.rendered.drawing import figure_keys, figure_strings, figure_winds
 from data_pipeline.rendered.drawing.background import draw_background
+from data_pipeline.rendered.drawing.figure_picture import PictureFigure
 from data_pipeline.rendered.drawing.look import AREA, choose_look
 from data_pipeline.rendered.drawing.motion import Pose, choreograph
 from data_pipeline.rendered.drawing.pen import FLOOR_Y, Pen, oval
 from data_pipeline.rendered.drawing.style import Style
+from data_pipeline.rendered.pictures.raster import Cutout
 from data_pipeline.rendered.sound.compose import Note
 
 FRAME_PX = 256
@@ -48,6 +50,34 @@ class _Stage:
     area_px: tuple[int, int, int, int]
 
 
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """A picture that a player holds.
+
+    Attributes:
+        cutout: The picture.
+        rng: Random generator of its position, size, colours and light.
+    """
+
+    cutout: Cutout
+    rng: np.random.Generator
+
+
+@dataclasses.dataclass(frozen=True)
+class Staging:
+    """How a player is shown.
+
+    Attributes:
+        area: Smallest and largest share of the frame that the player takes.
+        style: Function applied to each frame at the end; None for none.
+        held: Picture that the player holds instead of the drawn instrument; None for the drawn instrument.
+    """
+
+    area: tuple[float, float] = AREA
+    style: Style | None = None
+    held: Held | None = None
+
+
 class Animation:
     """Frames of one solo, drawn one after the other.
 
@@ -65,8 +95,7 @@ class Animation:
         index: int,
         seed: int,
         seconds: float,
-        area: tuple[float, float] = AREA,
-        style: Style | None = None,
+        staging: Staging = Staging(),
     ) -> None:
         """Chooses appearance and background and positions the player.
 
@@ -77,14 +106,17 @@ class Animation:
             index: Number of the solo in its class.
             seed: Shifts the positions of all solos.
             seconds: Length of the video.
-            area: Smallest and largest share of the frame that the player takes.
-            style: Function applied to each frame at the end; None for none.
+            staging: Size, style and held picture.
         """
-        self._style = style
+        self._style = staging.style
         phase = np.random.default_rng([seed, zlib.crc32(name.encode())]).random(2)
-        self.look = choose_look(name, index, rng, phase=(float(phase[0]), float(phase[1])), area=area)
+        self.look = choose_look(name, index, rng, phase=(float(phase[0]), float(phase[1])), area=staging.area)
         self.poses = choreograph(notes, frames=round(seconds * FPS), fps=FPS)
         self._draw_figure = FIGURES[name]
+        self._overhang = 0.0
+        if staging.held is not None:
+            figure = PictureFigure(name, staging.held.cutout, self.look, staging.held.rng)
+            self._draw_figure, self._overhang = figure.draw, figure.overhang
         self._stage = self._find_room()
         self._background = draw_background(
             rng, size_px=FRAME_PX * _OVERSAMPLE, feet_y=self._stage.feet_px[1] / (FRAME_PX * _OVERSAMPLE)
@@ -104,7 +136,7 @@ class Animation:
         for pose in self.poses:
             moving = patch.copy()
             origin = (self._stage.origin_px[0] - left, self._stage.origin_px[1] - top)
-            pen = self._pen(ImageDraw.Draw(moving), pose, origin, self._stage.unit_px)
+            pen = self._pen(ImageDraw.Draw(moving), pose, origin, self._stage.unit_px, moving)
             self._draw_figure(pen, self.look, pose)
             picture = still.copy()
             picture.paste(moving.reduce(_OVERSAMPLE), (left // _OVERSAMPLE, top // _OVERSAMPLE))
@@ -113,10 +145,18 @@ class Animation:
             ymin, xmin, ymax, xmax = np.clip(reach / (FRAME_PX * _OVERSAMPLE), 0, 1).tolist()
             yield np.asarray(self._style(picture) if self._style else picture), (ymin, xmin, ymax, xmax)
 
-    def _pen(self, canvas: ImageDraw.ImageDraw | None, pose: Pose, origin: tuple[float, float], unit_px: float) -> Pen:
+    def _pen(
+        self,
+        canvas: ImageDraw.ImageDraw | None,
+        pose: Pose,
+        origin: tuple[float, float],
+        unit_px: float,
+        image: Image.Image | None = None,
+    ) -> Pen:
         look = self.look
         return Pen(
             canvas,
+            image=image,
             origin_px=origin,
             unit_px=unit_px,
             angle=look.angle,
@@ -125,7 +165,7 @@ class Animation:
         )
 
     def _find_room(self) -> _Stage:
-        """Measures the figure in its extreme poses and places it completely inside the frame."""
+        """Measures the figure in its extreme poses and places it inside the frame, except for an overhang at a side."""
         low, high = np.full(2, np.inf), np.full(2, -np.inf)
         for pose in _extreme_poses(self.poses):
             pen = self._pen(None, pose, (0.0, 0.0), 1.0)
@@ -139,6 +179,10 @@ class Animation:
         unit_px = min(unit_px, float((side_px - 2 * margin_px) / (high - low).max()))
         free_px = side_px - 2 * margin_px - (high - low) * unit_px
         corner = margin_px + np.array(self.look.place) * free_px
+        if self._overhang:
+            width_px = float(high[0] - low[0]) * unit_px
+            at_left = self.look.place[0] < 0.5
+            corner[0] = -self._overhang * width_px if at_left else side_px - (1 - self._overhang) * width_px
         origin = corner - low * unit_px
         reach = np.concatenate([corner - margin_px, corner + (high - low) * unit_px + margin_px])
         edges = np.clip(np.round(reach / _OVERSAMPLE), 0, FRAME_PX).astype(int) * _OVERSAMPLE

@@ -79,7 +79,7 @@ def draw_xylophone(pen: Pen, look: Look, pose: Pose) -> None:
         target = x if hand == striking else x + 0.3 * side
         lift = pose.lifts[hand]
         ball = (float(np.clip(target, -0.95, 0.95)), 0.26 - 0.36 * lift)
-        _draw_mallet(pen, look, side, ball)
+        draw_mallet(pen, look, side, ball)
 
 
 def _draw_stand(pen: Pen) -> None:
@@ -92,7 +92,8 @@ def _draw_stand(pen: Pen) -> None:
     pen.line([(-1.06, 0.66), (1.06, 0.5)], 0.06, (70, 52, 40))
 
 
-def _draw_mallet(pen: Pen, look: Look, side: int, ball: Point) -> None:
+def draw_mallet(pen: Pen, look: Look, side: int, ball: Point) -> None:
+    """Draws an arm with a mallet whose head is at `ball`; side -1 is the left arm in the frame, 1 the right one."""
     hand = (0.5 * ball[0] + 0.24 * side, ball[1] - 0.34)
     person.draw_arm(pen, look, side, hand, bend=0.14)
     pen.line([hand, ball], 0.045, (226, 202, 150))

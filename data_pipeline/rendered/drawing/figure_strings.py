@@ -23,7 +23,7 @@ def draw_violin(pen: Pen, look: Look, pose: Pose) -> None:
     fingers = _at(place, turn, (0.02, -0.62 - 0.3 * (1 - pose.pitch)))
     person.draw_arm(pen, look, 1, fingers, bend=0.3)
     contact = _at(place, turn, (0.0, 0.08))
-    hand = _draw_bow(pen, contact, 1.95, pose.stroke, length=1.35)
+    hand = draw_bow(pen, contact, 1.95, pose.stroke, length=1.35)
     person.draw_arm(pen, look, -1, hand, bend=0.3)
 
 
@@ -38,7 +38,7 @@ def draw_cello(pen: Pen, look: Look, pose: Pose) -> None:
     _draw_neck(pen, place, turn, -0.6, -1.75, width=0.12)
     fingers = _at(place, turn, (0.0, -1.5 + 0.75 * pose.pitch))
     person.draw_arm(pen, look, 1, fingers, bend=0.25)
-    hand = _draw_bow(pen, _at(place, turn, (0.0, 0.2)), 0.12, pose.stroke, length=1.35)
+    hand = draw_bow(pen, _at(place, turn, (0.0, 0.2)), 0.12, pose.stroke, length=1.35)
     person.draw_arm(pen, look, -1, hand, bend=0.25)
 
 
@@ -62,7 +62,7 @@ def draw_erhu(pen: Pen, look: Look, pose: Pose) -> None:
     pen.line([(x - 0.08, drum_y), (x - 0.05, -1.1)], 0.025, _STRING)
     fingers = (x + 0.0, -0.85 + 0.55 * pose.pitch)
     person.draw_arm(pen, look, 1, fingers, bend=0.25)
-    hand = _draw_bow(pen, (x, -0.1), 0.06, pose.stroke, length=1.35)
+    hand = draw_bow(pen, (x, -0.1), 0.06, pose.stroke, length=1.35)
     person.draw_arm(pen, look, -1, hand, bend=0.25)
 
 
@@ -144,7 +144,7 @@ def _draw_neck(pen: Pen, place: Point, turn: float, near: float, far: float, *, 
     pen.line([_at(place, turn, (0.0, 0.1)), _at(place, turn, (0.0, far))], 0.02, _STRING)
 
 
-def _draw_bow(pen: Pen, contact: Point, angle: float, stroke: float, *, length: float) -> Point:
+def draw_bow(pen: Pen, contact: Point, angle: float, stroke: float, *, length: float) -> Point:
     """Draws a bow that touches a string; returns the position of the hand on it.
 
     Args:

@@ -4,7 +4,7 @@ import colorsys
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -36,6 +36,7 @@ class Pen:
         self,
         canvas: ImageDraw.ImageDraw | None,
         *,
+        image: Image.Image | None = None,
         origin_px: Point = (0.0, 0.0),
         unit_px: float = 1.0,
         angle: float = 0.0,
@@ -46,6 +47,7 @@ class Pen:
 
         Args:
             canvas: Canvas to draw on; None only measures.
+            image: Image of the canvas, for `paste`.
             origin_px: Position of the figure's origin, in pixels.
             unit_px: Pixels per figure unit.
             angle: Tilt of the figure in radians, clockwise.
@@ -53,6 +55,7 @@ class Pen:
             lean: How far the figure leans to the right per unit above the floor; the feet stay.
         """
         self._canvas = canvas
+        self._image = image
         self._unit_px = unit_px
         self._offset = np.array(origin_px, dtype=float)
         flip = -1.0 if mirror else 1.0
@@ -105,6 +108,30 @@ class Pen:
         normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1) * half[:, None]
         self.polygon(np.concatenate([path + normal, (path - normal)[::-1]]), fill)
 
+    def paste(self, picture: Image.Image, outline: np.ndarray, transform: np.ndarray) -> None:
+        """Draws an RGBA image, transformed to figure coordinates.
+
+        Args:
+            picture: RGBA image.
+            outline: (points, 2) positions in the image, in pixels, whose extent is that of its visible part.
+            transform: (3, 2) matrix from (x, y, 1) in the image to figure coordinates.
+        """
+        corners = self._place(outline @ transform[:2] + transform[2], 0.0)
+        if self._image is None:
+            return
+        matrix = transform[:2] @ self._matrix
+        offset = transform[2] @ self._matrix + self._offset
+        low = np.maximum(np.floor(corners.min(axis=0)).astype(int) - 1, 0)
+        high = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, self._image.size)
+        if (high <= low).any():
+            return
+        back = np.linalg.inv(matrix)
+        shift = (low - offset) @ back
+        coefficients = (back[0, 0], back[1, 0], shift[0], back[0, 1], back[1, 1], shift[1])
+        size = (int(high[0] - low[0]), int(high[1] - low[1]))
+        placed = picture.transform(size, Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC)
+        self._image.paste(placed, (int(low[0]), int(low[1])), placed)
+
     def to_pixels(self, points: Sequence[Point] | np.ndarray) -> np.ndarray:
         """Converts points in figure coordinates to pixels, (points, 2)."""
         return np.asarray(points, dtype=float) @ self._matrix + self._offset
@@ -114,6 +141,11 @@ class Pen:
         self._reached.append(pixels)
         self._margins_px.append(margin * self._unit_px)
         return pixels
+
+    @property
+    def unit_px(self) -> float:
+        """Pixels per figure unit."""
+        return self._unit_px
 
     def extent(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns the smallest and the largest (x, y) in pixels of all shapes so far, (2,) each."""

@@ -1,0 +1,1 @@
+"""Finds free pictures of instruments in packages that the user downloaded."""
