@@ -1,8 +1,8 @@
 """Depthwise convolution in the form that is fastest on the backend; the forms differ only by rounding.
 
-A depthwise convolution needs few multiplications for each number that it reads. XLA's CPU backend computes grouped
-convolutions without vector instructions. A sum of one shifted product for each tap becomes a single vectorised loop over
-the channels, which is 10 to 50 times as fast. On other backends XLA's libraries choose the algorithm themselves.
+XLA's CPU backend computes grouped convolutions without vector instructions. A sum of one shifted product for each tap
+becomes a single vectorised loop over the channels, which is 10 to 50 times as fast. On other backends XLA's libraries
+choose the algorithm themselves.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-# One filter of kernel_size^2 taps for each channel, so the output's variance is that of `taps` products.
-_he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal", in_axis=(0, 1), out_axis=(2,))
+# Each output channel depends on one input channel, so the fan-in is the number of taps.
+_he_normal = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
 class Window(NamedTuple):
@@ -46,7 +46,7 @@ def same_window(size: int, kernel_size: int, *, stride: int = 1, dilation: int =
 
 def depthwise_conv(
     x: Float[Array, "batch height width channel"],
-    kernel: Float[Array, "side side channel"],
+    kernel: Float[Array, "side side 1 channel"],
     *,
     stride: int = 1,
     dilation: int = 1,
@@ -69,7 +69,7 @@ def _windows(x: Array, kernel: Array, stride: int, dilation: int) -> list[Window
 def _plain(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
     return jax.lax.conv_general_dilated(
         x,
-        kernel[:, :, None],
+        kernel,
         (stride, stride),
         [(window.before, window.after) for window in _windows(x, kernel, stride, dilation)],
         rhs_dilation=(dilation, dilation),
@@ -80,7 +80,10 @@ def _plain(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
 
 def _shifts(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
     down, across = _windows(x, kernel, stride, dilation)
+    given = x.dtype
     x = jnp.pad(x, ((0, 0), (down.before, down.after), (across.before, across.after), (0, 0)))
+    # The sum of up to 25 products is kept in float32 or a wider type, as XLA's convolutions do.
+    x, kernel = (value.astype(jnp.promote_types(given, jnp.float32)) for value in (x, kernel))
     taps = [(i, j) for i in range(kernel.shape[0]) for j in range(kernel.shape[1])]
     products = []
     for i, j in taps:
@@ -89,9 +92,9 @@ def _shifts(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
         rows, columns = top + (down.outputs - 1) * stride + 1, left + (across.outputs - 1) * stride + 1
         products.append(
             jax.lax.slice(x, (0, top, left, 0), (x.shape[0], rows, columns, x.shape[3]), (1, stride, stride, 1))
-            * kernel[i, j]
+            * kernel[i, j, 0]
         )
-    return sum(products[1:], products[0])
+    return sum(products[1:], products[0]).astype(given)
 
 
 FORMS: dict[str, Callable[[Array, Array, int, int], Array]] = {"plain": _plain, "shifts": _shifts}
@@ -113,5 +116,5 @@ class DepthwiseConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch h w channel"]:
         """Returns the convolved map; there is no bias."""
-        kernel = self.param("kernel", _he_normal, (self.kernel_size, self.kernel_size, x.shape[-1]))
+        kernel = self.param("kernel", _he_normal, (self.kernel_size, self.kernel_size, 1, x.shape[-1]))
         return depthwise_conv(x, jnp.asarray(kernel, x.dtype), stride=self.stride, dilation=self.dilation)
