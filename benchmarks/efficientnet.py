@@ -95,7 +95,7 @@ def measure(batch: int, quiet: Quiet, *, threads: int, rounds: int) -> dict[str,
         }
         runs = {}
         for name, process in workers.items():
-            process.ask("build", batch)
+            process.ask("build", batch, SIDE_PX)
             runs[name] = max(1, round(TURN_SECONDS / min(process.ask("time", 2) for _ in range(3))))
         seconds: dict[str, list[float]] = {name: [] for name in workers}
         for number in range(rounds):
@@ -141,9 +141,9 @@ class _Server:
         self._backend = backend
         self._run: Callable[[], object] = lambda: None
 
-    def build(self, batch: int) -> None:
+    def build(self, batch: int, side_px: int) -> None:
         """Builds the network and runs it once."""
-        pictures = np.random.default_rng(0).standard_normal((batch, SIDE_PX, SIDE_PX, 3), np.float32)
+        pictures = np.random.default_rng(0).standard_normal((batch, side_px, side_px, 3), np.float32)
         self._run = our_pass(pictures) if self._backend == "ours" else peer_pass(pictures, self._backend)
         self._run()
 
