@@ -1,7 +1,7 @@
 """Compares EfficientNet-Lite0 with a PyTorch peer: `python -m benchmarks.efficientnet --json=FILE [--batches=1,8]`.
 
 The peer is the package `efficientnet-lite-pytorch`, with NCHW memory and with channels last. Both compute the features
-before the pooling from the same random pictures in float32. Each framework runs in its own process with the same cores
+before the pooling from the same random pictures with the same pretrained weights in float32. Each framework runs in its own process with the same cores
 and the same tuned allocator, and only one of them computes at a time. After a burn-in they take turns. Each round gives
 one ratio, ours over theirs (below 1: ours is faster), and the result is the median over the rounds.
 """
@@ -29,7 +29,6 @@ from mpnet_jax.run.facts import usable_cores
 TURN_SECONDS = 1.0  # a short pass is repeated for about this time
 PEERS = BACKENDS[1:]
 PEER_PACKAGE = "efficientnet-lite-pytorch"
-# The peer pads by its image size, so its network is built for this one.
 SIDE_PX = 224
 
 
@@ -164,22 +163,26 @@ def our_pass(pictures: np.ndarray) -> Callable[[], object]:
     import jax
 
     from mpnet_jax.models.efficientnet import EfficientNetLite0
+    from mpnet_jax.weights.imagenet import efficientnet_lite0
 
-    model = EfficientNetLite0(dilated=False)
-    variables = jax.jit(model.init)(jax.random.key(0), pictures[:1])
-    given, forward = jax.device_put(pictures), jax.jit(model.apply)
+    given, variables = jax.device_put((pictures, efficientnet_lite0().variables))
+    forward = jax.jit(EfficientNetLite0(dilated=False).apply)
     return lambda: jax.block_until_ready(forward(variables, given))
 
 
 def peer_pass(pictures: np.ndarray, memory: str) -> Callable[[], object]:
-    """Returns a function that computes the features with the peer, whose weights are random as well.
+    """Returns a function that computes the features with the peer.
 
     Args:
         pictures: Random pictures, (batch, height, width, 3).
         memory: "nchw" or "channels_last".
     """
+    from mpnet_jax.weights.imagenet import installed_file
+
     torch: Any = importlib.import_module("torch")
-    network: Any = importlib.import_module("efficientnet_lite_pytorch").EfficientNet.from_name("efficientnet-lite0")
+    network: Any = importlib.import_module("efficientnet_lite_pytorch").EfficientNet.from_pretrained(
+        "efficientnet-lite0", weights_path=str(installed_file()), image_size=pictures.shape[1]
+    )
     layout = torch.channels_last if memory == "channels_last" else torch.contiguous_format
     network = network.eval().to(memory_format=layout)
     given = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(memory_format=layout)

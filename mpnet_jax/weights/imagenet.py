@@ -54,7 +54,7 @@ def efficientnet_lite0() -> PretrainedTrunk:
     Raises:
         InputError: The package is missing, has another version, or its file is not the known one.
     """
-    path = _installed_file()
+    path = installed_file()
     cache = cache_file()
     flat = _read_cache(cache) if cache else None
     if flat is None:
@@ -77,7 +77,7 @@ def cache_file() -> Path | None:
     return folder / "mpnet_jax" / f"efficientnet_lite0-{_FILE_SHA256[:16]}.safetensors"
 
 
-def _installed_file() -> Path:
+def installed_file() -> Path:
     """Returns the path of the package's file, after a check of version and size."""
     try:
         distribution = importlib.metadata.distribution(PACKAGE)

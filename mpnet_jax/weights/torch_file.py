@@ -53,6 +53,9 @@ _DTYPES = {
 _DICT, _TENSOR = "collections OrderedDict", "torch._utils _rebuild_tensor_v2"
 _NAMES = {_DICT, _TENSOR, *_DTYPES}
 
+# The operations of the pickle language by their codes.
+_OPERATION_OF = {operation.code: operation for operation in pickletools.opcodes}
+
 
 class _RefusedError(Exception):
     """The contents of a file are damaged or not allowed; the message is a clause for the user."""
@@ -212,7 +215,7 @@ class _Interpreter:
         try:
             for _ in range(_MAX_OPERATIONS):
                 # An operation that is not allowed is refused before its argument is decoded.
-                operation = pickletools.code2op.get(self._file.read(1).decode("latin-1"))
+                operation = _OPERATION_OF.get(self._file.read(1).decode("latin-1"))
                 if operation is None:
                     raise _RefusedError("it is damaged or no PyTorch file")
                 if operation.name == "STOP":

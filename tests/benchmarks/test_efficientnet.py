@@ -51,6 +51,6 @@ def test_the_table_names_the_ratios():
         "seconds": dict.fromkeys(backends, 0.01),
         "pictures_per_second": dict.fromkeys(backends, 100.0),
         "ratios": dict.fromkeys(efficientnet.PEERS, 0.5),
-        "ratio_spread": dict.fromkeys(efficientnet.PEERS, [0.4, 0.5, 0.5, 0.6]),
+        "ratio_spread": {peer: [0.4, 0.5, 0.5, 0.6] for peer in efficientnet.PEERS},
     }
     assert table(1, measured).count("0.500 (0.400..0.600)") == 2

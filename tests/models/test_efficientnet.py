@@ -113,10 +113,9 @@ def test_pictures_of_a_batch_are_independent(pretrained):
     np.testing.assert_allclose(together[1:2], alone, rtol=0, atol=1e-4)
 
 
-def test_training_updates_the_statistics_and_has_gradients():
+def test_training_updates_the_statistics_and_has_gradients(pretrained):
     pictures = jax.random.normal(jax.random.key(0), (2, 33, 33, 3))
-    model = EfficientNetLite0(train=True)
-    variables = jax.jit(model.init)(jax.random.key(1), pictures)
+    model, variables = EfficientNetLite0(train=True), pretrained.variables
 
     @jax.jit
     def step(variables):
