@@ -1,9 +1,10 @@
 """Compares EfficientNet-Lite0 with a PyTorch peer: `python -m benchmarks.efficientnet --json=FILE [--batches=1,8]`.
 
 The peer is the package `efficientnet-lite-pytorch`, with NCHW memory and with channels last. Both compute the features
-before the pooling from the same random pictures with the same pretrained weights in float32. Each framework runs in its own process with the same cores
-and the same tuned allocator, and only one of them computes at a time. After a burn-in they take turns. Each round gives
-one ratio, ours over theirs (below 1: ours is faster), and the result is the median over the rounds.
+before the pooling from the same random pictures with the same pretrained weights in float32. Each framework runs in its
+own process with the same cores and the same tuned allocator, and only one of them computes at a time. After a burn-in
+they take turns. Each round gives one ratio, ours over theirs (below 1: ours is faster), and the result is the median
+over the rounds.
 """
 
 import contextlib

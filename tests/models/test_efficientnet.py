@@ -113,6 +113,7 @@ def test_pictures_of_a_batch_are_independent(pretrained):
     np.testing.assert_allclose(together[1:2], alone, rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow  # compilation of the gradient
 def test_training_updates_the_statistics_and_has_gradients(pretrained):
     pictures = jax.random.normal(jax.random.key(0), (2, 33, 33, 3))
     model, variables = EfficientNetLite0(train=True), pretrained.variables
