@@ -7,7 +7,7 @@ choose the algorithm themselves.
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -84,8 +84,8 @@ def _plain(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
 def _shifts(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
     """Computes one vectorised loop over the output, with gradients of the same kind.
 
-    Automatic differentiation would add one padded map for each tap and reduce the products of each tap separately, which
-    is up to ten times as slow on XLA's CPU backend.
+    Automatic differentiation would add one padded map for each tap and reduce the products of each tap separately.
+    That is up to ten times as slow on XLA's CPU backend.
     """
     down, across = _windows(x, kernel, stride, dilation)
     padded = jnp.pad(_wide(x), ((0, 0), (down.before, down.after), (across.before, across.after), (0, 0)))
@@ -127,8 +127,9 @@ def _input_gradient(x: Array, kernel: Array, stride: int, dilation: int, dy: Arr
         (reach - window.before, size + window.before - (window.outputs - 1) * stride - 1, stride - 1)
         for size, window in zip(x.shape[1:3], _windows(x, kernel, stride, dilation), strict=True)
     ]
+    # (batch, height + reach, width + reach, channel)
     spread = jax.lax.pad(_wide(dy), jnp.zeros((), _wide(dy).dtype), ((0, 0, 0), *places, (0, 0, 0)))
-    return _sum_of_taps(spread, _wide(kernel)[::-1, ::-1], x.shape[1:3], 1, dilation).astype(x.dtype)
+    return _sum_of_taps(spread, _wide(kernel)[::-1, ::-1], (x.shape[1], x.shape[2]), 1, dilation).astype(x.dtype)
 
 
 def _kernel_gradient(x: Array, kernel: Array, stride: int, dilation: int, dy: Array) -> Array:
@@ -160,7 +161,8 @@ def _kernel_gradient(x: Array, kernel: Array, stride: int, dilation: int, dy: Ar
 _shifts.defvjp(_shifts_forward, _shifts_backward)
 
 
-FORMS: dict[str, Callable[[Array, Array, int, int], Array]] = {"plain": _plain, "shifts": _shifts}
+_Form = Callable[[Array, Array, int, int], Array]
+FORMS: dict[str, _Form] = {"plain": _plain, "shifts": cast(_Form, _shifts)}
 
 
 class DepthwiseConv(nn.Module):
