@@ -25,7 +25,7 @@ from data_pipeline.command import InputError
 from mpnet_jax.config import check as config_module
 from mpnet_jax.config import saved_config
 from mpnet_jax.config.specs import Config
-from mpnet_jax.weights import torch_weights
+from mpnet_jax.pretrained import torch_weights
 
 if TYPE_CHECKING:
     from mpnet_jax.steps.train_state import TrainState

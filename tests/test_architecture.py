@@ -17,10 +17,10 @@ LAYERS = (
     ("methods",),
     ("run",),
     ("steps",),
-    ("recursion",),
+    ("recursion", "pretrained"),
     ("models",),
     ("report",),
-    ("spectrogram", "metrics", "config", "pretrained"),
+    ("spectrogram", "metrics", "config"),
     ("processes",),
     ("parallel",),
 )

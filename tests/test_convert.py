@@ -13,9 +13,9 @@ from mpnet_jax.convert import convert
 from mpnet_jax.evaluate import evaluate
 from mpnet_jax.evaluation.options import EvaluationOptions
 from mpnet_jax.methods.registry import method_of
+from mpnet_jax.pretrained import torch_weights
 from mpnet_jax.run.checkpoint import UNSCORED, Checkpoints
 from mpnet_jax.train import train
-from mpnet_jax.weights import torch_weights
 from tests.support.short_frame_net import ShortFrameNet
 from tests.support.tiny_run import tiny_config
 

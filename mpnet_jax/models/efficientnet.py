@@ -114,6 +114,7 @@ class InvertedBottleneck(nn.Module):
         channels: Output channels.
         expansion: Ratio of the inner channels to the input channels; 1 leaves the expansion out.
         kernel_size, stride, dilation: Of the depthwise convolution.
+        shortcut: Whether the block's input is added to its output.
         train, axis_name, statistics_decay: See `EfficientNetLite0`.
     """
 

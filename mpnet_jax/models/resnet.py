@@ -181,16 +181,16 @@ class ResNet18(nn.Module):
         x = nn.Conv(self.out_channels, (3, 3), padding=1, dtype=self.compute_dtype, name="conv_out")(x)
         return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
-    def pooled(self, pictures: Array, pool: Callable[[Array], Array], *, average: bool) -> Array:
+    def pooled(self, seen: Array, pool: Callable[[Array], Array], *, average: bool) -> Array:
         """Returns pooled vectors of uint8 pictures (picture, height, width, 3), before the activation.
 
         Args:
-            pictures: The pictures.
+            seen: The pictures.
             pool: Pooling of maps (picture, h, w, channel).
             average: Ignored; the last layer looks at neighbouring places, so it comes before any pooling.
         """
         del average
-        return pool(self(normalise_pictures(pictures)))
+        return pool(self(normalise_pictures(seen)))
 
 
 def normalise_pictures(pictures: Array) -> Float[Array, "*batch height width 3"]:

@@ -1,1 +1,1 @@
-"""Holds the small model that `separate` takes where no run is named: `small.safetensors` and `small.json`."""
+"""Weights that training starts from or `separate` takes: the small model that ships, ImageNet's, and PyTorch files."""

@@ -21,6 +21,7 @@ from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.models.pixelplayer import PixelPlayer, Synthesizer
 from mpnet_jax.parallel import DEVICE_AXIS
+from mpnet_jax.pretrained import torch_weights
 from mpnet_jax.recursion.candidates import Candidates
 from mpnet_jax.recursion.minus_plus import Rules, minus_plus
 from mpnet_jax.recursion.networks import bind
@@ -29,7 +30,6 @@ from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.steps.train_state import TrainState
 from mpnet_jax.steps.train_step import Learning
 from mpnet_jax.train import train
-from mpnet_jax.weights import torch_weights
 from tests.steps.test_train_step import AUDIO, ROWS, SOURCES, random_batch
 from tests.support.random_variables import random_variables
 from tests.support.short_frame_net import ShortFrameNet

@@ -13,12 +13,12 @@ from data_pipeline.spec import AudioSpec
 from mpnet_jax.models.pixelplayer import Synthesizer
 from mpnet_jax.models.resnet import ResNet18
 from mpnet_jax.models.unet import UNet
+from mpnet_jax.pretrained import torch_weights
 from mpnet_jax.recursion.candidates import Candidates
 from mpnet_jax.recursion.minus_plus import Networks, Rules, by_candidate, minus_plus
 from mpnet_jax.recursion.networks import WrittenEnergy, of_mixture
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.steps.losses import Objective, binary_target, magnitude_weight, separation_loss
-from mpnet_jax.weights import torch_weights
 
 pytestmark = pytest.mark.golden
 

@@ -1,4 +1,7 @@
-"""Converts PyTorch state dicts to Flax variables: the authors' networks, PixelPlayer's and torchvision's ResNet-18."""
+"""Converts PyTorch state dicts to Flax variables.
+
+The networks are the authors', PixelPlayer's, torchvision's ResNet-18 and EfficientNet-Lite0.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,6 +63,22 @@ def torchvision_names() -> dict[str, Place]:
         return ".".join([{"0": "conv1", "1": "bn1"}.get(number, f"layer{int(number) - 3}"), *rest])
 
     return {rename(name): place for name, place in resnet_names(head=False).items()}
+
+
+def efficientnet_names() -> dict[str, Place]:
+    """Returns the entries of `efficientnet-lite-pytorch`'s Lite0 without its classifier, and their paths in ours."""
+    names = _conv("_conv_stem", "stem", "conv") | _norm("_bn0", "stem", "norm")
+    blocks = [(stage, block) for stage, count in enumerate((1, 2, 2, 3, 3, 4, 1), 1) for block in range(1, count + 1)]
+    for number, (stage, block) in enumerate(blocks):
+        layer = f"stage{stage}_block{block}"
+        # The first block does not expand its channels.
+        parts = {"expand": ("_expand_conv", "_bn0")} if number else {}
+        for part, (conv, norm) in (
+            parts | {"depthwise": ("_depthwise_conv", "_bn1"), "project": ("_project_conv", "_bn2")}
+        ).items():
+            names |= _conv(f"_blocks.{number}.{conv}", layer, part)
+            names |= _norm(f"_blocks.{number}.{norm}", layer, f"{part}_norm")
+    return names | _conv("_conv_head", "top", "conv") | _norm("_bn1", "top", "norm")
 
 
 def synthesizer_names() -> dict[str, Place]:
