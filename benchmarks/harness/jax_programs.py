@@ -72,7 +72,8 @@ def _network(config: Config, part: str) -> Program:
 
 
 def _look_at(model: MPNet, pictures: jax.Array) -> jax.Array:
-    return model.frame_net(pictures)
+    network: Any = model.frame_net
+    return network(pictures)
 
 
 def _program(compiled: Any, run: Any) -> Program:

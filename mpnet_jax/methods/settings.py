@@ -12,7 +12,7 @@ from data_pipeline.command import InputError
 from data_pipeline.spec import FeatureSpec
 from mpnet_jax.config.rounds import Round
 from mpnet_jax.config.specs import Config, audio_spec
-from mpnet_jax.models.efficientnet import EfficientNetLite0
+from mpnet_jax.models.efficientnet import FEATURES, EfficientNetLite0
 from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.pretrained import imagenet
 from mpnet_jax.run import features
@@ -159,10 +159,18 @@ def visual_fields(config: Config) -> dict[str, Any]:
     }
 
 
+def seen_shape(config: Config) -> jax.ShapeDtypeStruct:
+    """Returns the shape of one clip's frame; for a pretrained trunk, which is not initialised, that of its features."""
+    if config.model.frame_net == "efficientnet_lite0":
+        return jax.ShapeDtypeStruct((1, 1, 1, 1, 1, FEATURES), jnp.float16)
+    side = config.frames.crop_px
+    return jax.ShapeDtypeStruct((1, 1, 1, side, side, 3), jnp.uint8)
+
+
 def visual_inputs(config: Config) -> tuple[jax.ShapeDtypeStruct, ...]:
     """Returns the shapes of one clip's frame and one mixture, which `MPNet` and `PixelPlayer` take."""
-    side, audio = config.frames.crop_px, audio_spec(config)
+    audio = audio_spec(config)
     return (
-        jax.ShapeDtypeStruct((1, 1, 1, side, side, 3), jnp.uint8),
+        seen_shape(config),
         jax.ShapeDtypeStruct((1, config.audio.frequency_rows, audio.time_frames), jnp.float32),
     )

@@ -38,7 +38,8 @@ def test_bad_flags_are_refused(tmp_path, arguments, sentence):
     assert done.stderr.count("\n") == 1
 
 
-def test_our_worker_runs(monkeypatch):
+def test_our_worker_runs(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with Worker("ours", threads=1, module="benchmarks.efficientnet") as worker:
         worker.ask("build", 1, 32)
         assert worker.ask("time", 1) > 0

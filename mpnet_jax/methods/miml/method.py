@@ -84,9 +84,9 @@ class RelatedBases(registry.Method):
 
     def class_state(self) -> TrainState:
         """Returns the class network's state at step 0: a pure function of the config."""
-        side = self.config.frames.crop_px
-        frames = jnp.zeros((1, 1, 1, side, side, 3), jnp.uint8)
-        variables = jax.jit(self.class_net().init)(jax.random.key(self.config.seed, impl="rbg"), frames)
+        shape = settings.seen_shape(self.config)
+        seen = jnp.zeros(shape.shape, shape.dtype)
+        variables = jax.jit(self.class_net().init)(jax.random.key(self.config.seed, impl="rbg"), seen)
         variables = settings.with_pretrained_trunk(self.config, {part: dict(nets) for part, nets in variables.items()})
         state = TrainState(jnp.zeros((), jnp.int32), **variables, opt_state=())
         return state.with_optimiser(self._class_optimiser(), self._class_learning().trained)

@@ -127,7 +127,7 @@ def _input_gradient(x: Array, kernel: Array, stride: int, dilation: int, dy: Arr
         (reach - window.before, size + window.before - (window.outputs - 1) * stride - 1, stride - 1)
         for size, window in zip(x.shape[1:3], _windows(x, kernel, stride, dilation), strict=True)
     ]
-    # To (batch, height + reach, width + reach, channel).
+    # The spread map has the shape (batch, height + reach, width + reach, channel).
     spread = jax.lax.pad(_wide(dy), jnp.zeros((), _wide(dy).dtype), ((0, 0, 0), *places, (0, 0, 0)))
     return _sum_of_taps(spread, _wide(kernel)[::-1, ::-1], (x.shape[1], x.shape[2]), 1, dilation).astype(x.dtype)
 
@@ -143,7 +143,9 @@ def _kernel_gradient(x: Array, kernel: Array, stride: int, dilation: int, dy: Ar
     def add_row(number: Array, sums: list[Array]) -> list[Array]:
         sample, row = number // down.outputs, number % down.outputs
         inputs = jax.lax.dynamic_slice(padded, (sample, row * stride, 0, 0), (1, reach, padded.shape[2], channels))[0]
-        gradient = jax.lax.dynamic_slice(dy, (sample, row, 0, 0), (1, 1, across.outputs, channels))[0, 0]
+        gradient = jax.lax.dynamic_slice(dy, (sample, row, 0, 0), (1, 1, across.outputs, channels))[
+            0, 0
+        ]  # (w, channel)
         last = (across.outputs - 1) * stride + 1
         return [
             total + inputs[i * dilation, j * dilation : j * dilation + last : stride] * gradient
