@@ -16,19 +16,20 @@ MALLOC := GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.ma
 VIDEOS := data/videos/rendered_solos
 # Solos for localisation: other melodies and players, each at most 15 % of the picture.
 SMALL := data/videos/rendered_small
+WIDE := data/videos/rendered_wide
 RUN := runs/quickstart
 DEMO := runs/demo
 BENCHMARKS := runs/benchmarks
 # Index of PyTorch's CPU builds.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup demo quickstart quickstart-report data small-data compare-data bench bench-separate test test-all test-devices lint types format clean
+.PHONY: help setup demo quickstart quickstart-report data small-data wide-data small-resnet-data compare-data bench bench-separate test test-all test-devices lint types format clean
 
 help:
 	@echo 'make demo        separate a video of two rendered players with the model that ships: $(DEMO)/apart/index.html'
 	@echo 'make quickstart  render, prepare, train, evaluate, report: $(RUN)/report/index.html'
 	@echo 'make quickstart-report  afterwards: mixtures of 2 to 5 sounds, counting, localisation'
-	@echo 'make compare-data  the data sets of configs/compare_rendered.py'
+	@echo 'make wide-data    the data set of configs/rendered_wide.py;  make compare-data  those of configs/compare_rendered.py'
 	@echo 'make test        fast tests;  make test-all  all of them;  make test-devices  parallel ones on 8 devices'
 	@echo 'make bench       step time and loader compared with PyTorch, and memory: $(BENCHMARKS)/*.json'
 	@echo 'make bench-separate  speed, memory and quality of separate, with the model that ships'
@@ -64,12 +65,25 @@ small-data: $(READY)
 quickstart-report: small-data
 	$(MALLOC) $(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN) --mix=2,3,4,5 --counting --localisation
 
-# Solos of many timbres and styles, and a far set that shares none of them.
-compare-data: data small-data
-	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_compare --variety=wide --solos_per_instrument=32 --seed=2
-	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_compare --data_dir=data --name=rendered_compare
+# Solos of many timbres and styles.
+$(WIDE): $(READY)
+	$(BIN)/python -m data_pipeline.render_solos --out=$(WIDE) --variety=wide --solos_per_instrument=32 --seed=2
+
+wide-data: $(WIDE)
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(WIDE) --data_dir=data --name=rendered_wide
+
+# The frames of configs/small_resnet.py are smaller.
+small-resnet-data: $(READY)
+	$(BIN)/python -m data_pipeline.render_solos --out=$(VIDEOS)
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(VIDEOS) --data_dir=data/px106 --name=rendered_solos --frame_px=106
+
+# Wide solos, a far set that shares no timbre or style with them, and the solos on which training starts.
+compare-data: small-resnet-data $(WIDE)
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(WIDE) --data_dir=data/px106 --name=rendered_compare --frame_px=106
 	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_far --variety=far --solos_per_instrument=6 --seed=3
-	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_far --data_dir=data --name=rendered_far --split=test
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_far --data_dir=data/px106 --name=rendered_far --split=test --frame_px=106
+	$(BIN)/python -m data_pipeline.render_solos --out=$(SMALL) --area=0.1,0.15 --solos_per_instrument=4 --seconds=12 --seed=1
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(SMALL) --data_dir=data/px106 --name=rendered_small --frame_px=160 --split=test
 
 bench: $(READY)
 	@if ! $(BIN)/python -c 'import torch' 2>/dev/null; then $(BIN)/python -m pip install --quiet --editable '.[torch]' --extra-index-url $(TORCH_INDEX); fi

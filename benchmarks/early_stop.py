@@ -18,7 +18,7 @@ from absl import flags, logging
 
 from benchmarks.harness import record
 from benchmarks.harness.recursion import TAKES_ALL, TAKES_NOTHING, mixture_shape, recursion, variables
-from configs import base, quickstart
+from configs import base, small_resnet
 from data_pipeline import command
 from mpnet_jax.config.specs import Config
 from mpnet_jax.recursion.candidates import Candidates
@@ -28,7 +28,7 @@ STEPS = 6
 SIZES: dict[str, tuple[Callable[[], Config], int]] = {
     # Config and batch size.
     "full": (base.get_config, 2),  # the paper's sizes: U-Nets of depth 7 and 64 filters, 256 x 256 spectrograms
-    "quickstart": (quickstart.get_config, 16),  # depth 5 and 16 filters, 128 x 128 spectrograms
+    "small_resnet": (small_resnet.get_config, 16),  # depth 5 and 16 filters, 128 x 128 spectrograms
 }
 # Ways to run the full batch, as options of `recursion`. Evaluation uses the first.
 WAYS = {

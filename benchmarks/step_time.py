@@ -1,4 +1,4 @@
-"""Compares training steps with a PyTorch peer: `python -m benchmarks.step_time --json=FILE [--sizes=full,quickstart]`.
+"""Compares training steps with a PyTorch peer: `python -m benchmarks.step_time --json=FILE [--sizes=full]`.
 
 Each framework runs in its own process, with the same cores, the same tuned allocator and float32; only one of them
 computes at a time. After a burn-in they take turns. Each round gives one ratio, ours over theirs, and the result is the
@@ -159,7 +159,7 @@ def table(name: str, measured: dict[str, dict[str, Any]]) -> str:
 
 if __name__ == "__main__":
     flags.DEFINE_string("json", None, "JSON file for the results.")
-    flags.DEFINE_list("sizes", ["full", "quickstart"], "Sizes to time: full (the paper's), quickstart.")
+    flags.DEFINE_list("sizes", ["full", "small_resnet"], "Sizes to time: full (the paper's), small_resnet.")
     flags.DEFINE_list("frames", ["1"], "Numbers of pictures per sound at the full size.")
     flags.DEFINE_list("parts", ["step"], f"Parts to time: {', '.join(PARTS)}.")
     flags.DEFINE_integer("repeats", 7, "Rounds of turns.", lower_bound=1)

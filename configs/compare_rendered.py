@@ -11,12 +11,12 @@ from typing import Any
 
 import ml_collections
 
-from configs import quickstart
+from configs import small_resnet
 
 
 def get_config() -> ml_collections.ConfigDict:
     """Returns the fields."""
-    config: Any = quickstart.get_config()
+    config: Any = small_resnet.get_config()
     config.name = "compare_rendered"
     config.rounds.minus, config.rounds.plus, config.rounds.both = 1000, 250, 350
 

@@ -1,4 +1,4 @@
-"""The model in `mpnet_jax/pretrained/`: the quickstart's networks, trained longer, on more timbres and drawing styles.
+"""The model in `mpnet_jax/pretrained/`: the networks of `small_resnet`, trained longer, on more timbres and styles.
 
 Commands and results: mpnet_jax/pretrained/README.md
 """
@@ -7,15 +7,15 @@ from typing import Any
 
 import ml_collections
 
-from configs import quickstart
+from configs import small_resnet
 
 
 def get_config() -> ml_collections.ConfigDict:
     """Returns the fields."""
-    config: Any = quickstart.get_config()
+    config: Any = small_resnet.get_config()
     config.name = "pretrained"
     # From random weights, the validation score had not improved after 1,500 steps on these data.
-    config.start_from = "runs/quickstart"
+    config.start_from = "runs/small_resnet"
     config.rounds.minus, config.rounds.plus, config.rounds.both = 6500, 500, 700
 
     config.data.name = "rendered_pretrained"

@@ -5,12 +5,14 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from configs import base, quickstart
+from configs import base, quickstart, small_resnet
 from data_pipeline.command import InputError
 from mpnet_jax.config.specs import Config, audio_spec
+from mpnet_jax.models.efficientnet import FEATURES
 
 FULL_BATCH = 4
-NAMES = ("full", "quickstart")
+NAMES = ("full", "small_resnet")
+SMALL = {"small_resnet": small_resnet, "quickstart": quickstart}
 
 
 def size_config(name: str) -> ml_collections.ConfigDict:
@@ -18,14 +20,14 @@ def size_config(name: str) -> ml_collections.ConfigDict:
 
     Args:
         name: "full" (the paper's sizes, two sounds, one picture per sound, batch 4), "full_t<pictures>",
-            "full_b<batch>" or "quickstart".
+            "full_b<batch>", "small_resnet", or "quickstart", which has no peer.
 
     Raises:
         InputError: The name is unknown.
     """
     kind, _, variant = name.partition("_")
-    if kind == "quickstart" and not variant:
-        small: Any = quickstart.get_config()
+    if name in SMALL:
+        small: Any = SMALL[name].get_config()
         small.rounds.plus = small.rounds.both = 0
         return small
     if kind != "full" or (variant and (variant[0] not in "tb" or not variant[1:].isdecimal())):
@@ -46,7 +48,8 @@ def synthetic_batch(config: Config, *, seed: int = 0) -> dict[str, np.ndarray]:
 
     Returns:
         `mixture_magnitude` (batch, freq, time) and `source_magnitude` (batch, source, freq, time) float32, `frames`
-        (batch, source, frame, height, width, 3) uint8.
+        (batch, source, frame, height, width, 3) uint8; with kept features instead `features` (batch, source, frame, 1,
+        1, 1280) float16; and `source_label` (batch, source) int32.
     """
     rng = np.random.default_rng(seed)
     audio, side = audio_spec(config), config.frames.crop_px
@@ -54,8 +57,14 @@ def synthetic_batch(config: Config, *, seed: int = 0) -> dict[str, np.ndarray]:
     spectra = rng.standard_normal(shape, np.float32) + 1j * rng.standard_normal(shape, np.float32)
     loudness = rng.gamma(0.5, 2.0, shape).astype(np.float32)  # a few loud bins, many quiet ones
     spectra *= loudness
-    return {
+    clips = (*shape[:2], config.frames.count)
+    batch = {
         "mixture_magnitude": np.abs(spectra.sum(1)),
         "source_magnitude": np.abs(spectra),
-        "frames": rng.integers(0, 256, (*shape[:2], config.frames.count, side, side, 3), dtype=np.uint8),
+        "source_label": rng.integers(0, config.miml.classes, shape[:2], dtype=np.int32),
+    }
+    if config.data.feature_seconds:
+        return batch | {"features": rng.random((*clips, 1, 1, FEATURES), np.float32).astype(np.float16)}
+    return batch | {
+        "frames": rng.integers(0, 256, (*clips, side, side, 3), dtype=np.uint8),
     }

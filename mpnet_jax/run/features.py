@@ -15,7 +15,7 @@ from mpnet_jax import parallel
 from mpnet_jax.models.efficientnet import EfficientNetLite0, normalise_pictures
 from mpnet_jax.steps.device_pass import Separator
 
-_BATCH = 16  # pictures that a device takes at a time
+BATCH = 16  # pictures that a device takes at a time
 
 
 def attach(
@@ -38,10 +38,6 @@ def attach(
     # Imported here because it loads TensorFlow, which takes seconds; bad input is refused before.
     from data_pipeline.records.features import KeptFeatures
 
-    def run(variables: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
-        features: Any = net.apply(variables, normalise_pictures(batch["pictures"]))
-        return {"features": features.mean((1, 2), keepdims=True) if spec.pooled else features}
-
     separator: Separator | None = None
     for split, store in stores.items():
         kept = KeptFeatures(store, spec, folder)
@@ -49,12 +45,28 @@ def attach(
         for share in (slice(index, None, count), slice(None)):
             missing = kept.missing[share] if share.step != 1 else kept.missing
             if missing and separator is None:
-                separator = Separator(parallel.parallel_map(run), parallel.replicate(variables), _BATCH)
+                separator = separator_of(net, parallel.replicate(variables), pooled=spec.pooled)
             if missing:
                 _make(kept, store, separator, missing, split)
             parallel.wait_for_first()
         kept.finish()
         store.features = kept
+
+
+def separator_of(net: EfficientNetLite0, variables: Any, *, pooled: bool) -> Separator:
+    """Returns the pass from `pictures`, uint8 (picture, side, side, 3), to `features` (picture, h, w, channel).
+
+    Args:
+        net: The trunk in evaluation form.
+        variables: Its replicated parameters and running statistics.
+        pooled: Whether features are averaged over places, so that h and w are 1.
+    """
+
+    def run(variables: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
+        features: Any = net.apply(variables, normalise_pictures(batch["pictures"]))
+        return {"features": features.mean((1, 2), keepdims=True) if pooled else features}
+
+    return Separator(parallel.parallel_map(run), variables, BATCH)
 
 
 def _make(kept: Any, store: Any, separator: Any, missing: list[int], split: str) -> None:
@@ -66,19 +78,26 @@ def _make(kept: Any, store: Any, separator: Any, missing: list[int], split: str)
         for piece in missing:
             frames = kept.frames_of(piece)
             made = []
-            for first in range(0, PIECE, _BATCH):
-                group = frames[first : first + _BATCH]
+            for first in range(0, PIECE, BATCH):
+                group = frames[first : first + BATCH]
                 if group:
-                    made.append(_features(kept, store, separator, group))
+                    made.append(features_of(kept.spec, store, separator, group))
                     bar.update(len(group))
             kept.write(piece, np.concatenate(made))
 
 
-def _features(kept: Any, store: Any, separator: Any, frames: list[Any]) -> np.ndarray:
-    """Returns features of the views of some frames, float16 (frame, view, h, w, channel)."""
+def features_of(spec: FeatureSpec, store: Any, separator: Separator, frames: list[Any]) -> np.ndarray:
+    """Returns features of the views of some frames, float16 (frame, view, h, w, channel).
+
+    Args:
+        spec: Which features are kept.
+        store: The `RecordStore` of the frames.
+        separator: See `separator_of`.
+        frames: The `View`s of each frame.
+    """
     from data_pipeline.records.pictures import cut, decode
 
-    views, side = kept.spec.views, kept.spec.crop_px
+    views, side = spec.views, spec.crop_px
     squares = np.empty((len(frames), views, side, side, 3), np.uint8)
     for n, of_frame in enumerate(frames):
         (picture,) = decode(store.read_pictures(of_frame[0].clip, [of_frame[0].frame]))

@@ -13,27 +13,27 @@ from mpnet_jax.config import check as config_module
 from tests.support.repository import ROOT
 
 
-@pytest.mark.parametrize("name", ["full", "full_t6", "full_b2", "quickstart"])
+@pytest.mark.parametrize("name", ["full", "full_t6", "full_b2", "small_resnet"])
 def test_sizes_are_runs_of_the_minus_round(name):
     config = size_config(name)
     config_module.check(config)
     assert [config.rounds.plus, config.rounds.both] == [0, 0]
     assert config.frames.count == (6 if name == "full_t6" else 1)
-    assert config.batch_size == {"full_b2": 2, "quickstart": 16}.get(name, 4)
+    assert config.batch_size == {"full_b2": 2, "small_resnet": 16}.get(name, 4)
 
 
-@pytest.mark.parametrize("name", ["half", "full_x2", "full_t", "quickstart_t3"])
+@pytest.mark.parametrize("name", ["half", "full_x2", "full_t", "small_resnet_t3"])
 def test_unknown_size_is_refused(name):
-    with pytest.raises(InputError, match=f"'{name}' is unknown; use full, quickstart, full_t<pictures>"):
+    with pytest.raises(InputError, match=f"'{name}' is unknown; use full, small_resnet, full_t<pictures>"):
         size_config(name)
 
 
 def test_pictures_make_sizes_of_the_full_one():
-    assert all_sizes(["full", "quickstart"], ["1", "3"]) == ["full", "full_t3", "quickstart"]
+    assert all_sizes(["full", "small_resnet"], ["1", "3"]) == ["full", "full_t3", "small_resnet"]
 
 
 def test_the_synthetic_batch_is_reproducible():
-    config = size_config("quickstart")
+    config = size_config("small_resnet")
     batch = synthetic_batch(config)
     assert {name: (x.shape, x.dtype) for name, x in batch.items()} == {
         "mixture_magnitude": ((16, 512, 128), np.float32),

@@ -11,8 +11,8 @@ LARGEST_RATIO = 0.35
 @pytest.mark.parametrize(
     ("size", "with_plus"),
     [
-        pytest.param("quickstart", False, marks=pytest.mark.slow),
-        pytest.param("quickstart", True, marks=pytest.mark.slow),
+        pytest.param("small_resnet", False, marks=pytest.mark.slow),
+        pytest.param("small_resnet", True, marks=pytest.mark.slow),
         pytest.param("full", False, marks=pytest.mark.slow),
         pytest.param("full", True, marks=pytest.mark.slow),
     ],
