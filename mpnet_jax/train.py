@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from mpnet_jax.steps.train_state import TrainState
 
 EXAMPLE_MIXTURES = 2  # shown in TensorBoard
-PRETRAINED = ", the frame network too; for ImageNet's: python -m mpnet_jax.convert"
 
 # JAX and TensorFlow are imported inside functions: importing them takes seconds, and a wrong flag is refused before.
 
@@ -135,8 +134,7 @@ def first_state(method: "Method", workdir: Path, writer: "RunWriter | None") -> 
         if writer is not None:
             state = method.started_from(state)
     else:
-        pretrained = PRETRAINED if "frame_net" in state.params else ""
-        logging.info("all networks start from random weights%s", pretrained)
+        logging.info("%s", method.start)
     return parallel.of_first(state)
 
 

@@ -99,6 +99,11 @@ class Method(abc.ABC):
         """Returns the result whose networks a step of training changed."""
         return round_of(self.rounds, step).result
 
+    @property
+    def start(self) -> str:
+        """What the networks start from where the config names no other run, in one line."""
+        return settings.start(self.config)
+
     # Plain values of the config.
 
     @functools.cached_property

@@ -159,6 +159,16 @@ def visual_fields(config: Config) -> dict[str, Any]:
     }
 
 
+def start(config: Config) -> str:
+    """Returns what the networks start from where the config names no other run, in one line."""
+    if config.model.frame_net == "efficientnet_lite0":
+        return "the frame network's trunk starts from ImageNet's weights, all else from random weights"
+    return (
+        "all networks start from random weights, the frame network too; for one that knows ImageNet set "
+        "config.model.frame_net to efficientnet_lite0, or see python -m mpnet_jax.convert"
+    )
+
+
 def seen_shape(config: Config) -> jax.ShapeDtypeStruct:
     """Returns the shape of one clip's frame; for a pretrained trunk, which is not initialised, that of its features."""
     if config.model.frame_net == "efficientnet_lite0":

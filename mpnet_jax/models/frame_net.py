@@ -97,19 +97,19 @@ class PretrainedFrameNet(nn.Module):
 
         Args:
             seen: Pictures, uint8 (picture, height, width, 3), or features that `features` returned, (picture, h, w,
-                1280) or averages of them.
+                channel) or averages of them.
             pool: Pooling of maps (picture, h, w, channel).
             average: Whether `pool` averages, so that it can come before the linear layer.
         """
         maps = self.features(seen) if seen.dtype == jnp.uint8 else seen.astype(jnp.float32)
         return self.head(pool(maps)) if average else pool(self.head(maps))
 
-    def features(self, pictures: Array) -> Float[Array, "picture h w 1280"]:
+    def features(self, pictures: Array) -> Float[Array, "picture h w channel"]:
         """Returns the trunk's features of uint8 pictures; no gradient passes a frozen trunk."""
         maps = self.trunk(normalise_pictures(pictures)).astype(jnp.float32)
         return maps if self.spec.trained == "all" else jax.lax.stop_gradient(maps)
 
-    def head(self, features: Float[Array, "*place 1280"]) -> Float[Array, "*place k"]:
+    def head(self, features: Float[Array, "*place channel"]) -> Float[Array, "*place k"]:
         """Returns the vectors of features; in training with noise and dropout."""
         x = self.norm_out(features)
         if self.train and self.spec.noise:

@@ -9,6 +9,7 @@ from data_pipeline.command import InputError
 from mpnet_jax.config import check as config_module
 from mpnet_jax.config import specs
 from mpnet_jax.methods.registry import method_of
+from mpnet_jax.steps.learnt import networks
 from tests.support.repository import ROOT
 from tests.support.short_frame_net import ShortFrameNet
 
@@ -127,8 +128,7 @@ def test_every_shipped_config_trains_a_step(name: str, monkeypatch: pytest.Monke
 
     from mpnet_jax import parallel
 
-    for module in ("mpnet", "pixelplayer"):
-        monkeypatch.setattr(f"mpnet_jax.models.{module}.ResNet18", ShortFrameNet)
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     config = importlib.import_module(f"configs.{name}").get_config()
     config.update_from_flattened_dict(REDUCED)
     audio, sources, count = specs.audio_spec(config), config.mixing.sources, config.frames.count
@@ -138,11 +138,14 @@ def test_every_shipped_config_trains_a_step(name: str, monkeypatch: pytest.Monke
         "source_magnitude": magnitude,
         "mixture_magnitude": magnitude.sum(1),
         "frames": rng.integers(0, 255, (4, sources, count, 32, 32, 3), np.uint8),
+        "source_label": rng.integers(0, config.miml.classes, (4, sources), np.int32),
         "valid": np.ones(4, bool),
         # Inputs of MIML's step.
         "bases": rng.random((4, config.miml.bases, audio.freq_bins)).astype(np.float32),
         "present": np.eye(config.miml.classes, dtype=np.float32)[:4],
     }
+    if config.data.feature_seconds:
+        batch["features"] = rng.random((4, sources, count, 1, 1, 1280)).astype(np.float16)
     last = method_of(config).rounds[-1]
     state = method_of(config).state_in(method_of(config).initial_state(), last)
     before = jax.tree.map(np.asarray, state.params)
@@ -150,6 +153,6 @@ def test_every_shipped_config_trains_a_step(name: str, monkeypatch: pytest.Monke
     state, metrics = step(parallel.replicate(state), parallel.shard(batch))
     after = parallel.unreplicate(state).params
     assert all(np.isfinite(value).all() for value in jax.tree.leaves(jax.tree.map(np.asarray, metrics)))
-    for net in last.trained:
+    for net in networks(last.trained):
         changed = jax.tree.map(lambda a, b: bool(np.any(a != b)), before[net], after[net])
         assert any(jax.tree.leaves(changed)), net

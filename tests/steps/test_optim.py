@@ -73,7 +73,7 @@ def test_unknown_names_raise_an_error_with_the_known_names():
         ValueError, match="schedule='linear' is unknown; use one of steps, cosine, exponential, constant"
     ):
         rates("linear", [0])
-    with pytest.raises(ValueError, match="optimiser='lion' is unknown; use one of sgd, adam, adam_l2, adamw"):
+    with pytest.raises(ValueError, match="optimiser='lion' is unknown; use one of sgd, adam, adam_l2, adamw, muon"):
         two_updates("lion")
 
 
@@ -91,3 +91,36 @@ def test_each_part_has_its_own_learning_rate():
     # Each part has its own momentum.
     updates, _ = transformation.update(gradients, state, params)
     assert float(updates["minus_net"]["down_0"][0]) == pytest.approx(-0.25 * 1.9)
+
+
+def test_muon_makes_orthogonal_updates_of_hidden_kernels_and_adam_all_others():
+    rng = np.random.default_rng(0)
+    shapes = {
+        "minus_net": {
+            "down_0": {"kernel": (4, 4, 1, 8)},
+            "down_1": {"kernel": (2, 2, 4, 8)},
+            "up_norm_1": {"scale": (8,)},
+            "up_0": {"kernel": (3, 3, 8, 4), "bias": (4,)},
+        },
+        "frame_net": {"conv_out": {"kernel": (12, 4)}, "trunk": {"depthwise": {"kernel": (3, 3, 1, 8)}}},
+    }
+    is_shape = lambda x: isinstance(x, tuple)  # noqa: E731
+    params = jax.tree.map(lambda shape: jnp.zeros(shape), shapes, is_leaf=is_shape)
+    gradients = jax.tree.map(lambda shape: jnp.asarray(rng.standard_normal(shape)), shapes, is_leaf=is_shape)
+    muon = optimiser("muon", optax.constant_schedule(0.5), momentum=0.0, weight_decay=0.0)
+    adam = optax.adam(0.5, nesterov=True)
+    updates, _ = muon.update(gradients, muon.init(params), params)
+    expected, _ = adam.update(gradients, adam.init(params), params)
+    matrix = np.asarray(updates["minus_net"]["down_1"].pop("kernel")).reshape(16, 8)
+    expected["minus_net"]["down_1"].pop("kernel")
+    # Newton's iteration brings all singular values near one; the scale makes their root mean square that of Adam.
+    values = np.linalg.svd(matrix / (0.5 * 0.2 * np.sqrt(16)), compute_uv=False)
+    assert values.min() > 0.6 and values.max() < 1.3
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0.02), updates, expected)
+
+
+def test_muon_decays_weights_in_proportion_to_the_rate():
+    muon = optimiser("muon", optax.constant_schedule(0.5), momentum=0.0, weight_decay=0.1)
+    params = {"net": {"down_1": {"kernel": jnp.ones((4, 4))}, "norm": {"scale": jnp.ones(4)}}}
+    updates, _ = muon.update(jax.tree.map(jnp.zeros_like, params), muon.init(params), params)
+    jax.tree.map(lambda x: np.testing.assert_allclose(x, -0.05, atol=1e-6), updates)
