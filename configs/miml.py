@@ -27,6 +27,7 @@ FIELDS: dict[str, Any] = {
     "optimiser.decay_steps": 5 * 8,
     "optimiser.warmup_steps": 0,
     "optimiser.round_scale.both": 1.0,
+    "optimiser.average_decay": 0.0,
     "validate_every": 50,
     "summary_every": 50,
     "checkpoint_every": 50,

@@ -24,7 +24,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.frame_px = 176
     config.frames.crop_px = 160
     config.data.feature_seconds = 1.0
-    config.data.feature_views = 4
+    config.data.feature_views = 2
 
     config.model.frame_net = "efficientnet_lite0"
     config.model.frame_net_trained = "head"

@@ -59,3 +59,13 @@ def test_training_records_every_layer_s_statistics_and_evaluation_none():
 
 def test_log_of_silence_is_finite():
     np.testing.assert_allclose(log_magnitude(jnp.array([0.0, 1.0]), epsilon=1e-6), [np.log(1e-6), 0.0], atol=2e-6)
+
+
+@pytest.mark.parametrize(("initial_weights", "keeps"), [("he", True), ("released", False)])
+def test_initial_weights_keep_the_variance_or_are_those_of_the_released_code(initial_weights, keeps):
+    model = UNet(3, 16, 4, train=False, initial_weights=initial_weights)
+    params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))["params"]
+    for layer in ("down_1", "down_2", "up_2", "up_1", "up_0"):
+        kernel = params[layer]["kernel"]
+        expected = np.sqrt(2 / np.prod(kernel.shape[:-1])) if keeps else 1e-3
+        np.testing.assert_allclose(kernel.std(), expected, rtol=0.1)

@@ -10,6 +10,7 @@ from mpnet_jax.steps.losses import (
     Objective,
     binary_cross_entropy,
     binary_target,
+    class_loss,
     magnitude_weight,
     mask_loss,
     ratio_target,
@@ -203,3 +204,9 @@ def test_binary_target_has_no_gradient(argument):
     source, reference = jnp.array([0.3, 0.8]), jnp.array([1.0, 1.0])
     gradient = jax.grad(lambda *a: jnp.sum(binary_target(*a)), argnums=argument)(source, reference)
     np.testing.assert_array_equal(gradient, [0.0, 0.0])
+
+
+def test_class_loss_is_the_mean_cross_entropy_by_hand():
+    logits = jnp.log(jnp.array([[[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]]))
+    expected = -(np.log(0.25) + np.log(0.8)) / 2
+    np.testing.assert_allclose(class_loss(logits, jnp.array([[1, 2]])), expected, rtol=1e-5)
