@@ -29,12 +29,13 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.frame_net = "efficientnet_lite0"
     config.model.frame_net_trained = "head"
     config.model.feature_dropout = 0.5
+    config.model.visual_activation = "sigmoid"  # vectors of a class then resemble each other more
     config.loss.class_weight = 0.3  # the visual vectors learn the classes, too
     config.loss.ratio = "cross_entropy"
     config.model.initial_weights = "he"
 
     config.optimiser.name = "muon"
-    config.optimiser.learning_rate = 4e-3
+    config.optimiser.learning_rate = 1e-2
     config.optimiser.weight_decay = 0.0
     config.optimiser.average_decay = 0.99
     return config

@@ -38,10 +38,16 @@ def test_the_synthetic_batch_is_reproducible():
     assert {name: (x.shape, x.dtype) for name, x in batch.items()} == {
         "mixture_magnitude": ((16, 512, 128), np.float32),
         "source_magnitude": ((16, 2, 512, 128), np.float32),
+        "source_label": ((16, 2), np.int32),
         "frames": ((16, 2, 1, 96, 96, 3), np.uint8),
     }
     for name, x in synthetic_batch(config).items():
         np.testing.assert_array_equal(x, batch[name])
+
+
+def test_the_quickstart_s_batch_holds_features_in_place_of_frames():
+    batch = synthetic_batch(size_config("quickstart"))
+    assert batch["features"].shape == (16, 2, 1, 1, 1, 1280) and "frames" not in batch
 
 
 def test_spread_is_range_and_quartiles():
