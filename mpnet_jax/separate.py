@@ -19,6 +19,7 @@ from data_pipeline.media import reader
 
 FORMATS = ("wav", "flac")
 _MOST_SOUNDS = 8
+NAMES = ("none", "page", "files")
 
 
 def main() -> None:
@@ -28,13 +29,17 @@ def main() -> None:
         video, out = check(values.video, values.out, audio_only=values.audio_only)
         # Imported here because these import JAX; bad input is refused before.
         from mpnet_jax import parallel
+        from mpnet_jax.separation.names import load_namer
         from mpnet_jax.separation.separate_video import Settings, separate_video
         from mpnet_jax.weights.trained import load
 
         parallel.keep_compiled_programs()
         model = load(Path(values.workdir) if values.workdir else None)
-        settings = Settings(values.sounds, values.most_sounds, values.format, values.videos, values.picture_px)
-        summary = separate_video(video, out, model, settings)
+        settings = Settings(
+            values.sounds, values.most_sounds, values.format, values.videos, values.picture_px, values.names
+        )
+        namer = None if values.names == "none" else load_namer()
+        summary = separate_video(video, out, model, settings, namer=namer)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; nothing was written\n")
         sys.exit(130)
@@ -90,8 +95,9 @@ def described(summary: dict[str, Any], out: Path) -> str:
     lines = []
     for sound in summary["sounds"]:
         down, right = (100.0 * share for share in sound["place"])
+        name = f"{sound['name']} ({100.0 * sound['name_probability']:.0f} %), " if sound["name"] else ""
         lines.append(
-            f"sound {sound['number']}: {100.0 * sound['energy_share']:5.1f} % of the energy, "
+            f"sound {sound['number']}: {name}{100.0 * sound['energy_share']:5.1f} % of the energy, "
             f"{sound['first_s']:.1f} to {sound['last_s']:.1f} s, {right:.0f} % from the left, {down:.0f} % from the top"
         )
     lines.append(f"residual: {100.0 * summary['residual']['energy_share']:4.1f} % of the energy")
@@ -110,6 +116,13 @@ if __name__ == "__main__":
     flags.DEFINE_bool("videos", True, "Write a video for each sound and one with all of them; --novideos is faster.")
     flags.DEFINE_integer(
         "picture_px", None, "Shorter side of the frames that the network sees; as in training by default.", 32, 1024
+    )
+    flags.DEFINE_enum(
+        "names",
+        "page",
+        NAMES,
+        "Names of sounds by what the picture shows at their places. page: in separation.json and on the page; files: "
+        "also in the names of files, such as sound1_violin.wav; none: nowhere.",
     )
     flags.DEFINE_bool("audio_only", False, "Refused: sounds without a video cannot be separated.")
     command.run(main)

@@ -89,10 +89,15 @@ def _sound(sound: Mapping[str, Any], curves: Curves) -> str:
     chart = charts.curve(curves.of(sound["number"]), label="fraction of the mixture over seconds")
     return (
         f'<article class="example"><header><h3><span style="color:{color}">\N{BLACK CIRCLE}</span> '
-        f"Sound {sound['number']}</h3></header>{_player(sound.get('video'), 'Heat map over the video')}"
+        f"Sound {sound['number']}{_named(sound)}</h3></header>{_player(sound.get('video'), 'Heat map over the video')}"
         f'{_audio(sound["file"])}<p class="note">{text}</p>'
         f'<figure class="card"><figcaption>Energy over time</figcaption>{chart}</figure></article>'
     )
+
+
+def _named(sound: Mapping[str, Any]) -> str:
+    """Returns the name with its probability, such as ": violin (83 %)"; empty if it is unknown."""
+    return f": {escape(sound['name'])} ({100.0 * sound['name_probability']:.0f} %)" if sound["name"] else ""
 
 
 def _residual(summary: Mapping[str, Any]) -> str:

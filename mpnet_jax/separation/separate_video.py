@@ -16,6 +16,7 @@ from data_pipeline.media.reader import MediaInfo, Trace
 from mpnet_jax.run.facts import run_facts
 from mpnet_jax.separation.crossfade import CrossFade
 from mpnet_jax.separation.journal import Journal
+from mpnet_jax.separation.names import Namer, SoundName, name_sounds
 from mpnet_jax.separation.network import make_separator, separated_windows
 from mpnet_jax.separation.page import Curves, write_page
 from mpnet_jax.separation.picture_windows import picture_windows, short_side_px
@@ -35,6 +36,7 @@ _LEAST_ENERGY = 0.01
 _LEAST_WINDOWS = 3
 _NOTABLE_S = 0.5  # Smaller differences between the times of sound and pictures give no remark.
 
+
 Progress = Callable[[float], Any]
 
 
@@ -48,6 +50,7 @@ class Settings:
         format: One of `stems.FORMATS`.
         videos: Whether videos are written.
         picture_px: Shorter side of the network's frames; None for that of the training data.
+        names: Where names of sounds are written: "none", "page" (also `separation.json`) or "files" (also file names).
     """
 
     sounds: int | None = None
@@ -55,6 +58,7 @@ class Settings:
     format: str = "wav"
     videos: bool = True
     picture_px: int | None = None
+    names: str = "page"
 
     @property
     def numbers(self) -> int:
@@ -90,7 +94,9 @@ class SeparatedVideo:
         return self.stems.samples / self.rate_hz
 
 
-def separate_video(video: Path, out: Path, model: Model, settings: Settings) -> dict[str, Any]:
+def separate_video(
+    video: Path, out: Path, model: Model, settings: Settings, *, namer: Namer | None = None
+) -> dict[str, Any]:
     """Separates the sounds of a video; `out` appears when all its files are complete.
 
     Args:
@@ -98,6 +104,7 @@ def separate_video(video: Path, out: Path, model: Model, settings: Settings) -> 
         out: A new or an empty folder.
         model: The trained networks.
         settings: The options.
+        namer: Names the sounds by what the picture shows at their places; None leaves all of them without a name.
 
     Returns:
         The content of `separation.json` without its windows.
@@ -111,12 +118,15 @@ def separate_video(video: Path, out: Path, model: Model, settings: Settings) -> 
             separated = separate_windows(video, work, model, settings, header=header, progress=progress)
         kept = kept_sounds(separated, keep_all=settings.sounds is not None)
         separated.stems.into_residual(separated.tally.numbers - set(kept))
+        numbers = {old: new for new, old in enumerate(kept, start=1)}
+        found = _sound_names(video, separated, kept, namer, header=header) if settings.names != "none" else {}
+        suffixes = {old: name.file_suffix for old, name in found.items()} if settings.names == "files" else {}
+        names = {old: f"sound{new}{suffixes.get(old, '')}" for old, new in numbers.items()} | {RESIDUAL: "residual"}
         videos: dict[int, str] = {}
         if settings.videos:
+            videos = {old: f"{names[old]}.mp4" for old in kept} | {RESIDUAL: "overview.mp4"}
             with _progress(separated.seconds, "writing videos") as progress:
-                videos = _write_videos(video, folder, separated, kept, model, header=header, progress=progress)
-        numbers = {old: new for new, old in enumerate(kept, start=1)}
-        names = {old: f"sound{new}" for old, new in numbers.items()} | {RESIDUAL: "residual"}
+                _write_videos(video, folder, separated, videos, model, header=header, progress=progress)
         energy = dict(separated.stems.energy)
         files = separated.stems.finish(names, folder, kind=settings.format)
         whole = max(sum(energy.values()), 1e-12)
@@ -133,7 +143,11 @@ def separate_video(video: Path, out: Path, model: Model, settings: Settings) -> 
                 "picture_px": header.picture_px,
             },
             "sounds": [
-                {"number": new} | entry(old) | {"video": videos.get(old)} | separated.tally.of(old)
+                {"number": new}
+                | found.get(old, SoundName()).facts
+                | entry(old)
+                | {"video": videos.get(old)}
+                | separated.tally.of(old)
                 for old, new in numbers.items()
             ],
             "residual": entry(RESIDUAL),
@@ -263,19 +277,35 @@ def _remarks_on_time(separated: SeparatedVideo, header: MediaInfo) -> Iterator[s
         yield f"The pictures end at {pictures.end_s:.1f} s; the last one is repeated."
 
 
+def _sound_names(
+    video: Path, separated: SeparatedVideo, kept: list[int], namer: Namer | None, *, header: MediaInfo
+) -> dict[int, SoundName]:
+    """Returns the names of the kept sounds by the tracker's number; none without a classifier."""
+    if namer is None or not kept:
+        return {}
+    assert header.picture_px is not None
+    tallies = {number: separated.tally.of(number) for number in kept}
+    return name_sounds(
+        video,
+        separated.journal.windows({number: number for number in kept}),
+        {number: (tally["first_s"], tally["last_s"]) for number, tally in tallies.items()},
+        namer,
+        picture_px=header.picture_px,
+    )
+
+
 def _write_videos(
     video: Path,
     folder: Path,
     separated: SeparatedVideo,
-    kept: list[int],
+    names: dict[int, str],
     model: Model,
     *,
     header: MediaInfo,
     progress: Progress,
-) -> dict[int, str]:
-    """Writes the videos and returns their names by the tracker's number; `RESIDUAL` is the number of the overview."""
+) -> None:
+    """Writes the videos; `names` are their file names by the tracker's number, `RESIDUAL` is the overview's."""
     assert header.picture_px is not None
-    names = {old: f"sound{new}.mp4" for new, old in enumerate(kept, start=1)} | {RESIDUAL: "overview.mp4"}
     write_videos(
         video,
         {old: folder / name for old, name in names.items()},
@@ -286,7 +316,6 @@ def _write_videos(
         picture_px=header.picture_px,
         progress=progress,
     )
-    return names
 
 
 @contextlib.contextmanager
