@@ -65,8 +65,8 @@ def optimiser(
     Args:
         name: "sgd" (with momentum, and weight decay added to the gradient; the paper's), "adam" (no weight decay),
             "adam_l2" (weight decay added to the gradient, as in PyTorch's Adam), "adamw" (decoupled weight decay) or
-            "muon" (orthogonal updates of the kernels between hidden layers, AdamW with Nesterov's momentum for all other
-            parameters).
+            "muon" (orthogonal updates of the kernels between hidden layers; all other parameters by AdamW with
+            Nesterov's momentum).
         schedule: Learning rate.
         momentum: Momentum of "sgd".
         weight_decay: Weight decay of all but "adam".
