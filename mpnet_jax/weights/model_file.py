@@ -1,7 +1,7 @@
 """Writes and reads model files: trained networks in half precision with their config.
 
-`NAME.safetensors` holds every parameter and running statistic in float16, by its path, such as
-`params/frame_net/conv_in/kernel`. `NAME.json` holds the config of the run and further facts that `separate` needs.
+`NAME.safetensors` holds every parameter and running statistic by its path, such as `params/frame_net/conv_in/kernel`:
+kernels in float16; vectors, which take little space and may hold large numbers, in float32. `NAME.json` holds the config of the run and further facts that `separate` needs.
 Neither file can contain code.
 """
 
@@ -53,9 +53,10 @@ def write_model(path: Path, model: ModelFile) -> None:
         raise InputError(f"{path} must end in {SUFFIX}; its config is written beside it")
     tensors = {}
     for name, tensor in _flat(model.variables).items():
-        if np.any(np.abs(tensor) > np.finfo(np.float16).max) or not np.all(np.isfinite(tensor)):
-            raise InputError(f"{name} holds a number that float16 cannot; this run cannot be exported")
-        tensors[name] = np.asarray(tensor, np.float16)
+        kind = np.float32 if name.startswith("batch_stats/") or tensor.ndim < 2 else np.float16
+        if np.any(np.abs(tensor) > np.finfo(kind).max) or not np.all(np.isfinite(tensor)):
+            raise InputError(f"{name} holds a number that {kind.__name__} cannot; this run cannot be exported")
+        tensors[name] = np.asarray(tensor, kind)
     about = json.dumps({"config": model.method.flat_config()} | model.facts, indent=1, sort_keys=True) + "\n"
     for target, content in ((path, safetensors.numpy.save(tensors)), (path.with_suffix(".json"), about.encode())):
         write_atomically(target, content)
