@@ -251,3 +251,56 @@ def test_a_pass_that_is_killed_loses_only_the_piece_in_work(tiny_set, tmp_path):
     assert begin("killed").wait() == begin("whole").wait() == 0
     assert pieces("killed") == pieces("whole") and before.items() <= pieces("whole").items()
     assert 0 < len(before) < len(pieces("whole"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"method": "pixelplayer", "rounds.minus": 0, "rounds.both": 2},
+        {
+            "method": "miml",
+            "mask": "ratio",
+            "rounds.minus": 0,
+            "rounds.both": 2,
+            "loss.class_weight": 0.0,
+            "miml.class_steps": 2,
+            "miml.class_mixtures": 4,
+            "miml.mixtures": 8,
+            "miml.iterations": 2,
+            "miml.bases": 4,
+            "miml.features": 8,
+        },
+    ],
+    ids=["pixelplayer", "miml"],
+)
+def test_the_baselines_learn_from_kept_features(changes, tiny_set, tmp_path):
+    config = recipe(tiny_set, tmp_path / "features", **changes)
+    keep_random(config)
+    assert train(config, tmp_path / "run") == 0
+    assert [step for step, _ in losses(tmp_path / "run")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"model.frame_net": "resnet18"},
+            r"feature_noise and \.feature_dropout need pretrained features; set them",
+        ),
+        (
+            {"model.frame_net_trained": "all"},
+            r"feature_seconds=0\.5 keeps features of a frozen trunk, and the trunk of .* learns; set it to 0, or",
+        ),
+        ({"model.frame_net_trained": "nothing"}, r"class_weight trains the frame network's head, and"),
+        ({"miml.classes": 3}, r"miml\.classes=3 must be the data set's number of classes; .* has 4"),
+        ({"model.frame_net": "resnet50"}, r"model\.frame_net='resnet50' is unknown; use one of resnet18, eff"),
+    ],
+)
+def test_fields_that_do_not_go_together_are_refused_in_one_sentence(changes, sentence, tiny_set, tmp_path):
+    from mpnet_jax.config.check import check
+
+    config = recipe(tiny_set, tmp_path / "features", **changes)
+    with pytest.raises(InputError, match=sentence):
+        check(config)
+        train(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -62,7 +62,7 @@ def test_a_model_is_restored_from_half_precision(tiny, written):
 
 def test_a_value_outside_the_range_of_float16_is_refused(tiny, tmp_path):
     wrong = jax.tree.map(lambda x: np.full_like(x, 1e6 if x.ndim > 1 else np.nan), tiny.variables)
-    with pytest.raises(InputError, match="holds a number that float(16|32) cannot"):
+    with pytest.raises(InputError, match=r"holds a number that float(16|32) cannot"):
         write_model(tmp_path / "a.safetensors", tiny._replace(variables=wrong))
     with pytest.raises(InputError, match=r"must end in \.safetensors"):
         write_model(tmp_path / "a.npz", tiny)
