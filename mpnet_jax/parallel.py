@@ -117,6 +117,11 @@ def parallel_map(function: Callable[..., Any]) -> Callable[..., Any]:
     return jax.pmap(function, axis_name=DEVICE_AXIS)
 
 
+def local_map(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Maps `function(variables, batch)` over the devices of this process; other processes need not call it."""
+    return jax.pmap(function, axis_name=DEVICE_AXIS, devices=jax.local_devices())
+
+
 def mean_over_devices(tree: Tree) -> Tree:
     """Averages over the devices; only valid inside `parallel_step` or `parallel_map`."""
     return jax.lax.pmean(tree, DEVICE_AXIS)

@@ -42,8 +42,9 @@ def attach(
     for split, store in stores.items():
         kept = KeptFeatures(store, spec, folder)
         index, count = parallel.process_place()
-        for share in (slice(index, None, count), slice(None)):
-            missing = kept.missing[share] if share.step != 1 else kept.missing
+        # First each process makes its share; then what is still missing, because no folder is shared.
+        for divisor in (count, 1):
+            missing = [piece for piece in kept.missing if piece % divisor == index % divisor]
             if missing and separator is None:
                 separator = separator_of(net, parallel.replicate(variables), pooled=spec.pooled)
             if missing:
@@ -66,7 +67,7 @@ def separator_of(net: EfficientNetLite0, variables: Any, *, pooled: bool) -> Sep
         features: Any = net.apply(variables, normalise_pictures(batch["pictures"]))
         return {"features": features.mean((1, 2), keepdims=True) if pooled else features}
 
-    return Separator(parallel.parallel_map(run), variables, BATCH)
+    return Separator(parallel.local_map(run), variables, BATCH)
 
 
 def _make(kept: Any, store: Any, separator: Any, missing: list[int], split: str) -> None:

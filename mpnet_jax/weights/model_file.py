@@ -1,8 +1,8 @@
 """Writes and reads model files: trained networks in half precision with their config.
 
 `NAME.safetensors` holds every parameter and running statistic by its path, such as `params/frame_net/conv_in/kernel`:
-kernels in float16; vectors, which take little space and may hold large numbers, in float32. `NAME.json` holds the config of the run and further facts that `separate` needs.
-Neither file can contain code.
+kernels in float16; vectors, which take little space and may hold large numbers, in float32. `NAME.json` holds the
+config of the run and further facts that `separate` needs. Neither file can contain code.
 """
 
 import json

@@ -22,7 +22,7 @@ from mpnet_jax.run.log import LOSSES, read_lines
 from mpnet_jax.train import train
 from mpnet_jax.weights.trained import read_run
 from tests.support.repository import ROOT
-from tests.support.tiny_run import config_file, start, tiny_config
+from tests.support.tiny_run import config_file, start, start_several, tiny_config
 
 SPEC = FeatureSpec(seconds=0.5, views=2, crop_px=32, trunk="0123456789abcdef0123", pooled=True)
 RECIPE = {
@@ -304,3 +304,20 @@ def test_fields_that_do_not_go_together_are_refused_in_one_sentence(changes, sen
         check(config)
         train(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_two_processes_share_the_pass(tiny_set, tmp_path):
+    path = config_file(tmp_path, tiny_set)
+    changes = [f"--config.{name}={value}" for name, value in RECIPE.items()]
+    arguments = (
+        f"--config={path}",
+        f"--config.data.feature_directory={tmp_path / 'features'}",
+        "--config.rounds.minus=2",
+    )
+    processes = start_several("mpnet_jax.train", *arguments, *changes, f"--workdir={tmp_path / 'run'}")
+    outputs = [process.communicate(timeout=280)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert [step for step, _ in losses(tmp_path / "run")] == [1, 2]
+    assert len(list((tmp_path / "features").rglob("*.npy"))) == 2
