@@ -39,7 +39,7 @@ from mpnet_jax.run.data import open_splits, split_list
 from mpnet_jax.steps.device_pass import HostBatch, Separator
 from mpnet_jax.steps.losses import ratio_target
 from mpnet_jax.steps.separate_step import waveforms
-from mpnet_jax.steps.separated_mixtures import DEVICE_INPUTS
+from mpnet_jax.steps.separated_mixtures import device_inputs
 from mpnet_jax.weights.trained import TrainedNetworks
 
 # The variants to score, each with the variant that it is compared to.
@@ -186,7 +186,7 @@ def _text(estimate: Mapping[str, Any]) -> str:
 def _jobs(separator: Separator, batches: Iterable[HostBatch], in_order: list[bool]) -> Iterator[Job]:
     """Yields the mixtures to score; appends to `in_order` for each."""
     for batch in batches:
-        out = separator({name: batch[name] for name in DEVICE_INPUTS})
+        out = separator(device_inputs(batch))
         for i in np.flatnonzero(batch["valid"]):
             truth = batch["source_waveform"][i]
             untouched = np.broadcast_to(truth.sum(0), truth.shape)

@@ -67,6 +67,11 @@ SEEN = ("frames", "features", "source_label")
 DEVICE_INPUTS = ("mixture_magnitude", "mixture_phase", "source_magnitude", *SEEN)
 
 
+def device_inputs(batch: HostBatch) -> HostBatch:
+    """Returns the arrays of a batch that an evaluation pass takes."""
+    return {name: batch[name] for name in DEVICE_INPUTS if name in batch}
+
+
 def separate_mixtures(
     main: Separator, batches: Iterable[HostBatch], others: Mapping[str, Separator] = NO_OTHERS
 ) -> Iterator[SeparatedMixture]:
@@ -81,7 +86,7 @@ def separate_mixtures(
         Every valid mixture once, in the order of the batches.
     """
     for batch in batches:
-        inputs = {name: batch[name] for name in DEVICE_INPUTS if name in batch}
+        inputs = device_inputs(batch)
         # All passes are started on the devices before the first is waited for.
         right_pending = main.start(inputs)
         seen = {name: np.roll(inputs[name], 1, axis=1) for name in SEEN if name in inputs}
@@ -123,7 +128,7 @@ def validation_score(separator: Separator, batches: Iterable[HostBatch]) -> floa
     """
     gains, places = [], []
     for batch in batches:
-        out = separator({name: batch[name] for name in DEVICE_INPUTS if name in batch})
+        out = separator(device_inputs(batch))
         truth = batch["source_waveform"].astype(np.float64)
         mixture = np.broadcast_to(truth.sum(1, keepdims=True), truth.shape)
         gain = si_sdr(truth, out["waveform"].astype(np.float64)) - si_sdr(truth, mixture)

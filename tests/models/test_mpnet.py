@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
 from tests.support.random_variables import random_variables
 
@@ -10,8 +11,7 @@ SIZES = {
     "visual_channels": 3,
     "unet_depth": 1,
     "unet_features": 2,
-    "resnet_features": 2,
-    "resnet_dilated": True,
+    "frame_spec": FrameNetSpec(resnet_features=2),
 }
 
 
