@@ -23,7 +23,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.directory = "data"
     config.data.frame_px = 176
     config.frames.crop_px = 160
-    config.frames.count = 3  # kept features cost no time in training, and one frame may mislead
     config.data.feature_seconds = 1.0
     config.data.feature_views = 2
 
