@@ -66,7 +66,7 @@ def test_the_picture_is_classified(golden_outputs, pretrained):
 
 
 # 16 pixels apart, 6 x 5 places or 7 x 5.
-@pytest.mark.parametrize("sides", [(96, 80), (97, 65)])
+@pytest.mark.parametrize("sides", [(97, 65), pytest.param((96, 80), marks=pytest.mark.slow)])
 def test_dilated_places_include_the_undilated_ones(pretrained, sides):
     pictures = jax.random.normal(jax.random.key(0), (2, *sides, 3))
     dense = outputs_of(pretrained.variables, pictures, dilated=True)
@@ -106,6 +106,7 @@ def test_parameter_count():
     assert counts == [4_652_008 - 1_281_000, 1_281_000]
 
 
+@pytest.mark.slow
 def test_pictures_of_a_batch_are_independent(pretrained):
     pictures = jax.random.normal(jax.random.key(0), (3, 45, 61, 3))
     together = jax.jit(EfficientNetLite0().apply)(pretrained.variables, pictures)
@@ -133,6 +134,7 @@ def test_training_updates_the_statistics_and_has_gradients(pretrained):
     assert not np.allclose(before["mean"], after["mean"])
 
 
+@pytest.mark.slow
 def test_half_precision_returns_float32(pretrained):
     pictures = normalise_pictures(jnp.asarray(picture_of(64)[np.newaxis]))
     exact = jax.jit(EfficientNetLite0().apply)(pretrained.variables, pictures)

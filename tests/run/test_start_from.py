@@ -21,8 +21,7 @@ SIZES = {"visual_channels": 4, "unet_depth": 2, "unet_features": 2, "frame_spec"
 
 
 def test_the_first_step_after_the_transfer_gives_the_masks_of_pixelplayer(monkeypatch):
-    for module in ("pixelplayer", "mpnet"):
-        monkeypatch.setattr(f"mpnet_jax.models.{module}.ResNet18", ShortFrameNet)
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     rng = np.random.default_rng(0)
     frames = jnp.asarray(rng.integers(0, 255, (2, 3, 1, 32, 32, 3), np.uint8))
     mixture = jnp.asarray(rng.random((2, 16, 12), np.float32))
@@ -46,8 +45,7 @@ def test_the_first_step_after_the_transfer_gives_the_masks_of_pixelplayer(monkey
 
 @pytest.mark.slow
 def test_an_mp_net_starts_from_a_pixelplayer(tmp_path, tiny_set, monkeypatch):
-    for module in ("pixelplayer", "mpnet"):
-        monkeypatch.setattr(f"mpnet_jax.models.{module}.ResNet18", ShortFrameNet)
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     first = tiny_config(tiny_set)
     first.method, first.rounds.minus, first.rounds.both = "pixelplayer", 0, 2
     assert train(first, tmp_path / "first") == 0

@@ -143,7 +143,7 @@ def test_a_config_sets_the_search_for_places():
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     step = method_of(config).place_step("mnet", steps=5, epsilon_relative=0.1)
     out = jax.eval_shape(step, variables, batch)
-    assert out["energy"].shape == (1, 5, 6, 6)
+    assert out["energy"].shape == (1, 5, 10, 10)
     assert out["waveform"].shape == (1, 5, config.audio.clip_samples)
-    with pytest.raises(ValueError, match="steps=37 must be at most the number of candidates, 36"):
-        jax.eval_shape(method_of(config).place_step("mnet", steps=37), variables, batch)
+    with pytest.raises(ValueError, match="steps=101 must be at most the number of candidates, 100"):
+        jax.eval_shape(method_of(config).place_step("mnet", steps=101), variables, batch)
