@@ -2,8 +2,8 @@
 
 * `pictures_per_second`: crops of the quickstart's size through decoding, cropping and the trunk, from a data set of
   random pictures, with the memory before and after.
-* `step_ratio`: a training step of the quickstart from kept features over one of `configs/small_resnet.py`, whose
-  ResNet-18 looks at pictures in every step. Each runs in its own process; they take turns.
+* `step`, with its `ratio`: a training step of the quickstart from kept features over one of `configs/small_resnet.py`,
+  whose ResNet-18 looks at pictures in every step. Each runs in its own process; they take turns.
 """
 
 import contextlib

@@ -32,9 +32,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     # Features of a frozen trunk are kept for frames at this distance; 0 keeps none and computes them in every step.
     data.feature_seconds = 0.0
-    data.feature_views = (
-        1  # crops of each of these frames; training draws one of them, evaluation takes the central one
-    )
+    data.feature_views = 1  # crops of each such frame; training draws one, validation takes the central one
     data.feature_directory = ""  # folder of kept features; "" keeps them beside the data set
 
     config.audio = audio = ml_collections.ConfigDict()
@@ -77,7 +75,7 @@ def get_config() -> ml_collections.ConfigDict:
     model.plus_start = "random"  # random | minus_net: the Plus-Net's initial weights, random or the Minus-Net's
     model.plus_bias = 0.0  # initial bias before the Plus-Net's sigmoid: 0 gives half of the remix back, -3 almost none
     model.resnet_features = 64  # channels of the first stage
-    model.resnet_dilated = True  # the last stage is dilated and keeps its resolution
+    model.resnet_dilated = True  # the last stage (of either frame network) is dilated and keeps its resolution
     model.visual_pooling = "max"  # max | mean: pooling of a clip's map over frames and places
     model.visual_activation = "sigmoid"  # sigmoid | none: activation of a clip's pooled vector
     model.compute = "float32"  # float32 | bfloat16: type of activations; parameters and statistics stay float32

@@ -124,6 +124,7 @@ class FeatureSpec:
             of them is mirrored.
         crop_px: Side of a crop in pixels.
         trunk: Hash of the network's weights.
+        dilated: Whether its last stages are dilated, which changes its features but not its weights.
         pooled: Whether features are averaged over the places of a crop.
     """
 
@@ -131,10 +132,11 @@ class FeatureSpec:
     views: int
     crop_px: int
     trunk: str
+    dilated: bool
     pooled: bool
 
     @property
     def folder(self) -> str:
         """Name of the folder; features of another network or size never have the same one."""
-        shape = "pooled" if self.pooled else "places"
-        return f"{self.trunk[:16]}_{self.crop_px}px_{self.seconds:g}s_{self.views}views_{shape}"
+        form = ("dilated_" if self.dilated else "") + ("pooled" if self.pooled else "places")
+        return f"{self.trunk[:16]}_{self.crop_px}px_{self.seconds:g}s_{self.views}views_{form}"

@@ -124,7 +124,8 @@ def feature_spec(config: Config, trunk: dict[str, Any]) -> FeatureSpec:
         seconds=config.data.feature_seconds,
         views=config.data.feature_views,
         crop_px=config.frames.crop_px,
-        trunk=features.trunk_fingerprint(trunk),
+        trunk=features.hash_of(trunk),
+        dilated=config.model.resnet_dilated,
         pooled=config.model.visual_pooling == "mean",
     )
 

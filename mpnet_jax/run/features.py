@@ -108,8 +108,8 @@ def features_of(spec: FeatureSpec, store: Any, separator: Separator, frames: lis
     return features.reshape(len(frames), views, *features.shape[1:]).astype(np.float16)
 
 
-def trunk_fingerprint(variables: dict[str, Any]) -> str:
-    """Returns a hash of a trunk's parameters and running statistics."""
+def hash_of(variables: Any) -> str:
+    """Returns a hash of parameters and running statistics, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
         digest.update(jax.tree_util.keystr(path).encode())

@@ -1,14 +1,12 @@
 """Restores trained networks: all of a run for its evaluation, or one model for the separation of videos."""
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from data_pipeline.command import InputError
 from mpnet_jax import parallel
@@ -16,6 +14,7 @@ from mpnet_jax.config import saved_config
 from mpnet_jax.methods.registry import Method, method_of
 from mpnet_jax.metrics.names import method_name
 from mpnet_jax.run.checkpoint import Checkpoints
+from mpnet_jax.run.features import hash_of
 from mpnet_jax.steps.device_pass import SLICE, Separator
 from mpnet_jax.weights.model_file import ModelFile, read_model
 
@@ -174,8 +173,4 @@ def _chosen_epsilon(workdir: Path, facts: Mapping[str, Any]) -> dict[str, float]
 
 def fingerprint_of(variables: Any) -> str:
     """Returns a hash of parameters and running statistics."""
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
-        digest.update(jax.tree_util.keystr(path).encode())
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()[:16]
+    return hash_of(variables)[:16]

@@ -24,7 +24,7 @@ from mpnet_jax.weights.trained import read_run
 from tests.support.repository import ROOT
 from tests.support.tiny_run import config_file, start, start_several, tiny_config
 
-SPEC = FeatureSpec(seconds=0.5, views=2, crop_px=32, trunk="0123456789abcdef0123", pooled=True)
+SPEC = FeatureSpec(seconds=0.5, views=2, crop_px=32, trunk="0123456789abcdef0123", dilated=True, pooled=True)
 RECIPE = {
     "model.frame_net": "efficientnet_lite0",
     "model.frame_net_trained": "head",
@@ -92,10 +92,17 @@ def test_a_window_reads_the_nearest_frame_and_the_view_of_its_crop(store, tmp_pa
 def test_another_trunk_size_or_data_set_has_another_folder(store, tiny_set, tmp_path):
     import dataclasses
 
-    changes = ({"trunk": "f" * 20}, {"crop_px": 24}, {"views": 1}, {"seconds": 1.0}, {"pooled": False})
+    changes = (
+        {"trunk": "f" * 20},
+        {"crop_px": 24},
+        {"views": 1},
+        {"seconds": 1.0},
+        {"dilated": False},
+        {"pooled": False},
+    )
     folders = {KeptFeatures(store, dataclasses.replace(SPEC, **change), tmp_path).folder for change in ({}, *changes)}
     folders.add(KeptFeatures(RecordStore.open(tiny_set, "tiny", "validation"), SPEC, tmp_path).folder)
-    assert len(folders) == 7
+    assert len(folders) == 8
 
 
 def test_a_damaged_piece_is_refused_in_one_sentence(store, tmp_path):
