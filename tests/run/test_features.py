@@ -299,6 +299,16 @@ def test_the_baselines_learn_from_kept_features(changes, tiny_set, tmp_path):
             r"feature_seconds=0\.5 keeps features of a frozen trunk, and the trunk of .* learns; set it to 0, or",
         ),
         ({"model.frame_net_trained": "nothing"}, r"class_weight trains the frame network's head, and"),
+        (
+            {
+                "method": "miml",
+                "rounds.minus": 0,
+                "rounds.both": 2,
+                "model.frame_net_trained": "nothing",
+                "loss.class_weight": 0.0,
+            },
+            r"frame_net_trained=nothing leaves MIML's class network untrained; set it to head or all",
+        ),
         ({"miml.classes": 3}, r"miml\.classes=3 must be the data set's number of classes; .* has 4"),
         ({"model.frame_net": "resnet50"}, r"model\.frame_net='resnet50' is unknown; use one of resnet18, eff"),
     ],

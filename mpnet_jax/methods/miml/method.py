@@ -39,6 +39,10 @@ class RelatedBases(registry.Method):
     def check(self) -> None:
         """Raises InputError where the config does not fit; see `Method.check`."""
         super().check()
+        if self.config.model.frame_net_trained == "nothing":
+            raise InputError(
+                "config.model.frame_net_trained=nothing leaves MIML's class network untrained; set it to head or all"
+            )
         if self.config.mixing.same_class:
             raise InputError(
                 "config.mixing.same_class=True and config.method=miml do not go together: MIML tells sounds apart by "
