@@ -5,15 +5,13 @@ from typing import Any
 
 import jax
 import optax
-from optax.contrib import MuonDimensionNumbers
 
 from mpnet_jax.models.frame_net import HEAD_LAYERS
+from mpnet_jax.steps.muon import muon
 
 # Muon suits matrices between hidden layers. Adam trains the first and the last layer of each network, and depthwise
 # kernels, which are no matrices.
 _ADAM_LAYERS = ("down_0", "up_0", "conv_in", "conv", "class_head", "depthwise", *HEAD_LAYERS)
-# Muon's updates are scaled to the root mean square of Adam's, so that one learning rate serves both.
-_ADAM_RMS = 0.2
 
 
 def learning_rate(
@@ -72,8 +70,7 @@ def optimiser(
         weight_decay: Weight decay of all but "adam".
 
     Returns:
-        An optax transformation. Source: Sec. 4.2; for "muon" Liu et al. 2025, "Muon is scalable for LLM training",
-        which scales the updates as Adam's.
+        An optax transformation. Source: Sec. 4.2.
 
     Raises:
         ValueError: The name is unknown.
@@ -83,13 +80,7 @@ def optimiser(
         "adam": lambda: optax.adam(schedule),
         "adam_l2": lambda: optax.chain(optax.add_decayed_weights(weight_decay), optax.adam(schedule)),
         "adamw": lambda: optax.adamw(schedule, weight_decay=weight_decay),
-        "muon": lambda: optax.contrib.muon(
-            schedule,
-            weight_decay=weight_decay,
-            adam_weight_decay=weight_decay,
-            muon_weight_dimension_numbers=_matrices,
-            consistent_rms=_ADAM_RMS,
-        ),
+        "muon": lambda: muon(schedule, weight_decay=weight_decay, is_matrix=_matrices),
     }
     if name not in by_name:
         raise ValueError(f"optimiser={name!r} is unknown; use one of {', '.join(by_name)}")
@@ -120,16 +111,12 @@ def by_part(
 
 
 def _matrices(params: Any) -> Any:
-    """Returns Muon's view of each parameter as a matrix, or None for a parameter that Adam trains."""
+    """Returns whether Muon trains each parameter; a convolution sums over the kernel's places and its inputs."""
 
-    def view(path: Any, leaf: Any) -> MuonDimensionNumbers | None:
-        layer = path[-2].key if len(path) > 1 else ""
-        if leaf.ndim < 2 or layer in _ADAM_LAYERS:
-            return None
-        # A convolution sums over the kernel's places and its inputs: (height, width, in, out) is one matrix.
-        return MuonDimensionNumbers(reduction_axis=tuple(range(leaf.ndim - 1)), output_axis=leaf.ndim - 1)
+    def is_matrix(path: Any, leaf: Any) -> bool:
+        return leaf.ndim > 1 and not (len(path) > 1 and path[-2].key in _ADAM_LAYERS)
 
-    return jax.tree.map_with_path(view, params)
+    return jax.tree.map_with_path(is_matrix, params)
 
 
 def _parts(params: Any) -> Any:
