@@ -60,7 +60,7 @@ quickstart: data
 
 small-data: $(READY)
 	$(BIN)/python -m data_pipeline.render_solos --out=$(SMALL) --area=0.1,0.15 --solos_per_instrument=4 --seconds=12 --seed=1
-	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(SMALL) --data_dir=data --name=rendered_small --frame_px=160 --split=test
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(SMALL) --data_dir=data --name=rendered_small --frame_px=384 --split=test
 
 quickstart-report: small-data
 	$(MALLOC) $(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN) --mix=2,3,4,5 --counting --localisation

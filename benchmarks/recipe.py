@@ -39,6 +39,8 @@ TRIALS: dict[str, dict[str, Any]] = {
     "more_dropout": {"model.feature_dropout": 0.8},
     "noise": {"model.feature_noise": 0.5},
     "one_view": {"data.feature_views": 1},
+    "one_frame": {"frames.count": 1},
+    "mean_pooling": {"model.visual_pooling": "mean"},
     "no_sigmoid": {"model.visual_activation": "none"},
     "more_maps": {"model.visual_channels": 32},
     "weight_decay": {"optimiser.weight_decay": 0.1},

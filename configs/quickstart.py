@@ -19,15 +19,18 @@ def get_config() -> ml_collections.ConfigDict:
     config: Any = small_resnet.get_config()
     config.name = "quickstart"
     config.mask = "ratio"
+    config.rounds.plus, config.rounds.both = 250, 300
 
     config.data.directory = "data"
-    config.data.frame_px = 176
-    config.frames.crop_px = 160
-    config.data.feature_seconds = 1.0
+    config.data.frame_px = 256
+    config.frames.crop_px = 240
+    config.data.feature_seconds = 2.0
     config.data.feature_views = 2
 
     config.model.frame_net = "efficientnet_lite0"
     config.model.frame_net_trained = "head"
+    config.model.resnet_dilated = False  # 8 x 8 places in a crop
+    config.model.visual_pooling = "max"  # as in the paper: a place without an instrument then adds nothing to a vector
     config.model.feature_dropout = 0.5
     config.model.visual_activation = "sigmoid"  # vectors of a class then resemble each other more
     config.loss.class_weight = 0.3  # the visual vectors learn the classes, too
@@ -38,4 +41,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimiser.learning_rate = 1e-2
     config.optimiser.weight_decay = 0.0
     config.optimiser.average_decay = 0.99
+
+    # The players for localisation are small; enlarged, they are about as large as those of the training frames.
+    config.evaluation.places.frame_px = 384
     return config

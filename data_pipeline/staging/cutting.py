@@ -41,7 +41,7 @@ class CutSpec:
 
     rate_hz: int = 11025
     fps: float = 8.0
-    frame_px: int = 176
+    frame_px: int = 256
     chunk_seconds: float = 12.0
     min_seconds: float = 3.0
     silence_dbfs: float = -50.0

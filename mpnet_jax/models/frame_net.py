@@ -115,7 +115,9 @@ class PretrainedFrameNet(nn.Module):
         if self.train and self.spec.noise:
             x = x + self.spec.noise * jax.random.normal(self.make_rng(NOISE), x.shape, x.dtype)
         if self.train and self.spec.dropout:
-            kept = jax.random.bernoulli(self.make_rng(NOISE), 1.0 - self.spec.dropout, x.shape)
+            # All places of a picture lose the same features: a neighbouring place would show what one place lacks.
+            each = (len(x), 1, 1, x.shape[-1]) if x.ndim == 4 else x.shape
+            kept = jax.random.bernoulli(self.make_rng(NOISE), 1.0 - self.spec.dropout, each)
             x = jnp.where(kept, x / (1.0 - self.spec.dropout), 0.0)
         return self.conv_out(x)
 

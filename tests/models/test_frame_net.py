@@ -123,6 +123,27 @@ def test_noise_and_dropout_act_in_training_alone(variables, change):
     np.testing.assert_array_equal(look(0, train=False), look(1, train=False))
 
 
+def test_all_places_of_a_picture_lose_the_same_features(variables):
+    head = PretrainedFrameNet(4, dataclasses.replace(SPEC, dropout=0.5), train=True)
+    own = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
+    # Equal places of random pictures: without dropout, and with the same dropout, their vectors are equal.
+    maps = jnp.broadcast_to(
+        jnp.asarray(np.random.default_rng(0).standard_normal((5, 1, 1, CHANNELS))), (5, 3, 3, CHANNELS)
+    )
+    y, _ = head.apply(
+        {"params": own[0], "batch_stats": own[1]},
+        maps,
+        method="head",
+        rngs={NOISE: jax.random.key(0)},
+        mutable=["batch_stats"],
+    )
+    np.testing.assert_allclose(y, jnp.broadcast_to(y[:, :1, :1], y.shape), rtol=1e-6)
+    without, _ = head.clone(spec=SPEC).apply(
+        {"params": own[0], "batch_stats": own[1]}, maps, method="head", mutable=["batch_stats"]
+    )
+    assert not np.allclose(y, without)
+
+
 def test_dropout_keeps_the_expected_vector(variables):
     head = PretrainedFrameNet(4, dataclasses.replace(SPEC, dropout=0.5, noise=0.3), train=True)
     x = jnp.asarray(np.random.default_rng(1).standard_normal((64, CHANNELS)), jnp.float32)

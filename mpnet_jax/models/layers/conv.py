@@ -16,6 +16,8 @@ from mpnet_jax.models.layers.winograd import TILE, winograd_conv
 
 # With fewer input or output channels, the transforms cost more than the multiplications that they save.
 _MIN_CHANNELS = 64
+# The gradient of the halving convolution gains from Winograd's form with this many channels already.
+_MIN_GRADIENT_CHANNELS = 16
 # With fewer tiles, reading Winograd's kernels from memory takes most of the time.
 _MIN_TILES = 32
 
@@ -78,8 +80,14 @@ def halving_conv(
         kernel: The weights.
     """
     batch, height, width, channels = x.shape
-    if not _prefers_other_forms(x) or min(channels, kernel.shape[3]) < _MIN_CHANNELS:
+    if not _prefers_other_forms(x):
         form = "plain"
+    elif channels == 1:
+        form = "patches"  # of one channel they are small
+    elif min(channels, kernel.shape[3]) < _MIN_GRADIENT_CHANNELS:
+        form = "plain"
+    elif min(channels, kernel.shape[3]) < _MIN_CHANNELS:
+        form = "winograd_gradient"
     elif height % (2 * TILE) or width % (2 * TILE) or batch * height * width < _MIN_TILES * (2 * TILE) ** 2:
         form = "patches"
     else:
@@ -93,6 +101,18 @@ def _plain_halving(x: Array, kernel: Array) -> Array:
 
 def _winograd_halving(x: Array, kernel: Array) -> Array:
     return winograd_conv(*_as_stride_1(x, kernel))
+
+
+@jax.custom_vjp
+def _winograd_gradient(x: Array, kernel: Array) -> Array:
+    """Computes the plain form, with the gradient of Winograd's."""
+    return _plain_halving(x, kernel)
+
+
+_winograd_gradient.defvjp(
+    lambda x, kernel: (_plain_halving(x, kernel), (x, kernel)),
+    lambda inputs, dy: jax.vjp(_winograd_halving, *inputs)[1](dy),
+)
 
 
 def _patches_halving(x: Array, kernel: Array) -> Array:
@@ -123,6 +143,7 @@ def _as_stride_1(x: Array, kernel: Array) -> tuple[Array, Array]:
 HALVING_FORMS: dict[str, Callable[[Array, Array], Array]] = {
     "plain": _plain_halving,
     "winograd": _winograd_halving,
+    "winograd_gradient": _winograd_gradient,
     "patches": _patches_halving,
 }
 

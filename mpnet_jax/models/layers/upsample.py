@@ -11,6 +11,9 @@ from jaxtyping import Array, Float
 # Padding the input costs multiplications; padding the products' nine maps costs memory traffic. The maps are padded if
 # the input's channels, times the fraction that padding adds to its size, exceed this number.
 _PADDED_CHANNELS = 40
+# On a CPU, the backward pass takes one sample at a time if the nine tap maps of a sample exceed this size; those of a
+# whole batch would not stay in the cache between the steps of the pass.
+_CACHED_BYTES = 2**21
 
 
 def _weights(size: int) -> np.ndarray:
@@ -133,6 +136,19 @@ def _product(
 
 def _doubled_conv_backward(residuals: tuple[Array, Array], dy: Array) -> tuple[Array, Array]:
     x, kernel = residuals
+    map_bytes = 9 * kernel.shape[-1] * x[0, ..., 0].size * x.dtype.itemsize
+    if jax.default_backend() != "cpu" or map_bytes < _CACHED_BYTES:
+        return _backward(x, kernel, dy)
+
+    def add(d_kernel: Array, sample: tuple[Array, Array]) -> tuple[Array, Array]:
+        dx, of_sample = _backward(sample[0][None], kernel, sample[1][None])
+        return d_kernel + of_sample, dx[0]
+
+    d_kernel, dx = jax.lax.scan(add, jnp.zeros_like(kernel), (x, dy))
+    return dx, d_kernel
+
+
+def _backward(x: Array, kernel: Array, dy: Array) -> tuple[Array, Array]:
     channels, out = kernel.shape[2:]
     batch, freq2, time2, _ = dy.shape
     # The steps of the forward pass transposed, in reverse order. Times: (batch * freq2, time, 3, out).

@@ -72,7 +72,9 @@ def test_form_of_the_3x3_follows_backend_and_channels(monkeypatch, taken, backen
     ("backend", "shape", "expected"),
     [
         ("cpu", (4, 128, 128, 64), "winograd"),
-        ("cpu", (4, 256, 256, 1), "plain"),
+        ("cpu", (4, 256, 256, 1), "patches"),
+        ("cpu", (4, 256, 256, 15), "plain"),
+        ("cpu", (16, 64, 64, 16), "winograd_gradient"),
         ("cpu", (4, 16, 16, 512), "patches"),
         ("cpu", (16, 16, 16, 64), "winograd"),
         ("cpu", (64, 36, 32, 64), "patches"),

@@ -54,8 +54,10 @@ def test_parts_are_the_channels_in_their_order():
         assert float(jnp.max(jnp.abs(other_way - expected))) > 0.1
 
 
-@pytest.mark.parametrize(("height", "width"), [(1, 4), (5, 6)])
-def test_gradients_equal_those_of_the_plain_form(height, width):
+# The backward pass takes one sample at a time where the maps are larger than the cache.
+@pytest.mark.parametrize(("height", "width", "cached_bytes"), [(1, 4, 2**21), (5, 6, 2**21), (5, 6, 0)])
+def test_gradients_equal_those_of_the_plain_form(monkeypatch, height, width, cached_bytes):
+    monkeypatch.setattr("mpnet_jax.models.layers.upsample._CACHED_BYTES", cached_bytes)
     with jax.enable_x64(True):
         parts, kernel = random_case(height, width, (2, 3))
         weight = np.random.default_rng(1).standard_normal((2, 2 * height, 2 * width, 5))
@@ -63,6 +65,7 @@ def test_gradients_equal_those_of_the_plain_form(height, width):
         def gradients(function):
             return jax.jit(jax.grad(lambda p, k: jnp.sum(weight * function(p, k)), argnums=(0, 1)))(parts, kernel)
 
+        assert ("while" in jax.jit(lambda: gradients(upsample_conv)).lower().as_text()) == (cached_bytes == 0)
         for ours, expected in zip(
             jax.tree.leaves(gradients(upsample_conv)), jax.tree.leaves(gradients(plain)), strict=True
         ):
