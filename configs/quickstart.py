@@ -31,6 +31,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.frame_net_trained = "head"
     config.model.resnet_dilated = False  # 8 x 8 places in a crop
     config.model.visual_pooling = "max"  # as in the paper: a place without an instrument then adds nothing to a vector
+    config.recursion.place_side = 1  # single places resemble vectors that were pooled by their maximum
     config.model.feature_dropout = 0.5
     config.model.visual_activation = "sigmoid"  # vectors of a class then resemble each other more
     config.loss.class_weight = 0.3  # the visual vectors learn the classes, too

@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
 from configs import base, quickstart, small_resnet
 from data_pipeline.command import InputError
 from mpnet_jax.config.specs import Config, audio_spec
-from mpnet_jax.models.efficientnet import FEATURES
+from mpnet_jax.models.efficientnet import FEATURES, EfficientNetLite0
 
 FULL_BATCH = 4
 NAMES = ("full", "small_resnet")
@@ -48,8 +50,8 @@ def synthetic_batch(config: Config, *, seed: int = 0) -> dict[str, np.ndarray]:
 
     Returns:
         `mixture_magnitude` (batch, freq, time) and `source_magnitude` (batch, source, freq, time) float32, `frames`
-        (batch, source, frame, height, width, 3) uint8; with kept features instead `features` (batch, source, frame, 1,
-        1, 1280) float16; and `source_label` (batch, source) int32.
+        (batch, source, frame, height, width, 3) uint8; with kept features instead `features` (batch, source, frame, h,
+        w, 1280) float16; and `source_label` (batch, source) int32.
     """
     rng = np.random.default_rng(seed)
     audio, side = audio_spec(config), config.frames.crop_px
@@ -64,7 +66,17 @@ def synthetic_batch(config: Config, *, seed: int = 0) -> dict[str, np.ndarray]:
         "source_label": rng.integers(0, config.miml.classes, shape[:2], dtype=np.int32),
     }
     if config.data.feature_seconds:
-        return batch | {"features": rng.random((*clips, 1, 1, FEATURES), np.float32).astype(np.float16)}
+        return batch | {"features": rng.random((*clips, *_places(config), FEATURES), np.float32).astype(np.float16)}
     return batch | {
         "frames": rng.integers(0, 256, (*clips, side, side, 3), dtype=np.uint8),
     }
+
+
+def _places(config: Config) -> tuple[int, ...]:
+    """Returns the rows and columns of the kept features of a crop; pooled ones have one place."""
+    if config.model.visual_pooling == "mean":
+        return 1, 1
+    picture = jax.ShapeDtypeStruct((1, config.frames.crop_px, config.frames.crop_px, 3), jnp.float32)
+    trunk = EfficientNetLite0(config.model.resnet_dilated)
+    maps, _ = jax.eval_shape(trunk.init_with_output, jax.random.key(0), picture)
+    return maps.shape[1:3]
