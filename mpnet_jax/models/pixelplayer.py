@@ -3,6 +3,8 @@
 Source: "The Sound of Pixels" (ECCV 2018), Sec. 3.1, and its released code.
 """
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -18,13 +20,19 @@ class Synthesizer(nn.Module):
 
     @nn.compact
     def __call__(
-        self, vectors: Float[Array, "batch candidate k"], features: Float[Array, "batch freq time k"]
+        self,
+        vectors: Float[Array, "batch candidate k"],
+        sums: Callable[[Float[Array, "batch k candidate"]], Float[Array, "batch freq time candidate"]],
     ) -> Float[Array, "batch candidate freq time"]:
-        """Returns the mask logits of each candidate; a candidate is a clip or a place of the frame."""
-        scale = self.param("scale", nn.initializers.ones, (features.shape[-1],))
+        """Returns the mask logits of each candidate.
+
+        Args:
+            vectors: Visual vectors of the clips.
+            sums: Maps weights to weighted sums of the feature maps, as `unet.UNet` computes them.
+        """
+        scale = self.param("scale", nn.initializers.ones, (vectors.shape[-1],))
         bias = self.param("bias", nn.initializers.zeros, (1,))
-        # (batch, candidate, k) x (batch, freq, time, k) -> (batch, candidate, freq, time): an inner product over k.
-        return jnp.einsum("bck,bftk->bcft", vectors * scale, features) + bias
+        return jnp.moveaxis(sums((vectors * scale).swapaxes(1, 2)), -1, 1) + bias
 
 
 class PixelPlayer(nn.Module):
@@ -76,6 +84,6 @@ class PixelPlayer(nn.Module):
             mixture: Linear magnitudes on the network's frequency axis.
         """
         vectors = clip_vectors(self.frame_net, seen, pooling=self.visual_pooling, activation=self.visual_activation)
-        # (batch, freq, time) -> (batch, freq, time, 1) -> (batch, freq, time, k)
-        features = self.sound_net(log_magnitude(mixture, epsilon=self.log_epsilon)[..., None])
-        return self.synthesizer(vectors, features), self.class_head(vectors) if self.classes else None
+        spectrogram = log_magnitude(mixture, epsilon=self.log_epsilon)[..., None]  # (batch, freq, time, 1)
+        logits = self.synthesizer(vectors, lambda weights: self.sound_net(spectrogram, weights))
+        return logits, self.class_head(vectors) if self.classes else None

@@ -47,8 +47,15 @@ class UNet(nn.Module):
     compute_dtype: DTypeLike | None = None
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch freq time channel"]) -> Float[Array, "batch freq time out"]:
-        """Returns the feature maps, without a final nonlinearity.
+    def __call__(
+        self, x: Float[Array, "batch freq time channel"], weights: Float[Array, "batch out sum"] | None = None
+    ) -> Float[Array, "batch freq time _"]:
+        """Returns the feature maps (batch, freq, time, out), without a final nonlinearity, or weighted sums of them.
+
+        Args:
+            x: The input.
+            weights: Weights of sums of the feature maps, (batch, freq, time, sum), which are then computed directly.
+                The maps of the last layer would take most of the time and memory of a training step.
 
         Raises:
             ValueError: A side of the input is no multiple of 2**depth.
@@ -85,7 +92,7 @@ class UNet(nn.Module):
             parts = [jax.nn.relu(skips[level - 1]), jax.nn.relu(x)]
         # The last upsampling restores the input's sides: (batch, freq, time, out_channels).
         last = UpsampleConv(self.out_channels, use_bias=True, bias=self.bias, kernel_init=kernel_init, name="up_0")
-        return last(parts).astype(given)
+        return last(parts, weights).astype(given)
 
 
 def log_magnitude(magnitude: Float[Array, "*shape"], *, epsilon: float) -> Float[Array, "*shape"]:

@@ -75,11 +75,15 @@ class Networks(NamedTuple):
         plus: Maps (remix of the earlier sounds, the step's sound, running statistics of one step) to (logits (batch,
             freq, time), new running statistics); None for the Minus-Net alone.
         statistics: {"minus": tree whose leaves have a leading axis of steps, "plus": the same with steps - 1}.
+        mask: Maps (remaining mixture, vectors of one candidate (batch, k), running statistics of one step) to (logits
+            of its mask (batch, freq, time), new running statistics), where a given order says which candidate comes.
+            None weights the feature maps of `minus`, which gives the same logits.
     """
 
     minus: Callable[[Array, Any], tuple[Array, Any]]
     plus: Callable[[Array, Array, Any], tuple[Array, Any]] | None = None
     statistics: Any = ()
+    mask: Callable[[Array, Array, Any], tuple[Array, Any]] | None = None
 
 
 class Separation(NamedTuple):
@@ -231,21 +235,32 @@ class _Recursion:
         threshold = jnp.maximum(self.rules.epsilon_relative * loudness, self.rules.epsilon_absolute)
         return active & (jnp.mean(carry.remaining, (1, 2)) > threshold)
 
-    def _separate_one(self, carry: _Carry, inputs: dict[str, Any], *, with_plus: bool) -> dict[str, Any]:
-        """Runs the networks for every sample; returns the outputs of the step and what it subtracts."""
+    def _chosen_mask(self, carry: _Carry, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Chooses a candidate for every sample and returns the logits of its mask."""
+        if not self.order_is_predicted and self.networks.mask is not None:
+            chosen = inputs["order"]
+            logits, statistics = self.networks.mask(carry.remaining, self._vector(chosen), inputs["minus"])
+            energies = jnp.zeros(carry.closed.shape, logits.dtype)
+            return {"minus": statistics, "energies": energies, "chosen": chosen, "mask_logits": logits}
         features, statistics = self.networks.minus(carry.remaining, inputs["minus"])  # (batch, freq, time, k)
-        out: dict[str, Any] = {"minus": statistics}
         if self.order_is_predicted:
             # Eq. 7: the loudest sound comes first, and each candidate is taken once. Both are (batch, candidate).
-            out["energies"] = candidate_energies(features, self.candidates, carry.remaining, self.rules.energy)
-            still_open = jnp.where(carry.closed, -jnp.inf, out["energies"])
-            out["chosen"] = jnp.argmax(still_open, axis=1).astype(jnp.int32)
+            energies = candidate_energies(features, self.candidates, carry.remaining, self.rules.energy)
+            still_open = jnp.where(carry.closed, -jnp.inf, energies)
+            chosen = jnp.argmax(still_open, axis=1).astype(jnp.int32)
         else:
-            out["energies"] = jnp.zeros(carry.closed.shape, features.dtype)
-            out["chosen"] = inputs["order"]
-        # Eq. 2: the mask is the feature maps weighted by the visual vector (batch, k) of the chosen candidate.
-        vector = jnp.take_along_axis(self.candidates.vectors, out["chosen"][:, None, None], axis=1)[:, 0]
-        out["mask_logits"] = jnp.einsum("bftk,bk->bft", features, vector)
+            energies = jnp.zeros(carry.closed.shape, features.dtype)
+            chosen = inputs["order"]
+        # Eq. 2: the mask is the feature maps weighted by the visual vector of the chosen candidate.
+        logits = jnp.einsum("bftk,bk->bft", features, self._vector(chosen))
+        return {"minus": statistics, "energies": energies, "chosen": chosen, "mask_logits": logits}
+
+    def _vector(self, chosen: Int[Array, " batch"]) -> Float[Array, "batch k"]:
+        return jnp.take_along_axis(self.candidates.vectors, chosen[:, None, None], axis=1)[:, 0]
+
+    def _separate_one(self, carry: _Carry, inputs: dict[str, Any], *, with_plus: bool) -> dict[str, Any]:
+        """Runs the networks for every sample; returns the outputs of the step and what it subtracts."""
+        out = self._chosen_mask(carry, inputs)
         reference = self.rules.reference(carry.remaining, self.mixture)
         share = jax.nn.sigmoid(out["mask_logits"])
         sound = taken = share * reference

@@ -94,6 +94,10 @@ def bind(models: Mapping[str, MPNet], variables: dict[str, Any], *, steps: int, 
     def minus(remaining: Array, statistics: Any) -> tuple[Array, Any]:
         return apply_net(models["minus_net"], "minus_net", params["minus_net"], statistics, remaining, method="listen")
 
+    def mask(remaining: Array, vectors: Array, statistics: Any) -> tuple[Array, Any]:
+        own = params["minus_net"]
+        return apply_net(models["minus_net"], "minus_net", own, statistics, remaining, vectors, method="mask_logits")
+
     def plus(remix: Array, sound: Array, statistics: Any) -> tuple[Array, Any]:
         return apply_net(
             models["plus_net"], "plus_net", params["plus_net"], statistics, remix, sound, method="give_back"
@@ -102,7 +106,7 @@ def bind(models: Mapping[str, MPNet], variables: dict[str, Any], *, steps: int, 
     statistics = {"minus": statistics_for_steps(sets["minus_net"], steps)}
     if with_plus:
         statistics["plus"] = statistics_for_steps(sets["plus_net"], steps - 1)
-    return Networks(minus, plus if with_plus else None, statistics)
+    return Networks(minus, plus if with_plus else None, statistics, mask)
 
 
 def separate_clips(

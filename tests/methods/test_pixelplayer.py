@@ -43,7 +43,8 @@ AXIS = frequency_axis("log", ROWS, AUDIO)
 def test_synthesizer_by_hand():
     vectors, features = jnp.array([[[1.0, 2.0]]]), jnp.array([[[[3.0, 5.0]]]])
     variables = {"params": {"scale": jnp.array([10.0, 1.0]), "bias": jnp.array([0.5])}}
-    np.testing.assert_allclose(Synthesizer().apply(variables, vectors, features), [[[[40.5]]]])
+    logits = Synthesizer().apply(variables, vectors, lambda weights: features @ weights[:, None])
+    np.testing.assert_allclose(logits, [[[[40.5]]]])
 
 
 def test_pixelplayer_has_one_round():

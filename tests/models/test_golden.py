@@ -314,9 +314,9 @@ def pixelplayer_pass(pixelplayer):
     maps = maps.reshape(2, 2, 3, *maps.shape[1:])
     features = jax.jit(unet.apply)(sound, jnp.log(mixture)[..., None])
     vectors = jax.nn.sigmoid(maps.max((2, 3, 4)))
-    logits = Synthesizer().apply(synthesizer, vectors, features)
+    logits = Synthesizer().apply(synthesizer, vectors, lambda weights: features @ weights[:, None])
     places = jax.nn.sigmoid(maps[:1, 0, 0]).reshape(1, -1, 32)
-    by_place = Synthesizer().apply(synthesizer, places, features[:1])
+    by_place = Synthesizer().apply(synthesizer, places, lambda weights: features[:1] @ weights[:, None])
     return sources, mixture, logits, by_place
 
 

@@ -45,6 +45,28 @@ def test_sides_that_do_not_divide_are_refused(sides):
         shapes_of(UNet(3, 2, 3, train=False), (1, *sides, 1))
 
 
+@pytest.mark.parametrize("depth", [1, 3])
+def test_weighted_sums_equal_sums_of_the_maps(depth):
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(0)
+        model = UNet(depth, 2, 5, train=False)
+        x, weights = jnp.asarray(rng.standard_normal((2, 16, 8, 1))), jnp.asarray(rng.standard_normal((2, 5, 3)))
+        variables = random_variables(model, x)
+
+        def of_maps(variables, weights):
+            return model.apply(variables, x) @ weights[:, None]
+
+        def directly(variables, weights):
+            return model.apply(variables, x, weights)
+
+        target = rng.standard_normal((2, 16, 8, 3))
+        results = []
+        for sums in (of_maps, directly):
+            run = jax.value_and_grad(lambda v, w, sums=sums: jnp.sum(target * sums(v, w)), argnums=(0, 1))
+            results.append((jax.jit(sums)(variables, weights), jax.jit(run)(variables, weights)))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), *results)
+
+
 def test_training_records_every_layer_s_statistics_and_evaluation_none():
     x = jax.random.normal(jax.random.key(1), (2, 4, 4, 1))
     variables = random_variables(UNet(2, 2, 3, train=False), x)

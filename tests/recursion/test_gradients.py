@@ -11,6 +11,7 @@ from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.recursion.minus_plus import Rules
+from mpnet_jax.recursion.networks import bind
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.steps.losses import Objective
 from mpnet_jax.steps.train_state import TrainState
@@ -97,10 +98,24 @@ def test_rolled_and_unrolled_loops_have_equal_gradients(monkeypatch, order):
             training_step(model, order=order, unroll=unroll)(variables, batch) for unroll in (False, True)
         )
     assert float(metrics["gradient_norm"][0]) > 1e-3
+    assert_equal_steps((rolled, rolled_metrics), (unrolled, metrics))
+
+
+def test_masks_that_are_computed_directly_have_the_gradients_of_feature_maps(monkeypatch):
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
+    model = MPNet(2, 2, 2, FrameNetSpec(resnet_features=1), plus_features=2)
+    with jax.enable_x64(True):
+        variables, batch = random_problem(model, 3)
+        directly = training_step(model)(variables, batch)
+        monkeypatch.setattr(
+            "mpnet_jax.steps.train_step.bind", lambda *args, **options: bind(*args, **options)._replace(mask=None)
+        )
+        of_maps = training_step(model)(variables, batch)
+    assert_equal_steps(directly, of_maps)
+
+
+def assert_equal_steps(*results):
     # With plain gradient descent, equal parameters after the step mean equal gradients.
-    one, other = (
-        {"params": state.params, "batch_stats": state.batch_stats, "metrics": m}
-        for state, m in ((rolled, rolled_metrics), (unrolled, metrics))
-    )
+    one, other = ({"params": state.params, "batch_stats": state.batch_stats, "metrics": m} for state, m in results)
     for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11, err_msg=jax.tree_util.keystr(path))

@@ -203,11 +203,28 @@ class UpsampleConv(nn.Module):
     kernel_init: nn.initializers.Initializer = nn.initializers.normal(1e-3)
 
     @nn.compact
-    def __call__(self, parts: Sequence[Float[Array, "batch freq time _"]]) -> Float[Array, "batch freq2 time2 out"]:
-        """Returns the map at twice the resolution; `parts` are concatenated along the channels."""
+    def __call__(
+        self, parts: Sequence[Float[Array, "batch freq time _"]], weights: Float[Array, "batch out sum"] | None = None
+    ) -> Float[Array, "batch freq2 time2 _"]:
+        """Returns the map at twice the resolution, (batch, freq2, time2, out); with weights, sums of its channels.
+
+        Args:
+            parts: Maps that are concatenated along the channels.
+            weights: Weights of sums over the output channels of each sample. The result is then (batch, freq2, time2,
+                sum). The sums are taken of the kernels, so the channels themselves are never computed.
+        """
         channels = sum(part.shape[-1] for part in parts)
         kernel = self.param("kernel", self.kernel_init, (3, 3, channels, self.features))
-        y = upsample_conv(parts, jnp.asarray(kernel, parts[0].dtype))
-        if self.use_bias:
-            y = y + jnp.asarray(self.param("bias", nn.initializers.constant(self.bias), (self.features,)), y.dtype)
-        return y
+        bias = self.param("bias", nn.initializers.constant(self.bias), (self.features,)) if self.use_bias else None
+        dtype = parts[0].dtype
+        if weights is None:
+            y = upsample_conv(parts, jnp.asarray(kernel, dtype))
+            return y if bias is None else y + jnp.asarray(bias, dtype)
+        # (3, 3, channel, out) x (batch, out, sum) -> (batch, 3, 3, channel, sum)
+        kernels = jnp.einsum("ijco,bos->bijcs", kernel, weights)
+        x = jnp.concatenate(parts, axis=-1)
+        y = jax.vmap(lambda x, kernel: upsample_conv([x[None]], kernel)[0])(x, jnp.asarray(kernels, dtype))
+        if bias is None:
+            return y
+        # (out,) x (batch, out, sum) -> (batch, 1, 1, sum)
+        return y + jnp.asarray(bias @ weights, dtype)[:, None, None]
