@@ -41,6 +41,7 @@ TRIALS: dict[str, dict[str, Any]] = {
     "one_view": {"data.feature_views": 1},
     "one_frame": {"frames.count": 1},
     "mean_pooling": {"model.visual_pooling": "mean"},
+    "max_pooling": {"model.visual_pooling": "max"},
     "no_sigmoid": {"model.visual_activation": "none"},
     "more_maps": {"model.visual_channels": 32},
     "weight_decay": {"optimiser.weight_decay": 0.1},

@@ -76,7 +76,7 @@ def get_config() -> ml_collections.ConfigDict:
     model.plus_bias = 0.0  # initial bias before the Plus-Net's sigmoid: 0 gives half of the remix back, -3 almost none
     model.resnet_features = 64  # channels of the first stage
     model.resnet_dilated = True  # the last stage (of either frame network) is dilated and keeps its resolution
-    model.visual_pooling = "max"  # max | mean: pooling of a clip's map over frames and places
+    model.visual_pooling = "max"  # max | mean | logmeanexp: pooling of a clip's map over frames and places
     model.visual_activation = "sigmoid"  # sigmoid | none: activation of a clip's pooled vector
     model.compute = "float32"  # float32 | bfloat16: type of activations; parameters and statistics stay float32
     model.log_epsilon = 1e-6  # linear magnitude added before the logarithm of the U-Nets' input

@@ -19,7 +19,7 @@ CHOICES = {
     "mixing.gain_scale": ("linear", "decibels"),
     "evaluation.level_distribution": ("uniform", "triangular"),
     "model.compute": ("float32", "bfloat16"),
-    "model.visual_pooling": ("max", "mean"),
+    "model.visual_pooling": ("max", "mean", "logmeanexp"),
     "model.visual_activation": ("sigmoid", "none"),
     "model.plus_start": ("random", "minus_net"),
     "model.frame_net": ("resnet18", "efficientnet_lite0"),

@@ -29,7 +29,7 @@ class MPNet(nn.Module):
         compute_dtype: See `unet.UNet`.
         log_epsilon: Linear magnitude that is added before the logarithm.
         stop_gradient_input: Whether gradients stop at the log magnitudes that enter the Minus-Net and the Plus-Net.
-        visual_pooling: Pooling of a clip's maps over frames and places: "max" or "mean".
+        visual_pooling: Pooling of a clip's maps over frames and places: "max", "mean" or "logmeanexp".
         visual_activation: Activation of the pooled visual vector: "sigmoid" or "none".
         place_side: See `visual.place_vectors`.
     """

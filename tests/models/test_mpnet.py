@@ -26,6 +26,13 @@ def look(variables):
     return jax.jit(lambda frames: MPNet(**SIZES).apply(variables, frames, method="look"))
 
 
+POOLINGS = {
+    "max": np.max,
+    "mean": np.mean,
+    "logmeanexp": lambda x, axis: np.log(np.mean(np.exp(np.asarray(x, np.float64)), axis)),
+}
+
+
 def random_frames(*shape):
     return np.random.default_rng(0).integers(0, 256, (*shape, 16, 16, 3), dtype=np.uint8)
 
@@ -101,7 +108,7 @@ def test_the_activation_acts_on_the_pooled_vector(variables, look):
     np.testing.assert_allclose(look(frames), jax.nn.sigmoid(plain), rtol=1e-5)
 
 
-@pytest.mark.parametrize(("pooling", "activation"), [("max", "sigmoid"), ("mean", "none")])
+@pytest.mark.parametrize(("pooling", "activation"), [("max", "sigmoid"), ("mean", "none"), ("logmeanexp", "none")])
 def test_a_clip_s_vector_is_its_places_pooled(variables, pooling, activation):
     # A clip's vector is pooled over frames and places, a place's vector over frames.
     model = MPNet(**SIZES, visual_pooling=pooling, visual_activation=activation)
@@ -109,8 +116,7 @@ def test_a_clip_s_vector_is_its_places_pooled(variables, pooling, activation):
     by_place = model.apply(variables, jnp.asarray(frames), method="look_at_places")
     assert by_place.shape == (2, 2, 3, 3)  # A 16th of each side.
     whole = model.apply(variables, jnp.asarray(frames[:, None]), method="look")
-    pool = {"max": jnp.max, "mean": jnp.mean}[pooling]
-    np.testing.assert_allclose(pool(by_place, (1, 2)), whole[:, 0], rtol=1e-5)
+    np.testing.assert_allclose(POOLINGS[pooling](by_place, (1, 2)), whole[:, 0], rtol=1e-5)
     assert float(jnp.ptp(by_place)) > 0.01
 
 
@@ -123,7 +129,7 @@ def test_a_place_is_pooled_over_frames(variables):
     np.testing.assert_allclose(both, np.maximum(first, second), rtol=1e-5)
 
 
-@pytest.mark.parametrize(("pooling", "activation"), [("max", "sigmoid"), ("mean", "none")])
+@pytest.mark.parametrize(("pooling", "activation"), [("max", "sigmoid"), ("mean", "none"), ("logmeanexp", "none")])
 def test_places_are_pooled_over_squares(variables, pooling, activation):
     frames = jnp.asarray(np.random.default_rng(0).integers(0, 256, (1, 2, 64, 80, 3), dtype=np.uint8))
     options = {"visual_pooling": pooling, "visual_activation": activation}
@@ -131,7 +137,7 @@ def test_places_are_pooled_over_squares(variables, pooling, activation):
         MPNet(**SIZES, **options, place_side=side).apply(variables, frames, method="look_at_places")
         for side in (1, 3, 11)
     )
-    pool = {"max": np.max, "mean": np.mean}[pooling]
+    pool = POOLINGS[pooling]
     assert square.shape == single.shape == (1, 4, 5, 3)
     np.testing.assert_allclose(square[0, 2, 2], pool(single[0, 1:4, 1:4], (0, 1)), rtol=1e-5)
     np.testing.assert_allclose(square[0, 0, 0], pool(single[0, :2, :2], (0, 1)), rtol=1e-5)  # Fewer places at a corner.
