@@ -82,7 +82,7 @@ def read_solos(videos: Path, manifest: Path, split: str) -> list[Solo]:
     """
     if not manifest.is_file():
         raise InputError(f"{manifest} does not exist; prepare the set (make wide-data) or give --data_dir, --name")
-    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
     solos = [Solo(row["name"], row["class"], videos / row["file"]) for row in rows if row["split"] == split]
     if not solos:
         raise InputError(f"{manifest} has no solos in its {split} split; prepare more solos")
@@ -94,7 +94,7 @@ def players_true(solos: Sequence[Solo], namer: Any) -> Iterator[Named]:
     from mpnet_jax.separation.names import PICTURES, Sighting, SoundName, read_crops
 
     for solo in solos:
-        facts = json.loads(solo.file.with_suffix(".json").read_text())
+        facts = json.loads(solo.file.with_suffix(".json").read_text(encoding="utf-8"))
         sightings = []
         for part in range(PICTURES):
             time_s = facts["seconds"] * (part + 0.5) / PICTURES

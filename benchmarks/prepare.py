@@ -86,7 +86,7 @@ def measured(arguments: list[str]) -> dict[str, float]:
     start = time.perf_counter()
     peak = 0
     with subprocess.Popen(  # noqa: S603 (this project's own commands)
-        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8"
     ) as process:
         while process.poll() is None:
             peak = max(peak, _family_bytes(process.pid))
@@ -101,7 +101,7 @@ def _family_bytes(pid: int) -> int:
     total = 0
     for member in _family(pid):
         with contextlib.suppress(OSError, StopIteration):
-            lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
+            lines = Path(f"/proc/{member}/smaps_rollup").read_text(encoding="utf-8").splitlines()
             total += next(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
     return total
 
@@ -110,7 +110,7 @@ def _family(pid: int) -> list[int]:
     children = []
     with contextlib.suppress(OSError):
         for tasks in Path(f"/proc/{pid}/task").iterdir():
-            children += [int(child) for child in (tasks / "children").read_text().split()]
+            children += [int(child) for child in (tasks / "children").read_text(encoding="utf-8").split()]
     return [pid, *(member for child in children for member in _family(child))]
 
 

@@ -68,7 +68,7 @@ def draw_scenes(videos: Path, manifest: Path, *, split: str, count: int, seed: i
     """
     if not manifest.is_file():
         raise InputError(f"{manifest} does not exist; prepare rendered solos (make data) or give --data_dir, --name")
-    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
     solos = sorted((row["name"], row["class"], row["file"]) for row in rows if row["split"] == split)
     if len({label for _, label, _ in solos}) < 2:
         raise InputError(f"{manifest} has fewer than two classes in its {split} split; prepare more solos")
@@ -164,7 +164,7 @@ def take_scenes(scenes: Sequence[Scene], workdir: Path | None, *, seconds: float
             write_scene(folder / "scene.mp4", scene.files, truth)
             given = separate_video(folder / "scene.mp4", folder / "two", model, Settings(sounds=2, videos=False))
             found = separate_video(folder / "scene.mp4", folder / "any", model, Settings(videos=False))
-            windows = json.loads((folder / "two" / "separation.json").read_text())["windows"]
+            windows = json.loads((folder / "two" / "separation.json").read_text(encoding="utf-8"))["windows"]
             stems = np.zeros_like(truth)
             for place, sound in enumerate(given["sounds"]):
                 stem = soundfile.read(folder / "two" / sound["file"], frames=truth.shape[1], dtype="float32")[0]

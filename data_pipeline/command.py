@@ -5,6 +5,7 @@ exception that escapes a command is a bug and keeps its traceback.
 """
 
 import errno
+import io
 import logging as standard_logging
 import signal
 import sys
@@ -59,6 +60,8 @@ def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
     handler = logging.get_absl_handler()
     handler.setFormatter(standard_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     handler.addFilter(_is_for_the_user)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # stderr is so by default
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may have characters that the locale lacks
     app.run(lambda _: guarded(main), argv=argv, flags_parser=_parse_flags)
 
 

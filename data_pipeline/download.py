@@ -30,8 +30,8 @@ from absl import flags, logging
 from data_pipeline import command
 from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
+from data_pipeline.foreign_text import as_path, read_json
 from data_pipeline.sources.files import VIDEO_EXTENSIONS, shortened
-from data_pipeline.sources.list_files import read_json
 from data_pipeline.sources.music_list import read_labels
 
 RECORD_NAME = "download.json"
@@ -103,7 +103,7 @@ def download(options: Options) -> str:
     _check(labels)
     with _folder_for_this_run(options.out):
         record = _read_record(options.out / RECORD_NAME)
-        existing = {video_id for video_id, label in labels.items() if _files_of(options.out / label, video_id)}
+        existing = {video_id for video_id, label in labels.items() if _files_of(options.out / as_path(label), video_id)}
         for video_id in existing:
             record[video_id] = {"state": "done", "class": labels[video_id]}
         for video_id in labels.keys() - existing:
@@ -142,7 +142,7 @@ def _folder_for_this_run(out: Path) -> Iterator[None]:
     if out.exists() and not out.is_dir():
         raise InputError(f"--out={out} is not a folder; choose another")
     (out / _PARTIAL).mkdir(parents=True, exist_ok=True)
-    with (out / _PARTIAL / "lock").open("w") as lock:
+    with (out / _PARTIAL / "lock").open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -204,7 +204,7 @@ def _fetch(program: str, options: Options, video_id: str, label: str) -> tuple[s
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=_LONGEST_SECONDS,
         )
@@ -212,7 +212,7 @@ def _fetch(program: str, options: Options, video_id: str, label: str) -> tuple[s
         return "failed", f"took longer than {_LONGEST_SECONDS} s"
     found = _files_of(partial, video_id)
     if result.returncode == 0 and found:
-        folder = options.out / label
+        folder = options.out / as_path(label)
         folder.mkdir(exist_ok=True)
         os.replace(found[0], folder / found[0].name)
         return "done", ""

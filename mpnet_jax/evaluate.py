@@ -155,7 +155,7 @@ def _facts(
 def _facts_of_run(workdir: Path) -> dict[str, Any]:
     """Returns the minutes of training, and the commit and machine of this evaluation."""
     path = workdir / TIME
-    minutes = round(json.loads(path.read_text())["seconds"] / 60, 1) if path.is_file() else None
+    minutes = round(json.loads(path.read_text(encoding="utf-8"))["seconds"] / 60, 1) if path.is_file() else None
     return {"training_minutes": minutes, **run_facts()}
 
 
@@ -167,7 +167,7 @@ def _write(folder: Path, out: dict[str, Any]) -> None:
 def _keep_earlier(folder: Path, out: dict[str, Any]) -> None:
     """Copies the other results of an earlier evaluation with equal networks, mixtures and definitions into `out`."""
     try:
-        before = json.loads((folder / "metrics.json").read_text())
+        before = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         same = all(before["run"][fact] == out["run"][fact] for fact in ("networks", "bss", "mixtures_sha256"))
         same = same and out["definitions"].items() <= before["definitions"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -63,7 +63,7 @@ def read_recorded(workdir: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        recorded = json.loads(path.read_text())
+        recorded = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(recorded, dict):
             raise ValueError(f"it holds a {type(recorded).__name__}, not fields")
     except ValueError as error:  # includes errors of JSON and of the encoding

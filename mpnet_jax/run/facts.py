@@ -51,7 +51,7 @@ def commit_of(root: Path) -> str:
 
     def output_of(*arguments: str) -> str:
         call = [git, "-C", str(root), *arguments]
-        return subprocess.run(call, capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603
+        return subprocess.run(call, capture_output=True, encoding="utf-8", timeout=10, check=True).stdout.strip()  # noqa: S603
 
     try:
         changed = output_of("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
@@ -63,7 +63,7 @@ def commit_of(root: Path) -> str:
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
