@@ -3,8 +3,10 @@
     python -m data_pipeline.download --list=MUSIC_solo_videos.json --out=videos
 
 Videos become OUT/<class>/<id>.mp4; OUT/download.json records which are done, gone or failed. An interrupted run
-resumes. The next run tries failed videos again, and gone ones only after their entry is removed from the record. Many
-listed videos no longer exist, which makes the data set smaller: `prepare` counts the missing ones.
+resumes. The next run tries failed videos again, and gone ones only after their entry is removed from the record. Gone are
+only videos that were deleted or made private, or whose account was closed. After ten failures in a row the command stops
+with exit status 1, since the network or yt-dlp may be the cause. Many listed videos no longer exist, which makes the data
+set smaller: `prepare` counts the missing ones.
 
 Whether you may download and use these videos depends on the platform's terms, the videos' licences and your country's
 law; you are responsible for it. This project distributes no videos.
@@ -37,20 +39,19 @@ from data_pipeline.sources.music_list import read_labels
 RECORD_NAME = "download.json"
 STATES = ("done", "gone", "failed")
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
-# Temporary refusals are matched first, because some begin like final ones ("Video unavailable. This content isn't
-# available, try again later").
-_TEMPORARY = re.compile(
-    r"try again|rate.?limit|content isn.t available|in your country|in your location|other websites|confirm (your|you)",
-    re.IGNORECASE,
-)
+# What yt-dlp passes on from YouTube about a video that was deleted, made private or lost its account. Everything else may
+# end: "Video unavailable" alone, for example, is also the answer to networks with a restricted mode and to old clients.
 _GONE = re.compile(
-    r"video unavailable|private video|video is private|has been removed|no longer available"
-    r"|account .*(closed|terminated)",
-    re.IGNORECASE,
+    r"ERROR: (\[youtube[^]]*\] )?([\w-]{11}: )?(Video unavailable\. )?"
+    r"(Private video\b|This video is private\b|This video has been removed\b"
+    r"|This video is no longer available (because the (uploader has closed|YouTube account associated with)"
+    r"|due to a copyright claim)|The (YouTube )?account associated with this video has been terminated\b)",
 )
 _FAILURES_IN_A_ROW = 10
 _LONGEST_SECONDS = 3600
 _PARTIAL = ".partial"
+# Records without a version were written when more messages counted as final; their gone videos are tried once more.
+_RECORD_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -89,11 +90,12 @@ class Options:
             raise InputError(f"--max_height={self.max_height} must be at least 1; try 480")
 
 
-def download(options: Options) -> str:
+def download(options: Options) -> tuple[str, bool]:
     """Downloads the listed videos that do not exist yet.
 
     Returns:
-        Counts by class as a table.
+        (counts by class as a table, whether all videos were tried that should be); the latter is False after too many
+        failures in a row.
 
     Raises:
         InputError: yt-dlp is missing, a list is invalid, or another run uses the folder.
@@ -110,10 +112,13 @@ def download(options: Options) -> str:
             if record.get(video_id, {}).get("state") == "done":
                 del record[video_id]  # downloaded earlier and removed since
         todo = [name for name in labels if name not in existing and record.get(name, {}).get("state") != "gone"]
-        todo = todo[: options.limit or None]
+        # Videos that were never tried come first, then those whose last try was longest ago, so that videos which fail
+        # every time do not keep the others from being tried.
+        tried = {name: place for place, name in enumerate(record)}
+        todo = sorted(todo, key=lambda name: tried.get(name, -1))[: options.limit or None]
         logging.info("%d of %d videos are there, %d to try", len(existing), len(labels), len(todo))
-        _fetch_all(program, options, {video_id: labels[video_id] for video_id in todo}, record)
-        return _as_text(labels, record)
+        finished = _fetch_all(program, options, {video_id: labels[video_id] for video_id in todo}, record)
+        return _as_text(labels, record), finished
 
 
 def _find_program() -> str:
@@ -160,15 +165,21 @@ def _read_record(path: Path) -> dict[str, dict[str, Any]]:
     videos = content.get("videos") if isinstance(content, dict) else None
     if not isinstance(videos, dict) or not all(isinstance(entry, dict) for entry in videos.values()):
         raise InputError(f"{path} is no record of a download; remove it (existing videos are kept)")
+    if "version" not in content:
+        for entry in videos.values():
+            if entry.get("state") == "gone":
+                entry["state"] = "failed"
     return videos
 
 
-def _fetch_all(program: str, options: Options, todo: Mapping[str, str], record: dict[str, dict[str, Any]]) -> None:
+def _fetch_all(program: str, options: Options, todo: Mapping[str, str], record: dict[str, dict[str, Any]]) -> bool:
+    """Tries the videos and records each outcome; returns False when it stopped early."""
     start_s, failures = time.monotonic(), 0
     for done, (video_id, label) in enumerate(todo.items()):
         if done:
             time.sleep(options.sleep_seconds)
         state, message = _fetch(program, options, video_id, label)
+        record.pop(video_id, None)  # entries are in the order of the last tries
         record[video_id] = {"state": state, "class": label} | ({"message": message} if message else {})
         _write_record(options.out / RECORD_NAME, record)
         left_s = (time.monotonic() - start_s) / (done + 1) * (len(todo) - done - 1)
@@ -176,13 +187,14 @@ def _fetch_all(program: str, options: Options, todo: Mapping[str, str], record: 
         failures = failures + 1 if state == "failed" else 0
         if failures == _FAILURES_IN_A_ROW:
             logging.warning(
-                "stopped, since %d videos in a row failed, the last with: %s; wait a while, update yt-dlp or give "
-                "--cookies, then run the same command again",
+                "stopped, since %d videos in a row failed, the last with: %s; wait a while, update yt-dlp, use another "
+                "network or give --cookies, then run the same command again",
                 failures,
                 message,
             )
-            return
+            return False
     _write_record(options.out / RECORD_NAME, record)
+    return True
 
 
 def _fetch(program: str, options: Options, video_id: str, label: str) -> tuple[str, str]:
@@ -217,7 +229,7 @@ def _fetch(program: str, options: Options, video_id: str, label: str) -> tuple[s
         os.replace(found[0], folder / found[0].name)
         return "done", ""
     message = _last_line(result.stderr) or f"yt-dlp ended with status {result.returncode} and left no video"
-    return ("gone" if _GONE.search(message) and not _TEMPORARY.search(message) else "failed"), message
+    return ("gone" if _GONE.match(message) else "failed"), message
 
 
 def _quality(max_height: int) -> list[str]:
@@ -240,7 +252,7 @@ def _last_line(text: str) -> str:
 
 
 def _write_record(path: Path, record: Mapping[str, dict[str, Any]]) -> None:
-    write_atomically(path, json.dumps({"videos": record}, indent=2) + "\n")
+    write_atomically(path, json.dumps({"version": _RECORD_VERSION, "videos": record}, indent=2) + "\n")
 
 
 def _clock(seconds: float) -> str:
@@ -280,7 +292,10 @@ def main() -> None:
         limit=values.limit,
         max_height=values.max_height,
     )
-    sys.stdout.write(download(options))
+    table, finished = download(options)
+    sys.stdout.write(table)
+    if not finished:
+        sys.exit(1)
 
 
 if __name__ == "__main__":
