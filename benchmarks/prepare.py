@@ -128,7 +128,7 @@ def prepare(videos: Path, workdir: Path, *, video_seconds: float) -> dict[str, f
 def main() -> None:
     """Runs the benchmark."""
     options = flags.FLAGS
-    path, workdir = record.check_file(options.json), Path(options.workdir)
+    path, workdir = record.check_file(options.json), options.workdir
     workdir.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {
         "what": "times_real_time: seconds of video prepared per second; peak_bytes: peak proportional set size of the "
@@ -162,8 +162,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "JSON file for the results.")
+    command.define_path("json", None, "JSON file for the results.")
     flags.DEFINE_list("minutes", ["5", "30"], "Lengths of the videos in minutes.")
     flags.DEFINE_integer("solos_per_instrument", 6, "Rendered solos per instrument, of eleven instruments.")
-    flags.DEFINE_string("workdir", "runs/benchmarks/prepare", "Folder of the videos, which are reused.")
+    command.define_path("workdir", "runs/benchmarks/prepare", "Folder of the videos, which are reused.")
     command.run(main)

@@ -87,10 +87,10 @@ def draw_scenes(videos: Path, manifest: Path, *, split: str, count: int, seed: i
 
 def define_flags() -> None:
     """Defines the flags for the results, the model and the solos."""
-    flags.DEFINE_string("json", None, "JSON file for the results.")
-    flags.DEFINE_string("workdir", None, "Folder of a trained run; the shipped model by default.")
-    flags.DEFINE_string("videos", "data/videos/rendered_solos", "Folder of rendered solos.")
-    flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
+    command.define_path("json", None, "JSON file for the results.")
+    command.define_path("workdir", None, "Folder of a trained run; the shipped model by default.")
+    command.define_path("videos", "data/videos/rendered_solos", "Folder of rendered solos.")
+    command.define_path("data_dir", "data", "Folder of prepared sets.")
     flags.DEFINE_string("name", "rendered_solos", "Name of the set prepared from the solos, which holds their splits.")
     flags.DEFINE_enum("split", "test", ("validation", "test"), "Split of the solos.")
     flags.DEFINE_integer("seed", 0, "Seed of the draw of scenes.")
@@ -103,8 +103,8 @@ def scenes_by_flags(count: int) -> list[Scene]:
         InputError: See `draw_scenes`.
     """
     values = flags.FLAGS
-    manifest = Path(values.data_dir) / values.name / "1.0.0" / "manifest.jsonl"
-    return draw_scenes(Path(values.videos), manifest, split=values.split, count=count, seed=values.seed)
+    manifest = values.data_dir / values.name / "1.0.0" / "manifest.jsonl"
+    return draw_scenes(values.videos, manifest, split=values.split, count=count, seed=values.seed)
 
 
 def scores(
@@ -196,8 +196,7 @@ def main() -> None:
     values = flags.FLAGS
     path = record.check_file(values.json)
     scenes = scenes_by_flags(values.scenes)
-    workdir = Path(values.workdir) if values.workdir else None
-    rows = list(tqdm.tqdm(take_scenes(scenes, workdir, seconds=values.seconds), total=len(scenes), unit="scene"))
+    rows = list(tqdm.tqdm(take_scenes(scenes, values.workdir, seconds=values.seconds), total=len(scenes), unit="scene"))
     results = {"split": values.split, "summary": summary(rows), "scenes": rows}
     record.write(path, results)
     for name, estimate in results["summary"].items():

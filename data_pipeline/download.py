@@ -3,10 +3,10 @@
     python -m data_pipeline.download --list=MUSIC_solo_videos.json --out=videos
 
 Videos become OUT/<class>/<id>.mp4; OUT/download.json records which are done, gone or failed. An interrupted run
-resumes. The next run tries failed videos again, and gone ones only after their entry is removed from the record. Gone are
-only videos that were deleted or made private, or whose account was closed. After ten failures in a row the command stops
-with exit status 1, since the network or yt-dlp may be the cause. Many listed videos no longer exist, which makes the data
-set smaller: `prepare` counts the missing ones.
+resumes. The next run tries failed videos again, and gone ones only after their entry is removed from the record. Gone
+are only videos that were deleted or made private, or whose account was closed. After ten failures in a row the command
+stops with exit status 1, since the network or yt-dlp may be the cause. Many listed videos no longer exist, which makes
+the data set smaller: `prepare` counts the missing ones.
 
 Whether you may download and use these videos depends on the platform's terms, the videos' licences and your country's
 law; you are responsible for it. This project distributes no videos.
@@ -39,8 +39,9 @@ from data_pipeline.sources.music_list import read_labels
 RECORD_NAME = "download.json"
 STATES = ("done", "gone", "failed")
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
-# What yt-dlp passes on from YouTube about a video that was deleted, made private or lost its account. Everything else may
-# end: "Video unavailable" alone, for example, is also the answer to networks with a restricted mode and to old clients.
+# What yt-dlp passes on from YouTube about a video that was deleted, made private or lost its account. Everything else
+# may end: "Video unavailable" alone, for example, is also the answer to networks with a restricted mode and to old
+# clients.
 _GONE = re.compile(
     r"ERROR: (\[youtube[^]]*\] )?([\w-]{11}: )?(Video unavailable\. )?"
     r"(Private video\b|This video is private\b|This video has been removed\b"
@@ -273,9 +274,9 @@ def _as_text(labels: Mapping[str, str], record: Mapping[str, dict[str, Any]]) ->
 
 
 def _define_flags() -> None:
-    flags.DEFINE_list("list", None, "JSON files of YouTube ids by class, separated by commas.", required=True)
-    flags.DEFINE_string("out", None, "Folder of the videos; created or resumed.", required=True)
-    flags.DEFINE_string("cookies", None, "File of cookies for yt-dlp, for videos that require signing in.")
+    command.define_paths("list", None, "JSON files of YouTube ids by class, separated by commas.", required=True)
+    command.define_path("out", None, "Folder of the videos; created or resumed.", required=True)
+    command.define_path("cookies", None, "File of cookies for yt-dlp, for videos that require signing in.")
     flags.DEFINE_float("sleep_seconds", Options.sleep_seconds, "Pause between two videos.")
     flags.DEFINE_integer("limit", Options.limit, "Largest number of videos to try in this run; 0 for all.")
     flags.DEFINE_integer("max_height", Options.max_height, "Largest number of rows of a frame.")
@@ -285,9 +286,9 @@ def main() -> None:
     """Runs the command with absl's flags."""
     values = flags.FLAGS
     options = Options(
-        lists=tuple(Path(name) for name in values.list),
-        out=Path(values.out),
-        cookies=Path(values.cookies) if values.cookies else None,
+        lists=tuple(values.list),
+        out=values.out,
+        cookies=values.cookies,
         sleep_seconds=values.sleep_seconds,
         limit=values.limit,
         max_height=values.max_height,

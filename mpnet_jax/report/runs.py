@@ -79,21 +79,22 @@ class Pair:
     starts_checked: bool
 
 
-def read_runs(folders: Sequence[str]) -> list[Run]:
+def read_runs(folders: Sequence[Path]) -> list[Run]:
     """Reads the metrics.json of each folder.
 
     Raises:
         InputError: There are fewer than two folders, one occurs twice, or one has no readable results.
     """
     if len(folders) < 2:
-        raise InputError(f"--runs={','.join(folders)} names fewer than two runs; give folders separated by commas")
-    paths = [Path(folder) for folder in folders]
-    resolved = [path.resolve() for path in paths]
+        raise InputError(
+            f"--runs={','.join(map(str, folders))} names fewer than two runs; give folders separated by commas"
+        )
+    resolved = [path.resolve() for path in folders]
     for index, path in enumerate(resolved):
         if path in resolved[:index]:
-            raise InputError(f"--runs names {paths[index]} twice; give each run once")
+            raise InputError(f"--runs names {folders[index]} twice; give each run once")
     names = _names(resolved)
-    return [Run(name, path, _read(path)) for name, path in zip(names, paths, strict=True)]
+    return [Run(name, path, _read(path)) for name, path in zip(names, folders, strict=True)]
 
 
 def compare(first: Run, second: Run) -> Pair:
