@@ -86,8 +86,10 @@ def _decoded(content: bytes) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         text = content.decode(_ONE_BYTE)
-        # This encoding has a character for nearly every byte, but only text has no control characters.
-        if not all(char.isprintable() or char.isspace() for char in text):
+        # This encoding has a character for nearly every byte, but text has no control characters. Where other
+        # characters are valid UTF-8, the file is damaged UTF-8.
+        control = not all(char.isprintable() or char.isspace() for char in text)
+        if control or not content.decode("utf-8", "ignore").isascii():
             raise
         return text
 

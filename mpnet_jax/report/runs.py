@@ -79,7 +79,7 @@ class Pair:
     starts_checked: bool
 
 
-def read_runs(folders: Sequence[Path]) -> list[Run]:
+def read_runs(folders: Sequence[str | Path]) -> list[Run]:
     """Reads the metrics.json of each folder.
 
     Raises:
@@ -89,12 +89,13 @@ def read_runs(folders: Sequence[Path]) -> list[Run]:
         raise InputError(
             f"--runs={','.join(map(str, folders))} names fewer than two runs; give folders separated by commas"
         )
-    resolved = [path.resolve() for path in folders]
+    paths = [Path(folder) for folder in folders]
+    resolved = [path.resolve() for path in paths]
     for index, path in enumerate(resolved):
         if path in resolved[:index]:
-            raise InputError(f"--runs names {folders[index]} twice; give each run once")
+            raise InputError(f"--runs names {paths[index]} twice; give each run once")
     names = _names(resolved)
-    return [Run(name, path, _read(path)) for name, path in zip(names, folders, strict=True)]
+    return [Run(name, path, _read(path)) for name, path in zip(names, paths, strict=True)]
 
 
 def compare(first: Run, second: Run) -> Pair:

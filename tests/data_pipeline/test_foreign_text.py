@@ -30,7 +30,10 @@ def test_a_split_file_is_read_in_any_usual_encoding(tmp_path, encoding):
         assert splits.read_split_file(tmp_path / name) == wanted
 
 
-@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n\xff", b"\xff\xfe\x00", b"\xef\xbb\xbf\xff", b"a\x81\xff"])
+@pytest.mark.parametrize(
+    "content",
+    [b"\x89PNG\r\n\x1a\n\xff", "flûte,violón".encode()[:-2], b"\xff\xfe\x00", b"\xef\xbb\xbf\xff", b"a\x81\xff"],
+)
 def test_what_is_no_text_is_refused(tmp_path, content):
     path = tmp_path / "list.csv"
     path.write_bytes(content)
