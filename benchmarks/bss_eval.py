@@ -123,7 +123,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "JSON file for the results.")
+    command.define_path("json", None, "JSON file for the results.")
     flags.DEFINE_integer("repeats", 9, "Turns of the comparison on one core.", lower_bound=1)
     flags.DEFINE_integer("rounds", 3, "Turns of the other measurements.", lower_bound=1)
     flags.DEFINE_integer("samples", 95_625, "Samples in a sound.", lower_bound=2048)

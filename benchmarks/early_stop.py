@@ -103,6 +103,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "JSON file for the results.")
+    command.define_path("json", None, "JSON file for the results.")
     flags.DEFINE_integer("repeats", 7, "Turns of each program.", lower_bound=1)
     command.run(main)

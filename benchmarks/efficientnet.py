@@ -212,7 +212,7 @@ def serve(backend: str, threads: int) -> None:
 if __name__ == "__main__" and len(sys.argv) == 3 and sys.argv[1] in BACKENDS:
     serve(sys.argv[1], int(sys.argv[2]))
 elif __name__ == "__main__":
-    flags.DEFINE_string("json", None, "JSON file for the results.")
+    command.define_path("json", None, "JSON file for the results.")
     flags.DEFINE_list("batches", ["1", "8"], "Pictures per pass.")
     flags.DEFINE_integer("repeats", 9, "Rounds of turns.", lower_bound=1)
     flags.DEFINE_float("patience_seconds", 120.0, "Longest wait for an idle machine in total.")

@@ -9,7 +9,6 @@
 import contextlib
 import functools
 import time
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -127,7 +126,7 @@ def steps(threads: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", str(Path("runs/benchmarks/features.json")), "File of the results.")
+    command.define_path("json", "runs/benchmarks/features.json", "File of the results.")
     flags.DEFINE_integer("threads", None, "Threads of the steps; all usable cores by default.", lower_bound=1)
     flags.DEFINE_integer("repeats", 9, "Rounds of turns.", lower_bound=1)
     flags.DEFINE_float("patience_seconds", 120.0, "Longest total wait for an idle machine.", lower_bound=0)

@@ -213,9 +213,8 @@ def main() -> None:
     config = paper_config(size)
 
     def files(seconds: float, solos: int) -> Files:
-        workdir = Path(options.workdir)
         data, name = solo_files.prepared_set(
-            workdir, seconds=seconds, solos=solos, rate_hz=config.audio.rate_hz, frame_px=config.data.frame_px
+            options.workdir, seconds=seconds, solos=solos, rate_hz=config.audio.rate_hz, frame_px=config.data.frame_px
         )
         fields = {"data.directory": str(data), "data.name": name}
         return Files(solo_files.extracted_files(data, name), size | fields)
@@ -245,8 +244,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "JSON file for the results.")
-    flags.DEFINE_string("workdir", "runs/benchmarks/loader", "Folder of the solos, which are reused.")
+    command.define_path("json", None, "JSON file for the results.")
+    command.define_path("workdir", "runs/benchmarks/loader", "Folder of the solos, which are reused.")
     flags.DEFINE_enum("size", "paper", tuple(SIZES), "Sizes of sounds and pictures.")
     flags.DEFINE_integer("batch_size", 16, "Mixtures per batch.", lower_bound=1)
     flags.DEFINE_integer("rounds", 7, "Turns of each loader.", lower_bound=1)

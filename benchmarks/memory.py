@@ -71,7 +71,7 @@ def measure(size: str, backend: str, *, allocator: str) -> tuple[dict[str, int],
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "JSON file for the results.")
+    command.define_path("json", None, "JSON file for the results.")
     flags.DEFINE_list("sizes", ["full_b1", "full_b2", "full", "small_resnet"], "Sizes to measure; full has batch 4.")
     flags.DEFINE_string("allocator", "tuned", f"Settings of malloc (glibc only): {', '.join(ALLOCATORS)}.")
     command.run(main)

@@ -82,7 +82,7 @@ def read_solos(videos: Path, manifest: Path, split: str) -> list[Solo]:
     """
     if not manifest.is_file():
         raise InputError(f"{manifest} does not exist; prepare the set (make wide-data) or give --data_dir, --name")
-    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
     solos = [Solo(row["name"], row["class"], videos / row["file"]) for row in rows if row["split"] == split]
     if not solos:
         raise InputError(f"{manifest} has no solos in its {split} split; prepare more solos")
@@ -94,7 +94,7 @@ def players_true(solos: Sequence[Solo], namer: Any) -> Iterator[Named]:
     from mpnet_jax.separation.names import PICTURES, Sighting, SoundName, read_crops
 
     for solo in solos:
-        facts = json.loads(solo.file.with_suffix(".json").read_text())
+        facts = json.loads(solo.file.with_suffix(".json").read_text(encoding="utf-8"))
         sightings = []
         for part in range(PICTURES):
             time_s = facts["seconds"] * (part + 0.5) / PICTURES
@@ -221,9 +221,7 @@ def main() -> None:
     """Runs the benchmark."""
     values = flags.FLAGS
     path = record.check_file(values.json)
-    solos = read_solos(
-        Path(values.videos), Path(values.data_dir) / values.name / "1.0.0" / "manifest.jsonl", values.split
-    )
+    solos = read_solos(values.videos, values.data_dir / values.name / "1.0.0" / "manifest.jsonl", values.split)
     from mpnet_jax import parallel
     from mpnet_jax.pretrained import imagenet
     from mpnet_jax.separation.names import CROP_SHARE, UNKNOWN_BELOW, load_namer
@@ -235,10 +233,9 @@ def main() -> None:
     namer = dataclasses.replace(loaded, crop_share=values.crop_share or CROP_SHARE)
     sets = {"players_true": players_true(solos, namer)}
     if values.separate:
-        workdir = Path(values.workdir) if values.workdir else None
-        sets = {"players_found": players_found(solos, namer, workdir)} | sets
+        sets = {"players_found": players_found(solos, namer, values.workdir)} | sets
     if values.pictures:
-        sets["pictures"] = pictures(Path(values.pictures), values.split, namer)
+        sets["pictures"] = pictures(values.pictures, values.split, namer)
     sounds = {name: list(tqdm.tqdm(each, desc=name, unit="sound")) for name, each in sets.items()}
     results = {
         "split": values.split,
@@ -257,12 +254,12 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "JSON file for the results.")
-    flags.DEFINE_string("workdir", None, "Folder of a trained run that finds the places; the shipped model by default.")
-    flags.DEFINE_string("videos", "data/videos/rendered_wide", "Folder of rendered solos.")
-    flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
+    command.define_path("json", None, "JSON file for the results.")
+    command.define_path("workdir", None, "Folder of a trained run that finds the places; the shipped model by default.")
+    command.define_path("videos", "data/videos/rendered_wide", "Folder of rendered solos.")
+    command.define_path("data_dir", "data", "Folder of prepared sets.")
     flags.DEFINE_string("name", "rendered_wide", "Name of the set prepared from the solos, which holds their splits.")
-    flags.DEFINE_string("pictures", None, "Folder of pictures as <class>/*.svg; without it this set is left out.")
+    command.define_path("pictures", None, "Folder of pictures as <class>/*.svg; without it this set is left out.")
     flags.DEFINE_enum("split", "test", ("train", "validation", "test"), "Split of the solos and of the pictures.")
     flags.DEFINE_bool("separate", True, "Measure players_found, which takes the longest.")
     flags.DEFINE_float(

@@ -7,11 +7,8 @@ A network that reads them knows the class of every clip. All else is equal to a 
 difference is what the frame network does not see.
 """
 
-from pathlib import Path
-
 import numpy as np
 from absl import flags, logging
-from ml_collections import config_flags
 
 from data_pipeline import command
 from data_pipeline.command import InputError
@@ -32,7 +29,7 @@ def main() -> None:
     method = method_of(config)
     spec = settings.feature_spec(config, method.frame_trunk(method.initial_state()))
     for split, store in open_splits(method.data, TRAINING_SPLITS).items():
-        kept = KeptFeatures(store, spec, Path(flags.FLAGS.features))
+        kept = KeptFeatures(store, spec, flags.FLAGS.features)
         for piece in kept.missing:
             labels = [store.clips[views[0].clip].label for views in kept.frames_of(piece)]
             # One feature for each class; the others are zero: (frame, view, 1, 1, feature).
@@ -43,6 +40,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file("config", None, "Config file; fields by --config.field=value.")
-    flags.DEFINE_string("features", None, "Folder of the features.")
+    check.define_flag(None)
+    command.define_path("features", None, "Folder of the features.")
     command.run(main)

@@ -94,7 +94,7 @@ def resident_bytes(side: int | None) -> int:
     program = network(base.get_config()) if side is None else search(base.get_config(), side)
     arguments = jax.tree.map(lambda x: jnp.full(x.shape, 0.01, x.dtype), program.shapes)
     compiled = jax.jit(program.function).lower(*arguments).compile()
-    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # resets the peak
     before = _status_bytes("VmHWM")
     kept = jax.block_until_ready(compiled(*arguments))
     after = _status_bytes("VmHWM")
@@ -103,7 +103,7 @@ def resident_bytes(side: int | None) -> int:
 
 
 def _status_bytes(field: str) -> int:
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
     return 1024 * int(lines[field].split()[0])
 
 
@@ -136,5 +136,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "JSON file for the results.")
+    command.define_path("json", None, "JSON file for the results.")
     command.run(main)

@@ -12,7 +12,6 @@ Plus-Net (`true_both`). All scores are also given separately for mixtures whose 
 loudness and for the others.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from mpnet_jax.recursion.minus_plus import EPSILON, by_candidate, energy_order
 from mpnet_jax.recursion.networks import Batch, separate_clips
 from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.run.data import open_splits, split_list
+from mpnet_jax.run.facts import this_command
 from mpnet_jax.steps.device_pass import HostBatch, Separator
 from mpnet_jax.steps.losses import ratio_target
 from mpnet_jax.steps.separate_step import waveforms
@@ -122,9 +122,9 @@ def main() -> None:
     """Runs the analysis."""
     values = flags.FLAGS
     file = record.check_file(values.json)
-    workdir = Path(values.workdir or "")
+    workdir = values.workdir or Path()
     config = saved_config.restored(saved_config.require_recorded(workdir), workdir / "config.json")
-    config.data.directory = values.data_dir
+    config.data.directory = str(values.data_dir)
     checkpoints = Checkpoints(workdir, read_only=True)
     method = method_of(config)
     networks = TrainedNetworks(method, checkpoints, "latest")
@@ -156,7 +156,7 @@ def main() -> None:
     }
     where = {"all": np.full(len(scores), True), "in order": np.array(in_order), "out of order": ~np.array(in_order)}
     results = {
-        "command": "python -m benchmarks.plus_headroom " + " ".join(sys.argv[1:]),
+        "command": this_command(),
         "what": "NSDR, SIR and SAR in dB, with 95 % intervals over videos",
         "step": networks.steps["mpnet"],
         "share_in_order": summarise(np.array(in_order, np.float64), videos),
@@ -202,9 +202,9 @@ def _means(variant: str, scores: Sequence[Mapping[str, SourceScores]]) -> dict[s
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "JSON file for the results.")
-    flags.DEFINE_string("workdir", None, "Folder of a trained MP-Net.")
-    flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
+    command.define_path("json", None, "JSON file for the results.")
+    command.define_path("workdir", None, "Folder of a trained MP-Net.")
+    command.define_path("data_dir", "data", "Folder of prepared sets.")
     flags.DEFINE_integer("workers", 1, "Scoring processes.", lower_bound=1)
     flags.DEFINE_integer("sources", 2, "Sounds per mixture.", lower_bound=2)
     command.run(main)

@@ -86,7 +86,7 @@ def measured(arguments: list[str]) -> dict[str, float]:
     start = time.perf_counter()
     peak = 0
     with subprocess.Popen(  # noqa: S603 (this project's own commands)
-        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8"
     ) as process:
         while process.poll() is None:
             peak = max(peak, _family_bytes(process.pid))
@@ -101,7 +101,7 @@ def _family_bytes(pid: int) -> int:
     total = 0
     for member in _family(pid):
         with contextlib.suppress(OSError, StopIteration):
-            lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
+            lines = Path(f"/proc/{member}/smaps_rollup").read_text(encoding="utf-8").splitlines()
             total += next(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
     return total
 
@@ -110,7 +110,7 @@ def _family(pid: int) -> list[int]:
     children = []
     with contextlib.suppress(OSError):
         for tasks in Path(f"/proc/{pid}/task").iterdir():
-            children += [int(child) for child in (tasks / "children").read_text().split()]
+            children += [int(child) for child in (tasks / "children").read_text(encoding="utf-8").split()]
     return [pid, *(member for child in children for member in _family(child))]
 
 
@@ -128,7 +128,7 @@ def prepare(videos: Path, workdir: Path, *, video_seconds: float) -> dict[str, f
 def main() -> None:
     """Runs the benchmark."""
     options = flags.FLAGS
-    path, workdir = record.check_file(options.json), Path(options.workdir)
+    path, workdir = record.check_file(options.json), options.workdir
     workdir.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {
         "what": "times_real_time: seconds of video prepared per second; peak_bytes: peak proportional set size of the "
@@ -162,8 +162,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "JSON file for the results.")
+    command.define_path("json", None, "JSON file for the results.")
     flags.DEFINE_list("minutes", ["5", "30"], "Lengths of the videos in minutes.")
     flags.DEFINE_integer("solos_per_instrument", 6, "Rendered solos per instrument, of eleven instruments.")
-    flags.DEFINE_string("workdir", "runs/benchmarks/prepare", "Folder of the videos, which are reused.")
+    command.define_path("workdir", "runs/benchmarks/prepare", "Folder of the videos, which are reused.")
     command.run(main)

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from absl import flags, logging
-from ml_collections import config_flags
 
 from benchmarks.harness import record
 from data_pipeline import command
@@ -59,7 +58,7 @@ LABEL_NOISE = 0.05
 def main() -> None:
     """Runs the command."""
     path = record.check_file(flags.FLAGS.json)
-    trial, folder = flags.FLAGS.trial, Path(flags.FLAGS.runs)
+    trial, folder = flags.FLAGS.trial, flags.FLAGS.runs
     if trial not in TRIALS:
         raise InputError(f"--trial={trial!r} is unknown; use one of {', '.join(TRIALS)}")
     config = check.from_flags()
@@ -123,11 +122,9 @@ def noisy(target: Callable[..., Any]) -> Callable[..., Any]:
 
 
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file(
-        "config", "configs/rendered_wide.py", "Config file; fields by --config.field=value."
-    )
+    check.define_flag("configs/rendered_wide.py")
     flags.DEFINE_string("trial", "recipe", "Name of the variant.")
     flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of the runs.")
-    flags.DEFINE_string("runs", "runs/recipe", "Folder of the runs.")
-    flags.DEFINE_string("json", None, "File of the results.")
+    command.define_path("runs", "runs/recipe", "Folder of the runs.")
+    command.define_path("json", None, "File of the results.")
     command.run(main)

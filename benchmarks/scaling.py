@@ -179,7 +179,7 @@ def on_device(step: Step, device: devices.Device, *, loader_rate: float) -> dict
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "JSON file for the results.")
+    command.define_path("json", None, "JSON file for the results.")
     flags.DEFINE_list("rounds", ["minus", "both"], "Rounds of training.")
     flags.DEFINE_float("loader_rate", 99.0, "Mixtures per second that the loader makes on one host core.")
     command.run(main)

@@ -99,6 +99,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    flags.DEFINE_string("folder", None, "Folder for temporary videos and stems; needs a gigabyte.")
+    command.define_path("folder", None, "Folder for temporary videos and stems; needs a gigabyte.")
     flags.DEFINE_float("minutes", 10.0, "Minutes of the longer video.", lower_bound=2.0)
     command.run(main)

@@ -158,7 +158,7 @@ def table(name: str, measured: dict[str, dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "JSON file for the results.")
+    command.define_path("json", None, "JSON file for the results.")
     flags.DEFINE_list("sizes", ["full", "small_resnet"], "Sizes to time: full (the paper's), small_resnet.")
     flags.DEFINE_list("frames", ["1"], "Numbers of pictures per sound at the full size.")
     flags.DEFINE_list("parts", ["step"], f"Parts to time: {', '.join(PARTS)}.")

@@ -135,6 +135,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("json", None, "JSON file for the results.")
-    flags.DEFINE_string("picture", None, "PNG file to draw.")
+    command.define_path("json", None, "JSON file for the results.")
+    command.define_path("picture", None, "PNG file to draw.")
     command.run(main)

@@ -68,7 +68,7 @@ def draw_scenes(videos: Path, manifest: Path, *, split: str, count: int, seed: i
     """
     if not manifest.is_file():
         raise InputError(f"{manifest} does not exist; prepare rendered solos (make data) or give --data_dir, --name")
-    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    rows = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
     solos = sorted((row["name"], row["class"], row["file"]) for row in rows if row["split"] == split)
     if len({label for _, label, _ in solos}) < 2:
         raise InputError(f"{manifest} has fewer than two classes in its {split} split; prepare more solos")
@@ -87,10 +87,10 @@ def draw_scenes(videos: Path, manifest: Path, *, split: str, count: int, seed: i
 
 def define_flags() -> None:
     """Defines the flags for the results, the model and the solos."""
-    flags.DEFINE_string("json", None, "JSON file for the results.")
-    flags.DEFINE_string("workdir", None, "Folder of a trained run; the shipped model by default.")
-    flags.DEFINE_string("videos", "data/videos/rendered_solos", "Folder of rendered solos.")
-    flags.DEFINE_string("data_dir", "data", "Folder of prepared sets.")
+    command.define_path("json", None, "JSON file for the results.")
+    command.define_path("workdir", None, "Folder of a trained run; the shipped model by default.")
+    command.define_path("videos", "data/videos/rendered_solos", "Folder of rendered solos.")
+    command.define_path("data_dir", "data", "Folder of prepared sets.")
     flags.DEFINE_string("name", "rendered_solos", "Name of the set prepared from the solos, which holds their splits.")
     flags.DEFINE_enum("split", "test", ("validation", "test"), "Split of the solos.")
     flags.DEFINE_integer("seed", 0, "Seed of the draw of scenes.")
@@ -103,8 +103,8 @@ def scenes_by_flags(count: int) -> list[Scene]:
         InputError: See `draw_scenes`.
     """
     values = flags.FLAGS
-    manifest = Path(values.data_dir) / values.name / "1.0.0" / "manifest.jsonl"
-    return draw_scenes(Path(values.videos), manifest, split=values.split, count=count, seed=values.seed)
+    manifest = values.data_dir / values.name / "1.0.0" / "manifest.jsonl"
+    return draw_scenes(values.videos, manifest, split=values.split, count=count, seed=values.seed)
 
 
 def scores(
@@ -164,7 +164,7 @@ def take_scenes(scenes: Sequence[Scene], workdir: Path | None, *, seconds: float
             write_scene(folder / "scene.mp4", scene.files, truth)
             given = separate_video(folder / "scene.mp4", folder / "two", model, Settings(sounds=2, videos=False))
             found = separate_video(folder / "scene.mp4", folder / "any", model, Settings(videos=False))
-            windows = json.loads((folder / "two" / "separation.json").read_text())["windows"]
+            windows = json.loads((folder / "two" / "separation.json").read_text(encoding="utf-8"))["windows"]
             stems = np.zeros_like(truth)
             for place, sound in enumerate(given["sounds"]):
                 stem = soundfile.read(folder / "two" / sound["file"], frames=truth.shape[1], dtype="float32")[0]
@@ -196,8 +196,7 @@ def main() -> None:
     values = flags.FLAGS
     path = record.check_file(values.json)
     scenes = scenes_by_flags(values.scenes)
-    workdir = Path(values.workdir) if values.workdir else None
-    rows = list(tqdm.tqdm(take_scenes(scenes, workdir, seconds=values.seconds), total=len(scenes), unit="scene"))
+    rows = list(tqdm.tqdm(take_scenes(scenes, values.workdir, seconds=values.seconds), total=len(scenes), unit="scene"))
     results = {"split": values.split, "summary": summary(rows), "scenes": rows}
     record.write(path, results)
     for name, estimate in results["summary"].items():

@@ -5,6 +5,7 @@ always whole, and an earlier version stays until the new one is finished.
 """
 
 import contextlib
+import hashlib
 import itertools
 import os
 import shutil
@@ -13,6 +14,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from data_pipeline.command import InputError
+
+_MOST_BYTES_OF_A_NAME = 255
 
 
 @contextlib.contextmanager
@@ -29,7 +32,7 @@ def atomic_file(path: Path, *, shared: bool = False) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unique = f".{uuid.uuid4().hex}" if shared else ""
-    draft = path.with_name(f".{path.name}{unique}.part")
+    draft = path.with_name(_temporary_name(path.name, f"{unique}.part"))
     try:
         yield draft
         os.replace(draft, path)
@@ -112,10 +115,18 @@ def refuse_mount_point(folder: Path) -> None:
 def _new_folder(target: Path) -> Path:
     """A hidden folder beside `target`, on the same file system, with ordinary permissions."""
     for attempt in itertools.count():
-        folder = target.parent / f".{target.name}.{os.getpid()}-{attempt}"
+        folder = target.parent / _temporary_name(target.name, f".{os.getpid()}-{attempt}")
         try:
             folder.mkdir()
         except FileExistsError:
             continue
         return folder
     raise AssertionError
+
+
+def _temporary_name(name: str, suffix: str) -> str:
+    """Returns a hidden name for an unfinished file or folder; a hash stands for a name that would be too long."""
+    hidden = f".{name}{suffix}"
+    if len(os.fsencode(hidden)) <= _MOST_BYTES_OF_A_NAME:
+        return hidden
+    return f".{hashlib.sha256(os.fsencode(name)).hexdigest()}{suffix}"

@@ -5,7 +5,10 @@ exception that escapes a command is a bug and keeps its traceback.
 """
 
 import errno
+import io
 import logging as standard_logging
+import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -14,6 +17,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+flags.disclaim_key_flags()  # `--help` lists the flags that are defined below as those of the command
 # Listed by name, because a virtual environment may lie within the checkout.
 _ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = tuple(_ROOT / name for name in ("data_pipeline", "mpnet_jax", "benchmarks"))
@@ -59,6 +63,8 @@ def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
     handler = logging.get_absl_handler()
     handler.setFormatter(standard_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     handler.addFilter(_is_for_the_user)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # stderr is so by default
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may have characters that the locale lacks
     app.run(lambda _: guarded(main), argv=argv, flags_parser=_parse_flags)
 
 
@@ -108,3 +114,50 @@ def fail(message: str) -> NoReturn:
     """Ends the program with one sentence on stderr and status 2."""
     sys.stderr.write(f"error: {message}\n")
     sys.exit(EXIT_BAD_INPUT)
+
+
+def define_path(name: str, default: str | None, help_text: str, *, required: bool = False) -> None:
+    """Defines a flag whose value is a `Path`, or None without a value; `~` at its beginning is the home folder."""
+    flags.DEFINE(_PathParser(), name, default, help_text, required=required)
+
+
+def define_paths(name: str, default: list[str] | None, help_text: str, *, required: bool = False) -> None:
+    """Defines a flag whose value is a list of `Path`s, separated by commas; see `define_path`."""
+    flags.DEFINE(_PathsParser(), name, default, help_text, serializer=flags.ListSerializer(","), required=required)
+
+
+def expanded(path: str) -> str:
+    """Returns a path with the home folder for `~` or `~user` at its beginning, which a shell leaves in `--flag=~/a`.
+
+    Raises:
+        InputError: There is no such user.
+    """
+    found = os.path.expanduser(path)
+    if path.startswith("~") and found == path:
+        raise InputError(f"{path!r} names no home folder that is known; write the whole path, or ./{path}")
+    return found
+
+
+def command_line(module: str, *arguments: str) -> str:
+    """Returns the command that runs a module with arguments, to be pasted into a shell."""
+    return shlex.join(["python", "-m", module, *arguments])
+
+
+class _PathParser(flags.ArgumentParser):
+    def parse(self, argument: str) -> Path:
+        if not argument:
+            raise InputError("it names nothing; name a path, or leave the flag out")
+        return Path(expanded(argument))
+
+    def flag_type(self) -> str:
+        return "path"
+
+
+class _PathsParser(flags.ArgumentParser):
+    syntactic_help = "a comma separated list of paths"
+
+    def parse(self, argument: str | list[str]) -> list[Path]:
+        return [_PathParser().parse(path) for path in flags.ListParser().parse(argument)]
+
+    def flag_type(self) -> str:
+        return "comma separated list of paths"

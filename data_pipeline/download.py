@@ -3,8 +3,10 @@
     python -m data_pipeline.download --list=MUSIC_solo_videos.json --out=videos
 
 Videos become OUT/<class>/<id>.mp4; OUT/download.json records which are done, gone or failed. An interrupted run
-resumes. The next run tries failed videos again, and gone ones only after their entry is removed from the record. Many
-listed videos no longer exist, which makes the data set smaller: `prepare` counts the missing ones.
+resumes. The next run tries failed videos again, and gone ones only after their entry is removed from the record. Gone
+are only videos that were deleted or made private, or whose account was closed. After ten failures in a row the command
+stops with exit status 1, since the network or yt-dlp may be the cause. Many listed videos no longer exist, which makes
+the data set smaller: `prepare` counts the missing ones.
 
 Whether you may download and use these videos depends on the platform's terms, the videos' licences and your country's
 law; you are responsible for it. This project distributes no videos.
@@ -30,27 +32,27 @@ from absl import flags, logging
 from data_pipeline import command
 from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
+from data_pipeline.foreign_text import as_path, read_json
 from data_pipeline.sources.files import VIDEO_EXTENSIONS, shortened
-from data_pipeline.sources.list_files import read_json
 from data_pipeline.sources.music_list import read_labels
 
 RECORD_NAME = "download.json"
 STATES = ("done", "gone", "failed")
 _ID = re.compile(r"[A-Za-z0-9_-]{11}")
-# Temporary refusals are matched first, because some begin like final ones ("Video unavailable. This content isn't
-# available, try again later").
-_TEMPORARY = re.compile(
-    r"try again|rate.?limit|content isn.t available|in your country|in your location|other websites|confirm (your|you)",
-    re.IGNORECASE,
-)
+# What yt-dlp passes on from YouTube about a video that was deleted, made private or lost its account. Everything else
+# may end: "Video unavailable" alone, for example, is also the answer to networks with a restricted mode and to old
+# clients.
 _GONE = re.compile(
-    r"video unavailable|private video|video is private|has been removed|no longer available"
-    r"|account .*(closed|terminated)",
-    re.IGNORECASE,
+    r"ERROR: (\[youtube[^]]*\] )?([\w-]{11}: )?(Video unavailable\. )?"
+    r"(Private video\b|This video is private\b|This video has been removed\b"
+    r"|This video is no longer available (because the (uploader has closed|YouTube account associated with)"
+    r"|due to a copyright claim)|The (YouTube )?account associated with this video has been terminated\b)",
 )
 _FAILURES_IN_A_ROW = 10
 _LONGEST_SECONDS = 3600
 _PARTIAL = ".partial"
+# Records without a version were written when more messages counted as final; their gone videos are tried once more.
+_RECORD_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,12 @@ class Options:
             raise InputError(f"--max_height={self.max_height} must be at least 1; try 480")
 
 
-def download(options: Options) -> str:
+def download(options: Options) -> tuple[str, bool]:
     """Downloads the listed videos that do not exist yet.
 
     Returns:
-        Counts by class as a table.
+        (counts by class as a table, whether all videos were tried that should be); the latter is False after too many
+        failures in a row.
 
     Raises:
         InputError: yt-dlp is missing, a list is invalid, or another run uses the folder.
@@ -103,17 +106,20 @@ def download(options: Options) -> str:
     _check(labels)
     with _folder_for_this_run(options.out):
         record = _read_record(options.out / RECORD_NAME)
-        existing = {video_id for video_id, label in labels.items() if _files_of(options.out / label, video_id)}
+        existing = {video_id for video_id, label in labels.items() if _files_of(options.out / as_path(label), video_id)}
         for video_id in existing:
             record[video_id] = {"state": "done", "class": labels[video_id]}
         for video_id in labels.keys() - existing:
             if record.get(video_id, {}).get("state") == "done":
                 del record[video_id]  # downloaded earlier and removed since
         todo = [name for name in labels if name not in existing and record.get(name, {}).get("state") != "gone"]
-        todo = todo[: options.limit or None]
+        # Videos that were never tried come first, then those whose last try was longest ago, so that videos which fail
+        # every time do not keep the others from being tried.
+        tried = {name: place for place, name in enumerate(record)}
+        todo = sorted(todo, key=lambda name: tried.get(name, -1))[: options.limit or None]
         logging.info("%d of %d videos are there, %d to try", len(existing), len(labels), len(todo))
-        _fetch_all(program, options, {video_id: labels[video_id] for video_id in todo}, record)
-        return _as_text(labels, record)
+        finished = _fetch_all(program, options, {video_id: labels[video_id] for video_id in todo}, record)
+        return _as_text(labels, record), finished
 
 
 def _find_program() -> str:
@@ -142,7 +148,7 @@ def _folder_for_this_run(out: Path) -> Iterator[None]:
     if out.exists() and not out.is_dir():
         raise InputError(f"--out={out} is not a folder; choose another")
     (out / _PARTIAL).mkdir(parents=True, exist_ok=True)
-    with (out / _PARTIAL / "lock").open("w") as lock:
+    with (out / _PARTIAL / "lock").open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -160,15 +166,21 @@ def _read_record(path: Path) -> dict[str, dict[str, Any]]:
     videos = content.get("videos") if isinstance(content, dict) else None
     if not isinstance(videos, dict) or not all(isinstance(entry, dict) for entry in videos.values()):
         raise InputError(f"{path} is no record of a download; remove it (existing videos are kept)")
+    if "version" not in content:
+        for entry in videos.values():
+            if entry.get("state") == "gone":
+                entry["state"] = "failed"
     return videos
 
 
-def _fetch_all(program: str, options: Options, todo: Mapping[str, str], record: dict[str, dict[str, Any]]) -> None:
+def _fetch_all(program: str, options: Options, todo: Mapping[str, str], record: dict[str, dict[str, Any]]) -> bool:
+    """Tries the videos and records each outcome; returns False when it stopped early."""
     start_s, failures = time.monotonic(), 0
     for done, (video_id, label) in enumerate(todo.items()):
         if done:
             time.sleep(options.sleep_seconds)
         state, message = _fetch(program, options, video_id, label)
+        record.pop(video_id, None)  # entries are in the order of the last tries
         record[video_id] = {"state": state, "class": label} | ({"message": message} if message else {})
         _write_record(options.out / RECORD_NAME, record)
         left_s = (time.monotonic() - start_s) / (done + 1) * (len(todo) - done - 1)
@@ -176,13 +188,14 @@ def _fetch_all(program: str, options: Options, todo: Mapping[str, str], record: 
         failures = failures + 1 if state == "failed" else 0
         if failures == _FAILURES_IN_A_ROW:
             logging.warning(
-                "stopped, since %d videos in a row failed, the last with: %s; wait a while, update yt-dlp or give "
-                "--cookies, then run the same command again",
+                "stopped, since %d videos in a row failed, the last with: %s; wait a while, update yt-dlp, use another "
+                "network or give --cookies, then run the same command again",
                 failures,
                 message,
             )
-            return
+            return False
     _write_record(options.out / RECORD_NAME, record)
+    return True
 
 
 def _fetch(program: str, options: Options, video_id: str, label: str) -> tuple[str, str]:
@@ -204,7 +217,7 @@ def _fetch(program: str, options: Options, video_id: str, label: str) -> tuple[s
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             timeout=_LONGEST_SECONDS,
         )
@@ -212,12 +225,12 @@ def _fetch(program: str, options: Options, video_id: str, label: str) -> tuple[s
         return "failed", f"took longer than {_LONGEST_SECONDS} s"
     found = _files_of(partial, video_id)
     if result.returncode == 0 and found:
-        folder = options.out / label
+        folder = options.out / as_path(label)
         folder.mkdir(exist_ok=True)
         os.replace(found[0], folder / found[0].name)
         return "done", ""
     message = _last_line(result.stderr) or f"yt-dlp ended with status {result.returncode} and left no video"
-    return ("gone" if _GONE.search(message) and not _TEMPORARY.search(message) else "failed"), message
+    return ("gone" if _GONE.match(message) else "failed"), message
 
 
 def _quality(max_height: int) -> list[str]:
@@ -240,7 +253,7 @@ def _last_line(text: str) -> str:
 
 
 def _write_record(path: Path, record: Mapping[str, dict[str, Any]]) -> None:
-    write_atomically(path, json.dumps({"videos": record}, indent=2) + "\n")
+    write_atomically(path, json.dumps({"version": _RECORD_VERSION, "videos": record}, indent=2) + "\n")
 
 
 def _clock(seconds: float) -> str:
@@ -261,9 +274,9 @@ def _as_text(labels: Mapping[str, str], record: Mapping[str, dict[str, Any]]) ->
 
 
 def _define_flags() -> None:
-    flags.DEFINE_list("list", None, "JSON files of YouTube ids by class, separated by commas.", required=True)
-    flags.DEFINE_string("out", None, "Folder of the videos; created or resumed.", required=True)
-    flags.DEFINE_string("cookies", None, "File of cookies for yt-dlp, for videos that require signing in.")
+    command.define_paths("list", None, "JSON files of YouTube ids by class, separated by commas.", required=True)
+    command.define_path("out", None, "Folder of the videos; created or resumed.", required=True)
+    command.define_path("cookies", None, "File of cookies for yt-dlp, for videos that require signing in.")
     flags.DEFINE_float("sleep_seconds", Options.sleep_seconds, "Pause between two videos.")
     flags.DEFINE_integer("limit", Options.limit, "Largest number of videos to try in this run; 0 for all.")
     flags.DEFINE_integer("max_height", Options.max_height, "Largest number of rows of a frame.")
@@ -273,14 +286,17 @@ def main() -> None:
     """Runs the command with absl's flags."""
     values = flags.FLAGS
     options = Options(
-        lists=tuple(Path(name) for name in values.list),
-        out=Path(values.out),
-        cookies=Path(values.cookies) if values.cookies else None,
+        lists=tuple(values.list),
+        out=values.out,
+        cookies=values.cookies,
         sleep_seconds=values.sleep_seconds,
         limit=values.limit,
         max_height=values.max_height,
     )
-    sys.stdout.write(download(options))
+    table, finished = download(options)
+    sys.stdout.write(table)
+    if not finished:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

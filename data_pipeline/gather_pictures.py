@@ -120,13 +120,13 @@ def _licences(rows: list[str]) -> str:
 def main() -> None:
     """Runs the command."""
     values = flags.FLAGS
-    for line in gather([Path(path) for path in values.packages], Path(values.out)):
+    for line in gather(values.packages, values.out):
         logging.info("%s", line)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list(
+    command.define_paths(
         "packages", None, "Packages: .tgz or .deb files, unpacked ones, or folders of such files.", required=True
     )
-    flags.DEFINE_string("out", None, "New folder to write into.", required=True)
+    command.define_path("out", None, "New folder to write into.", required=True)
     command.run(main)

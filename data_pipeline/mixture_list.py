@@ -126,7 +126,7 @@ def _rows(store: "RecordStore", mixtures: Sequence[Sequence[SourcePlan]]) -> lis
 
 def _load(path: Path, store: "RecordStore", drawn_from: dict[str, Any]) -> list[list[SourcePlan]]:
     try:
-        saved = json.loads(path.read_text())
+        saved = json.loads(path.read_text(encoding="utf-8"))
         recorded = _OLD_DEFAULTS | dict(saved["drawn"].items())
         rows = [
             [(str(s["video_id"]), int(s["chunk"]), int(s["start"]), float(s["gain"])) for s in mixture]

@@ -21,6 +21,7 @@ from absl import flags, logging
 from data_pipeline import command
 from data_pipeline.command import InputError
 from data_pipeline.sources import Listing, Place, folder, index_csv, music_list, vegas
+from data_pipeline.sources.files import safe_name
 from data_pipeline.staging import staged_set
 from data_pipeline.staging import summary as summaries
 from data_pipeline.staging.cutting import CutSpec
@@ -148,10 +149,10 @@ def _define_flags() -> None:
     """Defines the flags when this module is the program; other programs import it and have their own flags."""
     defaults = CutSpec()
     flags.DEFINE_enum("source", "folder", sorted(SOURCES), "Kind of source.")
-    flags.DEFINE_string("videos", None, "Folder of videos; relative paths in lists start here.", required=True)
-    flags.DEFINE_list("list", [], "Files that list the videos, separated by commas, for sources that use lists.")
+    command.define_path("videos", None, "Folder of videos; relative paths in lists start here.", required=True)
+    command.define_paths("list", [], "Files that list the videos, separated by commas, for sources that use lists.")
     flags.DEFINE_string("label", "", "One class for all videos instead of the names of their folders.")
-    flags.DEFINE_string("data_dir", "data", "Folder of data sets.")
+    command.define_path("data_dir", "data", "Folder of data sets.")
     flags.DEFINE_string("name", None, "Name of the new data set.", required=True)
     flags.DEFINE_integer("rate_hz", defaults.rate_hz, "Sample rate of the stored audio.")
     flags.DEFINE_float("fps", defaults.fps, "Stored frames per second.")
@@ -160,7 +161,7 @@ def _define_flags() -> None:
     flags.DEFINE_float("min_seconds", defaults.min_seconds, "Shortest part that becomes a record.")
     flags.DEFINE_float("silence_dbfs", defaults.silence_dbfs, "Level below which a video is silent.")
     flags.DEFINE_enum("split", "", ("", *SPLITS), "The one split of all videos; by default all splits are filled.")
-    flags.DEFINE_string("split_file", None, "JSON or CSV file that says which video goes to which split.")
+    command.define_path("split_file", None, "JSON or CSV file that says which video goes to which split.")
     flags.DEFINE_bool("split_by_list", False, "Each list is the split that its name says, such as train.csv.")
     flags.DEFINE_enum("protocol", "", ("", *PROTOCOLS), "Proportions of the splits; by default 11:2:3.")
     flags.DEFINE_string("group", "", "Regular expression for ids; its first group names the original of a video.")
@@ -182,14 +183,14 @@ def main() -> None:
     prepare(
         Options(
             source=values.source,
-            place=Place(Path(values.videos), tuple(map(Path, values.list)), values.label),
-            data_dir=Path(values.data_dir),
+            place=Place(values.videos, tuple(values.list), safe_name(values.label)),
+            data_dir=values.data_dir,
             name=values.name,
             cut=cut,
             workers=values.workers,
             division=Division(
                 split=values.split,
-                file=Path(values.split_file) if values.split_file else None,
+                file=values.split_file,
                 by_list=values.split_by_list,
                 protocol=values.protocol,
                 group=values.group,

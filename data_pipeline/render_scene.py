@@ -64,26 +64,25 @@ def render(out: Path, names: list[str], *, seconds: float, seed: int, pictures: 
 def main() -> None:
     """Runs the command."""
     values = flags.FLAGS
-    out = Path(values.out)
     remarks = render(
-        out,
+        values.out,
         values.instruments,
         seconds=values.seconds,
         seed=values.seed,
-        pictures=None if values.pictures is None else Path(values.pictures),
+        pictures=values.pictures,
     )
     for remark in remarks:
         logging.info("%s", remark)
-    logging.info("wrote %s and the true sounds", out / "scene.mp4")
+    logging.info("wrote %s and the true sounds", values.out / "scene.mp4")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("out", None, "Folder to write into; created when missing.", required=True)
+    command.define_path("out", None, "Folder to write into; created when missing.", required=True)
     flags.DEFINE_list("instruments", ["violin", "trumpet"], "Players from left to right.")
     flags.DEFINE_float("seconds", 24.0, "Length in seconds.", lower_bound=1.0)
     # Data sets are rendered with small seeds, so no network was trained on the players of this seed.
     flags.DEFINE_integer("seed", 1000, "Seed of melodies, sounds and frames.", lower_bound=0)
-    flags.DEFINE_string(
+    command.define_path(
         "pictures",
         None,
         "Folder with pictures of instruments, <class>/*.png|svg|jpg|webp; those for tests are held.",

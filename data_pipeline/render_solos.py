@@ -7,7 +7,6 @@ players hold pictures of instruments instead of drawn ones.
 """
 
 import os
-import pathlib
 import time
 
 from absl import flags, logging
@@ -52,7 +51,7 @@ def render(solos: SoloSet, *, workers: int) -> str:
 def main() -> None:
     """Runs the command."""
     values = flags.FLAGS
-    fonts = [pathlib.Path(path) for path in values.soundfont] or [None]
+    fonts = values.soundfont or [None]
     renderers = tuple(synthesise.choose_renderer(values.renderer, font) for font in fonts)
     if renderers[0].name == "additive":
         logging.warning(
@@ -62,14 +61,14 @@ def main() -> None:
     pictures, remarks = None, []
     if values.pictures is not None:
         pictures, remarks = read_pictures(
-            pathlib.Path(values.pictures),
+            values.pictures,
             [(name, index) for name in CLASSES for index in range(values.solos_per_instrument)],
             seed=values.seed,
             share=values.pictures_share,
             split=values.pictures_split,
         )
     solos = SoloSet(
-        folder=pathlib.Path(values.out),
+        folder=values.out,
         solos_per_instrument=values.solos_per_instrument,
         seconds=values.seconds,
         seed=values.seed,
@@ -86,7 +85,7 @@ def main() -> None:
 
 def define_flags() -> None:
     """Defines the command's flags; not on import, because worker processes would define them again."""
-    flags.DEFINE_string("out", None, "Folder to render into; created or resumed.", required=True)
+    command.define_path("out", None, "Folder to render into; created or resumed.", required=True)
     flags.DEFINE_integer("solos_per_instrument", 16, "Solos of each of the eleven instruments.")
     flags.DEFINE_float("seconds", 24.0, "Length of a solo in seconds.")
     flags.DEFINE_integer("seed", 0, "Seed of melodies, sounds and frames.")
@@ -95,13 +94,13 @@ def define_flags() -> None:
         [str(edge) for edge in AREA],
         "Smallest and largest share of the frame that a player takes, such as '0.1,0.15'.",
     )
-    flags.DEFINE_list(
+    command.define_paths(
         "soundfont", [], "General MIDI .sf2 files, used by the solos in turn; by default the one in pretty_midi."
     )
     flags.DEFINE_enum(
         "variety", "plain", tuple(VARIETIES), "plain: one timbre per class; wide: many; far: others than in both."
     )
-    flags.DEFINE_string(
+    command.define_path(
         "pictures", None, "Folder with pictures of instruments, <class>/*.png|svg|jpg|webp, that players hold."
     )
     flags.DEFINE_float("pictures_share", 0.5, "Share of the players that hold a picture, 0 to 1.")

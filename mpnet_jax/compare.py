@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags, logging
-from ml_collections import config_flags
 
 from data_pipeline import command
 from data_pipeline.command import InputError
@@ -29,12 +28,9 @@ def main() -> None:
     """Runs the command with absl's flags."""
     config = config_module.from_flags()
     values = flags.FLAGS
-    workdir = Path(values.workdir or f"runs/{config.name}")
-    holder = values["config"]
+    workdir = values.workdir or Path(f"runs/{config.name}")
     # The programs of a cell get the same config file and the same overrides.
-    changed = config_flags.get_override_values(holder)
-    given = [f"--config={config_flags.get_config_filename(holder)}"]
-    given += [f"--config.{field}={value}" for field, value in changed.items() if not field.startswith("compare.")]
+    given = [flag for flag in config_module.given_flags() if not flag.startswith("--config.compare.")]
     minutes = math.inf if values.minutes is None else values.minutes
     status = compare(config, workdir, given=given, only=values.only, report_only=values.report_only, minutes=minutes)
     if status:
@@ -132,8 +128,8 @@ def _require_data(config: Config, plan: cells.Plan) -> None:
 
 
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file("config", "configs/quickstart.py", "Config file; fields by --config.field=value.")
-    flags.DEFINE_string("workdir", None, "Folder of the comparison; runs/<config.name> by default.")
+    config_module.define_flag("configs/quickstart.py")
+    command.define_path("workdir", None, "Folder of the comparison; runs/<config.name> by default.")
     flags.DEFINE_string("only", "*", "Make only the cells that match this pattern, and the trials that they need.")
     flags.DEFINE_float("minutes", None, "Time limit: begin no cell that is expected to end later.", lower_bound=0.0)
     flags.DEFINE_bool("report_only", False, "Make no cell; write tables and figures of the finished ones.")

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags, logging
-from ml_collections import config_flags
 
 from data_pipeline import command
 from data_pipeline.command import InputError
@@ -44,8 +43,11 @@ FILES = {
 def main() -> None:
     """Runs the command."""
     config = config_module.from_flags()
-    workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
-    convert(config, workdir, {name: Path(value) for name in FILES if (value := flags.FLAGS[name].value)})
+    workdir = flags.FLAGS.workdir or Path(f"runs/{config.name}")
+    convert(config, workdir, {name: value for name in FILES if (value := flags.FLAGS[name].value)})
+    given = [*config_module.given_flags(), f"--workdir={workdir}"]
+    logging.info("evaluate it with: %s", command.command_line("mpnet_jax.evaluate", *given))
+    logging.info("or train from it with: %s", command.command_line("mpnet_jax.train", *given))
 
 
 def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
@@ -107,7 +109,7 @@ def _save(config: Config, workdir: Path, state: "TrainState", methods: Sequence[
     for method in methods:
         checkpoints.save_best(state, UNSCORED, method=method)
     checkpoints.close()
-    logging.info("wrote %s; evaluate it or train from it with --workdir=%s", workdir, workdir)
+    logging.info("wrote %s", workdir)
 
 
 def _names(config: Config, name: str) -> torch_weights.Names:
@@ -119,8 +121,8 @@ def _names(config: Config, name: str) -> torch_weights.Names:
 
 
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file("config", "configs/released.py", "Config file; fields by --config.field=value.")
-    flags.DEFINE_string("workdir", None, "Folder to create; runs/<config.name> by default.")
+    config_module.define_flag("configs/released.py")
+    command.define_path("workdir", None, "Folder to create; runs/<config.name> by default.")
     for _flag, (_what, _) in FILES.items():
-        flags.DEFINE_string(_flag, None, f"File of {_what}.")
+        command.define_path(_flag, None, f"File of {_what}.")
     command.run(main)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
-from ml_collections import config_flags
 
 from data_pipeline import command
 from data_pipeline.atomic import write_atomically
@@ -42,7 +41,7 @@ def main() -> None:
     """Runs the command."""
     membership.refuse_several("evaluate", way_out="start one alone (srun --ntasks=1)")
     config = config_module.from_flags()
-    workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
+    workdir = flags.FLAGS.workdir or Path(f"runs/{config.name}")
     saved_config.refuse_other(saved_config.require_recorded(workdir), config, workdir)
     values = flags.FLAGS
     options = EvaluationOptions(
@@ -155,7 +154,7 @@ def _facts(
 def _facts_of_run(workdir: Path) -> dict[str, Any]:
     """Returns the minutes of training, and the commit and machine of this evaluation."""
     path = workdir / TIME
-    minutes = round(json.loads(path.read_text())["seconds"] / 60, 1) if path.is_file() else None
+    minutes = round(json.loads(path.read_text(encoding="utf-8"))["seconds"] / 60, 1) if path.is_file() else None
     return {"training_minutes": minutes, **run_facts()}
 
 
@@ -167,7 +166,7 @@ def _write(folder: Path, out: dict[str, Any]) -> None:
 def _keep_earlier(folder: Path, out: dict[str, Any]) -> None:
     """Copies the other results of an earlier evaluation with equal networks, mixtures and definitions into `out`."""
     try:
-        before = json.loads((folder / "metrics.json").read_text())
+        before = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
         same = all(before["run"][fact] == out["run"][fact] for fact in ("networks", "bss", "mixtures_sha256"))
         same = same and out["definitions"].items() <= before["definitions"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -178,8 +177,8 @@ def _keep_earlier(folder: Path, out: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file("config", "configs/quickstart.py", "Config file; fields by --config.field=value.")
-    flags.DEFINE_string("workdir", None, "Folder of the run; runs/<config.name> by default.")
+    config_module.define_flag("configs/quickstart.py")
+    command.define_path("workdir", None, "Folder of the run; runs/<config.name> by default.")
     flags.DEFINE_enum("split", "test", SPLITS, "Split to evaluate.")
     flags.DEFINE_enum("checkpoint", "best", ("best", "latest"), "Checkpoint to evaluate.")
     flags.DEFINE_list("mix", [], "Numbers of sounds to evaluate besides the run's own, such as 2,3,4,5.")

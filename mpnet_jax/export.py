@@ -3,8 +3,6 @@
 Writes the weights and, with the suffix `.json`, the config (see `weights.model_file`). `separate` needs no other file.
 """
 
-from pathlib import Path
-
 from absl import flags, logging
 
 from data_pipeline import command
@@ -19,13 +17,13 @@ def main() -> None:
     from mpnet_jax.weights.model_file import write_model
     from mpnet_jax.weights.trained import read_run
 
-    model = read_run(Path(workdir))
-    write_model(Path(out), model)
-    size = Path(out).stat().st_size / 2**20
+    model = read_run(workdir)
+    write_model(out, model)
+    size = out.stat().st_size / 2**20
     logging.info("%s of step %d: %s, %.1f MiB", model.facts["method"], model.facts["step"], out, size)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "Folder of the run.")
-    flags.DEFINE_string("out", None, "File to write; its name ends in .safetensors.")
+    command.define_path("workdir", None, "Folder of the run.")
+    command.define_path("out", None, "File to write; its name ends in .safetensors.")
     command.run(main)

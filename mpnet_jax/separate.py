@@ -34,7 +34,7 @@ def main() -> None:
         from mpnet_jax.weights.trained import load
 
         parallel.keep_compiled_programs()
-        model = load(Path(values.workdir) if values.workdir else None)
+        model = load(values.workdir)
         settings = Settings(
             values.sounds, values.most_sounds, values.format, values.videos, values.picture_px, values.names
         )
@@ -46,7 +46,7 @@ def main() -> None:
     sys.stdout.write(described(summary, out))
 
 
-def check(video: str | None, out: str | None, *, audio_only: bool) -> tuple[Path, Path]:
+def check(video: str | Path | None, out: str | Path | None, *, audio_only: bool) -> tuple[Path, Path]:
     """Checks the flags and returns the paths of the video and of the output folder.
 
     Args:
@@ -107,9 +107,9 @@ def described(summary: dict[str, Any], out: Path) -> str:
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("video", None, "Video file with a video and an audio stream that FFmpeg can read.")
-    flags.DEFINE_string("out", None, "Folder for the results: a new or an empty one.")
-    flags.DEFINE_string("workdir", None, "Folder of a trained run; by default the small model of the package is used.")
+    command.define_path("video", None, "Video file with a video and an audio stream that FFmpeg can read.")
+    command.define_path("out", None, "Folder for the results: a new or an empty one.")
+    command.define_path("workdir", None, "Folder of a trained run; by default the small model of the package is used.")
     flags.DEFINE_integer("sounds", None, "Number of sounds to separate; estimated by default.", 1, _MOST_SOUNDS)
     flags.DEFINE_integer("most_sounds", 4, "Greatest number of sounds that is estimated.", 1, _MOST_SOUNDS)
     flags.DEFINE_enum("format", "wav", FORMATS, "wav: 32-bit floats; flac: 24 bits, scaled down where it would clip.")

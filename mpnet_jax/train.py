@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from absl import flags, logging
-from ml_collections import config_flags
 
 from data_pipeline import command
 from data_pipeline.command import InputError
@@ -25,6 +24,7 @@ from mpnet_jax.config.specs import Config
 from mpnet_jax.processes import membership
 from mpnet_jax.processes.stop_request import StopRequest
 from mpnet_jax.run.data import TRAINING_SPLITS, note_records, open_splits, refuse_too_few_clips, validation_share
+from mpnet_jax.run.facts import this_command
 from mpnet_jax.run.meter import Meter
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ EXAMPLE_MIXTURES = 2  # shown in TensorBoard
 def main() -> None:
     """Runs the command."""
     config = config_module.from_flags()
-    workdir = Path(flags.FLAGS.workdir or f"runs/{config.name}")
+    workdir = flags.FLAGS.workdir or Path(f"runs/{config.name}")
     member = membership.from_flags()
     with StopRequest(at_once=True) as stop:
         from mpnet_jax.processes import joining
@@ -49,6 +49,8 @@ def main() -> None:
             status = train(config, workdir, stop)
     if status:
         sys.exit(status)
+    evaluation = command.command_line("mpnet_jax.evaluate", *config_module.given_flags(), f"--workdir={workdir}")
+    logging.info("evaluate with: %s", evaluation)
 
 
 def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int:
@@ -107,12 +109,11 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
     finally:
         if writer is not None:
             writer.close()
-    again = " ".join(sys.argv[1:])
     if loop.stopped_by:
         name = signal.Signals(loop.stopped_by).name
-        logging.info("%s: saved step %d; resume with: python -m mpnet_jax.train %s", name, loop.step, again)
+        logging.info("%s: saved step %d; resume with: %s", name, loop.step, this_command())
         return 128 + loop.stopped_by  # the shell's convention
-    logging.info("trained %d steps; evaluate with: python -m mpnet_jax.evaluate %s", loop.step, again)
+    logging.info("trained %d steps", loop.step)
     return 0
 
 
@@ -286,7 +287,7 @@ class _Loop:
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    config_flags.DEFINE_config_file("config", "configs/quickstart.py", "Config file; fields by --config.field=value.")
-    flags.DEFINE_string("workdir", None, "Folder of the run; runs/<config.name> by default.")
+    config_module.define_flag("configs/quickstart.py")
+    command.define_path("workdir", None, "Folder of the run; runs/<config.name> by default.")
     membership.define_flags()
     command.run(main)

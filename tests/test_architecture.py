@@ -107,3 +107,25 @@ def test_only_the_methods_package_checks_which_method_it_is() -> None:
         if "methods" not in path.parts and decision.search(path.read_text(encoding="utf-8"))
     ]
     assert files == []
+
+
+def reads_or_writes_text(call: ast.Call) -> bool:
+    """Returns whether a call is that of a method of `Path` (or of `subprocess`) that handles text."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+    first = call.args[0] if call.args else ast.Constant("r")
+    keywords = {keyword.arg for keyword in call.keywords}
+    if name == "open":  # that of other libraries takes a file first
+        return isinstance(first, ast.Constant) and "b" not in str(first.value) and "fileobj" not in keywords
+    return name == "write_text" or (name == "read_text" and not call.args) or "text" in keywords
+
+
+def test_text_is_read_and_written_as_utf_8_whatever_the_locale() -> None:
+    """The rule PLW1514 of ruff finds only calls on names whose type it can infer."""
+    without = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for path in (MODULES | sources("benchmarks")).values()
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and reads_or_writes_text(call)
+        if all(keyword.arg != "encoding" for keyword in call.keywords)
+    ]
+    assert without == []

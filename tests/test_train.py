@@ -2,6 +2,8 @@
 
 import json
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -50,6 +52,17 @@ def test_a_finished_run_is_unchanged(straight: Path, tiny_set: Path) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.parametrize("name", ["it's\na run", "-" + 254 * "x"])
+def test_a_finished_run_prints_how_to_evaluate_it(straight: Path, tiny_set: Path, tmp_path: Path, name: str) -> None:
+    workdir = shutil.copytree(straight, tmp_path / name)
+    arguments = [f"--config={config_file(tmp_path, tiny_set)}", "--config.log_every=2", f"--workdir={workdir}"]
+    status, output = run("mpnet_jax.train", *arguments)
+    assert status == 0, output
+    printed = output.split("evaluate with: ")[1]
+    assert shlex.split(printed) == ["python", "-m", "mpnet_jax.evaluate", *arguments]
+
+
+@pytest.mark.e2e
 def test_a_killed_run_resumes_bit_equal(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
     workdir = tmp_path / "run"
     arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}")
@@ -74,7 +87,7 @@ def test_a_killed_run_resumes_bit_equal(straight: Path, tiny_set: Path, tmp_path
 def test_a_stop_signal_saves_and_prints_how_to_resume(
     number: signal.Signals, straight: Path, tiny_set: Path, tmp_path: Path
 ) -> None:
-    workdir = tmp_path / "run"
+    workdir = tmp_path / "it's a run"
     arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}", "--config.rounds.minus=2000")
     process = start("mpnet_jax.train", *arguments)
     deadline = time.monotonic() + 200
@@ -84,7 +97,9 @@ def test_a_stop_signal_saves_and_prints_how_to_resume(
     process.send_signal(number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 128 + number
-    assert f"{number.name}: saved step" in output and "resume with: python -m mpnet_jax.train --config=" in output
+    assert f"{number.name}: saved step" in output
+    printed = output.split("resume with: ")[1]
+    assert shlex.split(printed) == ["python", "-m", "mpnet_jax.train", *arguments]
     saved = max(int(p.name) for p in (workdir / "checkpoints" / "latest").glob("[0-9]*"))
     assert saved == max(losses(workdir))
     common = {step: loss for step, loss in losses(workdir).items() if step <= 6}

@@ -26,7 +26,7 @@ def require_torch() -> None:
         )
 
 
-def check_file(path: str | None) -> Path:
+def check_file(path: Path | None) -> Path:
     """Returns the path of `--json` and creates its folder.
 
     Raises:

@@ -65,7 +65,7 @@ def prepared_set(workdir: Path, *, seconds: float, solos: int, rate_hz: int, fra
     rendered_solos.render_jobs(rendered, jobs, workers=usable_cores(), done=lambda: None)
     command = [sys.executable, "-m", "data_pipeline.prepare", "--source=folder", f"--videos={videos}"]
     command += [f"--data_dir={data}", f"--name={name}", f"--rate_hz={rate_hz}", f"--frame_px={frame_px}"]
-    done = subprocess.run([*command, "--split=train"], capture_output=True, text=True)  # noqa: S603
+    done = subprocess.run([*command, "--split=train"], capture_output=True, encoding="utf-8")  # noqa: S603
     if done.returncode:
         raise InputError(f"the solos could not be prepared: {done.stderr.strip()}")
     return data, name
@@ -85,7 +85,7 @@ def extracted_files(data: Path, name: str) -> Path:
     for index, clip in enumerate(store.clips):
         records[clip.video_id].append((clip.chunk, index))
     rows = [_extract(store, folder, video, [index for _, index in sorted(records[video])]) for video in sorted(records)]
-    (folder / LIST_FILE).write_text(json.dumps([dataclasses.asdict(row) for row in rows]))
+    (folder / LIST_FILE).write_text(json.dumps([dataclasses.asdict(row) for row in rows]), encoding="utf-8")
     return folder
 
 

@@ -62,7 +62,7 @@ class Mixtures(Dataset):
     """
 
     def __init__(self, folder: Path, audio: AudioSpec, frames: FrameSpec, *, as_bytes: bool = False) -> None:
-        self.solos = [Solo(**row) for row in json.loads((folder / LIST_FILE).read_text())]
+        self.solos = [Solo(**row) for row in json.loads((folder / LIST_FILE).read_text(encoding="utf-8"))]
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._folder = folder
         self._audio = audio

@@ -51,7 +51,7 @@ class Worker:
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
         )
 
     def ask(self, request: str, *arguments: Any) -> Any:
@@ -157,7 +157,7 @@ def serve(backend: str, threads: int) -> None:
 def answer(server: Any) -> None:
     """Answers each request by the server's method of that name, until stdin ends."""
     # Output of libraries goes to stderr, so that stdout has only the answers.
-    answers = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:
         request, *arguments = json.loads(line)

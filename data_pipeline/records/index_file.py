@@ -108,7 +108,7 @@ def write_index(folder: Path, split: str, paths: list[Path], clips: tuple[Clip, 
 def read_index(folder: Path, split: str, paths: list[Path]) -> tuple[Clip, ...] | None:
     """Returns the stored index, or None when it is missing or belongs to other files."""
     try:
-        index = json.loads(_index_path(folder, split).read_text())
+        index = json.loads(_index_path(folder, split).read_text(encoding="utf-8"))
         if index["format"] != _INDEX_FORMAT or index["shards"] != _shard_sizes(paths):
             return None
         rows = zip(*(index["clips"][name] for name in _COLUMNS), index["clips"]["parts"], strict=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from data_pipeline.command import InputError
+from data_pipeline.command import InputError, command_line
 from data_pipeline.records import index_file
 from data_pipeline.records.index_file import Clip
 from data_pipeline.records.picture_cache import PictureCache
@@ -201,9 +201,9 @@ def _find_set(data_dir: Path, name: str) -> Path:
     # Versions begin with a digit; a killed build may leave a folder of another name.
     versions = sorted(path.parent for path in (data_dir / name).glob("[0-9]*/dataset_info.json"))
     if not versions:
+        wanted = ("--source=folder", "--videos=VIDEOS", f"--data_dir={data_dir}", f"--name={name}")
         raise InputError(
-            f"no data set at {data_dir / name}; make it with `python -m data_pipeline.prepare "
-            f"--source=folder --videos=VIDEOS --data_dir={data_dir} --name={name}`"
+            f"no data set at {data_dir / name}; make it with `{command_line('data_pipeline.prepare', *wanted)}`"
         )
     return versions[-1]
 

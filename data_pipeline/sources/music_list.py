@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.command import InputError
+from data_pipeline.foreign_text import read_json
 from data_pipeline.sources import Listing, Place, Skipped, Video, files, list_files
 
 NOT_LISTED = "not in the list"
@@ -72,7 +73,7 @@ def read_labels(lists: Sequence[Path]) -> tuple[dict[str, str], dict[str, Skippe
     labels: dict[str, str] = {}
     skipped: dict[str, Skipped] = {}
     for path in lists:
-        for label, ids in _classes(path, list_files.read_json(path)).items():
+        for label, ids in _classes(path, read_json(path)).items():
             for video_id in ids:
                 first = labels.setdefault(video_id, label)
                 if first != label:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from data_pipeline.atomic import atomic_file
 from data_pipeline.command import InputError
 from data_pipeline.media import reader
 from data_pipeline.sources import Video
-from data_pipeline.staging import extracted, quality
+from data_pipeline.staging import extracted, player_boxes, quality
 
 JPEG_QUALITY = 90
 _INT16_SCALE = 32768
@@ -123,9 +122,10 @@ def cut_video(video: Video, cut: CutSpec, stem: Path, threads: int) -> dict[str,
             )
     frame_ends = np.cumsum([len(cut.frame_times(first, end)) for first, end in spans])
     frames = int(frame_ends[-1])
+    boxes, box_remarks = player_boxes.boxes_at(video.boxes_path, times[:frames])
     arrays = {
         "places": places[:frames],
-        "boxes": _boxes_at(video, times[:frames]),
+        "boxes": boxes,
         "start_seconds": np.asarray([first / cut.rate_hz for first, _ in spans], np.float32),
         "spans": np.column_stack([np.asarray(spans), np.concatenate([[0], frame_ends[:-1]]), frame_ends]),
     }
@@ -136,7 +136,8 @@ def cut_video(video: Video, cut: CutSpec, stem: Path, threads: int) -> dict[str,
         "chunks": len(spans),
         "video_rms": sound.rms,
         "sound_digest": sound.digest,
-        "remarks": quality.remarks(sound, audio_trace, moved, video_trace, rate_hz=cut.rate_hz, fps=cut.fps),
+        "remarks": quality.remarks(sound, audio_trace, moved, video_trace, rate_hz=cut.rate_hz, fps=cut.fps)
+        | box_remarks,
     }
 
 
@@ -194,25 +195,3 @@ def _jpeg(picture: np.ndarray | bytes) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()
-
-
-def _boxes_at(video: Video, times: np.ndarray) -> np.ndarray:
-    """Returns float32 (frames, 4) boxes at the given times: ymin, xmin, ymax, xmax in shares of the frame, or NaN."""
-    unknown = np.full((len(times), 4), np.nan, np.float32)
-    if video.boxes_path is None:
-        return unknown
-    try:
-        content = json.loads(video.boxes_path.read_text())
-        if not isinstance(content, dict) or "boxes" not in content:
-            return unknown  # the JSON file of another tool
-        boxes = np.asarray([[np.nan] * 4 if box is None else box for box in content["boxes"]], np.float32)
-        fps = float(content["fps"])
-        if boxes.ndim != 2 or boxes.shape[1] != 4 or not fps > 0:
-            raise ValueError(f"boxes of shape {boxes.shape}, fps={fps}")
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise reader.MediaError(
-            "bad boxes",
-            f"{video.boxes_path} does not hold `boxes` (frames x 4) and `fps` ({error}); fix or remove it",
-        ) from None
-    index = np.floor(times * fps + 1e-6).astype(np.int64)
-    return np.where((index < len(boxes))[:, None], boxes[np.minimum(index, len(boxes) - 1)], unknown)

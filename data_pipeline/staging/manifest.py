@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.atomic import write_atomically
+from data_pipeline.foreign_text import as_text
 from data_pipeline.sources import Skipped, Video
 from data_pipeline.sources.files import MISSING
 from data_pipeline.staging.splits import ListedSplits
@@ -79,4 +80,4 @@ def write(folder: Path, lines: Sequence[Mapping[str, Any]]) -> Path:
 
 
 def _relative(path: Path, root: Path) -> str:
-    return str(path.relative_to(root) if path.is_relative_to(root) else path)
+    return as_text(path.relative_to(root) if path.is_relative_to(root) else path)

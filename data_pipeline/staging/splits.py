@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data_pipeline.command import InputError
+from data_pipeline.foreign_text import read_json, read_text
 from data_pipeline.sources import Skipped
 from data_pipeline.sources.files import shortened
-from data_pipeline.sources.list_files import csv_rows, read_json
+from data_pipeline.sources.list_files import csv_rows
 
 SPLITS = ("train", "validation", "test")
 # Shares of every class, in the order of SPLITS: of 16 videos, 11, 2 and 3.
@@ -255,9 +256,11 @@ def _json_rows(path: Path, content: Any) -> list[tuple[str, str]]:
 
 def _manifest_rows(path: Path) -> list[tuple[str, str]]:
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [json.loads(line) for line in read_text(path).split("\n") if line.strip()]
         return [(str(line["name"]), _split_named(line["split"], str(path))) for line in lines if line.get("split")]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path} is no manifest of a prepared set ({error}); give its manifest.jsonl") from None
 
 

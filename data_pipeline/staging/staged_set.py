@@ -80,7 +80,9 @@ class StagedSet:
             parameters: JSON values that say how the set was cut.
         """
         manifest.write(folder, self.rows)
-        (folder / SUMMARY_FILE).write_text(json.dumps({"parameters": parameters, **self.summary}, indent=2) + "\n")
+        (folder / SUMMARY_FILE).write_text(
+            json.dumps({"parameters": parameters, **self.summary}, indent=2) + "\n", encoding="utf-8"
+        )
 
 
 def keyed_chunks(fact: Facts, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -128,7 +130,7 @@ def require_same(set_dir: Path, recorded: Mapping[str, Any], remedy: str) -> Non
         InputError: The set differs, or has no readable metadata.
     """
     try:
-        metadata = json.loads((set_dir / METADATA_FILE).read_text())
+        metadata = json.loads((set_dir / METADATA_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise InputError(f"{set_dir} is there and does not say how it was made; {remedy}") from None
     for key, value in recorded.items():
@@ -168,18 +170,18 @@ def staging_folder(stage: Path, set_dir: Path, parameters: Mapping[str, Any]) ->
         InputError: Another process uses the folder.
     """
     stage.mkdir(parents=True, exist_ok=True)
-    with (stage.parent / f"{stage.name}.lock").open("w") as lock:
+    with (stage.parent / f"{stage.name}.lock").open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"another run prepares {set_dir}; wait for it or choose another name") from None
         note = stage / "parameters.txt"
         wanted = json.dumps(parameters)
-        if note.exists() and note.read_text() != wanted:
+        if note.exists() and note.read_text(encoding="utf-8") != wanted:
             logging.info("staged videos in %s were cut with other parameters; starting again", stage)
             shutil.rmtree(stage)
             stage.mkdir()
-        note.write_text(wanted)
+        note.write_text(wanted, encoding="utf-8")
         yield stage
         shutil.rmtree(stage)
         os.unlink(lock.name)

@@ -71,7 +71,7 @@ def stage_video(video: Video, cut: CutSpec, folder: Path, threads: int = 1) -> F
     stem = _stem(folder, video.id)
     # Shows which videos were being decoded when a worker process died.
     busy = stem.with_suffix(".busy")
-    busy.write_text(video.id)
+    busy.write_text(video.id, encoding="utf-8")
     facts = Facts(video.id, video.label, source_stamp(video))
     try:
         facts = dataclasses.replace(facts, **cut_video(video, cut, stem, threads))
@@ -92,7 +92,7 @@ def stage_video(video: Video, cut: CutSpec, folder: Path, threads: int = 1) -> F
 def staged_facts(video: Video, folder: Path) -> Facts | None:
     """Returns the facts of a staged video, or None when it is not staged or its files have changed."""
     try:
-        facts = Facts(**json.loads(_stem(folder, video.id).with_suffix(".json").read_text()))
+        facts = Facts(**json.loads(_stem(folder, video.id).with_suffix(".json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
     return facts if facts.source == source_stamp(video) and facts.label == video.label else None
@@ -101,7 +101,7 @@ def staged_facts(video: Video, folder: Path) -> Facts | None:
 def busy_videos(folder: Path) -> list[str]:
     """Returns the ids of the videos that were being decoded when their process ended, and removes their marks."""
     marks = sorted(folder.glob("*.busy"))
-    ids = [mark.read_text() for mark in marks]
+    ids = [mark.read_text(encoding="utf-8") for mark in marks]
     for mark in marks:
         mark.unlink(missing_ok=True)
     return ids

@@ -47,7 +47,7 @@ class Claim:
         self._note(released=True)
 
     def _note(self, **facts: Any) -> None:
-        facts = json.loads(self._path.read_text()) | facts
+        facts = json.loads(self._path.read_text(encoding="utf-8")) | facts
         write_atomically(self._path, json.dumps(facts) + "\n", shared=True)
 
 
@@ -88,7 +88,7 @@ class Claims:
 
     def _held(self, path: Path) -> bool:
         try:
-            facts = json.loads(path.read_text())
+            facts = json.loads(path.read_text(encoding="utf-8"))
             touched = path.stat().st_mtime
         except FileNotFoundError:
             return False
@@ -113,14 +113,14 @@ class Claims:
 def _make(path: Path, text: str) -> bool:
     """Creates a file atomically; returns False when it exists."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_text(text)
+    temporary.write_text(text, encoding="utf-8")
     try:
         os.link(temporary, path)
     except FileExistsError:
         return False
     except OSError:  # a file system without links; a kill within the next lines leaves an empty file
         try:
-            with path.open("x") as file:
+            with path.open("x", encoding="utf-8") as file:
                 file.write(text)
         except FileExistsError:
             return False
@@ -134,7 +134,7 @@ def machine() -> str:
     parts = [socket.gethostname()]
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         try:
-            parts.append(os.readlink(path) if "/ns/" in path else Path(path).read_text().strip())
+            parts.append(os.readlink(path) if "/ns/" in path else Path(path).read_text(encoding="utf-8").strip())
         except OSError:
             continue
     return " ".join(parts)
@@ -147,7 +147,7 @@ def _process(pid: int) -> dict[str, Any]:
 def _started(pid: int) -> str:
     """Returns the start time of a process in kernel ticks; its id may have been reused."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except OSError:
         return ""
 
@@ -165,7 +165,7 @@ def _lives(process: dict[str, Any]) -> bool:
 def _is_dead_child(pid: int) -> bool:
     """Returns whether a process is a zombie."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return False
 

@@ -278,4 +278,4 @@ class Runner:
 def _records(run: Path) -> dict[str, str]:
     """Returns name and hash of the records that a run was trained on; empty for a run of an earlier version."""
     path = run / RECORDS
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -8,8 +8,9 @@ from typing import Any
 
 import ml_collections
 from absl import flags
+from ml_collections import config_flags
 
-from data_pipeline.command import InputError
+from data_pipeline.command import InputError, expanded
 from mpnet_jax.config.specs import Config, audio_spec
 
 CHOICES = {
@@ -128,6 +129,28 @@ _NOT_NEGATIVE = (
 )
 
 
+# Fields that are paths; `~` at their beginning is the home folder.
+PATH_FIELDS = ("start_from", "data.directory", "data.picture_cache_dir", "data.feature_directory")
+
+
+def define_flag(default: str | None) -> None:
+    """Defines `--config`, with the path of the default config file, and the flags of its fields."""
+    config_flags.DEFINE_config_file("config", default, "Config file; fields by --config.field=value.")
+    parser = flags.FLAGS["config"].parser
+    load = parser.parse
+    parser.parse = lambda argument: load(expanded(argument))  # config_flags takes no parser of ours
+
+
+def given_flags() -> list[str]:
+    """Returns `--config` and the changed fields as this command got them, for another command."""
+    holder = flags.FLAGS["config"]
+    changed = config_flags.get_override_values(holder)
+    return [
+        f"--config={config_flags.get_config_filename(holder)}",
+        *(f"--config.{field}={value}" for field, value in changed.items()),
+    ]
+
+
 def from_flags() -> Config:
     """Returns the checked config of `--config`, as changed by `--config.field=value` flags.
 
@@ -141,6 +164,10 @@ def from_flags() -> Config:
         given = [argument for argument in sys.argv if argument.lstrip("-").startswith("config=")]
         raise InputError(f"{' '.join(given)} cannot be read; the shipped configs are configs/*.py") from None
     check(config)
+    for field in PATH_FIELDS:
+        path = flatten(config)[field]
+        if path.startswith("~"):
+            config.update_from_flattened_dict({field: expanded(path)})
     return config
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from configs import base
 from data_pipeline.atomic import write_atomically
-from data_pipeline.command import InputError
+from data_pipeline.command import InputError, command_line
 from mpnet_jax.config.check import check, flatten
 from mpnet_jax.config.specs import Config
 
@@ -63,7 +63,7 @@ def read_recorded(workdir: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        recorded = json.loads(path.read_text())
+        recorded = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(recorded, dict):
             raise ValueError(f"it holds a {type(recorded).__name__}, not fields")
     except ValueError as error:  # includes errors of JSON and of the encoding
@@ -79,9 +79,8 @@ def require_recorded(workdir: Path) -> dict[str, Any]:
     """
     recorded = read_recorded(workdir)
     if recorded is None:
-        raise InputError(
-            f"--workdir={workdir} holds no run; train one: python -m mpnet_jax.train --workdir={workdir} --config=..."
-        )
+        training = command_line("mpnet_jax.train", "--config=CONFIG", f"--workdir={workdir}")
+        raise InputError(f"--workdir={workdir} holds no run; train one: {training}")
     return recorded
 
 

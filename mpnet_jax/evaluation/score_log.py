@@ -43,7 +43,7 @@ class ScoreLog:
         # Written anew, because a killed process may have left an incomplete line.
         lines = [json.dumps(self._header), *(_line(index, self.done[index]) for index in sorted(self.done))]
         write_atomically(path, "\n".join(lines) + "\n")
-        self._file: TextIO = path.open("a")
+        self._file: TextIO = path.open("a", encoding="utf-8")
 
     def __enter__(self) -> "ScoreLog":
         return self
@@ -61,7 +61,7 @@ class ScoreLog:
         if not self._path.is_file():
             return {}
         done = {}
-        lines = self._path.read_text().splitlines()
+        lines = self._path.read_text(encoding="utf-8").splitlines()
         try:
             if not lines or json.loads(lines[0]) != self._header:
                 return {}

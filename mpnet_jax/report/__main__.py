@@ -4,7 +4,6 @@ Reads the metrics.json of each run and writes a page and `comparison.json` into 
 """
 
 import sys
-from pathlib import Path
 
 from absl import flags
 
@@ -14,11 +13,11 @@ from mpnet_jax.report.side_by_side import write_comparison
 
 def main() -> None:
     """Runs the command."""
-    page = write_comparison(flags.FLAGS.runs, Path(flags.FLAGS.out))
+    page = write_comparison(flags.FLAGS.runs, flags.FLAGS.out)
     sys.stdout.write(f"numbers: {page.parent / 'comparison.json'}\nreport:  {page}\n")
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("runs", [], "Folders of evaluated runs, two or more, separated by commas.")
-    flags.DEFINE_string("out", "runs/comparison", "Folder of the comparison.")
+    command.define_paths("runs", [], "Folders of evaluated runs, two or more, separated by commas.")
+    command.define_path("out", "runs/comparison", "Folder of the comparison.")
     command.run(main)

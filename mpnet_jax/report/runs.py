@@ -79,14 +79,16 @@ class Pair:
     starts_checked: bool
 
 
-def read_runs(folders: Sequence[str]) -> list[Run]:
+def read_runs(folders: Sequence[str | Path]) -> list[Run]:
     """Reads the metrics.json of each folder.
 
     Raises:
         InputError: There are fewer than two folders, one occurs twice, or one has no readable results.
     """
     if len(folders) < 2:
-        raise InputError(f"--runs={','.join(folders)} names fewer than two runs; give folders separated by commas")
+        raise InputError(
+            f"--runs={','.join(map(str, folders))} names fewer than two runs; give folders separated by commas"
+        )
     paths = [Path(folder) for folder in folders]
     resolved = [path.resolve() for path in paths]
     for index, path in enumerate(resolved):

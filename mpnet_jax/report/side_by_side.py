@@ -17,7 +17,7 @@ _PARTS = ("index.html", "comparison.json")
 _COPIED = ("mixes", "counting", "localisation", "far")
 
 
-def write_comparison(folders: Sequence[str], out: Path) -> Path:
+def write_comparison(folders: Sequence[str | Path], out: Path) -> Path:
     """Writes `out`/index.html and `out`/comparison.json, replacing an earlier comparison once both are written.
 
     Args:

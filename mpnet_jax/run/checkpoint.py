@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from data_pipeline.command import InputError
+from data_pipeline.command import InputError, command_line
 from mpnet_jax.steps.learnt import merge
 from mpnet_jax.steps.train_state import TrainState
 
@@ -134,10 +134,8 @@ class Checkpoints:
         manager = self._manager(kind)
         step = manager.latest_step()
         if step is None:
-            raise InputError(
-                f"no {kind} checkpoint in {manager.directory}; train first: "
-                "python -m mpnet_jax.train --config=... --workdir=..."
-            )
+            training = command_line("mpnet_jax.train", "--config=CONFIG", f"--workdir={self._folder.parent}")
+            raise InputError(f"no {kind} checkpoint in {manager.directory}; train first: {training}")
         return manager, step
 
     def wait(self) -> None:

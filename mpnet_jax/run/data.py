@@ -133,7 +133,7 @@ def note_records(data: DataSpec, workdir: Path, stores: dict[str, Any]) -> None:
     facts = {"name": data.name, "sha256": _records_hash(stores)}
     if not path.is_file():
         write_atomically(path, json.dumps(facts) + "\n")
-    elif json.loads(path.read_text())["sha256"] != facts["sha256"]:
+    elif json.loads(path.read_text(encoding="utf-8"))["sha256"] != facts["sha256"]:
         raise InputError(
             f"--workdir={workdir} holds a run on other records of {data.name}; prepare the data set as it was, "
             "or choose another --workdir"

@@ -10,22 +10,28 @@ import subprocess
 import sys
 from pathlib import Path
 
+from data_pipeline.command import command_line
+
 _PACKAGES = ("jax", "flax", "tensorflow-cpu", "tensorflow", "librosa", "mir_eval", "numpy", "scipy")
 
 
 def run_facts() -> dict[str, str]:
     """Returns facts of this process as JSON-ready text: command, commit, machine, python, packages, date (UTC)."""
-    module = getattr(sys.modules["__main__"].__spec__, "name", None)
-    program = f"python -m {module}" if module else Path(sys.argv[0]).name
     versions = {name: version for name in _PACKAGES if (version := _version(name))}
     return {
-        "command": " ".join([program, *map(shlex.quote, sys.argv[1:])]),
+        "command": this_command(),
         "commit": commit_of(Path(__file__).resolve().parents[2]),
         "machine": f"{_processor()}, {usable_cores()} cores, {platform.system()}",
         "python": platform.python_version(),
         "packages": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def this_command() -> str:
+    """Returns the command that this process runs, quoted for a shell."""
+    module = getattr(sys.modules["__main__"].__spec__, "name", None)
+    return command_line(module, *sys.argv[1:]) if module else shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def usable_cores() -> int:
@@ -51,7 +57,7 @@ def commit_of(root: Path) -> str:
 
     def output_of(*arguments: str) -> str:
         call = [git, "-C", str(root), *arguments]
-        return subprocess.run(call, capture_output=True, text=True, timeout=10, check=True).stdout.strip()  # noqa: S603
+        return subprocess.run(call, capture_output=True, encoding="utf-8", timeout=10, check=True).stdout.strip()  # noqa: S603
 
     try:
         changed = output_of("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
@@ -63,7 +69,7 @@ def commit_of(root: Path) -> str:
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

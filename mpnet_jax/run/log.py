@@ -47,14 +47,14 @@ class RunLog:
     def seconds(self) -> float:
         """Returns the training time so far, over all sessions of this run."""
         path = self._workdir / TIME
-        return float(json.loads(path.read_text())["seconds"]) if path.is_file() else 0.0
+        return float(json.loads(path.read_text(encoding="utf-8"))["seconds"]) if path.is_file() else 0.0
 
     def write_seconds(self, step: int, seconds: float) -> None:
         """Writes the training time up to a checkpoint."""
         write_atomically(self._workdir / TIME, json.dumps({"step": step, "seconds": round(seconds, 1)}) + "\n")
 
     def _append(self, name: str, lines: Sequence[Mapping[str, Any]]) -> None:
-        with (self._workdir / name).open("a") as file:
+        with (self._workdir / name).open("a", encoding="utf-8") as file:
             file.write("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -63,7 +63,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     lines = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             lines.append(json.loads(line))
         except json.JSONDecodeError:

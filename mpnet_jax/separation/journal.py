@@ -22,7 +22,7 @@ class Journal:
     def __init__(self, folder: Path, most: int) -> None:
         self._lines, self._maps = folder / "windows.jsonl", folder / "maps.f16"
         self._most, self._shape, self._count = most, (0, 0), 0
-        self._lines_file, self._maps_file = self._lines.open("w"), self._maps.open("wb")
+        self._lines_file, self._maps_file = self._lines.open("w", encoding="utf-8"), self._maps.open("wb")
 
     def add(self, window: WindowSounds, numbers: Mapping[int, int], *, start_s: float, end_s: float) -> dict[str, Any]:
         """Adds the next window.
@@ -71,7 +71,7 @@ class Journal:
         Args:
             numbers: New numbers by old numbers; other sounds are left out.
         """
-        with self._lines.open() as lines:
+        with self._lines.open(encoding="utf-8") as lines:
             for text in lines:
                 line = json.loads(text)
                 line["sounds"] = sorted(

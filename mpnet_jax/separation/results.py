@@ -54,7 +54,7 @@ def write_results(path: Path, summary: Mapping[str, Any], windows: Iterable[Mapp
         windows: JSON-ready windows, which get one line each.
     """
     head = json.dumps(summary, indent=1, allow_nan=False)
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         file.write(head.removesuffix("\n}") + ',\n "windows": [')
         for index, window in enumerate(windows):
             file.write(("," if index else "") + "\n  " + json.dumps(window, allow_nan=False))

@@ -77,7 +77,7 @@ def read_model(path: Path) -> ModelFile:
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise InputError(f"{path} is no readable safetensors file ({error}); fetch it again") from None
     try:
-        facts = json.loads(config_file.read_text())
+        facts = json.loads(config_file.read_text(encoding="utf-8"))
         facts = {name: facts[name] for name in ("config", "method", "step", "networks")} | facts
         method = method_of(saved_config.restored(facts.pop("config"), config_file))
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError, TypeError) as error:

@@ -163,7 +163,7 @@ def read_run(workdir: Path) -> ModelFile:
 def _chosen_epsilon(workdir: Path, facts: Mapping[str, Any]) -> dict[str, float]:
     """Returns the epsilon that `evaluate --counting` chose on the validation split for these networks."""
     try:
-        recorded = json.loads((workdir / "metrics.json").read_text())
+        recorded = json.loads((workdir / "metrics.json").read_text(encoding="utf-8"))
         if recorded["run"]["networks"][facts["method"]] != facts["networks"]:
             return {}
         return {"epsilon_relative": float(recorded["counting"]["pixels"]["epsilon_relative"])}

@@ -1,5 +1,6 @@
 import errno
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ if __name__ == "__main__":
 """
 
 
-def run_program(body, *arguments):
+def run_program(body, *arguments, env=None):
     return subprocess.run(
         [sys.executable, "-c", PROGRAM.format(body=body), *arguments],
         cwd=ROOT,
@@ -32,6 +33,7 @@ def run_program(body, *arguments):
         text=True,
         timeout=60,
         check=False,
+        env=env,
     )
 
 
@@ -58,6 +60,12 @@ def test_libraries_are_heard_only_when_they_warn(path, level, shown):
 
 def test_bad_input_is_a_value_error():
     assert issubclass(InputError, ValueError)
+
+
+def test_what_the_locale_lacks_is_printed_as_an_escape():
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = run_program(r'print("erh\xfa \udcff")', env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "erh\\xfa \\udcff\n", "")
 
 
 def test_a_command_that_works_exits_with_zero():

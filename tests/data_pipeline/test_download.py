@@ -78,7 +78,8 @@ def test_videos_come_by_class_and_the_source_finds_them(tools, out):
     )
     (tools / "AKNt1SF-5VA").write_text("ERROR: [youtube] AKNt1SF-5VA: HTTP Error 503\nstack")
     (tools / "LKMBOuDkEqo").write_text("nothing")
-    table = download.download(options(out))
+    table, finished = download.download(options(out))
+    assert finished
     assert [line.split() for line in table.splitlines()] == [
         ["class", "done", "gone", "failed", "not", "tried"],
         ["flute", "2", "1", "0", "0"],
@@ -114,11 +115,11 @@ def test_a_second_run_tries_what_failed_and_what_was_removed(tools, out):
 def test_a_limit_and_videos_that_are_there_without_a_record(tools, out):
     (out / "flute").mkdir(parents=True)
     (out / "flute/jW_AuF6dQYY.mp4").touch()
-    table = download.download(options(out, limit=2))
+    table, _ = download.download(options(out, limit=2))
     assert called(tools) == ["3wPouBFa9U0", "eHbxLcoLWYY"]
     assert [line.split()[1:] for line in table.splitlines()[1:3]] == [["3", "0", "0", "0"], ["0", "0", "0", "4"]]
     (out / "flute/jW_AuF6dQYY.mp4").unlink()
-    assert "not tried" in download.download(options(out, limit=1))
+    assert "not tried" in download.download(options(out, limit=1))[0]
     assert states(out)["jW_AuF6dQYY"] == "done"
 
 
@@ -147,35 +148,73 @@ def test_it_waits_between_videos_only(tools, out, monkeypatch):
     assert pauses == [7, 7]
 
 
+GONE = (
+    "Private video. Sign in if you've been granted access to this video",
+    "Video unavailable. This video is private",
+    "This video is private",
+    "Video unavailable. This video has been removed by the uploader",
+    "This video has been removed for violating YouTube's Terms of Service",
+    "Video unavailable. This video is no longer available because the uploader has closed their YouTube account.",
+    "This video is no longer available because the YouTube account associated with this video has been terminated.",
+    "Video unavailable. This video is no longer available due to a copyright claim by X",
+    "Video unavailable. The account associated with this video has been terminated.",
+)
+FAILED = (
+    "Video unavailable",
+    "Video unavailable. This video is restricted. Please check the network administrator restrictions.",
+    "Video unavailable. The following content is not available on this app.",
+    "Video unavailable. This video is not available",
+    "Video unavailable. This video is no longer available",
+    "Video unavailable. This content isn't available, try again later.",
+    "Video unavailable. The uploader has not made this video available in your country",
+    "Video unavailable. This video contains content from X, who has blocked it on copyright grounds",
+    "Sign in to confirm you\u2019re not a bot.",
+    "Sign in to confirm your age",
+    "Join this channel to get access to members-only content like this video",
+    "Unable to download API page: HTTP Error 403: Your account has been closed",
+    "unable to download video data: HTTP Error 403: Forbidden",
+)
+
+
 @pytest.mark.parametrize(
-    ("message", "state"),
-    [
-        ("ERROR: [youtube] x: Video unavailable", "gone"),
-        ("ERROR: [youtube] x: Video unavailable. This video is no longer available", "gone"),
-        ("ERROR: [youtube] x: Video unavailable. The account associated with this video has been terminated.", "gone"),
-        ("ERROR: [youtube] x: This video has been removed for violating the terms", "gone"),
-        ("ERROR: [youtube] x: This video is private", "gone"),
-        ("ERROR: [youtube] x: Video unavailable. This content isn't available, try again later.", "failed"),
-        ("ERROR: [youtube] x: Video unavailable. This content isn\u2019t available.", "failed"),
-        ("ERROR: [youtube] x: Video unavailable. Not available in your country", "failed"),
-        ("ERROR: [youtube] x: Sign in to confirm you\u2019re not a bot.", "failed"),
-        ("ERROR: [youtube] x: Sign in to confirm your age", "failed"),
-        ("ERROR: unable to download video data: HTTP Error 403: Forbidden", "failed"),
-    ],
+    ("message", "state"), [*((text, "gone") for text in GONE), *((text, "failed") for text in FAILED)]
 )
 def test_what_is_gone_and_what_may_come_back(tools, out, message, state):
-    (tools / "jW_AuF6dQYY").write_text(message)
+    (tools / "jW_AuF6dQYY").write_text(f"ERROR: [youtube] jW_AuF6dQYY: {message}", encoding="utf-8")
     download.download(options(out, limit=1))
     assert states(out) == {"jW_AuF6dQYY": state}
 
 
-def test_many_failures_in_a_row_stop_it(tools, out, tmp_path):
+def test_many_failures_in_a_row_stop_it_and_the_next_run_goes_on_with_the_others(tools, out, tmp_path):
     ids = [f"id_{number:08d}" for number in range(30)]
     (tmp_path / "list.json").write_text(json.dumps({"videos": {"flute": ids}}))
     for video in ids[5:]:
-        (tools / video).write_text("ERROR: no network")
-    table = download.download(options(out, lists=(tmp_path / "list.json",)))
+        (tools / video).write_text(f"ERROR: [youtube] {video}: Video unavailable. This video is restricted.")
+    table, finished = download.download(options(out, lists=(tmp_path / "list.json",)))
+    assert not finished
     assert table.splitlines()[1].split() == ["flute", "5", "0", "10", "15"]
+    assert called(tools) == ids[:15]
+    for expected in (ids[15:25], ids[25:] + ids[5:10], ids[10:20]):
+        (tools / "calls.jsonl").unlink()
+        table, finished = download.download(options(out, lists=(tmp_path / "list.json",)))
+        assert not finished
+        assert called(tools) == expected
+    assert table.splitlines()[1].split() == ["flute", "5", "0", "25", "0"]
+
+
+def test_what_an_earlier_version_called_gone_is_tried_once_more(tools, out):
+    out.mkdir()
+    old = {"state": "gone", "class": "flute", "message": "ERROR: Video unavailable"}
+    record = {"videos": {"jW_AuF6dQYY": old, "3wPouBFa9U0": old, "eHbxLcoLWYY": old}}
+    (out / "download.json").write_text(json.dumps(record))
+    (tools / "3wPouBFa9U0").write_text("ERROR: [youtube] 3wPouBFa9U0: Video unavailable. This video is private")
+    (tools / "eHbxLcoLWYY").write_text("ERROR: [youtube] eHbxLcoLWYY: Video unavailable")
+    download.download(options(out))
+    outcome = {"jW_AuF6dQYY": "done", "3wPouBFa9U0": "gone", "eHbxLcoLWYY": "failed"}
+    assert {name: states(out)[name] for name in outcome} == outcome
+    (tools / "calls.jsonl").unlink()
+    download.download(options(out))
+    assert called(tools) == ["eHbxLcoLWYY"]
 
 
 def test_a_video_that_takes_too_long(tools, out, monkeypatch):
@@ -277,3 +316,16 @@ def test_the_command_is_stopped_and_goes_on(tools, out):
     assert again.stdout.splitlines()[-1].split() == ["all", "videos", "6", "0", "1", "0"]
     bad = subprocess.run([*command, "--max_height=0"], capture_output=True, timeout=60, check=False, **run)
     assert (bad.returncode, bad.stderr) == (2, "error: --max_height=0 must be at least 1; try 480\n")
+
+
+@pytest.mark.e2e
+def test_the_command_fails_when_it_stops_early(tools, out, tmp_path):
+    ids = [f"id_{number:08d}" for number in range(12)]
+    (tmp_path / "list.json").write_text(json.dumps({"videos": {"flute": ids}}))
+    for video in ids:
+        (tools / video).write_text("ERROR: no network")
+    command = [sys.executable, "-m", "data_pipeline.download", f"--list={tmp_path / 'list.json'}", f"--out={out}"]
+    result = subprocess.run([*command, "--sleep_seconds=0"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert "stopped, since 10 videos in a row failed" in result.stderr
+    assert result.stdout.splitlines()[-1].split() == ["all", "videos", "0", "0", "10", "2"]

@@ -3,9 +3,11 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import types
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +36,14 @@ def options_for(videos: Path, data_dir: Path, **changes) -> Options:
     )
 
 
-def run_command(*arguments: str) -> subprocess.CompletedProcess:
+def run_command(*arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "data_pipeline.prepare", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=env)
+
+
+@pytest.fixture(scope="module")
+def short_video(tmp_path_factory, write_video):
+    return write_video(tmp_path_factory.mktemp("short") / "a.mp4", seconds=2)
 
 
 @pytest.fixture
@@ -162,21 +169,73 @@ def test_a_staged_video_holds_its_sound_pictures_and_boxes(tmp_path, write_video
 
 
 @pytest.mark.parametrize(
-    "content", ['{"boxes": [[1, 2]], "fps": 10}', '{"boxes": [[0, 0, 1, 1]]}', "{", '{"boxes": 3}']
+    "content",
+    [
+        b'{"event": 1}\n{"event": 2}\n',
+        b'\xef\xbb\xbf{"title": "x"}',
+        b"[1, 2]",
+        b"",
+        b"{",
+        b"\x00\x81\x8d\xff",
+        b'{"title": "a"}',
+        b'{"boxes": [{"label": "violin", "x": 1}], "model": "yolo"}',
+        b'{"boxes": 3, "fps": 10}',
+        b'{"boxes": [], "fps": 10}',
+        b'{"boxes": [[0, 1]], "fps": 10}',
+        b'{"boxes": [[0, 0, 1, 1]]}',
+        b'{"boxes": [[0, 0, 1, 1]], "fps": 0}',
+        b'{"boxes": [[0, 0, 1, 1]], "fps": NaN}',
+        b'{"boxes": [[0, 0, 1, 1]], "fps": 1' + b"0" * 400 + b"}",
+        b'{"boxes": [[10, 20, 110, 90]], "fps": 10}',  # pixels
+        b'{"boxes": [[0.5, 0.5, 0.2, 0.2]], "fps": 10}',  # a corner and a size
+        b'{"boxes": [[[0, 0, 1, 1]]], "fps": 10}',
+        b"[" * 100_000,
+    ],
 )
-def test_bad_boxes_skip_the_video(tmp_path, write_video, content):
-    path = write_video(tmp_path / "a.mp4", seconds=2)
-    path.with_suffix(".json").write_text(content)
-    facts = staged_video.stage_video(folder.find_videos(Place(tmp_path)).videos[0], CUT, tmp_path)
-    assert facts.reason == "bad boxes"
-    assert "a.json does not hold" in facts.message
-
-
-def test_notes_of_another_tool_are_no_boxes(tmp_path, write_video):
-    path = write_video(tmp_path / "a.mp4", seconds=2)
-    path.with_suffix(".json").write_text('{"title": "a"}')
-    facts = staged_video.stage_video(folder.find_videos(Place(tmp_path)).videos[0], CUT, tmp_path)
+def test_notes_of_another_tool_are_no_boxes_and_cost_no_video(tmp_path, short_video, content):
+    short_video.with_suffix(".json").write_bytes(content)
+    facts = staged_video.stage_video(folder.find_videos(Place(short_video.parent)).videos[0], CUT, tmp_path)
+    assert facts.reason is None
+    assert facts.remarks["unknown boxes"].startswith("the player's boxes are unknown: ")
+    assert "a.json" in facts.remarks["unknown boxes"]
     assert np.isnan(next(staged_video.staged_chunks(facts, tmp_path))["boxes"]).all()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
+def test_boxes_are_read_in_any_encoding(tmp_path, short_video, encoding):
+    content = '{"title": "viol\xf3n",\r\n"boxes": [[0, 0.25, 0.5, 1]], "fps": 0.1}'
+    short_video.with_suffix(".json").write_bytes(content.encode(encoding))
+    facts = staged_video.stage_video(folder.find_videos(Place(short_video.parent)).videos[0], CUT, tmp_path)
+    assert "unknown boxes" not in facts.remarks
+    found = next(staged_video.staged_chunks(facts, tmp_path))["boxes"]
+    np.testing.assert_array_equal(found, np.broadcast_to(np.float32([0, 0.25, 0.5, 1]), found.shape))
+
+
+@pytest.mark.e2e
+def test_names_do_not_depend_on_the_locale(tmp_path, short_video):
+    """A locale without UTF-8, in which Python reads and writes ASCII by default."""
+    videos = tmp_path / "videos"
+    for number in range(3):
+        (videos / "erh\xfa").mkdir(parents=True, exist_ok=True)
+        shutil.copy(short_video, videos / "erh\xfa" / f"\u4e8c\u80e1 {number}.mp4")
+    names = [f"erh\xfa/\u4e8c\u80e1 {number}" for number in range(3)]
+    splits = tmp_path / "splits.csv"
+    splits.write_text("".join(f"{name},train\n" for name in names), encoding="utf-8")
+    listed = tmp_path / "list.csv"
+    listed.write_text("".join(f"{name}.mp4,viol\xf3n\n" for name in names), encoding="utf-8")
+    ascii_locale = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    found = {}
+    for name, environment in (("plain", os.environ), ("ascii", ascii_locale)):
+        arguments = [f"--data_dir={tmp_path / name}", f"--name={name}", f"--split_file={splits}", "--workers=1"]
+        arguments += ["--source=vegas", f"--videos={videos}", f"--list={listed}", "--label=viol\xf3n", "--fps=4"]
+        arguments += ["--frame_px=24", "--chunk_seconds=2", "--min_seconds=1"]
+        result = run_command(*arguments, env=environment)
+        assert result.returncode == 0, result.stderr
+        manifest = tmp_path / name / name / "1.0.0" / "manifest.jsonl"
+        found[name] = [json.loads(line) for line in manifest.read_text(encoding="utf-8").splitlines()]
+    assert found["ascii"] == found["plain"]
+    assert [row["name"] for row in found["plain"]] == names
+    assert {row["class"] for row in found["plain"]} == {"viol\xf3n"}
 
 
 def test_an_interrupted_run_goes_on(tmp_path, three_videos, monkeypatch):

@@ -76,7 +76,7 @@ def test_slurm_waits_for_a_preempted_training(tmp_path: Path) -> None:
     if not children.is_file():
         process.kill()
         pytest.skip("this system does not list a process's children")
-    os.kill(int(children.read_text().split()[0]), signal.SIGTERM)
+    os.kill(int(children.read_text(encoding="utf-8").split()[0]), signal.SIGTERM)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 143, output
     assert notes.read_text().splitlines() == ["begun", "TERM"]

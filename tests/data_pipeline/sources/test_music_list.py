@@ -17,7 +17,7 @@ def touch(root: Path, *names: str) -> None:
 
 
 def write_list(path: Path, videos: dict[str, list[str]]) -> Path:
-    path.write_text(json.dumps({"videos": videos}))
+    path.write_text(json.dumps({"videos": videos}), encoding="utf-8")
     return path
 
 
@@ -104,7 +104,11 @@ def test_a_list_is_needed(tmp_path):
         ('{"videos": {"flute": [""]}}', "list of ids under class 'flute'"),
         ('{"videos": {" ": ["a"]}}', "list of ids under class ' '"),
         ('{"videos": {"flute": ["a"], "flute": ["b"]}}', "the key 'flute' comes twice"),
-        (b"\xff\xfe", "no text in UTF-8 .byte 0"),
+        (b"\xff\xfe", "is empty"),
+        ("", "is empty"),
+        (b"\xff\xfe\x00", "no text in a known encoding; save it as UTF-8"),
+        (b"\x89PNG\r\n\x1a\n", "no text in a known encoding; save it as UTF-8"),
+        ('{"videos": {}}\n{"videos": {}}\n', "no JSON file that can be used"),
         ("[" * 100_000, "no JSON file that can be used"),
     ],
 )
