@@ -10,7 +10,7 @@ torchvision's ResNet-18, trained on ImageNet, as the start of a training run:
     python -m mpnet_jax.convert --config=configs/music_mix2.py --workdir=runs/music_mix2 --resnet=resnet18.safetensors
     python -m mpnet_jax.train --config=configs/music_mix2.py --workdir=runs/music_mix2
 
-Files are PyTorch's (`.pth`; they need the extra `torch`, and only tensors are loaded from them) or `.safetensors`.
+Files are PyTorch's (`.pth`, read without PyTorch and without running anything in them) or `.safetensors`.
 """
 
 from collections.abc import Mapping, Sequence
