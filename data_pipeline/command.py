@@ -5,6 +5,7 @@ exception that escapes a command is a bug and keeps its traceback.
 """
 
 import errno
+import io
 import logging as standard_logging
 import signal
 import sys
@@ -54,6 +55,9 @@ def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
     Raises:
         SystemExit: Status 0 after success, 2 for bad input, 130 after Ctrl-C, 128 plus its number after another signal.
     """
+    # Where the locale's encoding lacks a character, its escape sequence is printed.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.set_verbosity(logging.INFO)
     logging.use_absl_handler()
     handler = logging.get_absl_handler()

@@ -21,8 +21,8 @@ class Synthesizer(nn.Module):
         self, vectors: Float[Array, "batch candidate k"], features: Float[Array, "batch freq time k"]
     ) -> Float[Array, "batch candidate freq time"]:
         """Returns the mask logits of each candidate; a candidate is a clip or a place of the frame."""
-        scale = self.param("scale", nn.initializers.ones, (features.shape[-1],))
-        bias = self.param("bias", nn.initializers.zeros, (1,))
+        scale = self.param("scale", nn.initializers.ones, (features.shape[-1],), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (1,), jnp.float32)
         # (batch, candidate, k) x (batch, freq, time, k) -> (batch, candidate, freq, time): an inner product over k.
         return jnp.einsum("bck,bftk->bcft", vectors * scale, features) + bias
 

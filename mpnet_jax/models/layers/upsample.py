@@ -206,8 +206,10 @@ class UpsampleConv(nn.Module):
     def __call__(self, parts: Sequence[Float[Array, "batch freq time _"]]) -> Float[Array, "batch freq2 time2 out"]:
         """Returns the map at twice the resolution; `parts` are concatenated along the channels."""
         channels = sum(part.shape[-1] for part in parts)
-        kernel = self.param("kernel", self.kernel_init, (3, 3, channels, self.features))
+        kernel = self.param("kernel", self.kernel_init, (3, 3, channels, self.features), jnp.float32)
         y = upsample_conv(parts, jnp.asarray(kernel, parts[0].dtype))
         if self.use_bias:
-            y = y + jnp.asarray(self.param("bias", nn.initializers.constant(self.bias), (self.features,)), y.dtype)
+            y = y + jnp.asarray(
+                self.param("bias", nn.initializers.constant(self.bias), (self.features,), jnp.float32), y.dtype
+            )
         return y
