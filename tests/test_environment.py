@@ -20,6 +20,7 @@ from mpnet_jax.separation.separate_video import Settings, separate_video
 from mpnet_jax.train import train
 from mpnet_jax.weights.model_file import write_model
 from mpnet_jax.weights.trained import fingerprint_of, load, read_run
+from tests.support.repository import ROOT
 from tests.support.tiny_run import config_file, run, tiny_config
 from tests.support.tiny_videos import write_video
 from tests.test_convert import state_dict, write_torch
@@ -106,6 +107,11 @@ def test_a_command_without_its_device_ends_with_one_sentence(tmp_path):
     status, output = run("mpnet_jax.export", *flags, JAX_PLATFORMS="no_such_device")
     assert status == 2 and output.count("\n") == 1, output
     assert output.startswith("error: JAX finds no device with JAX_PLATFORMS='no_such_device' (Unable to initialize")
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "separate", "convert", "export"])
+def test_commands_that_compute_prepare_jax(command):
+    assert (ROOT / "mpnet_jax" / f"{command}.py").read_text().count("environment.prepare()") == 1
 
 
 @pytest.mark.parametrize("method", ["mpnet", "pixelplayer", "miml"])

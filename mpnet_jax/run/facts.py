@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_PACKAGES = ("jax", "flax", "tensorflow-cpu", "tensorflow", "librosa", "mir_eval", "numpy", "scipy")
+_PACKAGES = ("jax", "flax", "tensorflow-cpu", "tensorflow", "mir_eval", "numpy", "scipy")
 
 
 def run_facts() -> dict[str, str]:

@@ -5,11 +5,9 @@ is faster than a gather, whose gradient is a scatter.
 """
 
 import dataclasses
-import warnings
 from collections.abc import Callable
 
 import jax.numpy as jnp
-import librosa
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -99,13 +97,23 @@ def _sampled(rows: int, audio: AudioSpec, *, align_corners: bool) -> FrequencyAx
 
 
 def _mel_axis(rows: int, audio: AudioSpec) -> FrequencyAxis:
-    highest = audio.rate_hz / 2
-    edges = librosa.mel_frequencies(n_mels=rows + 2, fmin=0.0, fmax=highest)
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # Empty filters are refused below.
-        filters = librosa.filters.mel(
-            sr=audio.rate_hz, n_fft=audio.fft_samples, n_mels=rows, fmin=0.0, fmax=highest, norm=None, dtype=np.float64
-        )
-    return _filtered("mel", edges[1:-1], filters, audio)
+    """Builds the axis of Slaney's mel scale; each row is a triangle between the centres of its neighbours."""
+    bins_hz = np.linspace(0.0, audio.rate_hz / 2, audio.freq_bins)
+    edges = _slaney_hz(np.linspace(0.0, _slaney_mel(audio.rate_hz / 2), rows + 2))
+    widths = np.diff(edges)[:, np.newaxis]
+    rising = (bins_hz - edges[:-2, np.newaxis]) / widths[:-1]
+    falling = (edges[2:, np.newaxis] - bins_hz) / widths[1:]
+    return _filtered("mel", edges[1:-1], np.maximum(np.minimum(rising, falling), 0.0), audio)
+
+
+def _slaney_mel(hz: float) -> float:
+    """Returns a frequency in mels: 3 mels for each 200 Hz up to 1 kHz, then 27 mels for each factor of 6.4."""
+    return hz * 3.0 / 200.0 if hz < 1000.0 else 15.0 + 27.0 * np.log(hz / 1000.0) / np.log(6.4)
+
+
+def _slaney_hz(mel: np.ndarray) -> np.ndarray:
+    """Returns the frequencies of mels."""
+    return np.where(mel < 15.0, mel * 200.0 / 3.0, 1000.0 * np.exp((mel - 15.0) * np.log(6.4) / 27.0))
 
 
 def _linear_axis(rows: int, audio: AudioSpec) -> FrequencyAxis:

@@ -1,5 +1,6 @@
 import errno
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,12 +25,14 @@ if __name__ == "__main__":
 """
 
 
-def run_program(body, *arguments):
+def run_program(body, *arguments, **variables):
     return subprocess.run(
         [sys.executable, "-c", PROGRAM.format(body=body), *arguments],
         cwd=ROOT,
+        env=os.environ | variables,
         capture_output=True,
         text=True,
+        encoding=variables.get("PYTHONIOENCODING"),
         timeout=60,
         check=False,
     )
@@ -102,6 +105,13 @@ def test_wrong_flags_are_one_line_and_status_two(argument, words):
     assert done.returncode == 2
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert all(word in done.stderr for word in words)
+
+
+def test_a_locale_without_a_character_prints_its_escape_sequence():
+    body = 'import sys; sys.stdout.write("gr\\u00f6\\u00dfer \\u2191 \\udcff\\n")'
+    done = run_program(body, PYTHONIOENCODING="latin-1", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(" \\u2191 \\udcff\n")
 
 
 @pytest.mark.parametrize("body", ['raise RuntimeError("a bug")', f'raise OSError({errno.ENOENT}, "gone", "x")'])
