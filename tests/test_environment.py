@@ -151,7 +151,7 @@ def test_every_command_gives_the_same_bits_in_a_strange_environment(tiny_set, tm
             ),
         ),
     )
-    video = write_video(tmp_path / "a.mov", seconds=2.0, rate_hz=8000)
+    video = write_video(tmp_path / "größe.mov", seconds=2.0, rate_hz=8000)
     flags = (f"--config={config_file(tmp_path, tiny_set)}", "--config.rounds.minus=2")
 
     assert train(config, usual) == 0
@@ -168,7 +168,7 @@ def test_every_command_gives_the_same_bits_in_a_strange_environment(tiny_set, tm
         (
             "separate",
             f"--video={video}",
-            f"--out={tmp_path / 'strange_sounds'}",
+            f"--out={tmp_path / 'fremde Töne'}",
             f"--workdir={strange}",
             "--sounds=2",
             "--novideos",
@@ -187,5 +187,5 @@ def test_every_command_gives_the_same_bits_in_a_strange_environment(tiny_set, tm
         assert (tmp_path / f"strange{kind}").read_bytes() == (tmp_path / f"usual{kind}").read_bytes()
     assert network_hash(config, tmp_path / "strange_converted") == network_hash(config, tmp_path / "usual_converted")
     for name in ("sound1.wav", "sound2.wav", "residual.wav"):
-        sound = (tmp_path / "strange_sounds" / name).read_bytes()
+        sound = (tmp_path / "fremde Töne" / name).read_bytes()
         assert sound == (tmp_path / "usual_sounds" / name).read_bytes()

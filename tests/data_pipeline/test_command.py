@@ -111,7 +111,7 @@ def test_a_locale_without_a_character_prints_its_escape_sequence():
     body = 'import sys; sys.stdout.write("gr\\u00f6\\u00dfer \\u2191 \\udcff\\n")'
     done = run_program(body, PYTHONIOENCODING="latin-1", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith(" \\u2191 \\udcff\n")
+    assert done.stdout == "größer \\u2191 ÿ\n"  # a byte of a file name remains what it is
 
 
 @pytest.mark.parametrize("body", ['raise RuntimeError("a bug")', f'raise OSError({errno.ENOENT}, "gone", "x")'])
