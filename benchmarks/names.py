@@ -222,12 +222,12 @@ def main() -> None:
     values = flags.FLAGS
     path = record.check_file(values.json)
     solos = read_solos(values.videos, values.data_dir / values.name / "1.0.0" / "manifest.jsonl", values.split)
-    from mpnet_jax import parallel
     from mpnet_jax.pretrained import imagenet
+    from mpnet_jax.processes import environment
     from mpnet_jax.separation.names import CROP_SHARE, UNKNOWN_BELOW, load_namer
 
     imagenet.installed_file()  # Raises an error that says how to install the classifier.
-    parallel.keep_compiled_programs()
+    environment.prepare()
     loaded = load_namer()
     assert loaded is not None
     namer = dataclasses.replace(loaded, crop_share=values.crop_share or CROP_SHARE)

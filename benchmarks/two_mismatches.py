@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import librosa
 import numpy as np
 import scipy.signal
 from absl import flags
@@ -24,12 +23,14 @@ from data_pipeline import command
 from data_pipeline.rendered.sound import arrange
 from data_pipeline.rendered.sound.additive import synthesise_additive
 from data_pipeline.rendered.sound.instruments import INSTRUMENTS
+from data_pipeline.spec import AudioSpec
+from data_pipeline.spectrogram import stft
 from mpnet_jax.metrics import amid as amid_metric
 from mpnet_jax.metrics.bss_eval import bss_eval
 
 RATE_HZ = 16_000
 SAMPLES = 95_800
-FFT, HOP = 1500, 375
+AUDIO = AudioSpec(RATE_HZ, SAMPLES, fft_samples=1500, hop_samples=375, pad_mode="constant")
 # Passband of the loudspeaker, with slopes that 512 taps can almost undo.
 _SPEAKER_HZ = (500.0, 3000.0)
 
@@ -62,7 +63,7 @@ def solo(name: str, seed: int) -> Wave:
 
 def spectrogram(wave: Wave) -> Float[np.ndarray, "freq time"]:
     """Returns linear magnitudes at the paper's sizes."""
-    return np.abs(librosa.stft(wave, n_fft=FFT, hop_length=HOP))
+    return np.abs(stft(wave.astype(np.float32), AUDIO))
 
 
 def ssim(truth: Wave, estimate: Wave) -> float:

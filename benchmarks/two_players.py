@@ -152,11 +152,11 @@ def _likest(stems: Waves, truth: Waves) -> np.ndarray:
 
 def take_scenes(scenes: Sequence[Scene], workdir: Path | None, *, seconds: float) -> Iterator[dict[str, Any]]:
     """Separates and scores one scene after another."""
-    from mpnet_jax import parallel
+    from mpnet_jax.processes import environment
     from mpnet_jax.separation.separate_video import Settings, separate_video
     from mpnet_jax.weights.trained import load
 
-    parallel.keep_compiled_programs()
+    environment.prepare()
     model = load(workdir)
     for scene in scenes:
         with tempfile.TemporaryDirectory() as name:

@@ -4,6 +4,7 @@
 exception that escapes a command is a bug and keeps its traceback.
 """
 
+import codecs
 import errno
 import io
 import logging as standard_logging
@@ -58,14 +59,27 @@ def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
     Raises:
         SystemExit: Status 0 after success, 2 for bad input, 130 after Ctrl-C, 128 plus its number after another signal.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        codecs.register_error("printable", _printable)
+        sys.stdout.reconfigure(errors="printable")
     logging.set_verbosity(logging.INFO)
     logging.use_absl_handler()
     handler = logging.get_absl_handler()
     handler.setFormatter(standard_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     handler.addFilter(_is_for_the_user)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # stderr is so by default
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may have characters that the locale lacks
     app.run(lambda _: guarded(main), argv=argv, flags_parser=_parse_flags)
+
+
+def _printable(error: UnicodeError) -> tuple[bytes, int]:
+    """Encodes what the locale lacks: bytes of file names as they are, other characters as escape sequences."""
+    assert isinstance(error, UnicodeEncodeError)
+    encoded = (
+        bytes([ord(character) - 0xDC00])
+        if "\udc80" <= character <= "\udcff"
+        else character.encode("ascii", "backslashreplace")
+        for character in error.object[error.start : error.end]
+    )
+    return b"".join(encoded), error.end
 
 
 def _is_for_the_user(record: standard_logging.LogRecord) -> bool:

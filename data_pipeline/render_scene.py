@@ -3,6 +3,7 @@
 FOLDER receives `scene.mp4` and the true sound of each player, such as `1_violin.wav`, from left to right.
 """
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def render(out: Path, names: list[str], *, seconds: float, seed: int, pictures: 
             write_scene(draft, solos, sounds)
     for index, (name, sound) in enumerate(zip(names, sounds, strict=True), start=1):
         with atomic_file(out / f"{index}_{name}.wav") as draft:
-            soundfile.write(draft, sound, synthesise.RATE_HZ, subtype="FLOAT", format="WAV")
+            soundfile.write(os.fsencode(draft), sound, synthesise.RATE_HZ, subtype="FLOAT", format="WAV")
     return tuple(remarks)
 
 

@@ -10,7 +10,7 @@ torchvision's ResNet-18, trained on ImageNet, as the start of a training run:
     python -m mpnet_jax.convert --config=configs/music_mix2.py --workdir=runs/music_mix2 --resnet=resnet18.safetensors
     python -m mpnet_jax.train --config=configs/music_mix2.py --workdir=runs/music_mix2
 
-Files are PyTorch's (`.pth`; they need the extra `torch`, and only tensors are loaded from them) or `.safetensors`.
+Files are PyTorch's (`.pth`, read without PyTorch and without running anything in them) or `.safetensors`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
 
     Raises:
         InputError: There is no file or there are two for one network, a file cannot be read or is of another network,
-            or the workdir is not empty.
+            the workdir is not empty, or JAX finds no device.
     """
     if not files:
         raise InputError(f"nothing to convert; give at least one of {', '.join(f'--{name}' for name in FILES)}")
@@ -71,7 +71,9 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
     weights = {name: torch_weights.read_weights(path) for name, path in files.items()}
 
     from mpnet_jax.methods.registry import method_of
+    from mpnet_jax.processes import environment
 
+    environment.prepare()
     method = method_of(config)
     state = method.state_at(0)
     params, batch_stats = dict(state.params), dict(state.batch_stats)

@@ -68,18 +68,19 @@ def evaluate(config: Config, workdir: Path, options: EvaluationOptions) -> dict[
         The contents of `metrics.json`.
 
     Raises:
-        InputError: There is no checkpoint, it is of another model, or an option does not fit method, split or data.
+        InputError: There is no checkpoint, it is of another model, an option does not fit method, split or data, or JAX
+            finds no device.
     """
     # These import JAX, so wrong flags are refused before.
-    from mpnet_jax import parallel
     from mpnet_jax.evaluation import scores, tables
     from mpnet_jax.evaluation.evaluator import Evaluator
     from mpnet_jax.methods.registry import method_of
+    from mpnet_jax.processes import environment
     from mpnet_jax.report.page import write_report
 
+    environment.prepare()
     method = method_of(config)
     stores = open_stores(method, options)
-    parallel.keep_compiled_programs()
     folder = workdir if options.split == "test" else workdir / options.split
     evaluator = Evaluator(method, workdir, stores=stores, options=options)
     own = method.evaluation.drawn.sources

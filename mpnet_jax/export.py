@@ -14,9 +14,11 @@ def main() -> None:
     workdir, out = flags.FLAGS.workdir, flags.FLAGS.out
     if not workdir or not out:
         raise InputError("name a run and a file: --workdir=RUN --out=FILE.safetensors")
+    from mpnet_jax.processes import environment
     from mpnet_jax.weights.model_file import write_model
     from mpnet_jax.weights.trained import read_run
 
+    environment.prepare()
     model = read_run(workdir)
     write_model(out, model)
     size = out.stat().st_size / 2**20

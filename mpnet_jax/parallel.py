@@ -1,8 +1,6 @@
 """Runs the same code on one device, many devices or many hosts. No other module uses `pmap`."""
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import flax.jax_utils
@@ -125,19 +123,3 @@ def local_map(function: Callable[..., Any]) -> Callable[..., Any]:
 def mean_over_devices(tree: Tree) -> Tree:
     """Averages over the devices; only valid inside `parallel_step` or `parallel_map`."""
     return jax.lax.pmean(tree, DEVICE_AXIS)
-
-
-def keep_compiled_programs() -> None:
-    """Turns on JAX's compilation cache, in $MPNET_JAX_CACHE or else in the user's cache folder.
-
-    With several processes the cache is off unless $MPNET_JAX_CACHE is set; it must then name a folder that all of them
-    share. Only process 0 writes, and a process that finds a program does not compile it, while the others would wait
-    for it.
-    """
-    folder = os.environ.get("MPNET_JAX_CACHE")
-    if not folder:
-        if jax.process_count() > 1:
-            return
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = str(Path(home) / "mpnet_jax" / "compiled")
-    jax.config.update("jax_compilation_cache_dir", folder)

@@ -28,12 +28,12 @@ def main() -> None:
     try:
         video, out = check(values.video, values.out, audio_only=values.audio_only)
         # Imported here because these import JAX; bad input is refused before.
-        from mpnet_jax import parallel
+        from mpnet_jax.processes import environment
         from mpnet_jax.separation.names import load_namer
         from mpnet_jax.separation.separate_video import Settings, separate_video
         from mpnet_jax.weights.trained import load
 
-        parallel.keep_compiled_programs()
+        environment.prepare()
         model = load(values.workdir)
         settings = Settings(
             values.sounds, values.most_sounds, values.format, values.videos, values.picture_px, values.names

@@ -75,12 +75,13 @@ def train(config: Config, workdir: Path, stop: StopRequest | None = None) -> int
         saved_config.refuse_other(recorded, config, workdir)
     from mpnet_jax import parallel
     from mpnet_jax.methods.registry import method_of
+    from mpnet_jax.processes import environment
 
+    environment.prepare()
     method = method_of(config)
     stores = open_splits(method.data, TRAINING_SPLITS, keep_pictures=True)
     for store in stores.values():
         method.check_classes(store.classes, store.folder)
-    parallel.keep_compiled_programs()
     parallel.check_batch(config.batch_size, field="batch_size")
     method.check_processes(parallel.process_place()[1])
     refuse_too_few_clips(method.data, stores)

@@ -66,7 +66,7 @@ def test_an_interrupt_while_the_model_loads_is_reported(tmp_path, video, monkeyp
 
     values = {"video": str(video), "out": str(tmp_path / "out"), "workdir": None, "audio_only": False}
     monkeypatch.setattr(separate.flags, "FLAGS", types.SimpleNamespace(**values))
-    monkeypatch.setattr("mpnet_jax.parallel.keep_compiled_programs", lambda: None)
+    monkeypatch.setattr("mpnet_jax.processes.environment.prepare", lambda: None)
     monkeypatch.setattr("mpnet_jax.weights.trained.load", interrupted)
     with pytest.raises(SystemExit) as stopped:
         separate.main()

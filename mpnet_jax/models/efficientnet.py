@@ -72,7 +72,7 @@ class PointwiseConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch height width out"]:
         """Returns the convolved map; there is no bias."""
-        kernel = jnp.asarray(self.param("kernel", _he_normal, (x.shape[-1], self.features)), x.dtype)
+        kernel = jnp.asarray(self.param("kernel", _he_normal, (x.shape[-1], self.features), jnp.float32), x.dtype)
         # (batch * height * width, channel) x (channel, out): XLA's CPU backend differentiates 4-d products slowly.
         return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], self.features)
 

@@ -30,8 +30,8 @@ class Synthesizer(nn.Module):
             vectors: Visual vectors of the clips.
             sums: Maps weights to weighted sums of the feature maps, as `unet.UNet` computes them.
         """
-        scale = self.param("scale", nn.initializers.ones, (vectors.shape[-1],))
-        bias = self.param("bias", nn.initializers.zeros, (1,))
+        scale = self.param("scale", nn.initializers.ones, (vectors.shape[-1],), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (1,), jnp.float32)
         return jnp.moveaxis(sums((vectors * scale).swapaxes(1, 2)), -1, 1) + bias
 
 

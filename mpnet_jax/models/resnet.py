@@ -57,7 +57,7 @@ class PointwiseStride2(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch h w out"]:
         """Returns the map at half the resolution."""
-        kernel = jnp.asarray(self.param("kernel", _he_normal, (x.shape[-1], self.features)), x.dtype)
+        kernel = jnp.asarray(self.param("kernel", _he_normal, (x.shape[-1], self.features), jnp.float32), x.dtype)
         x = x[:, ::2, ::2]  # (batch, ceil(height / 2), ceil(width / 2), channel)
         # The product is 2-d, (pixel, channel) x (channel, out): XLA's CPU backend differentiates 4-d products slowly.
         return (x.reshape(-1, x.shape[-1]) @ kernel).reshape(*x.shape[:-1], self.features)

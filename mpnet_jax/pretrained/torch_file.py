@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from data_pipeline.command import InputError
@@ -41,17 +42,36 @@ _ZIP_ERRORS = (
 )
 
 _DTYPES = {
-    "torch FloatStorage": "<f4",
-    "torch DoubleStorage": "<f8",
-    "torch HalfStorage": "<f2",
-    "torch LongStorage": "<i8",
-    "torch IntStorage": "<i4",
-    "torch ShortStorage": "<i2",
-    "torch CharStorage": "<i1",
-    "torch ByteStorage": "<u1",
+    "torch FloatStorage": np.dtype("<f4"),
+    "torch DoubleStorage": np.dtype("<f8"),
+    "torch HalfStorage": np.dtype("<f2"),
+    "torch BFloat16Storage": np.dtype(jnp.bfloat16),
+    "torch LongStorage": np.dtype("<i8"),
+    "torch IntStorage": np.dtype("<i4"),
+    "torch ShortStorage": np.dtype("<i2"),
+    "torch CharStorage": np.dtype("<i1"),
+    "torch ByteStorage": np.dtype("<u1"),
+    "torch BoolStorage": np.dtype("?"),
 }
-_DICT, _TENSOR = "collections OrderedDict", "torch._utils _rebuild_tensor_v2"
-_NAMES = {_DICT, _TENSOR, *_DTYPES}
+_DICT = "collections OrderedDict"
+_TENSOR = "torch._utils _rebuild_tensor_v2"
+_OLD_TENSOR = "torch._utils _rebuild_tensor"  # before PyTorch 0.4
+# Tensors that require gradients, as in `state_dict(keep_vars=True)`.
+_PARAMETER = "torch._utils _rebuild_parameter"
+_PARAMETER_WITH_STATE = "torch._utils _rebuild_parameter_with_state"
+# Tensors with attributes or of a subclass, which are read as plain tensors.
+_TYPED_TENSOR = "torch._tensor _rebuild_from_type_v2"
+_TYPES = {"torch Tensor", "torch.nn.parameter Parameter", "torch.nn.parameter Buffer", "torch.nn.buffer Buffer"}
+_NAMES = {_DICT, _TENSOR, _OLD_TENSOR, _PARAMETER, _PARAMETER_WITH_STATE, _TYPED_TENSOR, *_TYPES, *_DTYPES}
+# Tensors that are recognised but not read.
+_UNREADABLE = {
+    "torch._utils _rebuild_sparse_tensor": "a sparse tensor, which to_dense() makes an ordinary one",
+    "torch._utils _rebuild_meta_tensor_no_storage": "a tensor on the device 'meta', which has no values",
+    "torch._utils _rebuild_qtensor": "a quantised tensor, which dequantize() makes an ordinary one",
+    "torch._utils _rebuild_tensor_v3": "a tensor of a type that is not read, which float() makes an ordinary one",
+    "torch ComplexFloatStorage": "a tensor of complex numbers",
+    "torch ComplexDoubleStorage": "a tensor of complex numbers",
+}
 
 # The operations of the pickle language by their codes.
 _OPERATION_OF = {operation.code: operation for operation in pickletools.opcodes}
@@ -71,7 +91,7 @@ class _Storage(NamedTuple):
     """A storage that the file refers to."""
 
     key: str
-    dtype: str
+    dtype: np.dtype
     elements: int
 
 
@@ -94,21 +114,27 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
         Read-only arrays by name, in the types of the file.
 
     Raises:
-        InputError: The file is missing, is damaged, or holds more than tensors by name.
+        InputError: The file is missing or damaged, or holds something that is not read, such as a whole network.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from None
     try:
+        if not data:
+            raise _RefusedError("it is empty")
         contents, storages = _read_zip(data) if data.startswith(_ZIP_START) else _read_legacy(data)
         if isinstance(contents, Mapping) and isinstance(contents.get("state_dict"), Mapping):
             contents = contents["state_dict"]
-        if not isinstance(contents, Mapping) or not all(isinstance(value, _Tensor) for value in contents.values()):
+        if not isinstance(contents, Mapping) or not all(
+            isinstance(name, str) and isinstance(value, _Tensor) for name, value in contents.items()
+        ):
             raise _RefusedError("it holds no state dict (tensors by name)")
         return {name: _array(tensor, storages) for name, tensor in contents.items()}
     except _RefusedError as error:
-        raise InputError(f"{path} is not loaded: {error}") from None
+        raise InputError(
+            f"{path} is not loaded: {error}; give a file that torch.save wrote of a network's state_dict()"
+        ) from None
 
 
 def _read_legacy(data: bytes) -> tuple[Any, Mapping[str, np.ndarray]]:
@@ -131,7 +157,7 @@ def _read_legacy(data: bytes) -> tuple[Any, Mapping[str, np.ndarray]]:
     for key in keys:
         storage = interpreter.storages[key]
         start = position + 8
-        position = start + storage.elements * np.dtype(storage.dtype).itemsize
+        position = start + storage.elements * storage.dtype.itemsize
         if position > len(data):
             raise _RefusedError("it is truncated")
         if int.from_bytes(data[start - 8 : start], "little") != storage.elements:
@@ -163,7 +189,7 @@ def _read_zip(data: bytes) -> tuple[Any, Mapping[str, np.ndarray]]:
     storages = {}
     for key, storage in interpreter.storages.items():
         content = members.get(f"{folder}/data/{key}")
-        if content is None or len(content) != storage.elements * np.dtype(storage.dtype).itemsize:
+        if content is None or len(content) != storage.elements * storage.dtype.itemsize:
             raise _RefusedError("a storage is missing or has another size than its tensors say")
         storages[key] = np.frombuffer(content, storage.dtype)
     return contents, storages
@@ -175,7 +201,7 @@ def _zip_members(data: bytes) -> dict[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
             if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1 for entry in entries):
-                raise _RefusedError("its archive is compressed or encrypted, which PyTorch's never is")
+                raise _RefusedError("its archive is compressed or encrypted, as no state dict's is")
             if sum(entry.file_size for entry in entries) > len(data):
                 raise _RefusedError("its archive is damaged")
             return {entry.filename: archive.read(entry) for entry in entries}
@@ -222,7 +248,10 @@ class _Interpreter:
                     break
                 if operation.name not in _OPERATIONS:
                     raise _RefusedError(f"it uses the pickle operation {operation.name}, which no state dict needs")
-                argument = operation.arg.reader(self._file) if operation.arg else None
+                if operation.name == "GLOBAL":
+                    argument = self._module_and_attribute()
+                else:
+                    argument = operation.arg.reader(self._file) if operation.arg else None
                 _OPERATIONS[operation.name](self, argument)
             else:
                 raise _RefusedError("it is too long")
@@ -232,6 +261,10 @@ class _Interpreter:
         if self._stack or self._marks:
             raise _RefusedError("its pickle leaves values behind")
         return value
+
+    def _module_and_attribute(self) -> str:
+        # The reader of `pickletools` would resolve escape sequences, which `pickle` does not, and warn of unknown ones.
+        return " ".join(self._file.readline().removesuffix(b"\n").decode("ascii") for _ in range(2))
 
     def _pop(self) -> Any:
         if len(self._stack) <= (self._marks[-1] if self._marks else 0):
@@ -265,6 +298,9 @@ class _Interpreter:
             raise _RefusedError("its pickle is damaged")
         self.push(self._memo[place])
 
+    def memoize(self, _: Any) -> None:
+        self.put(len(self._memo))
+
     def tuple_to_mark(self, _: Any) -> None:
         self.push(tuple(self._pop_to_mark()))
 
@@ -272,9 +308,15 @@ class _Interpreter:
         self.push(tuple(self._pop_many(count)))
 
     def name(self, name: str) -> None:
+        if name in _UNREADABLE:
+            raise _RefusedError(f"it holds {_UNREADABLE[name]}")
         if name not in _NAMES:
             raise _RefusedError(f"it refers to {name[:80].replace(' ', '.', 1)!r}, which is no part of a state dict")
         self.push(_Name(name))
+
+    def name_from_stack(self, _: Any) -> None:
+        module, attribute = self._pop_many(2)
+        self.name(f"{module} {attribute}")
 
     def append(self, values: list[Any]) -> None:
         target = self._pop()
@@ -285,9 +327,9 @@ class _Interpreter:
 
     def set_items(self, values: list[Any]) -> None:
         target, keys = self._pop(), values[::2]
-        # Keys of other types could be expensive to hash.
-        if not isinstance(target, dict) or len(values) % 2 or not all(isinstance(key, str) for key in keys):
-            raise _RefusedError("it holds no dictionary of names")
+        # Keys of other types could be expensive to hash. The state of an optimiser has numbers as keys.
+        if not isinstance(target, dict) or len(values) % 2 or not all(isinstance(key, str | int) for key in keys):
+            raise _RefusedError("it holds a dictionary with other keys than names and numbers")
         target.update(zip(keys, values[1::2], strict=True))
         self.push(target)
 
@@ -305,13 +347,25 @@ class _Interpreter:
 
     def call(self, _: Any) -> None:
         """Builds a dictionary or describes a tensor, in place of the calls that the pickle asks for."""
-        function, arguments = self._pop_many(2)
-        if function == _Name(_DICT) and arguments == ():
-            self.push({})
-        elif function == _Name(_TENSOR) and isinstance(arguments, tuple):
-            self.push(_tensor(arguments))
-        else:
-            raise _RefusedError("it calls something that no state dict needs")
+        match self._pop_many(2):
+            case _Name(name), () if name == _DICT:
+                self.push({})
+            # Python 2 wrote an ordered dictionary as a list of pairs.
+            case _Name(name), ([*items],) if name == _DICT:
+                self.push({})
+                self.set_items([value for item in items for value in _pair(item)])
+            case _Name(name), tuple(arguments) if name == _TENSOR and len(arguments) == 6:
+                self.push(_tensor(*arguments[:4]))
+            case _Name(name), tuple(arguments) if name == _OLD_TENSOR and len(arguments) == 4:
+                self.push(_tensor(*arguments))
+            case _Name(name), (_Tensor() as data, *_) if name in (_PARAMETER, _PARAMETER_WITH_STATE):
+                self.push(data)
+            case _Name(name), (_Name(function), _, tuple(arguments), _) if (
+                name == _TYPED_TENSOR and function == _TENSOR and len(arguments) == 6
+            ):
+                self.push(_tensor(*arguments[:4]))
+            case _:
+                raise _RefusedError("it calls something that no state dict needs")
 
     def build(self, _: Any) -> None:
         """Ignores the versions of the modules, which PyTorch sets as an attribute of a state dict."""
@@ -335,10 +389,13 @@ class _Interpreter:
         self.push(storage)
 
 
-def _tensor(arguments: tuple[Any, ...]) -> _Tensor:
-    if len(arguments) != 6:
-        raise _RefusedError("a tensor is damaged")
-    storage, offset, shape, strides = arguments[:4]
+def _pair(item: Any) -> list[Any]:
+    if not isinstance(item, list) or len(item) != 2:
+        raise _RefusedError("it calls something that no state dict needs")
+    return item
+
+
+def _tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> _Tensor:
     if (
         not isinstance(storage, _Storage)
         or not _are_sizes((offset,))
@@ -357,6 +414,7 @@ def _are_sizes(values: Any) -> bool:
 
 _OPERATIONS: dict[str, Callable[[_Interpreter, Any], None]] = {
     "PROTO": lambda _, __: None,
+    "FRAME": lambda _, __: None,
     "MARK": _Interpreter.mark,
     "NONE": lambda interpreter, _: interpreter.push(None),
     "NEWTRUE": lambda interpreter, _: interpreter.push(True),
@@ -367,6 +425,9 @@ _OPERATIONS: dict[str, Callable[[_Interpreter, Any], None]] = {
     "LONG1": _Interpreter.push,
     "BINFLOAT": _Interpreter.push,
     "BINUNICODE": _Interpreter.push,
+    "SHORT_BINUNICODE": _Interpreter.push,
+    "BINSTRING": _Interpreter.push,
+    "SHORT_BINSTRING": _Interpreter.push,
     "EMPTY_TUPLE": lambda interpreter, _: interpreter.push(()),
     "TUPLE": _Interpreter.tuple_to_mark,
     "TUPLE1": lambda interpreter, _: interpreter.tuple_of(1),
@@ -382,7 +443,9 @@ _OPERATIONS: dict[str, Callable[[_Interpreter, Any], None]] = {
     "LONG_BINPUT": _Interpreter.put,
     "BINGET": _Interpreter.get,
     "LONG_BINGET": _Interpreter.get,
+    "MEMOIZE": _Interpreter.memoize,
     "GLOBAL": _Interpreter.name,
+    "STACK_GLOBAL": _Interpreter.name_from_stack,
     "REDUCE": _Interpreter.call,
     "BUILD": _Interpreter.build,
     "BINPERSID": _Interpreter.storage,

@@ -12,6 +12,7 @@ import numpy as np
 import safetensors.numpy
 
 from data_pipeline.command import InputError
+from mpnet_jax.pretrained import torch_file
 
 # Path of an entry in the Flax variables: ("params", layer, ..., name) or ("batch_stats", layer, ..., name).
 Place = tuple[str, ...]
@@ -116,7 +117,7 @@ def to_flax(
         Variables with the template's shapes, in float32.
 
     Raises:
-        ValueError: Entries are missing, unknown or of another shape; the message names them.
+        ValueError: Entries are missing, unknown, of another shape or not finite; the message names them.
     """
     given = {name for name in weights if not name.endswith("num_batches_tracked") and not name.startswith(unused)}
     problems = [
@@ -124,17 +125,21 @@ def to_flax(
         *_listed("unknown", sorted(given - names.keys())),
     ]
     values = {_joined(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(dict(template))}
-    misfits = []
+    misfits, infinite = [], []
     for name in names.keys() & given:
         place = "/".join(names[name])
-        value, wanted = _channels_last(np.asarray(weights[name], np.float32)), values[place].shape
+        with np.errstate(over="ignore"):  # numbers beyond float32 become infinite and are reported
+            value, wanted = _channels_last(np.asarray(weights[name], np.float32)), values[place].shape
         if value.shape == (1, 1, *wanted):  # a 1x1 convolution is a matrix here
             value = value[0, 0]
         if value.shape != wanted and not (place.startswith("batch_stats/") and value.shape == wanted[1:]):
             misfits.append(f"{name} {np.shape(weights[name])} for {place} {wanted}")
             continue
+        if not np.all(np.isfinite(value)):
+            infinite.append(name)
         values[place] = np.broadcast_to(value, wanted).copy()
     problems += _listed("of another shape", sorted(misfits))
+    problems += _listed("with numbers that are not finite in float32", sorted(infinite))
     if problems:
         raise ValueError("; ".join(problems))
     return jax.tree.map_with_path(lambda path, _: values[_joined(path)], dict(template))
@@ -165,33 +170,20 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
         Entries by name, without the prefix "module.".
 
     Raises:
-        InputError: The file is missing, is damaged or holds more than tensors, or PyTorch is missing.
+        InputError: The file is missing or damaged, or holds more than tensors.
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}")
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    state = _read_safetensors(path) if path.suffix == ".safetensors" else torch_file.read_state_dict(path)
     return {name.removeprefix("module."): value for name, value in state.items()}
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
-        return safetensors.numpy.load_file(path)
-    except Exception as error:  # noqa: BLE001 - the library's own class is private
+        state = safetensors.numpy.load_file(path)
+    except Exception as error:  # noqa: BLE001 - the library's own class is private, and unknown types raise others
         raise InputError(f"{path} is no readable safetensors file ({error})") from None
-
-
-def _read_torch(path: Path) -> dict[str, np.ndarray]:
-    try:
-        import torch  # pyright: ignore[reportMissingImports]
-    except ImportError:
-        raise InputError(f"{path} needs PyTorch; pip install 'mpnet_jax[torch]'") from None
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # noqa: BLE001 - pickle, zip and PyTorch raise many kinds
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path} is damaged or holds more than tensors, and is not loaded ({reason})") from None
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InputError(f"{path} holds no state dict (tensors by name)")
-    return {str(name): value.to(torch.float32).numpy() for name, value in state.items()}
+    complex_numbers = sorted(name for name, value in state.items() if np.iscomplexobj(value))
+    if complex_numbers:
+        raise InputError(f"{path} holds complex numbers ({complex_numbers[0]}), which no network here has")
+    return state

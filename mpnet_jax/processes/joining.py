@@ -17,6 +17,7 @@ from absl import logging
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax.parallel import all_processes
+from mpnet_jax.processes.environment import require_devices
 from mpnet_jax.processes.membership import Membership
 from mpnet_jax.processes.stop_request import SIGNALS
 
@@ -51,6 +52,7 @@ def joined(member: Membership) -> Iterator[None]:
         jax.config.update("jax_enable_preemption_service", False)
         jax.config.update("jax_cpu_collectives_implementation", "gloo")
         _initialize(member)
+        require_devices()
         _require_equal_counts(member)
         _require_equal_hosts()
         if jax.process_index():

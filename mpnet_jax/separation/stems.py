@@ -1,6 +1,7 @@
 """Writes the separated sounds and the residual to sound files as they are computed."""
 
 import contextlib
+import os
 import struct
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -84,7 +85,7 @@ class Stems:
     ) -> Iterator[list[Float[np.ndarray, "samples channels"]]]:
         """Yields blocks of several files together, after `close`."""
         with contextlib.ExitStack() as stack:
-            files = [stack.enter_context(soundfile.SoundFile(self.path(number))) for number in numbers]
+            files = [stack.enter_context(soundfile.SoundFile(os.fsencode(self.path(number)))) for number in numbers]
             while len((blocks := [file.read(size, dtype="float32", always_2d=True) for file in files])[0]):
                 yield blocks
 
@@ -127,7 +128,9 @@ class Stems:
         self.energy[number] += float(np.sum(np.square(sound), dtype=np.float64))
 
     def _new(self, path: Path, kind: str = "RF64", subtype: str = "FLOAT") -> soundfile.SoundFile:
-        return soundfile.SoundFile(path, "w", self._rate_hz, self._channels, subtype=subtype, format=kind)
+        # As bytes, because soundfile cannot encode a path with characters that the locale lacks.
+        name = os.fsencode(path)
+        return soundfile.SoundFile(name, "w", self._rate_hz, self._channels, subtype=subtype, format=kind)
 
 
 def refuse_channels(kind: str, channels: int) -> None:

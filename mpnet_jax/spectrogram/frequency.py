@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable
 
 import jax.numpy as jnp
-import librosa
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -99,6 +98,9 @@ def _sampled(rows: int, audio: AudioSpec, *, align_corners: bool) -> FrequencyAx
 
 
 def _mel_axis(rows: int, audio: AudioSpec) -> FrequencyAxis:
+    # Imported here because its import takes seconds and needs a folder that can be written.
+    import librosa
+
     highest = audio.rate_hz / 2
     edges = librosa.mel_frequencies(n_mels=rows + 2, fmin=0.0, fmax=highest)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # Empty filters are refused below.

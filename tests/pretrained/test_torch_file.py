@@ -96,6 +96,93 @@ def test_a_state_dict_inside_a_checkpoint_is_read(read, kind):
     np.testing.assert_array_equal(read(content)["x"], VALUES)
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_training_checkpoint_is_read_beside_its_optimiser(read, kind):
+    extra = (NONE,) if kind == "legacy" else ()
+    inner = mapping({"x": tensor(storage("0", 12, "FloatStorage", *extra), 0, (12,), (1,))})
+    moments = b"}" + number(0) + mapping({"step": number(5)}) + b"s"  # by the numbers of the parameters
+    content = FORMATS[kind](mapping({"optimizer": moments, "state_dict": inner}), {"0": VALUES})
+    np.testing.assert_array_equal(read(content)["x"], VALUES)
+
+
+def ways_to_write_a_tensor():
+    """Returns the pickle operations of one tensor (12,) as different versions and calls of PyTorch write them."""
+    stored = storage("0", 12, "FloatStorage", NONE)
+    plain = tensor(stored, 0, (12,), (1,))
+    parts = (stored, number(0), sequence(number(12)), sequence(number(1)))
+    v2 = name("torch._utils", "_rebuild_tensor_v2")
+    return {
+        "requires gradients": call(name("torch._utils", "_rebuild_parameter"), plain, b"\x88", mapping({})),
+        "has attributes": call(
+            name("torch._utils", "_rebuild_parameter_with_state"), plain, b"\x88", mapping({}), mapping({"a": NONE})
+        ),
+        "is a buffer": call(
+            name("torch._tensor", "_rebuild_from_type_v2"),
+            v2,
+            name("torch.nn.parameter", "Buffer"),
+            sequence(*parts, FALSE, mapping({})),
+            mapping({"persistent": NONE}),
+        ),
+        "before version 0.4": call(name("torch._utils", "_rebuild_tensor"), *parts),
+    }
+
+
+@pytest.mark.parametrize("way", ways_to_write_a_tensor())
+def test_every_way_to_write_a_tensor_is_read(read, way):
+    contents = mapping({"x": ways_to_write_a_tensor()[way]})
+    np.testing.assert_array_equal(read(legacy_file(contents, {"0": VALUES}))["x"], VALUES)
+
+
+def test_other_protocols_and_python_2_are_read(read):
+    plain = tensor(storage("0", 12, "FloatStorage", NONE), 0, (12,), (1,))
+    python_2 = call(name("collections", "OrderedDict"), listed(listed(b"U\x01x", plain)))
+    np.testing.assert_array_equal(read(legacy_file(python_2, {"0": VALUES}))["x"], VALUES)
+    # Protocol 4 takes a name from the stack and numbers the values that it refers to again.
+    made = b"\x8c\x0bcollections\x8c\x0bOrderedDict\x93\x94)R"
+    protocol_4 = b"\x95" + bytes(8) + made + b"(\x8c\x01x\x94" + plain + b"h\x01" + plain + b"u"
+    np.testing.assert_array_equal(read(legacy_file(protocol_4, {"0": VALUES}))["x"], VALUES)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [("BFloat16Storage", np.array([0x3FC0, 0xC000], np.uint16)), ("BoolStorage", np.array([True, False]))],
+)
+def test_half_precision_and_booleans_are_read(read, kind, values):
+    contents = mapping({"x": tensor(storage("0", 2, kind), 0, (2,), (1,))})
+    wanted = [1.5, -2.0] if kind == "BFloat16Storage" else [1.0, 0.0]
+    np.testing.assert_array_equal(read(zip_file(contents, {"0": values}))["x"].astype(np.float32), wanted)
+
+
+SAVED = {
+    "plain": lambda torch, net: net.state_dict(),
+    "with gradients": lambda torch, net: net.state_dict(keep_vars=True),
+    "half": lambda torch, net: net.half().state_dict(),
+    "bfloat16": lambda torch, net: net.bfloat16().state_dict(),
+    "module": lambda torch, net: net,
+    "sparse": lambda torch, net: {"x": torch.eye(2).to_sparse()},
+    "meta": lambda torch, net: net.to("meta").state_dict(),
+}
+REFUSED = {"module": "torch.nn.modules.container.Sequential", "sparse": "a sparse tensor", "meta": "device 'meta'"}
+
+
+@pytest.mark.parametrize("options", [{}, {"_use_new_zipfile_serialization": False}, {"pickle_protocol": 4}])
+@pytest.mark.parametrize("kind", SAVED)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_files_of_this_version_of_pytorch(tmp_path, kind, options):
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Sequential(torch.nn.Conv2d(2, 3, 3), torch.nn.BatchNorm2d(3))
+    torch.save(SAVED[kind](torch, net), tmp_path / "weights.pth", **options)
+    if kind in REFUSED:
+        with pytest.raises(InputError, match=REFUSED[kind]) as refused:
+            read_state_dict(tmp_path / "weights.pth")
+        assert "weights_only" not in str(refused.value) and "\n" not in str(refused.value)
+        return
+    state = read_state_dict(tmp_path / "weights.pth")
+    assert list(state) == list(net.state_dict())
+    for entry, value in net.state_dict().items():
+        np.testing.assert_array_equal(state[entry].astype(np.float32), value.float().numpy())
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.pth cannot be read \(No such file"):
         read_state_dict(tmp_path / "none.pth")
@@ -235,16 +322,24 @@ def test_a_large_size_in_front_of_a_storage_is_refused(refused):
     ("entry", "sentence"),
     [
         (text("a string"), "no state dict"),
+        (name("torch\\o", "x"), r"'torch\\o.x', which is no part"),
         (mapping({}), "no state dict"),
         (sequence(text("storage")) + b"Q", "something else than a storage"),
-        (storage("0", 12, "BoolStorage"), "torch.BoolStorage"),
+        (storage("0", 12, "QInt8Storage"), "torch.QInt8Storage"),
         (storage("0", 12, "FloatStorage", NONE, NONE), "something else than a storage"),
         (tensor(storage("0", 1, "DoubleStorage", NONE), 0, (1,), (1,)), "two storages have the same name"),
         (tensor(text("0"), 0, (1,), (1,)), "a tensor is damaged"),
-        (call(name("torch._utils", "_rebuild_tensor_v2"), FALSE), "a tensor is damaged"),
+        (call(name("torch._utils", "_rebuild_tensor_v2"), FALSE), "calls something that no state dict needs"),
+        (call(name("torch._utils", "_rebuild_parameter"), FALSE), "calls something that no state dict needs"),
+        (call(name("collections", "OrderedDict"), listed(listed(text("x")))), "calls something that no state dict"),
+        (name("torch._utils", "_rebuild_sparse_tensor"), "it holds a sparse tensor, which to_dense() makes"),
+        (name("torch._utils", "_rebuild_meta_tensor_no_storage"), "a tensor on the device 'meta', which has no values"),
+        (name("torch._utils", "_rebuild_qtensor"), "it holds a quantised tensor"),
+        (name("torch._utils", "_rebuild_tensor_v3"), "a tensor of a type that is not read"),
+        (name("torch", "ComplexFloatStorage"), "it holds a tensor of complex numbers"),
         (b"h\x09", "damaged"),  # a value that was never stored
         (b"a", "damaged"),
-        (b"}(" + number(1) + number(2) + b"u", "no dictionary of names"),
+        (b"}(" + NONE + number(2) + b"u", "other keys than names and numbers"),
         (b"r\xff\xff\xff\xff" * 2 + b"a", "damaged"),
     ],
 )
@@ -289,7 +384,7 @@ def test_a_compressed_archive_is_refused(refused):
 
 
 def test_other_files_are_refused(refused):
-    assert "no PyTorch file" in refused(b"")
+    assert refused(b"").startswith("it is empty; give a file that torch.save wrote")
     assert "no PyTorch file" in refused(b"version https://git-lfs.github.com/spec/v1\n")
     assert "no PyTorch file" in refused(pickled(number(1)))
     assert "protocol" in refused(pickled(number(0x1950A86A20F9469CFC6C)) + pickled(number(1002)))

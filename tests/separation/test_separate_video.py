@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -44,6 +45,16 @@ def test_stems_equal_the_truth(tmp_path, model, oracle, rate_hz, channels):
     np.testing.assert_allclose(sum(found.values()), recorded, atol=1e-6)
     assert summary["video"]["rate_hz"] == rate_hz and summary["video"]["channels"] == channels
     assert summary["files"] == {"format": "WAV", "subtype": "FLOAT", "gain": 1.0}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow UTF-8 names only")
+def test_a_folder_whose_name_the_locale_cannot_decode(tmp_path, model, oracle):
+    low, high = duet(8000, 2.0, 1)
+    folder = tmp_path / os.fsdecode(b"gr\xf6\xdfe")
+    folder.mkdir()
+    video = write_video(tmp_path / "a.mov", seconds=2.0, rate_hz=8000, sound=low + high).rename(folder / "a.mov")
+    separate_video(video, folder / "out", model, QUICK)
+    assert len(list((folder / "out").glob("*.wav"))) == 3
 
 
 def test_files_of_the_folder(tmp_path, model, oracle):

@@ -65,9 +65,9 @@ def config_file(folder: Path, data_dir: Path) -> Path:
     return path
 
 
-def start(module: str, *arguments: str, devices: int = 2) -> subprocess.Popen[str]:
-    """Starts a command in a process of its own with a number of CPU devices."""
-    environment = os.environ | {"XLA_FLAGS": XLA_FLAGS.format(devices=devices)}
+def start(module: str, *arguments: str, devices: int = 2, **variables: str) -> subprocess.Popen[str]:
+    """Starts a command in a process of its own with a number of CPU devices and further environment variables."""
+    environment = os.environ | {"XLA_FLAGS": XLA_FLAGS.format(devices=devices)} | variables
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=ROOT,
@@ -84,8 +84,8 @@ def start_several(module: str, *arguments: str, count: int = 2) -> list[subproce
     return [start(module, *arguments, *group, f"--process_index={index}", devices=1) for index in range(count)]
 
 
-def run(module: str, *arguments: str, devices: int = 2) -> tuple[int, str]:
+def run(module: str, *arguments: str, devices: int = 2, **variables: str) -> tuple[int, str]:
     """Runs a command to its end and returns its exit status and output."""
-    process = start(module, *arguments, devices=devices)
+    process = start(module, *arguments, devices=devices, **variables)
     output, _ = process.communicate(timeout=280)
     return process.returncode, output

@@ -102,9 +102,9 @@ class BatchNorm(nn.Module):
         x = x.astype(jnp.promote_types(given, jnp.float32))
         channels = x.shape[-1:]
         scale = self.param("scale", lambda key: 1.0 + self.scale_std * jax.random.normal(key, channels, jnp.float32))
-        bias = self.param("bias", nn.initializers.zeros, channels)
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels)
-        running_variance = self.variable("batch_stats", "var", jnp.ones, channels)
+        bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
+        running_variance = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
         if not self.train:
             gain = scale * jax.lax.rsqrt(running_variance.value + self.epsilon)
             return (x * gain + (bias - running_mean.value * gain)).astype(given)

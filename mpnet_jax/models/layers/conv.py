@@ -164,7 +164,7 @@ class Conv3x3(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch height width out"]:
         """Returns the convolved map; there is no bias."""
-        kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features))
+        kernel = self.param("kernel", self.kernel_init, (3, 3, x.shape[-1], self.features), jnp.float32)
         return conv_3x3(x, jnp.asarray(kernel, x.dtype), dilation=self.dilation)
 
 
@@ -182,5 +182,5 @@ class HalvingConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch h w out"]:
         """Returns the convolved map at half the resolution; there is no bias."""
-        kernel = self.param("kernel", self.kernel_init, (4, 4, x.shape[-1], self.features))
+        kernel = self.param("kernel", self.kernel_init, (4, 4, x.shape[-1], self.features), jnp.float32)
         return halving_conv(x, jnp.asarray(kernel, x.dtype))

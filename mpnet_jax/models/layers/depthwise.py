@@ -181,5 +181,5 @@ class DepthwiseConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch height width channel"]) -> Float[Array, "batch h w channel"]:
         """Returns the convolved map; there is no bias."""
-        kernel = self.param("kernel", _he_normal, (self.kernel_size, self.kernel_size, 1, x.shape[-1]))
+        kernel = self.param("kernel", _he_normal, (self.kernel_size, self.kernel_size, 1, x.shape[-1]), jnp.float32)
         return depthwise_conv(x, jnp.asarray(kernel, x.dtype), stride=self.stride, dilation=self.dilation)

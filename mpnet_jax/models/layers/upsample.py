@@ -214,8 +214,10 @@ class UpsampleConv(nn.Module):
                 sum). The sums are taken of the kernels, so the channels themselves are never computed.
         """
         channels = sum(part.shape[-1] for part in parts)
-        kernel = self.param("kernel", self.kernel_init, (3, 3, channels, self.features))
-        bias = self.param("bias", nn.initializers.constant(self.bias), (self.features,)) if self.use_bias else None
+        kernel = self.param("kernel", self.kernel_init, (3, 3, channels, self.features), jnp.float32)
+        bias = None
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.constant(self.bias), (self.features,), jnp.float32)
         dtype = parts[0].dtype
         if weights is None:
             y = upsample_conv(parts, jnp.asarray(kernel, dtype))
