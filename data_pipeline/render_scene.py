@@ -6,6 +6,7 @@ FOLDER receives `scene.mp4` and the true sound of each player, such as `1_violin
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import soundfile
 from absl import flags, logging
@@ -58,7 +59,8 @@ def render(out: Path, names: list[str], *, seconds: float, seed: int, pictures: 
             write_scene(draft, solos, sounds)
     for index, (name, sound) in enumerate(zip(names, sounds, strict=True), start=1):
         with atomic_file(out / f"{index}_{name}.wav") as draft:
-            soundfile.write(os.fsencode(draft), sound, synthesise.RATE_HZ, subtype="FLOAT", format="WAV")
+            name: Any = os.fsencode(draft)  # soundfile takes bytes, too
+            soundfile.write(name, sound, synthesise.RATE_HZ, subtype="FLOAT", format="WAV")
     return tuple(remarks)
 
 

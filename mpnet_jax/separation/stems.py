@@ -85,7 +85,7 @@ class Stems:
     ) -> Iterator[list[Float[np.ndarray, "samples channels"]]]:
         """Yields blocks of several files together, after `close`."""
         with contextlib.ExitStack() as stack:
-            files = [stack.enter_context(soundfile.SoundFile(os.fsencode(self.path(number)))) for number in numbers]
+            files = [stack.enter_context(soundfile.SoundFile(_name(self.path(number)))) for number in numbers]
             while len((blocks := [file.read(size, dtype="float32", always_2d=True) for file in files])[0]):
                 yield blocks
 
@@ -128,9 +128,12 @@ class Stems:
         self.energy[number] += float(np.sum(np.square(sound), dtype=np.float64))
 
     def _new(self, path: Path, kind: str = "RF64", subtype: str = "FLOAT") -> soundfile.SoundFile:
-        # As bytes, because soundfile cannot encode a path with characters that the locale lacks.
-        name = os.fsencode(path)
-        return soundfile.SoundFile(name, "w", self._rate_hz, self._channels, subtype=subtype, format=kind)
+        return soundfile.SoundFile(_name(path), "w", self._rate_hz, self._channels, subtype=subtype, format=kind)
+
+
+def _name(path: Path) -> Any:
+    """Returns a path as bytes, because soundfile cannot encode one with characters that the locale lacks."""
+    return os.fsencode(path)
 
 
 def refuse_channels(kind: str, channels: int) -> None:
