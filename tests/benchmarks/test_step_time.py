@@ -47,7 +47,7 @@ def test_the_synthetic_batch_is_reproducible():
 
 def test_the_quickstart_s_batch_holds_features_in_place_of_frames():
     batch = synthetic_batch(size_config("quickstart"))
-    assert batch["features"].shape == (16, 2, 1, 1, 1, 1280) and "frames" not in batch
+    assert batch["features"].shape == (16, 2, 1, 8, 8, 1280) and "frames" not in batch
 
 
 def test_spread_is_range_and_quartiles():

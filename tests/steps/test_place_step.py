@@ -143,7 +143,7 @@ def test_a_config_sets_the_search_for_places():
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     step = method_of(config).place_step("mnet", steps=5, epsilon_relative=0.1)
     out = jax.eval_shape(step, variables, batch)
-    assert out["energy"].shape == (1, 5, 10, 10)
+    assert out["energy"].shape == (1, 5, 8, 8)
     assert out["waveform"].shape == (1, 5, config.audio.clip_samples)
-    with pytest.raises(ValueError, match="steps=101 must be at most the number of candidates, 100"):
-        jax.eval_shape(method_of(config).place_step("mnet", steps=101), variables, batch)
+    with pytest.raises(ValueError, match="steps=65 must be at most the number of candidates, 64"):
+        jax.eval_shape(method_of(config).place_step("mnet", steps=65), variables, batch)
