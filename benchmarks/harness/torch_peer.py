@@ -49,6 +49,7 @@ class MPNet(nn.Module):
         self.minus_net = UNet(fields.unet_depth, fields.unet_features, fields.visual_channels, momentum=momentum)
         self.memory_format = MEMORY_FORMATS[memory_format]
         self.to(memory_format=self.memory_format)  # pyright: ignore[reportCallIssue]
+        assert fields.visual_pooling in ("mean", "max")
         self.pool_mean = fields.visual_pooling == "mean"
         self.sigmoid = fields.visual_activation == "sigmoid"
         self.stop_gradient_input = fields.stop_gradient_input

@@ -55,7 +55,7 @@ class UNet(nn.Module):
         Args:
             x: The input.
             weights: Weights of sums of the feature maps, (batch, freq, time, sum), which are then computed directly.
-                The maps of the last layer would take most of the time and memory of a training step.
+                The last layer's maps are the largest of the network, and would take much of a training step.
 
         Raises:
             ValueError: A side of the input is no multiple of 2**depth.

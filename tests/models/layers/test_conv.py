@@ -33,7 +33,8 @@ def test_forms_of_the_3x3_are_equal(height, width, dilation):
 
 
 @pytest.mark.parametrize(
-    ("form", "height", "width"), [("winograd", 8, 16), ("patches", 2, 2), ("patches", 6, 4), ("patches", 8, 8)]
+    ("form", "height", "width"),
+    [("winograd", 8, 16), ("winograd_gradient", 8, 16), ("patches", 2, 2), ("patches", 6, 4), ("patches", 8, 8)],
 )
 def test_forms_of_the_halving_convolution_are_equal(form, height, width):
     assert_equal(HALVING_FORMS[form], HALVING_FORMS["plain"], (2, height, width, 3), (4, 4, 3, 5))
