@@ -92,6 +92,7 @@ def get_config() -> ml_collections.ConfigDict:
     # ground_truth (Sec. 4.2) | predicted (released code): by descending energy | drawn: as the sources were drawn
     recursion.training_order = "ground_truth"
     recursion.floor = 0.0  # linear magnitude added to the mixture and after each subtraction
+    recursion.remainder = "mean"  # mean | rms of the remaining magnitudes: by which the recursion ends
     # Places near a chosen place are closed, up to this share of the map's longer side. 0.15 closes 5 x 5 of 14 x 14
     # places, so six sounds always find an open one.
     recursion.neighbourhood = 0.15

@@ -35,6 +35,7 @@ CHOICES = {
     "recursion.subtraction": ("difference", "product"),
     "recursion.subtracted": ("solo", "final"),
     "recursion.energy": ("magnitude", "power", "written"),
+    "recursion.remainder": ("mean", "rms"),
     "loss.remaining": ("after", "before"),
     "recursion.training_order": ("ground_truth", "predicted", "drawn"),
     "recursion.unroll": ("auto", "yes", "no"),

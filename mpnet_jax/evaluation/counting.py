@@ -14,10 +14,11 @@ from mpnet_jax.metrics.aggregate import summarise
 from mpnet_jax.steps.device_pass import HostBatch, Separator
 
 DEFINITION = (
-    "Count: the number of steps before the mean magnitude of the remaining mixture falls to max(epsilon_relative * "
-    "mean(S_0), silence). Several clips are visible; some of them sound, the others are silent. epsilon_relative is "
-    "chosen for the best accuracy on the validation split, over mixtures of at most as many sounds as in training; "
-    "silence is the mean magnitude of white noise at a stated level."
+    "Count: the number of steps before the remaining mixture falls to max(epsilon_relative * amount(S_0), silence), "
+    "where the amount is the mean or the root mean square of the magnitudes (recursion.remainder). Several clips are "
+    "visible; some of them sound, the others are silent. epsilon_relative is chosen for the best accuracy on mixtures "
+    "of the validation split with at most as many sounds as in training; silence is the amount of white noise at a "
+    "stated level."
 )
 
 # Levels of the noise whose sounds are counted as a control, in dBFS.
@@ -27,32 +28,40 @@ _EPSILONS = np.geomspace(1e-3, 1.0, 601)
 Remaining = Float[np.ndarray, "mixture steps"]
 
 
-def with_silent_clips(spec: MixtureListSpec, *, count: int, visible: int) -> MixtureListSpec:
-    """Returns how mixtures for counting are drawn: of `visible` clips, 0, 1, ..., visible - 1 sound in turn."""
-    return dataclasses.replace(spec, count=count, sources=visible, sounding=tuple(range(visible)))
+def with_silent_clips(spec: MixtureListSpec, *, count: int, visible: int, most: int) -> MixtureListSpec:
+    """Returns how mixtures for counting are drawn: of `visible` clips, 0, 1, ..., `most` sound in turn."""
+    return dataclasses.replace(spec, count=count, sources=visible, sounding=tuple(range(most + 1)))
 
 
-def magnitude_of_noise(level_dbfs: float, audio: AudioSpec) -> float:
-    """Returns the mean linear STFT magnitude of white noise at a level, the mean of a Rayleigh distribution."""
+def amount_of_noise(level_dbfs: float, audio: AudioSpec, remainder: str) -> float:
+    """Returns the amount of white noise at a level, a linear STFT magnitude.
+
+    Args:
+        level_dbfs: Root mean square of the noise.
+        audio: The transform.
+        remainder: "rms" for the root mean square of the magnitudes, or "mean" for their mean, which is that of a
+            Rayleigh distribution (see `Rules.amount`).
+    """
     n = np.arange(audio.fft_samples)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * n / audio.fft_samples)
-    return 10 ** (level_dbfs / 20) * math.sqrt(float(np.sum(window**2)) * math.pi / 4)
+    rms = 10 ** (level_dbfs / 20) * math.sqrt(float(np.sum(window**2)))
+    return rms if remainder == "rms" else rms * math.sqrt(math.pi / 4)
 
 
-def remaining_magnitudes(separator: Separator, batches: Iterable[HostBatch]) -> Remaining:
-    """Returns the mean magnitude of the remaining mixture before each step and after the last; runs a `count_step`."""
-    magnitudes = []
+def remaining_amounts(separator: Separator, batches: Iterable[HostBatch]) -> Remaining:
+    """Returns the amount of the remaining mixture before each step and after the last; runs a `count_step`."""
+    amounts = []
     for batch in batches:
         inputs = {name: batch[name] for name in ("mixture_magnitude", "frames")}
-        magnitudes.append(separator(inputs)["left"][batch["valid"]])
-    return np.concatenate(magnitudes).astype(np.float64)
+        amounts.append(separator(inputs)["left"][batch["valid"]])
+    return np.concatenate(amounts).astype(np.float64)
 
 
 def counted(remaining: Remaining, *, epsilon_relative: float, epsilon_absolute: float) -> Int[np.ndarray, " mixture"]:
     """Returns the number of sounds that the recursion separates before it ends. Source: Sec. 3.2.
 
     Args:
-        remaining: Mean linear magnitude of the remaining mixture before each step and after the last.
+        remaining: Amount of the remaining mixture before each step and after the last, a linear magnitude.
         epsilon_relative: Threshold as a share of the mixture's magnitude.
         epsilon_absolute: Least threshold, a linear magnitude.
     """
@@ -61,7 +70,7 @@ def counted(remaining: Remaining, *, epsilon_relative: float, epsilon_absolute: 
 
 
 def choose_epsilon(
-    remaining: Remaining, sounding: Int[np.ndarray, " mixture"], *, epsilon_absolute: float, most: int
+    remaining: Remaining, sounding: Int[np.ndarray, " mixture"], *, epsilon_absolute: float
 ) -> tuple[float, list[list[float]]]:
     """Returns the relative epsilon with the best accuracy; used on the validation split.
 
@@ -69,18 +78,13 @@ def choose_epsilon(
         remaining: See `counted`.
         sounding: True numbers of sounds.
         epsilon_absolute: See `counted`.
-        most: Mixtures with more sounds are ignored. Networks trained on two sounds may not tell four from five, and an
-            epsilon chosen for these would lower the accuracy on mixtures of few sounds.
 
     Returns:
         The middle of the widest interval of best epsilons, and pairs of (epsilon, accuracy) for a chart.
     """
-    known = sounding <= most
     accuracy = np.array(
         [
-            np.mean(
-                (counted(remaining, epsilon_relative=epsilon, epsilon_absolute=epsilon_absolute) == sounding)[known]
-            )
+            np.mean(counted(remaining, epsilon_relative=epsilon, epsilon_absolute=epsilon_absolute) == sounding)
             for epsilon in _EPSILONS.tolist()
         ]
     )

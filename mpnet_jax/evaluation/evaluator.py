@@ -110,15 +110,21 @@ class Evaluator:
 
     def counting(self) -> dict[str, Any]:
         """Counts the sounds of mixtures with silent clips; epsilon is chosen on the validation split alone."""
-        silence = counting.magnitude_of_noise(self._spec.silence_dbfs, self._audio)
-        most = self._spec.drawn.sources
+        remainder = self._method.config.recursion.remainder
+        silence = counting.amount_of_noise(self._spec.silence_dbfs, self._audio, remainder)
+        trained, visible = self._spec.drawn.sources, self._spec.counting_clips
         stores = {split: self._stores[split] for split in ("validation", self._split)}
-        spec = counting.with_silent_clips(
-            self._spec.drawn, count=self._spec.counting_mixtures, visible=self._spec.counting_clips
-        )
+        # Networks trained on two sounds may not tell four from five. An epsilon chosen for these would lower the
+        # accuracy on mixtures of few sounds.
+        specs = {
+            split: counting.with_silent_clips(
+                self._spec.drawn, count=self._spec.counting_mixtures, visible=visible, most=most
+            )
+            for split, most in (("validation", min(trained, visible - 1)), (self._split, visible - 1))
+        }
         lists = {
-            split: named_list(self._audio, self._workdir, store, spec, f"{split}_counting")
-            for split, store in stores.items()
+            split: named_list(self._audio, self._workdir, stores[split], specs[split], f"{split}_{kind}")
+            for split, kind in (("validation", "epsilon"), (self._split, "counting"))
         }
         sounding = {split: np.array([sum(plan.gain > 0 for plan in m) for m in lists[split]]) for split in lists}
         video_ids = _video_ids(self._store, lists[self._split])
@@ -128,7 +134,7 @@ class Evaluator:
             "silence_dbfs": self._spec.silence_dbfs,
             "definition": counting.DEFINITION,
             "by_mixture": {
-                "outline_sha256": outline(self._store, lists[self._split], spec),
+                "outline_sha256": outline(self._store, lists[self._split], specs[self._split]),
                 "video_ids": video_ids,
                 "sounding": sounding[self._split].tolist(),
             },
@@ -136,23 +142,23 @@ class Evaluator:
         for mode in MODES:
             separator = self.networks.separator(self._method.count_step(self.networks.main, mode=mode))
             remaining = {
-                split: counting.remaining_magnitudes(
+                split: counting.remaining_amounts(
                     separator, self._batches(lists[split], f"counting by {mode}, {split}", stores[split])
                 )
                 for split in stores
             }
             epsilon, curve = counting.choose_epsilon(
-                remaining["validation"], sounding["validation"], epsilon_absolute=silence, most=most
+                remaining["validation"], sounding["validation"], epsilon_absolute=silence
             )
             ends = {"epsilon_relative": epsilon, "epsilon_absolute": silence}
             out[mode] = counting.count_results(
-                remaining[self._split], sounding[self._split], video_ids, most=most, **ends
+                remaining[self._split], sounding[self._split], video_ids, most=trained, **ends
             )
             out[mode] |= {"curve": curve, "noise": []}
             for level in counting.NOISE_DBFS:
                 batches = self._batches(lists[self._split][:_NOISES], f"noise at {level:g} dBFS", self._store)
                 noise = counting.noise_batches(batches, self._audio, level_dbfs=level, seed=self._spec.drawn.seed)
-                found = counting.counted(counting.remaining_magnitudes(separator, noise), **ends)
+                found = counting.counted(counting.remaining_amounts(separator, noise), **ends)
                 counts = np.bincount(found, minlength=self._spec.counting_clips + 1).tolist()
                 out[mode]["noise"].append({"level_dbfs": level, "counted": counts})
         return out

@@ -94,6 +94,7 @@ class MinusPlus(registry.Method):
             subtracted=fields.subtracted,
             energy=WrittenEnergy(self.axis) if fields.energy == "written" else ENERGIES[fields.energy],
             floor=fields.floor,
+            remainder=fields.remainder,
             epsilon_relative=epsilon_relative,
             epsilon_absolute=epsilon_absolute,
         )

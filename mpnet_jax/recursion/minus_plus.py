@@ -19,6 +19,7 @@ EPSILON = 1e-6
 MASK_ON = ("remaining", "original")
 SUBTRACTION = ("difference", "product")
 SUBTRACTED = ("solo", "final")
+REMAINDERS = ("mean", "rms")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,9 +36,12 @@ class Rules:
         energy: Energy by which the next sound is chosen where no order is given.
         floor: Linear magnitude added to the remaining mixture after each subtraction (1e-10 in the released code,
             whose logarithm has no epsilon).
-        epsilon_relative: A step is active while mean(S_{i-1}) exceeds this share of mean(S_0). None keeps every step
+        remainder: Measure of how much of the mixture remains, by which the recursion ends: the "mean" magnitude, or
+            "rms" for the root of the mean square. Parts that no mask took lie in many places and are faint, a further
+            sound lies in few and is loud there, so "rms" tells them apart better.
+        epsilon_relative: A step is active while S_{i-1} amounts to more than this share of S_0. None keeps every step
             active while a candidate is open.
-        epsilon_absolute: A step is active while mean(S_{i-1}) also exceeds this linear magnitude; ignored where
+        epsilon_absolute: A step is active while S_{i-1} also amounts to more than this linear magnitude; ignored where
             `epsilon_relative` is None.
 
     Raises:
@@ -49,6 +53,7 @@ class Rules:
     subtracted: str = "solo"
     energy: EnergyFn = mean_magnitude
     floor: float = 0.0
+    remainder: str = "mean"
     epsilon_relative: float | None = None
     epsilon_absolute: float = 0.0
 
@@ -57,9 +62,16 @@ class Rules:
             ("mask_on", MASK_ON),
             ("subtraction", SUBTRACTION),
             ("subtracted", SUBTRACTED),
+            ("remainder", REMAINDERS),
         ):
             if getattr(self, field) not in allowed:
                 raise ValueError(f"{field}={getattr(self, field)!r} is unknown; use one of {', '.join(allowed)}")
+
+    def amount(self, mixture: Float[Array, "*batch freq time"]) -> Float[Array, "*batch"]:
+        """Returns how much there is of a linear spectrogram, by the measure `remainder`."""
+        if self.remainder == "mean":
+            return jnp.mean(mixture, (-2, -1))
+        return jnp.sqrt(jnp.mean(jnp.square(mixture), (-2, -1)))
 
     def reference(self, before: Array, mixture: Array) -> Array:
         """Returns the spectrogram that a mask acts on: the remaining mixture `before` a step, or the whole mixture."""
@@ -228,12 +240,12 @@ class _Recursion:
         return following, out | {"chosen": chosen, "before": carry.remaining, "active": active}
 
     def _is_active(self, carry: _Carry) -> Bool[Array, " batch"]:
-        loudness = jnp.mean(self.mixture, (1, 2))
-        active = ~jnp.all(carry.closed, axis=1) if self.order_is_predicted else jnp.ones_like(loudness, bool)
+        amount = self.rules.amount(self.mixture)
+        active = ~jnp.all(carry.closed, axis=1) if self.order_is_predicted else jnp.ones_like(amount, bool)
         if self.rules.epsilon_relative is None:
             return active
-        threshold = jnp.maximum(self.rules.epsilon_relative * loudness, self.rules.epsilon_absolute)
-        return active & (jnp.mean(carry.remaining, (1, 2)) > threshold)
+        threshold = jnp.maximum(self.rules.epsilon_relative * amount, self.rules.epsilon_absolute)
+        return active & (self.rules.amount(carry.remaining) > threshold)
 
     def _chosen_mask(self, carry: _Carry, inputs: dict[str, Any]) -> dict[str, Any]:
         """Chooses a candidate for every sample and returns the logits of its mask."""

@@ -61,7 +61,9 @@ def make_separator(model: Model, *, sounds: int | None, most: int) -> Separator:
         # Masks are not thresholded: on the validation split, thresholding costs half a decibel.
         mask="ratio",
         epsilon_relative=model.epsilon_relative if sounds is None else 0.0,
-        epsilon_absolute=counting.magnitude_of_noise(method.evaluation.silence_dbfs, method.audio),
+        epsilon_absolute=counting.amount_of_noise(
+            method.evaluation.silence_dbfs, method.audio, method.config.recursion.remainder
+        ),
     )
 
     def run(variables: Any, batch: Any) -> Any:

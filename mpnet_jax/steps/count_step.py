@@ -35,8 +35,8 @@ def make_count_step(
 
     Returns:
         `(variables, batch) -> dict`. The batch holds `mixture_magnitude` (batch, freq_linear, time) and `frames`
-        (batch, clip, frame, height, width, 3) uint8. The result `left` (batch, clip + 1) is the mean linear magnitude
-        of the remaining mixture before each step and after the last. Source: Sec. 3.2.
+        (batch, clip, frame, height, width, 3) uint8. The result `left` (batch, clip + 1) is the amount of the
+        remaining mixture before each step and after the last (see `Rules.amount`). Source: Sec. 3.2.
     """
     assert not model.train
     assert rules.epsilon_relative is None
@@ -59,7 +59,7 @@ def make_count_step(
             rules=of_mixture(rules, linear),
         )
         mixtures = jnp.concatenate([separation.before, separation.remaining[None]])
-        return {"left": jnp.mean(mixtures, (2, 3)).T}
+        return {"left": rules.amount(mixtures).T}
 
     return run
 

@@ -258,6 +258,16 @@ def test_epsilon_is_relative_to_the_level_of_the_mixture():
         np.testing.assert_array_equal(out.active.T, [[True, True, True, False]] * 2)
 
 
+def test_a_faint_rest_in_many_places_ends_the_recursion_before_a_sound_in_few():
+    faint, few = np.full((1, 10, 10), 0.2), np.zeros((1, 10, 10))
+    few[:, 0, :10] = 1.0
+    mean, rms = Rules(), Rules(remainder="rms")
+    assert float(mean.amount(faint)[0]) > float(mean.amount(few)[0]) == pytest.approx(0.1)
+    assert float(rms.amount(faint)[0]) < float(rms.amount(few)[0]) == pytest.approx(0.1**0.5)
+    for rules in (mean, rms):
+        np.testing.assert_allclose(rules.amount(2 * few), 2 * rules.amount(few))
+
+
 def test_without_epsilon_every_step_runs():
     out = run(disjoint_sources(3) * jnp.array([1.0, 0.0, 0.0])[:, None, None])
     assert np.all(out.active)

@@ -24,13 +24,16 @@ def batch():
     return {"mixture_magnitude": random_batch((1.0, 0.0))["mixture_magnitude"], "frames": frames}
 
 
-def left_of(variables, batch, neighbourhood):  # noqa: F811
-    step = make_count_step(MODEL, axis=AXIS, rules=Rules(), with_plus=True, neighbourhood=neighbourhood)
+def left_of(variables, batch, neighbourhood, remainder="mean"):  # noqa: F811
+    step = make_count_step(
+        MODEL, axis=AXIS, rules=Rules(remainder=remainder), with_plus=True, neighbourhood=neighbourhood
+    )
     return np.asarray(jax.jit(step)(variables, batch)["left"], np.float64)
 
 
-def test_clip_counts_equal_those_of_the_recursion(variables, batch):  # noqa: F811
-    left = left_of(variables, batch, None)
+@pytest.mark.parametrize("remainder", ["mean", "rms"])
+def test_clip_counts_equal_those_of_the_recursion(variables, batch, remainder):  # noqa: F811
+    left = left_of(variables, batch, None, remainder)
     assert left.shape == (2, CLIPS + 1)
     assert (np.diff(left) <= 1e-7).all()
     params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
@@ -42,7 +45,7 @@ def test_clip_counts_equal_those_of_the_recursion(variables, batch):  # noqa: F8
             Candidates(vectors),
             networks,
             steps=CLIPS,
-            rules=Rules(epsilon_relative=epsilon),
+            rules=Rules(epsilon_relative=epsilon, remainder=remainder),
         )
         counts = counted(left, epsilon_relative=epsilon, epsilon_absolute=0.0)
         np.testing.assert_array_equal(counts, np.asarray(separation.active).sum(0))
