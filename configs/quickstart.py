@@ -19,7 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
     config: Any = small_resnet.get_config()
     config.name = "quickstart"
     config.mask = "ratio"
-    config.rounds.plus, config.rounds.both = 250, 300
+    config.rounds.minus, config.rounds.plus, config.rounds.both = 2300, 250, 300
 
     config.data.directory = "data"
     config.data.frame_px = 256

@@ -15,7 +15,7 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the fields."""
     config: Any = quickstart.get_config()
     config.name = "rendered_wide"
-    config.rounds.plus = config.rounds.both = 0
+    config.rounds.minus, config.rounds.plus, config.rounds.both = 1500, 0, 0
 
     config.frames.count = 3  # a frame may mislead, and kept features cost no time
     compared = compare_rendered.get_config()
