@@ -18,9 +18,9 @@ from absl import flags, logging
 
 from benchmarks.harness import record
 from benchmarks.harness.recursion import TAKES_ALL, TAKES_NOTHING, mixture_shape, recursion, variables
-from configs import base, small_resnet
 from data_pipeline import command
 from mpnet_jax.config.specs import Config
+from mpnet_jax.configs import base, small_resnet
 from mpnet_jax.recursion.candidates import Candidates
 from mpnet_jax.recursion.minus_plus import Rules, Separation
 

@@ -18,9 +18,9 @@ from absl import flags, logging
 
 from benchmarks.harness import record
 from benchmarks.harness.recursion import mixture_shape, recursion, variable_shapes
-from configs import base
 from data_pipeline import command
 from mpnet_jax.config.specs import Config
+from mpnet_jax.configs import base
 from mpnet_jax.methods.registry import method_of
 from mpnet_jax.recursion.candidates import mean_magnitude
 from mpnet_jax.recursion.minus_plus import Rules

@@ -18,11 +18,11 @@ from absl import flags, logging
 from benchmarks.harness import devices, record
 from benchmarks.harness.devices import DEVICES, MEMORIES_GB, Step
 from benchmarks.harness.sizes import synthetic_batch
-from configs import base
 from data_pipeline import command
 from data_pipeline.command import InputError
 from mpnet_jax import parallel
 from mpnet_jax.config.specs import Config
+from mpnet_jax.configs import base
 from mpnet_jax.methods.mpnet import MinusPlus
 from mpnet_jax.methods.registry import method_of
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import ml_collections
 
-from configs import released
+from mpnet_jax.configs import released
 
 
 def get_config() -> ml_collections.ConfigDict:

@@ -7,7 +7,7 @@ from typing import Any
 
 import ml_collections
 
-from configs import small_resnet
+from mpnet_jax.configs import small_resnet
 
 
 def get_config() -> ml_collections.ConfigDict:

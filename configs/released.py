@@ -10,7 +10,7 @@ from typing import Any
 
 import ml_collections
 
-from configs import music_mix2
+from mpnet_jax.configs import music_mix2
 
 
 def get_config() -> ml_collections.ConfigDict:

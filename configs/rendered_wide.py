@@ -8,7 +8,7 @@ from typing import Any
 
 import ml_collections
 
-from configs import compare_rendered, quickstart
+from mpnet_jax.configs import compare_rendered, quickstart
 
 
 def get_config() -> ml_collections.ConfigDict:

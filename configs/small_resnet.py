@@ -11,7 +11,7 @@ from typing import Any
 
 import ml_collections
 
-from configs import base
+from mpnet_jax.configs import base
 
 
 def get_config() -> ml_collections.ConfigDict:

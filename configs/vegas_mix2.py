@@ -13,7 +13,7 @@ from typing import Any
 
 import ml_collections
 
-from configs import base
+from mpnet_jax.configs import base
 
 TRAINING_VIDEOS = 26_000  # about 28,000 without the 2,000 of the test split
 EPOCHS = 100

@@ -128,7 +128,7 @@ def _require_data(config: Config, plan: cells.Plan) -> None:
 
 
 if __name__ == "__main__":
-    config_module.define_flag("configs/quickstart.py")
+    config_module.define_flag("quickstart")
     command.define_path("workdir", None, "Folder of the comparison; runs/<config.name> by default.")
     flags.DEFINE_string("only", "*", "Make only the cells that match this pattern, and the trials that they need.")
     flags.DEFINE_float("minutes", None, "Time limit: begin no cell that is expected to end later.", lower_bound=0.0)

@@ -123,7 +123,7 @@ def _names(config: Config, name: str) -> torch_weights.Names:
 
 
 if __name__ == "__main__":
-    config_module.define_flag("configs/released.py")
+    config_module.define_flag("released")
     command.define_path("workdir", None, "Folder to create; runs/<config.name> by default.")
     for _flag, (_what, _) in FILES.items():
         command.define_path(_flag, None, f"File of {_what}.")

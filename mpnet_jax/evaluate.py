@@ -178,7 +178,7 @@ def _keep_earlier(folder: Path, out: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    config_module.define_flag("configs/quickstart.py")
+    config_module.define_flag("quickstart")
     command.define_path("workdir", None, "Folder of the run; runs/<config.name> by default.")
     flags.DEFINE_enum("split", "test", SPLITS, "Split to evaluate.")
     flags.DEFINE_enum("checkpoint", "best", ("best", "latest"), "Checkpoint to evaluate.")

@@ -288,7 +288,7 @@ class _Loop:
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    config_module.define_flag("configs/quickstart.py")
+    config_module.define_flag("quickstart")
     command.define_path("workdir", None, "Folder of the run; runs/<config.name> by default.")
     membership.define_flags()
     command.run(main)

@@ -22,7 +22,7 @@ LAYERS = (
     ("report",),
     ("spectrogram", "metrics", "config"),
     ("processes",),
-    ("parallel",),
+    ("parallel", "configs"),
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 # Functions may take a config here and in the commands.

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from configs import base
 from data_pipeline.command import InputError, command_line, expanded
 from mpnet_jax.config import check
+from mpnet_jax.configs import base
 from tests.support.repository import ROOT
 
 # Flags and config fields of text that is no path. A new one must be added here or be defined as a path.

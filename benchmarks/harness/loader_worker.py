@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.worker import answer
-from configs import music_mix2
 from mpnet_jax.config import specs
 from mpnet_jax.config.specs import Config
+from mpnet_jax.configs import music_mix2
 from mpnet_jax.run.data import open_splits
 
 BURN_IN_BATCHES = 4  # more than either loader prefetches, so that a turn ends with as many in progress as it began with

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
-from configs import base, quickstart, small_resnet
 from data_pipeline.command import InputError
 from mpnet_jax.config.specs import Config, audio_spec
+from mpnet_jax.configs import base, quickstart, small_resnet
 from mpnet_jax.models.efficientnet import FEATURES, EfficientNetLite0
 
 FULL_BATCH = 4

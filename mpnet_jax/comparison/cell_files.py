@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from configs import base
 from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
 from mpnet_jax.comparison.cells import Cell, Grid
 from mpnet_jax.config.check import flatten
 from mpnet_jax.config.saved_config import is_free
+from mpnet_jax.configs import base
 
 FACTS = ("commit", "machine", "python", "packages", "date")
 # Decimals of the values by mixture. Only the methods' values are compared mixture by mixture.

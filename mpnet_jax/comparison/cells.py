@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from configs import miml
 from data_pipeline.command import InputError
 from mpnet_jax.config.check import check
 from mpnet_jax.config.specs import Config
+from mpnet_jax.configs import miml
 from mpnet_jax.methods.registry import Method, method_of
 
 # The method that a cell trains, by the cell's name.

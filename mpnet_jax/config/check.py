@@ -4,6 +4,7 @@ This module imports neither JAX nor TensorFlow, so a wrong field is refused at o
 """
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import ml_collections
@@ -11,6 +12,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from data_pipeline.command import InputError, expanded
+from mpnet_jax import configs
 from mpnet_jax.config.specs import Config, audio_spec
 
 CHOICES = {
@@ -135,11 +137,28 @@ PATH_FIELDS = ("start_from", "data.directory", "data.picture_cache_dir", "data.f
 
 
 def define_flag(default: str | None) -> None:
-    """Defines `--config`, with the path of the default config file, and the flags of its fields."""
-    config_flags.DEFINE_config_file("config", default, "Config file; fields by --config.field=value.")
+    """Defines `--config`, with the name or path of the default config, and the flags of its fields."""
+    help_text = f"Config file, or one of {', '.join(shipped())}; fields by --config.field=value."
+    config_flags.DEFINE_config_file("config", default, help_text)
     parser = flags.FLAGS["config"].parser
     load = parser.parse
-    parser.parse = lambda argument: load(expanded(argument))  # config_flags takes no parser of ours
+    parser.parse = lambda argument: load(file_of(argument))  # config_flags takes no parser of ours
+
+
+def shipped() -> list[str]:
+    """Returns the names of the configs that ship with the package."""
+    return sorted(path.stem for path in Path(configs.__path__[0]).glob("[a-z]*.py"))
+
+
+def file_of(argument: str) -> str:
+    """Returns the file of a config that is given by its name or by its path, with what follows a colon.
+
+    A plain name always means the config that ships, whatever the working directory holds.
+    """
+    name, colon, choice = argument.partition(":")
+    if name in shipped():
+        name = str(Path(configs.__path__[0]) / f"{name}.py")
+    return expanded(name + colon + choice)
 
 
 def given_flags() -> list[str]:
@@ -163,7 +182,7 @@ def from_flags() -> Config:
         config.keys()  # an unreadable file raises only when the config is used
     except OSError:
         given = [argument for argument in sys.argv if argument.lstrip("-").startswith("config=")]
-        raise InputError(f"{' '.join(given)} cannot be read; the shipped configs are configs/*.py") from None
+        raise InputError(f"{' '.join(given)} cannot be read; give a file, or one of {', '.join(shipped())}") from None
     check(config)
     for field in PATH_FIELDS:
         path = flatten(config)[field]

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from configs import base
 from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError, command_line
 from mpnet_jax.config.check import check, flatten
 from mpnet_jax.config.specs import Config
+from mpnet_jax.configs import base
 
 # Fields that may change between two runs in one workdir: they change what is logged or saved, not what is computed.
 FREE_FIELDS = (

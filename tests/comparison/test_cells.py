@@ -2,11 +2,11 @@
 
 import pytest
 
-from configs import base, compare_rendered
 from data_pipeline.command import InputError
 from mpnet_jax.comparison import cells
 from mpnet_jax.comparison.cells import Cell
 from mpnet_jax.config import check as config_module
+from mpnet_jax.configs import base, compare_rendered
 
 
 def config_of(**fields):

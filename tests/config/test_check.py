@@ -4,10 +4,10 @@ import importlib
 
 import pytest
 
-from configs import base
 from data_pipeline.command import InputError
 from mpnet_jax.config import check as config_module
 from mpnet_jax.config import specs
+from mpnet_jax.configs import base
 from mpnet_jax.methods.registry import method_of
 from mpnet_jax.steps.learnt import networks
 from tests.support.repository import ROOT

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from configs import base
 from data_pipeline.command import InputError
 from mpnet_jax.config import saved_config
+from mpnet_jax.configs import base
 
 
 def test_a_workdir_belongs_to_one_config(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.pixel_memory import SIDES, compiled_bytes, network, search
-from configs import base
+from mpnet_jax.configs import base
 
 BATCH = 4
 MEGABYTE = 1e6

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from configs import base, music_mix2, vegas_mix3
 from data_pipeline.command import InputError
 from mpnet_jax.config.specs import data_spec
+from mpnet_jax.configs import base, music_mix2, vegas_mix3
 from mpnet_jax.run.data import RECORDS, note_records, open_splits, picture_cache
 
 

@@ -4,8 +4,8 @@ import librosa
 import numpy as np
 import pytest
 
-from configs import quickstart
 from data_pipeline.spec import AudioSpec
+from mpnet_jax.configs import quickstart
 from mpnet_jax.methods.registry import method_of
 from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet

@@ -23,7 +23,7 @@ GAIN = {"pixelplayer": 1.0, "mnet": 2.0, "mpnet": 3.0, "miml": 0.0, "miml_told":
 
 def grid_config(workdir: Path):
     """Returns a config with two methods, two seeds and one ablation for the stand-ins."""
-    from configs import base  # not imported by the programs, to save time
+    from mpnet_jax.configs import base  # not imported by the programs, to save time
 
     config = base.get_config()
     for name in ("rendered", "rendered_far", "rendered_small"):

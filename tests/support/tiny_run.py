@@ -7,7 +7,7 @@ from pathlib import Path
 
 import ml_collections
 
-from configs import base
+from mpnet_jax.configs import base
 from tests.conftest import TINY, XLA_FLAGS
 from tests.support.ports import free_port
 from tests.support.repository import ROOT
