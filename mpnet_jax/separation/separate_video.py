@@ -199,7 +199,7 @@ def separate_windows(
     with (
         contextlib.closing(Journal(work, settings.numbers)) as journal,
         contextlib.ExitStack() as stack,
-        read_ahead(sound_windows(reader.stream_channels(video, sound), audio), batch) as windows,
+        read_ahead(sound_windows(reader.stream_channels(video, sound), audio, sound), batch) as windows,
         read_ahead(pictures, batch) as frames,
     ):
         for window, sounds in separated_windows(separator.start, windows, frames, method=method, batch=batch):

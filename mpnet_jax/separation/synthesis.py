@@ -4,6 +4,8 @@ The transform used here has the columns of the network's transform: its windows 
 and the same duration. Its bins have another spacing, so masks are interpolated between the network's bins. Above the
 network's band there is no mask: there each sound gets the fraction that it has of the mixture's magnitude in the band's
 highest octave, column by column.
+
+The mean of each channel under a column's window is not masked, so a constant offset stays in the residual.
 """
 
 from collections.abc import Mapping
@@ -15,6 +17,9 @@ from jaxtyping import Float
 
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.spectrogram.inverse import hann_window
+
+
+_CONSTANT_BINS = 64
 
 
 class Piece(NamedTuple):
@@ -44,6 +49,8 @@ class Synthesis:
         half = max(1, round(audio.fft_samples / audio.rate_hz * rate_hz / 2))
         self._half, self._fft = half, int(scipy.fft.next_fast_len(2 * half, real=True) or 2 * half)
         self._window = hann_window(2 * half)
+        # Spectrum of a constant, divided by its bin at 0 Hz; negligible beyond these bins.
+        self._constant = np.asarray(scipy.fft.rfft(self._window, n=self._fft))[:_CONSTANT_BINS] / self._window.sum()
         bins_hz = np.arange(self._fft // 2 + 1) * rate_hz / self._fft
         self._masks = _MaskReader(bins_hz, audio)
         self._column = 0  # Index of the next column.
@@ -89,11 +96,13 @@ class Synthesis:
         return [round((self._column + j) * self._hop_samples) for j in range(columns)]
 
     def _spectra(self, recorded: np.ndarray, positions: list[int]) -> np.ndarray:
-        """Returns the spectra around the positions, complex64 (channels, column, bins)."""
+        """Returns the spectra around the positions without the means, complex64 (channels, column, bins)."""
         first = np.array(positions) - self._half - self._start
         # (channels, samples) -> (channels, column, window)
-        windows = recorded[:, first[:, None] + np.arange(2 * self._half)]
-        return np.asarray(scipy.fft.rfft(windows * self._window, n=self._fft))
+        windows = recorded[:, first[:, None] + np.arange(2 * self._half)] * self._window
+        spectra = np.asarray(scipy.fft.rfft(windows, n=self._fft))
+        spectra[..., : len(self._constant)] -= spectra[..., :1].real * self._constant
+        return spectra
 
     def _add(self, number: int, columns: np.ndarray, positions: list[int], end: int) -> None:
         """Overlap-adds the columns of one sound."""

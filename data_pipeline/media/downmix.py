@@ -1,0 +1,249 @@
+"""Mixes the channels of a recording to one waveform in which no source cancels, in constant memory.
+
+The mean of the channels is silence where one channel is the negative of another, which happens in whole recordings (a
+microphone on a jack of opposite polarity), for single sources, and for single frequencies (two microphones at different
+distances). Therefore the channels are added bin by bin of a short-time Fourier transform. A channel is subtracted
+instead of added in each bin in which it is opposite to the sum of the channels before it. Wherever no channel is
+opposite, the result is the weighted mean.
+
+A constant offset is removed from each channel before, because it would count as level and as a frequency. The channels
+have the weights of ITU-R BS.775 as FFmpeg applies them, scaled to a sum of one.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import scipy.fft
+
+_CENTRE, _FRONT, _SURROUND, _LOW = 1.0, math.sqrt(0.5), 0.5, 0.0
+_WEIGHTS = dict.fromkeys(("FL", "FR", "FLC", "FRC", "DL", "DR", "WL", "WR"), _FRONT) | {"FC": _CENTRE}
+_WEIGHTS |= dict.fromkeys(("BL", "BR", "BC", "SL", "SR", "SDL", "SDR"), _SURROUND)
+_WEIGHTS |= dict.fromkeys(("TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR", "TSL", "TSR"), _SURROUND)
+_WEIGHTS |= dict.fromkeys(("LFE", "LFE2"), _LOW)
+# A bin's window is the power of two of samples that is nearest to this length.
+_WINDOW_SECONDS = 0.093
+_HOPS = 16  # Hops of the transform in a section; sections are processed one by one.
+# Correlation in a bin below which a channel counts as opposite. It is relative to the mean power of the channel and of
+# the sum before it, so -1 is complete cancellation. A source in one channel with noise in the other stays above it.
+OPPOSITE = -0.6
+
+
+def channel_weights(layout: Sequence[str]) -> np.ndarray:
+    """Returns the weight of each channel in the sum, float32 (channels,) with a sum of one.
+
+    Args:
+        layout: FFmpeg's names of the channels, such as ("FL", "FR", "FC", "LFE", "BL", "BR"). If one of them is
+            unknown, or all are low-frequency effects, all channels have the same weight.
+    """
+    weights = np.array([_WEIGHTS.get(name, math.nan) for name in layout])
+    if np.isnan(weights).any() or not weights.any():
+        weights = np.ones(len(layout))
+    return (weights / weights.sum()).astype(np.float32)
+
+
+class Downmix:
+    """Mixes a stream of blocks; the result does not depend on the lengths of the blocks.
+
+    Args:
+        rate_hz: Sample rate.
+
+    Attributes:
+        offset: Constant offset of the channel with the greatest one, full scale 1.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self._hop = 2 ** max(2, round(math.log2(_WINDOW_SECONDS * rate_hz)) - 1)
+        self._levels = _Levels()
+        self._part: _Part | None = None
+        self.offset = 0.0
+
+    def add(self, block: np.ndarray, layout: Sequence[str] = ()) -> np.ndarray:
+        """Adds the next block.
+
+        Args:
+            block: float32 (channels, samples).
+            layout: FFmpeg's names of the channels, see `channel_weights`; it may change from block to block.
+
+        Returns:
+            float32 (samples,): the next samples of the result, which is up to three seconds behind the blocks.
+        """
+        layout = tuple(layout) if len(layout) == len(block) else ("unknown",) * len(block)
+        ended = np.zeros(0, np.float32)
+        if self._part is None or self._part.layout != layout:
+            ended = self.finish()
+            self._part = _Part(layout, self._hop, self._levels)
+        mixed = self._part.add(block)
+        return np.concatenate([ended, mixed]) if ended.size else mixed
+
+    def finish(self) -> np.ndarray:
+        """Returns the samples that were not yet returned, float32 (samples,)."""
+        if self._part is None:
+            return np.zeros(0, np.float32)
+        mixed, offset = self._part.finish(), self._part.offset
+        self._part = None
+        self.offset = max(self.offset, offset, key=abs)
+        return mixed
+
+    @property
+    def rescued_db(self) -> float:
+        """How far the level of the result is above that of the weighted mean; infinite if the mean is silent."""
+        if self._levels.mixed <= 0.0:
+            return 0.0
+        return 10.0 * math.log10(self._levels.mixed / self._levels.mean) if self._levels.mean else math.inf
+
+
+@dataclasses.dataclass
+class _Levels:
+    """Sums of squares of the weighted mean and of the result."""
+
+    mean: float = 0.0
+    mixed: float = 0.0
+
+
+class _Part:
+    """Mixes a part of a stream that has one layout."""
+
+    def __init__(self, layout: tuple[str, ...], hop: int, levels: _Levels) -> None:
+        self.layout = layout
+        self._size = _HOPS * hop
+        self._steady = _OffsetRemoval(self._size)
+        self._aligned = _AlignedSum(channel_weights(layout), hop, levels)
+        self._waiting = [np.zeros((len(layout), 0), np.float32)]
+        self._count = self._samples = 0
+        self._sums = np.zeros(len(layout))
+
+    def add(self, block: np.ndarray) -> np.ndarray:
+        self._samples += block.shape[1]
+        self._sums += block.sum(axis=1, dtype=np.float64)
+        self._waiting.append(block)
+        self._count += block.shape[1]
+        done = [np.zeros(0, np.float32)]
+        if self._count >= self._size:
+            joined = np.concatenate(self._waiting, axis=1)
+            while joined.shape[1] >= self._size:
+                steady = self._steady.add(joined[:, : self._size])
+                joined = joined[:, self._size :]
+                if steady.size:
+                    done.append(self._aligned.add(steady))
+            self._waiting, self._count = [joined], joined.shape[1]
+        return np.concatenate(done) if len(done) > 1 else done[0]
+
+    def finish(self) -> np.ndarray:
+        rest = np.concatenate(self._waiting, axis=1)
+        return self._aligned.finish(self._steady.finish(rest))
+
+    @property
+    def offset(self) -> float:
+        return float(self._sums[np.abs(self._sums).argmax()]) / max(self._samples, 1)
+
+
+class _OffsetRemoval:
+    """Subtracts the mean of each channel under a window of two sections, interpolated between windows.
+
+    Frequencies above 20 Hz are unchanged, because the mean is taken over more than a second.
+
+    Args:
+        size: Samples in a section.
+    """
+
+    def __init__(self, size: int) -> None:
+        rising = np.square(np.sin(np.pi / (4 * size) * (2 * np.arange(size) + 1)))
+        self._rising = rising.astype(np.float32)
+        self._before: np.ndarray | None = None
+        self._offset: np.ndarray | None = None  # float32 (channels, 1)
+
+    def add(self, section: np.ndarray) -> np.ndarray:
+        """Takes the next section; returns the one before it without its offset."""
+        if self._before is None:
+            self._before = section
+            return section[:, :0]
+        falling = self._rising[::-1]
+        both = np.sum(self._before * self._rising, axis=1) + np.sum(section * falling, axis=1)
+        offset = (both / (2 * self._rising.sum()))[:, None]
+        last = offset if self._offset is None else self._offset
+        steady = self._before - (last + (offset - last) * self._rising)
+        self._before, self._offset = section, offset
+        return steady
+
+    def finish(self, rest: np.ndarray) -> np.ndarray:
+        """Takes the remaining samples, fewer than a section; returns everything that was not yet returned."""
+        rest = rest if self._before is None else np.concatenate([self._before, rest], axis=1)
+        if self._offset is not None or not rest.size:
+            return rest if self._offset is None else rest - self._offset
+        window = np.square(np.sin(np.pi / (2 * rest.shape[1]) * (2 * np.arange(rest.shape[1]) + 1)))
+        return rest - (np.sum(rest * window, axis=1, keepdims=True) / window.sum()).astype(np.float32)
+
+
+class _AlignedSum:
+    """Adds channels with the signs of each bin.
+
+    The result is the weighted mean plus a correction, which is the inverse transform of the differences. Analysis and
+    synthesis windows are sines, whose squares sum to one at half a window's distance.
+
+    Args:
+        weights: Weights of the channels, float32 (channels,).
+        hop: Half the samples of a window.
+        levels: Receives the sums of squares.
+    """
+
+    def __init__(self, weights: np.ndarray, hop: int, levels: _Levels) -> None:
+        self._levels = levels
+        self._used, self._weights, self._hop = np.flatnonzero(weights), weights[weights > 0, None], hop
+        self._window = np.sin(np.pi / (4 * hop) * (2 * np.arange(2 * hop) + 1)).astype(np.float32)
+        self._last = np.zeros((len(self._used), hop), np.float32)  # Hop of the channels at which the next frame begins.
+        self._tail = np.zeros(hop, np.float32)  # Correction by earlier frames at the next hop.
+        self._started = False
+
+    def add(self, steady: np.ndarray) -> np.ndarray:
+        """Takes complete hops, float32 (channels, samples); returns the samples up to one hop before their end."""
+        hop = self._hop
+        channels = np.concatenate([self._last, steady[self._used]], axis=1)
+        self._last = channels[:, -hop:]
+        mean = np.sum(channels[:, :-hop] * self._weights, axis=0)
+        mixed = mean
+        correction = self._correction(channels) if len(channels) > 1 else None
+        if correction is None and self._tail.any():
+            correction = np.zeros((mean.shape[0] // hop, 2 * hop), np.float32)
+        if correction is not None:
+            mixed = mean.reshape(-1, hop) + correction[:, :hop]
+            mixed[0] += self._tail
+            mixed[1:] += correction[:-1, hop:]
+            mixed, self._tail = mixed.ravel(), correction[-1, hop:]
+        if not self._started:  # The first frame begins a hop before the recording.
+            self._started, mean, mixed = True, mean[hop:], mixed[hop:]
+        self._levels.mean += float(np.square(mean, dtype=np.float64).sum())
+        self._levels.mixed += float(np.square(mixed, dtype=np.float64).sum())
+        return mixed
+
+    def finish(self, steady: np.ndarray) -> np.ndarray:
+        """Takes the last samples; returns everything that was not yet returned."""
+        hop, count = self._hop, steady.shape[1] + (self._hop if self._started else 0)
+        padded = np.pad(steady, ((0, 0), (0, -steady.shape[1] % hop + hop)))
+        return self.add(padded)[:count]
+
+    def _correction(self, channels: np.ndarray) -> np.ndarray | None:
+        """Returns what the frames add to the mean, float32 (frames, window); None for nothing."""
+        if (channels[1:] == channels[0]).all():
+            return None
+        # (channels, samples) -> (channels, frames, window)
+        frames = np.lib.stride_tricks.sliding_window_view(channels, 2 * self._hop, axis=1)[:, :: self._hop]
+        spectra = scipy.fft.rfft(frames * (self._window * self._weights[:, None]), axis=2)
+        total, opposite_sum = spectra[0].copy(), np.zeros_like(spectra[0])
+        found = False
+        for channel in spectra[1:]:
+            power = 0.5 * (_power(total) + _power(channel))
+            opposite = total.real * channel.real + total.imag * channel.imag < OPPOSITE * power
+            if opposite.any():
+                found = True
+                channel = np.where(opposite, -channel, channel)
+                opposite_sum += np.where(opposite, channel, 0)
+            total += channel
+        if not found:
+            return None
+        return scipy.fft.irfft(2 * opposite_sum, n=2 * self._hop, axis=1) * self._window
+
+
+def _power(spectra: np.ndarray) -> np.ndarray:
+    return np.square(spectra.real) + np.square(spectra.imag)
