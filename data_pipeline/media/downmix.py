@@ -25,9 +25,12 @@ _WEIGHTS |= dict.fromkeys(("LFE", "LFE2"), _LOW)
 # A bin's window is the power of two of samples that is nearest to this length.
 _WINDOW_SECONDS = 0.093
 _HOPS = 16  # Hops of the transform in a section; sections are processed one by one.
-# Correlation in a bin below which a channel counts as opposite. It is relative to the mean power of the channel and of
-# the sum before it, so -1 is complete cancellation. A source in one channel with noise in the other stays above it.
-OPPOSITE = -0.6
+# A bin of the sum lacks power in a section if it has less than this part of that of independent channels.
+_LEAST_POWER = 0.5
+# One channel replaces the mean if the share of the power that the mean lacks is above the first number, and the part of
+# this share that the channel lacks is below the second one.
+_LOST_OF_MEAN, _LOST_OF_CHANNEL = 0.1, 0.3
+_MEMORY = 0.7  # Weight of the powers of a section in the choice for the next one.
 
 
 def channel_weights(layout: Sequence[str]) -> np.ndarray:
@@ -195,6 +198,9 @@ class _AlignedSum:
         self._last = np.zeros((len(self._used), hop), np.float32)  # Hop of the channels at which the next frame begins.
         self._tail = np.zeros(hop, np.float32)  # Correction by earlier frames at the next hop.
         self._started = False
+        # Power of each channel and of the mean by bin, decaying, float32 (channels + 1, bins).
+        self._seen: np.ndarray | None = None
+        self._chosen: int | None = None
 
     def add(self, steady: np.ndarray) -> np.ndarray:
         """Takes complete hops, float32 (channels, samples); returns the samples up to one hop before their end."""
@@ -229,20 +235,64 @@ class _AlignedSum:
             return None
         # (channels, samples) -> (channels, frames, window)
         frames = np.lib.stride_tricks.sliding_window_view(channels, 2 * self._hop, axis=1)[:, :: self._hop]
-        spectra = scipy.fft.rfft(frames * (self._window * self._weights[:, None]), axis=2)
-        total, opposite_sum = spectra[0].copy(), np.zeros_like(spectra[0])
-        found = False
-        for channel in spectra[1:]:
-            power = 0.5 * (_power(total) + _power(channel))
-            opposite = total.real * channel.real + total.imag * channel.imag < OPPOSITE * power
-            if opposite.any():
-                found = True
-                channel = np.where(opposite, -channel, channel)
-                opposite_sum += np.where(opposite, channel, 0)
-            total += channel
-        if not found:
+        # The transform of the weighted channels, complex64 (channels, frames, bins).
+        spectra = np.asarray(scipy.fft.rfft(frames * (self._window * self._weights[:, None]), axis=2))
+        mean = spectra.sum(axis=0)
+        power, mean_power = _power(spectra).sum(axis=1), _power(mean).sum(axis=0)
+        base, base_power = mean, mean_power
+        gains = self._gains_of_one(power, mean_power)
+        if self._chosen is not None:
+            gain = gains[self._chosen]
+            base, base_power = gain * spectra[self._chosen], np.square(gain) * power[self._chosen]
+        lacking = base_power < _LEAST_POWER * power.sum(axis=0)
+        if lacking.any():
+            base = np.where(lacking, _aligned(spectra), base)
+        elif base is mean:
             return None
-        return scipy.fft.irfft(2 * opposite_sum, n=2 * self._hop, axis=1) * self._window
+        return np.asarray(scipy.fft.irfft(base - mean, n=2 * self._hop, axis=1)) * self._window
+
+    def _gains_of_one(self, power: np.ndarray, mean_power: np.ndarray) -> np.ndarray:
+        """Chooses a channel that holds all sources if the mean loses some; otherwise none.
+
+        Where sources overlap in a bin, only such a channel is the sum of all of them.
+
+        Args:
+            power: Power of the weighted channels in the section, float32 (channels, bins).
+            mean_power: Power of the mean, float32 (bins,).
+
+        Returns:
+            Gain of each channel to the level of channels that are in phase, float32 (channels,).
+        """
+        new = np.concatenate([power, mean_power[None]])
+        self._seen = new if self._seen is None else _MEMORY * self._seen + new
+        power, mean_power = self._seen[:-1], self._seen[-1]
+        apart = power.sum(axis=0)  # Power of a sum of independent channels.
+        lost = _lost(mean_power, apart)
+        levels = np.sqrt(power.sum(axis=1))
+        gains = np.where(levels > 0, levels.sum() / np.maximum(levels, 1e-15), 0).astype(np.float32)
+        complete = [
+            i
+            for i, gain in enumerate(gains)
+            if lost > _LOST_OF_MEAN and _lost(np.square(gain) * power[i], apart) < _LOST_OF_CHANNEL * lost
+        ]
+        # The earlier choice is kept, because the signs of a source may differ between channels.
+        if self._chosen not in complete:
+            self._chosen = complete[0] if complete else None
+        return gains
+
+
+def _aligned(spectra: np.ndarray) -> np.ndarray:
+    """Adds spectra one after the other; in each bin, one that is opposite to the sum so far is subtracted."""
+    total = spectra[0].copy()
+    for channel in spectra[1:]:
+        opposite = total.real * channel.real + total.imag * channel.imag < 0
+        total += np.where(opposite, -channel, channel)
+    return total
+
+
+def _lost(power: np.ndarray, apart: np.ndarray) -> float:
+    """Returns the share of the power that a sum lacks in bins where it is below that of independent channels."""
+    return float(np.maximum(apart - power, 0).sum() / max(apart.sum(), 1e-30))
 
 
 def _power(spectra: np.ndarray) -> np.ndarray:

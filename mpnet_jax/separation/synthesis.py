@@ -18,7 +18,6 @@ from jaxtyping import Float
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.spectrogram.inverse import hann_window
 
-
 _CONSTANT_BINS = 64
 
 
