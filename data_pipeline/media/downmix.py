@@ -30,6 +30,7 @@ _LEAST_POWER = 0.5
 # One channel replaces the mean if the share of the power that the mean lacks is above the first number, and the part of
 # this share that the channel lacks is below the second one.
 _LOST_OF_MEAN, _LOST_OF_CHANNEL = 0.1, 0.3
+_LEAST_OFFSET = 1e-3  # Offsets up to this are not removed; those above twice this are removed completely.
 _MEMORY = 0.7  # Weight of the powers of a section in the choice for the next one.
 
 
@@ -54,6 +55,8 @@ class Downmix:
 
     Attributes:
         offset: Constant offset of the channel with the greatest one, full scale 1.
+        steady: float32 (channels, samples): the samples of all channels that the last call completed, without their
+            offset. If that call changed the layout, only those of the new one.
     """
 
     def __init__(self, rate_hz: int) -> None:
@@ -61,6 +64,7 @@ class Downmix:
         self._levels = _Levels()
         self._part: _Part | None = None
         self.offset = 0.0
+        self.steady = np.zeros((0, 0), np.float32)
 
     def add(self, block: np.ndarray, layout: Sequence[str] = ()) -> np.ndarray:
         """Adds the next block.
@@ -77,14 +81,14 @@ class Downmix:
         if self._part is None or self._part.layout != layout:
             ended = self.finish()
             self._part = _Part(layout, self._hop, self._levels)
-        mixed = self._part.add(block)
+        mixed, self.steady = self._part.add(block)
         return np.concatenate([ended, mixed]) if ended.size else mixed
 
     def finish(self) -> np.ndarray:
         """Returns the samples that were not yet returned, float32 (samples,)."""
         if self._part is None:
             return np.zeros(0, np.float32)
-        mixed, offset = self._part.finish(), self._part.offset
+        (mixed, self.steady), offset = self._part.finish(), self._part.offset
         self._part = None
         self.offset = max(self.offset, offset, key=abs)
         return mixed
@@ -117,29 +121,37 @@ class _Part:
         self._count = self._samples = 0
         self._sums = np.zeros(len(layout))
 
-    def add(self, block: np.ndarray) -> np.ndarray:
+    def add(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the completed samples of the sum and of the channels."""
         self._samples += block.shape[1]
         self._sums += block.sum(axis=1, dtype=np.float64)
         self._waiting.append(block)
         self._count += block.shape[1]
-        done = [np.zeros(0, np.float32)]
+        mixed, complete = [np.zeros(0, np.float32)], [block[:, :0]]
         if self._count >= self._size:
             joined = np.concatenate(self._waiting, axis=1)
             while joined.shape[1] >= self._size:
                 steady = self._steady.add(joined[:, : self._size])
                 joined = joined[:, self._size :]
                 if steady.size:
-                    done.append(self._aligned.add(steady))
+                    mixed.append(self._aligned.add(steady))
+                    complete.append(steady)
             self._waiting, self._count = [joined], joined.shape[1]
-        return np.concatenate(done) if len(done) > 1 else done[0]
+        return np.concatenate(mixed), np.concatenate(complete, axis=1)
 
-    def finish(self) -> np.ndarray:
-        rest = np.concatenate(self._waiting, axis=1)
-        return self._aligned.finish(self._steady.finish(rest))
+    def finish(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the samples of the sum and of the channels that were not yet returned."""
+        steady = self._steady.finish(np.concatenate(self._waiting, axis=1))
+        return self._aligned.finish(steady), steady
 
     @property
     def offset(self) -> float:
         return float(self._sums[np.abs(self._sums).argmax()]) / max(self._samples, 1)
+
+
+def _notable(offset: np.ndarray) -> np.ndarray:
+    """Returns offsets without those that sound may have by chance, so that most recordings stay as they are."""
+    return offset * np.clip(np.abs(offset) / _LEAST_OFFSET - 1, 0, 1)
 
 
 class _OffsetRemoval:
@@ -164,19 +176,19 @@ class _OffsetRemoval:
             return section[:, :0]
         falling = self._rising[::-1]
         both = np.sum(self._before * self._rising, axis=1) + np.sum(section * falling, axis=1)
-        offset = (both / (2 * self._rising.sum()))[:, None]
+        offset = _notable((both / (2 * self._rising.sum()))[:, None])
         last = offset if self._offset is None else self._offset
-        steady = self._before - (last + (offset - last) * self._rising)
-        self._before, self._offset = section, offset
-        return steady
+        before, self._before, self._offset = self._before, section, offset
+        return before - (last + (offset - last) * self._rising) if last.any() or offset.any() else before
 
     def finish(self, rest: np.ndarray) -> np.ndarray:
         """Takes the remaining samples, fewer than a section; returns everything that was not yet returned."""
         rest = rest if self._before is None else np.concatenate([self._before, rest], axis=1)
-        if self._offset is not None or not rest.size:
-            return rest if self._offset is None else rest - self._offset
-        window = np.square(np.sin(np.pi / (2 * rest.shape[1]) * (2 * np.arange(rest.shape[1]) + 1)))
-        return rest - (np.sum(rest * window, axis=1, keepdims=True) / window.sum()).astype(np.float32)
+        offset = self._offset
+        if offset is None and rest.size:
+            window = np.square(np.sin(np.pi / (2 * rest.shape[1]) * (2 * np.arange(rest.shape[1]) + 1)))
+            offset = _notable((np.sum(rest * window, axis=1, keepdims=True) / window.sum()).astype(np.float32))
+        return rest - offset if offset is not None and offset.any() else rest
 
 
 class _AlignedSum:

@@ -212,7 +212,7 @@ def separate_windows(
                 synthesis = Synthesis(rate_hz, channels, audio)
             numbers = tracker.number(sounds)
             shares = fade.join({number: sounds.share[step] for number, step in numbers.items()}, last=window.last)
-            synthesis.add_recording(window.recorded)
+            synthesis.add_recording(window.recorded, window.steady)
             columns = hop_columns(audio) * (2 if window.last else 1)
             piece = synthesis.apply(shares, columns, last=window.last)
             stems.write(piece)

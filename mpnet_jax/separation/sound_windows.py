@@ -20,6 +20,7 @@ class SoundWindow(NamedTuple):
         mono: Downmix of the channels at the network's sample rate, padded with silence at the end.
         recorded: The recording since the previous window, at the video's sample rate; it reaches at least to the end of
             this window.
+        steady: `recorded` without constant offsets.
         rate_hz: Sample rate of `recorded`.
         last: Whether the recording ends within this window.
     """
@@ -27,6 +28,7 @@ class SoundWindow(NamedTuple):
     place: int
     mono: Float[np.ndarray, " clip_samples"]
     recorded: Float[np.ndarray, "channels samples"]
+    steady: Float[np.ndarray, "channels samples"]
     rate_hz: int
     last: bool
 
@@ -53,14 +55,15 @@ def sound_windows(
     """
     trace = Trace() if trace is None else trace
     step, size = hop_columns(audio) * audio.hop_samples, audio.clip_samples
-    mono, recorded = np.zeros(0, np.float32), []
+    mono, recorded, steady = np.zeros(0, np.float32), [], []
     index, rate_hz, downmix, resampler = 0, 0, None, None
 
     def window(*, last: bool) -> SoundWindow:
         filled = np.pad(mono[:size], (0, max(0, size - len(mono))))
-        read = np.concatenate(recorded, axis=1)
-        recorded[:] = [read[:, :0]]
-        return SoundWindow(index, filled, read, rate_hz, last)
+        read, complete = np.concatenate(recorded, axis=1), np.concatenate(steady, axis=1)
+        count = complete.shape[1]  # The downmix is behind the recording.
+        recorded[:], steady[:] = [read[:, count:]], [complete[:, :0]]
+        return SoundWindow(index, filled, read[:, :count], complete, rate_hz, last)
 
     for rate_hz, block in blocks:
         if downmix is None or resampler is None:
@@ -70,6 +73,7 @@ def sound_windows(
         mixed = downmix.add(block, trace.layout)
         if not mixed.size:
             continue
+        steady.append(downmix.steady)
         mono = np.concatenate([mono, resampler.resample_chunk(mixed)])
         while len(mono) > size:  # More samples follow, so this window is not the last one.
             yield window(last=False)
@@ -77,6 +81,7 @@ def sound_windows(
     if downmix is None or resampler is None:
         return
     mono = np.concatenate([mono, resampler.resample_chunk(downmix.finish(), last=True)])
+    steady.append(downmix.steady)
     trace.offset, trace.rescued_db = downmix.offset, downmix.rescued_db
     while len(mono) > size:
         yield window(last=False)

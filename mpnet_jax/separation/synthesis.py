@@ -5,7 +5,7 @@ and the same duration. Its bins have another spacing, so masks are interpolated 
 network's band there is no mask: there each sound gets the fraction that it has of the mixture's magnitude in the band's
 highest octave, column by column.
 
-The mean of each channel under a column's window is not masked, so a constant offset stays in the residual.
+Masks are applied to the channels without constant offsets, which stay in the residual.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,6 @@ from jaxtyping import Float
 
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.spectrogram.inverse import hann_window
-
-_CONSTANT_BINS = 64
 
 
 class Piece(NamedTuple):
@@ -48,19 +46,25 @@ class Synthesis:
         half = max(1, round(audio.fft_samples / audio.rate_hz * rate_hz / 2))
         self._half, self._fft = half, int(scipy.fft.next_fast_len(2 * half, real=True) or 2 * half)
         self._window = hann_window(2 * half)
-        # Spectrum of a constant, divided by its bin at 0 Hz; negligible beyond these bins.
-        self._constant = np.asarray(scipy.fft.rfft(self._window, n=self._fft))[:_CONSTANT_BINS] / self._window.sum()
         bins_hz = np.arange(self._fft // 2 + 1) * rate_hz / self._fft
         self._masks = _MaskReader(bins_hz, audio)
         self._column = 0  # Index of the next column.
         self._start = -half  # Sample at which the buffers below begin.
-        self._recorded = np.zeros((channels, half), np.float32)
+        self._recorded = self._steady = np.zeros((channels, half), np.float32)
         self._weight = np.zeros(0, np.float32)
         self._sounds: dict[int, np.ndarray] = {}
 
-    def add_recording(self, recorded: Float[np.ndarray, "channels samples"]) -> None:
-        """Appends samples of the recording; `apply` needs those of all its columns."""
+    def add_recording(
+        self, recorded: Float[np.ndarray, "channels samples"], steady: Float[np.ndarray, "channels samples"]
+    ) -> None:
+        """Appends samples of the recording; `apply` needs those of all its columns.
+
+        Args:
+            recorded: The samples, of which each `Piece` has its part.
+            steady: The samples without constant offsets, to which masks are applied.
+        """
         self._recorded = np.concatenate([self._recorded, recorded], axis=1)
+        self._steady = np.concatenate([self._steady, steady], axis=1)
 
     def apply(self, shares: Mapping[int, Float[np.ndarray, "freq time"]], columns: int, *, last: bool) -> Piece:
         """Separates the next columns.
@@ -75,8 +79,8 @@ class Synthesis:
         """
         half, positions = self._half, self._positions(columns)
         end = positions[-1] + half - self._start
-        available = self._recorded.shape[1]
-        padded = np.pad(self._recorded, ((0, 0), (0, max(0, end - available)))) if end > available else self._recorded
+        available = self._steady.shape[1]
+        padded = np.pad(self._steady, ((0, 0), (0, max(0, end - available)))) if end > available else self._steady
         spectra = self._spectra(padded, positions)  # (channels, columns, bins)
         self._weight = np.pad(self._weight, (0, max(0, end - len(self._weight))))
         # The sum of squared windows, by which the overlapping columns are divided.
@@ -95,13 +99,11 @@ class Synthesis:
         return [round((self._column + j) * self._hop_samples) for j in range(columns)]
 
     def _spectra(self, recorded: np.ndarray, positions: list[int]) -> np.ndarray:
-        """Returns the spectra around the positions without the means, complex64 (channels, column, bins)."""
+        """Returns the spectra around the positions, complex64 (channels, column, bins)."""
         first = np.array(positions) - self._half - self._start
         # (channels, samples) -> (channels, column, window)
-        windows = recorded[:, first[:, None] + np.arange(2 * self._half)] * self._window
-        spectra = np.asarray(scipy.fft.rfft(windows, n=self._fft))
-        spectra[..., : len(self._constant)] -= spectra[..., :1].real * self._constant
-        return spectra
+        windows = recorded[:, first[:, None] + np.arange(2 * self._half)]
+        return np.asarray(scipy.fft.rfft(windows * self._window, n=self._fft))
 
     def _add(self, number: int, columns: np.ndarray, positions: list[int], end: int) -> None:
         """Overlap-adds the columns of one sound."""
@@ -124,7 +126,8 @@ class Synthesis:
             sounds[number] = (done / weight)[:, skipped:]
         piece = Piece(self._recorded[:, skipped:count], sounds)
         self._sounds = {number: left for number, total in self._sounds.items() if (left := total[:, count:]).any()}
-        self._recorded, self._weight = self._recorded[:, count:], self._weight[count:]
+        self._recorded, self._steady = self._recorded[:, count:], self._steady[:, count:]
+        self._weight = self._weight[count:]
         self._start += count
         return piece
 
