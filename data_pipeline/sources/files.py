@@ -78,11 +78,7 @@ def find_files(folder: Path, skipped: dict[str, Skipped], *, lists: Sequence[Pat
             if name.startswith("."):
                 skipped[relative_name(path, folder)] = Skipped(HIDDEN)
                 continue
-            reason = NOT_A_VIDEO
-            if video_files.may_be_video(name):
-                reason = reason_to_skip(path, root)
-                if not video_files.is_video(path) if reason is None else not video_files.has_video_suffix(name):
-                    reason = NOT_A_VIDEO
+            reason = reason_to_skip_video(path, root)
             if reason == NOT_A_VIDEO:
                 others.append(name)
                 continue
@@ -92,13 +88,24 @@ def find_files(folder: Path, skipped: dict[str, Skipped], *, lists: Sequence[Pat
             else:
                 skipped[relative_name(path, folder)] = Skipped(reason)
         others = [
-            relative_name(parent / name, folder)
+            name
             for name in others
             if name not in notes and name not in RECORD_NAMES and not (known and (parent / name).resolve() in known)
         ]
         if len(others) > _OTHERS_NAMED:
-            others = [f"{relative_name(parent, folder)}/ ({len(others)} files)"]
-        skipped.update(dict.fromkeys(others, Skipped(NOT_A_VIDEO)))
+            skipped[f"{relative_name(parent, folder)}/ ({len(others)} files)"] = Skipped(NOT_A_VIDEO)
+        else:
+            skipped.update((relative_name(parent / name, folder), Skipped(NOT_A_VIDEO)) for name in others)
+
+
+def reason_to_skip_video(path: Path, root: Path | None) -> str | None:
+    """Returns why a file is not a usable video; see `reason_to_skip` and `video_files`."""
+    if not video_files.may_be_video(path.name):
+        return NOT_A_VIDEO
+    reason = reason_to_skip(path, root)
+    if reason is None:
+        return None if video_files.is_video(path) else NOT_A_VIDEO
+    return reason if video_files.has_video_suffix(path.name) else NOT_A_VIDEO
 
 
 def reason_to_skip(path: Path, root: Path | None) -> str | None:

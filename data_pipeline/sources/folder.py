@@ -32,8 +32,8 @@ def find_videos(place: Place) -> Listing:
         files.add_video(videos, Video(video_id, path, label, files.boxes_beside(path, root)), skipped, folder)
     if not videos:
         raise InputError(
-            f"--videos={files.safe_name(str(folder))} holds no videos; give a folder of files that FFmpeg reads, such as "
-            "violin/a.mp4"
+            f"--videos={files.safe_name(str(folder))} holds no videos; give a folder of files that FFmpeg "
+            "reads, such as violin/a.mp4"
         )
     for name, entry in skipped.items():
         if entry.reason in _LOST and "/" in name:

@@ -79,9 +79,7 @@ def _listed(place: Place, root: Path, skipped: dict[str, Skipped]) -> Iterator[t
                     skipped[f"{files.safe_name(name)} under {label}"] = Skipped(files.TWO_CLASSES, label)
                 continue
             labels[file] = label
-            reason = files.reason_to_skip(file, root if inside else None)
-            if not video_files.is_video(file) if reason is None else not video_files.has_video_suffix(file.name):
-                reason = files.NOT_A_VIDEO
+            reason = files.reason_to_skip_video(file, root if inside else None)
             if reason is None:
                 yield file, label
             else:

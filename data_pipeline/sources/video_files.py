@@ -12,34 +12,34 @@ from pathlib import Path
 
 from data_pipeline.media.reader import MediaError, probe
 
-# Suffixes of containers for moving images. Such a file counts as a video even if it cannot be decoded, so that its fault
-# is reported.
+# Suffixes of containers for moving images. Such a file counts as a video even if it cannot be decoded, so that its
+# fault is reported.
 VIDEO_SUFFIXES = frozenset(
-    ".264 .265 .3g2 .3gp .3gp2 .3gpp .amv .asf .avi .divx .dv .evo .f4v .flv .gxf .h264 .h265 .hevc .ifv .ismv .ivf .m1v "
-    ".m2p .m2t .m2ts .m2v .m4v .mjpeg .mjpg .mk3d .mkv .mov .mp4 .mpe .mpeg .mpg .mpv .mts .mxf .nsv .nut .ogm .ogv .qt "
-    ".rm .rmvb .roq .ts .vob .webm .wmv .wtv .xvid .y4m".split()
+    ".264 .265 .3g2 .3gp .3gp2 .3gpp .amv .asf .avi .divx .dv .evo .f4v .flv .gxf .h264 .h265 .hevc .ifv .ismv "
+    ".ivf .m1v .m2p .m2t .m2ts .m2v .m4v .mjpeg .mjpg .mk3d .mkv .mov .mp4 .mpe .mpeg .mpg .mpv .mts .mxf .nsv "
+    ".nut .ogm .ogv .qt .rm .rmvb .roq .ts .vob .webm .wmv .wtv .xvid .y4m".split()
 )
 # Suffixes of pictures, sound, text, archives, programs and incomplete downloads. FFmpeg would open some of them.
 _OTHER_SUFFIXES = frozenset(
     # pictures
-    ".ai .apng .arw .avif .bmp .cr2 .cr3 .dng .eps .exr .gif .heic .heif .ico .j2k .jfif .jp2 .jpe .jpeg .jpg .jxl .nef "
-    ".orf .pbm .pgm .png .pnm .ppm .psd .raf .rw2 .svg .svgz .tga .thm .tif .tiff .webp .xcf "
+    ".ai .apng .arw .avif .bmp .cr2 .cr3 .dng .eps .exr .gif .heic .heif .ico .j2k .jfif .jp2 .jpe .jpeg .jpg "
+    ".jxl .nef .orf .pbm .pgm .png .pnm .ppm .psd .raf .rw2 .svg .svgz .tga .thm .tif .tiff .webp .xcf "
     # sound
-    ".aac .ac3 .aif .aifc .aiff .amr .ape .au .caf .dsf .dts .flac .m4a .m4b .mid .midi .mka .mp2 .mp3 .mpc .oga .opus "
-    ".ra .spx .tta .wav .weba .wma .wv "
+    ".aac .ac3 .aif .aifc .aiff .amr .ape .au .caf .dsf .dts .flac .m4a .m4b .mid .midi .mka .mp2 .mp3 .mpc .oga "
+    ".opus .ra .spx .tta .wav .weba .wma .wv "
     # text, tables, notes
-    ".ass .bib .cfg .conf .csv .cue .doc .docx .html .htm .idx .info .ini .json .jsonl .log .lrc .lst .m3u .m3u8 .md "
-    ".musicxml .mxl .nfo .ods .odt .pdf .pls .ppt .pptx .rst .rtf .sbv .srt .sub .tex .tsv .ttml .txt .vtt .xls .xlsx "
-    ".xml .yaml .yml "
+    ".ass .bib .cfg .conf .csv .cue .doc .docx .htm .html .idx .info .ini .json .jsonl .log .lrc .lst .m3u .m3u8 "
+    ".md .musicxml .mxl .nfo .ods .odt .pdf .pls .ppt .pptx .rst .rtf .sbv .srt .sub .tex .tsv .ttml .txt .vtt "
+    ".xls .xlsx .xml .yaml .yml "
     # arrays, archives, programs, databases
-    ".7z .bz2 .c .cpp .css .db .dll .dylib .exe .gz .h .h5 .hdf5 .ipynb .iso .jar .js .lmdb .mat .mid .npy .npz .o .onnx "
-    ".parquet .pkl .pt .pth .py .pyc .rar .safetensors .sh .so .sqlite .tar .tfrecord .tgz .xz .zip .zst "
+    ".7z .bz2 .c .cpp .css .db .dll .dylib .exe .gz .h .h5 .hdf5 .ipynb .iso .jar .js .lmdb .mat .mid .npy .npz "
+    ".o .onnx .parquet .pkl .pt .pth .py .pyc .rar .safetensors .sh .so .sqlite .tar .tfrecord .tgz .xz .zip .zst "
     # incomplete or temporary files and sidecars of programs
     ".aria2 .bak .bup .crdownload .download .ifo .lnk .lock .md5 .modd .moff .orig .part .partial .pek .scc .sha1 "
     ".sha256 .swp .temp .tmp .torrent .url .xmp .ytdl".split()
 )
 _HEAD_BYTES = 512
-_PACKET_BYTES = (188, 192, 204)  # of a transport stream
+_PACKET_BYTES, _SYNC_BYTE = (188, 192, 204), 0x47  # of a transport stream
 _BEGINNINGS = (
     b"\x1a\x45\xdf\xa3",  # Matroska, WebM
     b"OggS",
@@ -55,6 +55,7 @@ _BEGINNINGS = (
     b"DKIF",  # IVF
     b"\xb7\xd8\x00\x20\x37\x49\xda\x11",  # WTV
 )
+_RIFF_KINDS = (b"AVI ", b"AVIX", b"CDXA")
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp")
 
 
@@ -102,9 +103,9 @@ def _begins_like_a_video(path: Path) -> bool:
             os.close(descriptor)
     except OSError:
         return False
-    if head.startswith(_BEGINNINGS) or head[4:8] in _MP4_BOXES or (head[:4] == b"RIFF" and head[8:11] == b"AVI"):
+    if head.startswith(_BEGINNINGS) or head[4:8] in _MP4_BOXES or (head[:4] == b"RIFF" and head[8:12] in _RIFF_KINDS):
         return True
-    # Packets of a transport stream begin with 0x47, on discs and cameras after a time code of four bytes.
+    # On discs and in cameras, packets of a transport stream begin with a time code of four bytes.
     return any(
         len(head) > first + size and head[first] == head[first + size] == 0x47
         for size in _PACKET_BYTES
