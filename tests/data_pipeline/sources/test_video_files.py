@@ -16,9 +16,7 @@ from data_pipeline.sources import Place, Skipped, folder, music_list, vegas, vid
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory, write_video):
     root = tmp_path_factory.mktemp("originals")
-    return {
-        suffix: write_video(root / f"a{suffix}", seconds=1.0) for suffix in (".mp4", ".ts", ".mkv", ".avi", ".webm")
-    }
+    return {suffix: write_video(root / f"a{suffix}", seconds=1.0) for suffix in (".mp4", ".ts", ".mkv", ".avi")}
 
 
 def as_camera_disc(path, target):
@@ -43,7 +41,7 @@ NAMES = {
     "take 1.2": ".mp4",
     "take 1.3": ".avi",
     "disc": "disc",
-    "upload.bin": ".webm",
+    "upload.bin": ".mkv",
 }
 
 
