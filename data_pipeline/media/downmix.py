@@ -24,6 +24,7 @@ _WEIGHTS |= dict.fromkeys(("TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR", "TSL"
 _WEIGHTS |= dict.fromkeys(("LFE", "LFE2"), _LOW)
 # A bin's window is the power of two of samples that is nearest to this length.
 _WINDOW_SECONDS = 0.093
+_SUMMED = 16  # Samples that are added before a slowly changing weight is applied.
 _HOPS = 16  # Hops of the transform in a section; sections are processed one by one.
 # A bin of the sum lacks power in a section if it has less than this part of that of independent channels.
 _LEAST_POWER = 0.5
@@ -123,26 +124,31 @@ class _Part:
 
     def add(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the completed samples of the sum and of the channels."""
-        self._samples += block.shape[1]
-        self._sums += block.sum(axis=1, dtype=np.float64)
         self._waiting.append(block)
         self._count += block.shape[1]
-        mixed, complete = [np.zeros(0, np.float32)], [block[:, :0]]
-        if self._count >= self._size:
-            joined = np.concatenate(self._waiting, axis=1)
-            while joined.shape[1] >= self._size:
-                steady = self._steady.add(joined[:, : self._size])
-                joined = joined[:, self._size :]
-                if steady.size:
-                    mixed.append(self._aligned.add(steady))
-                    complete.append(steady)
-            self._waiting, self._count = [joined], joined.shape[1]
+        if self._count < self._size:
+            return block[0, :0], block[:, :0]
+        joined, mixed, complete = np.concatenate(self._waiting, axis=1), [block[0, :0]], [block[:, :0]]
+        while joined.shape[1] >= self._size:
+            section, joined = joined[:, : self._size], joined[:, self._size :]
+            self._measure(section)
+            steady = self._steady.add(section)
+            if steady.size:
+                mixed.append(self._aligned.add(steady))
+                complete.append(steady)
+        self._waiting, self._count = [joined], joined.shape[1]
         return np.concatenate(mixed), np.concatenate(complete, axis=1)
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns the samples of the sum and of the channels that were not yet returned."""
-        steady = self._steady.finish(np.concatenate(self._waiting, axis=1))
+        rest = np.concatenate(self._waiting, axis=1)
+        self._measure(rest)
+        steady = self._steady.finish(rest)
         return self._aligned.finish(steady), steady
+
+    def _measure(self, section: np.ndarray) -> None:
+        self._samples += section.shape[1]
+        self._sums += section.sum(axis=1)
 
     @property
     def offset(self) -> float:
@@ -152,6 +158,11 @@ class _Part:
 def _notable(offset: np.ndarray) -> np.ndarray:
     """Returns offsets without those that sound may have by chance, so that most recordings stay as they are."""
     return offset * np.clip(np.abs(offset) / _LEAST_OFFSET - 1, 0, 1)
+
+
+def _sums(section: np.ndarray) -> np.ndarray:
+    """Returns the sums of every few samples, (channels, samples) -> (channels, sums)."""
+    return section.reshape(len(section), -1, _SUMMED).sum(axis=2)
 
 
 class _OffsetRemoval:
@@ -166,6 +177,8 @@ class _OffsetRemoval:
     def __init__(self, size: int) -> None:
         rising = np.square(np.sin(np.pi / (4 * size) * (2 * np.arange(size) + 1)))
         self._rising = rising.astype(np.float32)
+        # The same for sums of a few samples, which are faster to compute than products of all.
+        self._rising_of_sums = self._rising.reshape(-1, _SUMMED).mean(axis=1)
         self._before: np.ndarray | None = None
         self._offset: np.ndarray | None = None  # float32 (channels, 1)
 
@@ -174,9 +187,9 @@ class _OffsetRemoval:
         if self._before is None:
             self._before = section
             return section[:, :0]
-        falling = self._rising[::-1]
-        both = np.sum(self._before * self._rising, axis=1) + np.sum(section * falling, axis=1)
-        offset = _notable((both / (2 * self._rising.sum()))[:, None])
+        rising = self._rising_of_sums
+        both = np.sum(_sums(self._before) * rising + _sums(section) * rising[::-1], axis=1, keepdims=True)
+        offset = _notable(both / (2 * _SUMMED * rising.sum()))
         last = offset if self._offset is None else self._offset
         before, self._before, self._offset = self._before, section, offset
         return before - (last + (offset - last) * self._rising) if last.any() or offset.any() else before
@@ -219,8 +232,7 @@ class _AlignedSum:
         hop = self._hop
         channels = np.concatenate([self._last, steady[self._used]], axis=1)
         self._last = channels[:, -hop:]
-        mean = np.sum(channels[:, :-hop] * self._weights, axis=0)
-        mixed = mean
+        mixed = mean = np.sum(channels[:, :-hop] * self._weights, axis=0) if len(channels) > 1 else channels[0, :-hop]
         correction = self._correction(channels) if len(channels) > 1 else None
         if correction is None and self._tail.any():
             correction = np.zeros((mean.shape[0] // hop, 2 * hop), np.float32)
@@ -231,8 +243,9 @@ class _AlignedSum:
             mixed, self._tail = mixed.ravel(), correction[-1, hop:]
         if not self._started:  # The first frame begins a hop before the recording.
             self._started, mean, mixed = True, mean[hop:], mixed[hop:]
-        self._levels.mean += float(np.square(mean, dtype=np.float64).sum())
-        self._levels.mixed += float(np.square(mixed, dtype=np.float64).sum())
+        power = float(np.dot(mean, mean))
+        self._levels.mean += power
+        self._levels.mixed += power if correction is None else float(np.dot(mixed, mixed))
         return mixed
 
     def finish(self, steady: np.ndarray) -> np.ndarray:
