@@ -2,9 +2,9 @@
 
 The mean of the channels is silence where one channel is the negative of another, which happens in whole recordings (a
 microphone on a jack of opposite polarity), for single sources, and for single frequencies (two microphones at different
-distances). Therefore the channels are added bin by bin of a short-time Fourier transform. A channel is subtracted
-instead of added in each bin in which it is opposite to the sum of the channels before it. Wherever no channel is
-opposite, the result is the weighted mean.
+distances). The weighted mean is therefore repaired bin by bin of a short-time Fourier transform: in bins where it lacks
+power, channels that are opposite are subtracted instead of added. If it lacks much, and one channel has what it lacks,
+that channel replaces it, because it is also right where sources share a bin. Elsewhere the result is the mean.
 
 A constant offset is removed from each channel before, because it would count as level and as a frequency. The channels
 have the weights of ITU-R BS.775 as FFmpeg applies them, scaled to a sum of one.
@@ -17,6 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.fft
 
+from data_pipeline.media.offset import OffsetRemoval
+
 _CENTRE, _FRONT, _SURROUND, _LOW = 1.0, math.sqrt(0.5), 0.5, 0.0
 _WEIGHTS = dict.fromkeys(("FL", "FR", "FLC", "FRC", "DL", "DR", "WL", "WR"), _FRONT) | {"FC": _CENTRE}
 _WEIGHTS |= dict.fromkeys(("BL", "BR", "BC", "SL", "SR", "SDL", "SDR"), _SURROUND)
@@ -24,14 +26,12 @@ _WEIGHTS |= dict.fromkeys(("TC", "TFL", "TFC", "TFR", "TBL", "TBC", "TBR", "TSL"
 _WEIGHTS |= dict.fromkeys(("LFE", "LFE2"), _LOW)
 # A bin's window is the power of two of samples that is nearest to this length.
 _WINDOW_SECONDS = 0.093
-_SUMMED = 16  # Samples that are added before a slowly changing weight is applied.
 _HOPS = 16  # Hops of the transform in a section; sections are processed one by one.
 # A bin of the sum lacks power in a section if it has less than this part of that of independent channels.
 _LEAST_POWER = 0.5
 # One channel replaces the mean if the share of the power that the mean lacks is above the first number, and the part of
 # this share that the channel lacks is below the second one.
 _LOST_OF_MEAN, _LOST_OF_CHANNEL = 0.1, 0.3
-_LEAST_OFFSET = 1e-3  # Offsets up to this are not removed; those above twice this are removed completely.
 _MEMORY = 0.7  # Weight of the powers of a section in the choice for the next one.
 
 
@@ -116,7 +116,7 @@ class _Part:
     def __init__(self, layout: tuple[str, ...], hop: int, levels: _Levels) -> None:
         self.layout = layout
         self._size = _HOPS * hop
-        self._steady = _OffsetRemoval(self._size)
+        self._steady = OffsetRemoval(self._size)
         self._aligned = _AlignedSum(channel_weights(layout), hop, levels)
         self._waiting = [np.zeros((len(layout), 0), np.float32)]
         self._count = self._samples = 0
@@ -153,55 +153,6 @@ class _Part:
     @property
     def offset(self) -> float:
         return float(self._sums[np.abs(self._sums).argmax()]) / max(self._samples, 1)
-
-
-def _notable(offset: np.ndarray) -> np.ndarray:
-    """Returns offsets without those that sound may have by chance, so that most recordings stay as they are."""
-    return offset * np.clip(np.abs(offset) / _LEAST_OFFSET - 1, 0, 1)
-
-
-def _sums(section: np.ndarray) -> np.ndarray:
-    """Returns the sums of every few samples, (channels, samples) -> (channels, sums)."""
-    return section.reshape(len(section), -1, _SUMMED).sum(axis=2)
-
-
-class _OffsetRemoval:
-    """Subtracts the mean of each channel under a window of two sections, interpolated between windows.
-
-    Frequencies above 20 Hz are unchanged, because the mean is taken over more than a second.
-
-    Args:
-        size: Samples in a section.
-    """
-
-    def __init__(self, size: int) -> None:
-        rising = np.square(np.sin(np.pi / (4 * size) * (2 * np.arange(size) + 1)))
-        self._rising = rising.astype(np.float32)
-        # The same for sums of a few samples, which are faster to compute than products of all.
-        self._rising_of_sums = self._rising.reshape(-1, _SUMMED).mean(axis=1)
-        self._before: np.ndarray | None = None
-        self._offset: np.ndarray | None = None  # float32 (channels, 1)
-
-    def add(self, section: np.ndarray) -> np.ndarray:
-        """Takes the next section; returns the one before it without its offset."""
-        if self._before is None:
-            self._before = section
-            return section[:, :0]
-        rising = self._rising_of_sums
-        both = np.sum(_sums(self._before) * rising + _sums(section) * rising[::-1], axis=1, keepdims=True)
-        offset = _notable(both / (2 * _SUMMED * rising.sum()))
-        last = offset if self._offset is None else self._offset
-        before, self._before, self._offset = self._before, section, offset
-        return before - (last + (offset - last) * self._rising) if last.any() or offset.any() else before
-
-    def finish(self, rest: np.ndarray) -> np.ndarray:
-        """Takes the remaining samples, fewer than a section; returns everything that was not yet returned."""
-        rest = rest if self._before is None else np.concatenate([self._before, rest], axis=1)
-        offset = self._offset
-        if offset is None and rest.size:
-            window = np.square(np.sin(np.pi / (2 * rest.shape[1]) * (2 * np.arange(rest.shape[1]) + 1)))
-            offset = _notable((np.sum(rest * window, axis=1, keepdims=True) / window.sum()).astype(np.float32))
-        return rest - offset if offset is not None and offset.any() else rest
 
 
 class _AlignedSum:
@@ -321,4 +272,4 @@ def _lost(power: np.ndarray, apart: np.ndarray) -> float:
 
 
 def _power(spectra: np.ndarray) -> np.ndarray:
-    return np.square(spectra.real) + np.square(spectra.imag)
+    return np.square(np.real(spectra)) + np.square(np.imag(spectra))

@@ -89,7 +89,7 @@ def test_no_source_is_lost_at_any_panning_and_polarity(panning, seed):
     rng = np.random.default_rng(seed)
     time, hz = np.arange(2 * RATE_HZ) / RATE_HZ, [400, 1000, 2200]
     tones = [0.1 * np.sin(2 * np.pi * f * time + rng.uniform(0, 6)) for f in hz[: len(panning)]]
-    sound = sum(np.outer([np.cos(p), np.sin(p)], tone) for p, tone in zip(panning, tones, strict=True))
+    sound = np.sum([np.outer([np.cos(p), np.sin(p)], tone) for p, tone in zip(panning, tones, strict=True)], axis=0)
     found, _ = mixed(sound.astype(np.float32))
     spectrum = np.abs(np.fft.rfft(found[2000:10_000] * np.hanning(8000)))
     level = np.array([spectrum[f - 2 : f + 3].max() for f in hz[: len(panning)]]) / (0.25 * 8000 * 0.1)
