@@ -58,7 +58,10 @@ class Trace:
         rate_hz: Decoded sample rate.
         filled_s: Gaps in the audio that were filled with silence.
         cut_s: Audio that was cut because its timestamps overlap.
-        clipped: Share of the samples at full scale.
+        clipped: Share of the samples of all channels at full scale.
+        layout: FFmpeg's names of the channels of the first block, such as ("FL", "FR").
+        offset: Constant offset of the channel with the greatest one, which the downmix removes.
+        rescued_db: Level of the downmix above that of the weighted mean of the channels, see `downmix.Downmix`.
         pictures: Number of decoded frames.
         least_s: Shortest time from one frame to the next.
         most_s: Longest time from one frame to the next.
@@ -75,6 +78,9 @@ class Trace:
     filled_s: float = 0.0
     cut_s: float = 0.0
     clipped: float = 0.0
+    layout: tuple[str, ...] = ()
+    offset: float = 0.0
+    rescued_db: float = 0.0
     pictures: int = 0
     least_s: float = math.inf
     most_s: float = 0.0

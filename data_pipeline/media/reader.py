@@ -32,6 +32,7 @@ from data_pipeline.media.container import (
     video_stream,
     video_streams,
 )
+from data_pipeline.media.downmix import Downmix
 from data_pipeline.media.samples import Samples
 from data_pipeline.media.upright import Scaler, is_turned
 
@@ -98,23 +99,28 @@ def stream_audio(path: Path, rate_hz: int, trace: Trace | None = None) -> Iterat
         trace: Receives facts about the decoding.
 
     Yields:
-        float32 (samples,): the mean of the channels, full scale 1.0. The first sample of the first block is at the
-        container's start: an audio stream that starts later is preceded by zeros, and one that starts earlier is cut.
+        float32 (samples,): the downmix of the channels, full scale 1.0; see `downmix`. The first sample of the first
+        block is at the container's start: an audio stream that starts later is preceded by zeros, and one that starts
+        earlier is cut.
 
     Raises:
         MediaError: There is no audio, the file is not a video, or less than 90 % of the stated length can be decoded.
     """
     trace = Trace() if trace is None else trace
-    resampler = None
+    downmix = resampler = None
     with opened(path) as container:
-        stream = require_audio(path, container)
-        for mono in _steady_blocks(path, container, stream, trace, Samples().mono):
-            if resampler is None:
+        stream, samples = require_audio(path, container), Samples()
+        for block in _steady_blocks(path, container, stream, trace, samples.channels):
+            if downmix is None or resampler is None:
+                downmix = Downmix(trace.rate_hz)
                 resampler = soxr.ResampleStream(trace.rate_hz, rate_hz, 1, dtype="float32", quality="HQ")
-            yield resampler.resample_chunk(mono)
-        assert resampler is not None
+            mono = downmix.add(block, samples.layout)
+            if mono.size:
+                yield resampler.resample_chunk(mono)
+        assert downmix is not None and resampler is not None
         require_complete(path, container, stream, trace)
-        yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+        yield resampler.resample_chunk(downmix.finish(), last=True)
+        trace.offset, trace.rescued_db = downmix.offset, downmix.rescued_db
 
 
 def stream_channels(path: Path, trace: Trace | None = None) -> Iterator[tuple[int, np.ndarray]]:
@@ -134,10 +140,10 @@ def stream_channels(path: Path, trace: Trace | None = None) -> Iterator[tuple[in
     """
     trace = Trace() if trace is None else trace
     with opened(path) as container:
-        stream = require_audio(path, container)
+        stream, samples = require_audio(path, container), Samples()
         channels = 0
-        for block in _steady_blocks(path, container, stream, trace, Samples().channels):
-            channels = channels or len(block)
+        for block in _steady_blocks(path, container, stream, trace, samples.channels):
+            channels, trace.layout = channels or len(block), trace.layout or samples.layout
             if len(block) != channels:
                 raise MediaError(
                     "unsteady channels",

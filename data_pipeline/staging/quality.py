@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from data_pipeline.media.channel_remarks import channel_remarks
 from data_pipeline.media.reader import Trace
 
 _MUTED = 1e-4  # samples below this, -80 dB of full scale, are digital silence
@@ -18,7 +19,7 @@ _THUMBNAIL_STEP = 4
 
 
 class SoundCheck:
-    """Measures level, offset, muted parts and bandwidth of audio that arrives in blocks.
+    """Measures level, muted parts and bandwidth of audio that arrives in blocks.
 
     Attributes:
         samples: Number of samples so far.
@@ -26,7 +27,7 @@ class SoundCheck:
 
     def __init__(self) -> None:
         self.samples = 0
-        self._sum = self._squares = 0.0
+        self._squares = 0.0
         self._muted = 0
         self._power = np.zeros(_WINDOW_SAMPLES // 2 + 1)
         self._digest = hashlib.sha256()
@@ -34,7 +35,6 @@ class SoundCheck:
     def add(self, block: np.ndarray) -> None:
         """Adds the next block: float32 (samples,), about a second, full scale 1."""
         self.samples += len(block)
-        self._sum += float(block.sum(dtype=np.float64))
         self._squares += float(np.square(block, dtype=np.float64).sum())
         self._muted += int(np.count_nonzero(np.abs(block) < _MUTED))
         if len(block) >= _WINDOW_SAMPLES:
@@ -45,11 +45,6 @@ class SoundCheck:
     def rms(self) -> float:
         """Root mean square, full scale 1."""
         return math.sqrt(self._squares / self.samples) if self.samples else 0.0
-
-    @property
-    def mean(self) -> float:
-        """Offset from zero, full scale 1."""
-        return self._sum / self.samples if self.samples else 0.0
 
     @property
     def muted(self) -> float:
@@ -114,7 +109,6 @@ def remarks(
     shown_fps = (video.pictures - 1) / max(video.end_s - video.start_s, 1e-9)
     found = {
         "clipped": audio.clipped > 1e-3 and f"{audio.clipped:.1%} of the samples are at full scale",
-        "offset": abs(sound.mean) > 0.01 and f"the sound lies {sound.mean:+.3f} of full scale off zero",
         "quiet": 0 < sound.rms < 0.01 and f"the level is {20 * math.log10(sound.rms):.0f} dB of full scale",
         "partly muted": sound.muted > 0.2 and f"{sound.muted:.0%} of the sound is digital silence",
         "low sample rate": audio.rate_hz < rate_hz and f"recorded at {audio.rate_hz} Hz, stored at {rate_hz} Hz",
@@ -138,7 +132,7 @@ def remarks(
         "partly frozen": 0.5 < pictures.still / moving < 1
         and f"the picture stands still {pictures.still / moving:.0%}",
     }
-    return {kind: text for kind, text in found.items() if isinstance(text, str)}
+    return {kind: text for kind, text in found.items() if isinstance(text, str)} | channel_remarks(audio)
 
 
 def _short_of(trace: Trace) -> float:

@@ -12,6 +12,7 @@ import tqdm
 
 from data_pipeline.atomic import atomic_folder
 from data_pipeline.media import reader
+from data_pipeline.media.channel_remarks import channel_remarks
 from data_pipeline.media.reader import MediaInfo, Trace
 from mpnet_jax.run.facts import run_facts
 from mpnet_jax.separation.crossfade import CrossFade
@@ -199,19 +200,19 @@ def separate_windows(
     with (
         contextlib.closing(Journal(work, settings.numbers)) as journal,
         contextlib.ExitStack() as stack,
-        read_ahead(sound_windows(reader.stream_channels(video, sound), audio), batch) as windows,
+        read_ahead(sound_windows(reader.stream_channels(video, sound), audio, sound), batch) as windows,
         read_ahead(pictures, batch) as frames,
     ):
         for window, sounds in separated_windows(separator.start, windows, frames, method=method, batch=batch):
             if stems is None or synthesis is None:
                 rate_hz, channels = window.rate_hz, len(window.recorded)
                 refuse_channels(settings.format, channels)
-                stems = Stems(work, rate_hz=rate_hz, channels=channels)
+                stems = Stems(work, rate_hz=rate_hz, channels=channels, layout=sound.layout)
                 stack.callback(stems.close)
                 synthesis = Synthesis(rate_hz, channels, audio)
             numbers = tracker.number(sounds)
             shares = fade.join({number: sounds.share[step] for number, step in numbers.items()}, last=window.last)
-            synthesis.add_recording(window.recorded)
+            synthesis.add_recording(window.recorded, window.steady)
             columns = hop_columns(audio) * (2 if window.last else 1)
             piece = synthesis.apply(shares, columns, last=window.last)
             stems.write(piece)
@@ -249,6 +250,7 @@ def remarks(separated: SeparatedVideo, kept: list[int], header: MediaInfo) -> li
     for name, trace in (("sound", separated.sound), ("picture", separated.pictures)):
         if trace.broken_packets:
             sentences.append(f"{trace.broken_packets} packets of the {name} cannot be decoded and were skipped.")
+    sentences += [f"{text[0].upper()}{text[1:]}." for text in channel_remarks(separated.sound).values()]
     sentences += _remarks_on_time(separated, header)
     if separated.tally.windows == 1:
         sentences.append("The recording is no longer than one window of the network; silence was added after it.")

@@ -32,17 +32,26 @@ class Stems:
         folder: Folder of the files.
         rate_hz: Sample rate of the recording.
         channels: Number of channels of the recording.
+        layout: FFmpeg's names of the channels, such as ("FL", "FR"); () if they are unknown.
 
     Attributes:
+        layout: See above.
         samples: Number of samples written so far.
-        energy: Sum of squares by number.
     """
 
-    def __init__(self, folder: Path, *, rate_hz: int, channels: int) -> None:
+    def __init__(self, folder: Path, *, rate_hz: int, channels: int, layout: tuple[str, ...] = ()) -> None:
         self._folder, self._rate_hz, self._channels = folder, rate_hz, channels
         self._files: dict[int, soundfile.SoundFile] = {}
+        self.layout = layout
         self.samples = 0
-        self.energy: dict[int, float] = {}
+        self._squares: dict[int, float] = {}
+        self._sums: dict[int, np.ndarray] = {}  # by number: float64 (channels,)
+
+    @property
+    def energy(self) -> dict[int, float]:
+        """Sum of squares by number, without the constant offset of each channel."""
+        constant = {number: float(np.square(sums).sum()) / max(self.samples, 1) for number, sums in self._sums.items()}
+        return {number: max(squares - constant[number], 0.0) for number, squares in self._squares.items()}
 
     def path(self, number: int) -> Path:
         """Returns the temporary file of a number."""
@@ -72,13 +81,13 @@ class Stems:
             return
         target = self._folder / "residual.wav"
         with sound_errors(self._folder), self._new(target) as out:
-            self.energy[RESIDUAL] = 0.0
+            self._squares[RESIDUAL], self._sums[RESIDUAL] = 0.0, np.zeros(self._channels)
             for blocks in self.blocks([RESIDUAL, *numbers]):
                 self._put(out, RESIDUAL, sum(blocks[1:], blocks[0]).T)
         target.replace(self.path(RESIDUAL))
         for number in numbers:
             self.path(number).unlink()
-            del self.energy[number]
+            del self._squares[number], self._sums[number]
 
     def blocks(
         self, numbers: Collection[int], size: int = _BLOCK
@@ -118,14 +127,15 @@ class Stems:
     def _file(self, number: int) -> soundfile.SoundFile:
         if number not in self._files:
             file = self._files[number] = self._new(self.path(number))
-            self.energy[number] = 0.0
+            self._squares[number], self._sums[number] = 0.0, np.zeros(self._channels)
             for begin in range(0, self.samples, _BLOCK):
                 file.write(np.zeros((min(_BLOCK, self.samples - begin), self._channels), np.float32))
         return self._files[number]
 
     def _put(self, file: soundfile.SoundFile, number: int, sound: Float[np.ndarray, "channels samples"]) -> None:
         file.write(sound.T)
-        self.energy[number] += float(np.sum(np.square(sound), dtype=np.float64))
+        self._squares[number] += float(np.sum(np.square(sound), dtype=np.float64))
+        self._sums[number] += sound.sum(axis=1, dtype=np.float64)
 
     def _new(self, path: Path, kind: str = "RF64", subtype: str = "FLOAT") -> soundfile.SoundFile:
         return soundfile.SoundFile(_name(path), "w", self._rate_hz, self._channels, subtype=subtype, format=kind)

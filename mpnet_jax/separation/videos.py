@@ -11,6 +11,7 @@ import soxr
 from jaxtyping import Float
 
 from data_pipeline.media import reader
+from data_pipeline.media.downmix import Downmix
 from data_pipeline.media.video_writer import AAC_RATES_HZ, Planes, VideoWriter
 from mpnet_jax.separation import overlay
 from mpnet_jax.separation.crossfade import rising
@@ -117,7 +118,7 @@ def _sounds(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict
     """Yields the sound of each frame, (channels, samples) by number; number 0 is the complete recording."""
     waiting: dict[int, np.ndarray] = {}
     index, rate = 0, video_rate_hz(rate_hz)
-    for block in _at_video_rate(stems, numbers, rate_hz):
+    for block in _at_video_rate(_audible(stems, numbers, rate_hz), rate_hz):
         waiting = {
             number: np.concatenate([waiting.get(number, sound[:, :0]), sound], axis=1)
             for number, sound in block.items()
@@ -130,20 +131,31 @@ def _sounds(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict
         yield waiting
 
 
-def _at_video_rate(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
-    """Yields the stems in blocks (channels, samples) by number, mixed down to mono if they have over two channels."""
+def _audible(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
+    """Yields the stems and the recording in blocks (samples, channels); more than two channels are mixed to one."""
+    mixers: dict[int, Downmix] = {}
+    for blocks in stems.blocks(numbers):
+        if blocks[0].shape[1] > 2 and not mixers:
+            mixers = {number: Downmix(rate_hz) for number in numbers}
+        sounds = dict(zip(numbers, blocks, strict=True)) | {RESIDUAL: np.sum(blocks, axis=0)}
+        if mixers:
+            sounds = {number: mixers[number].add(sound.T, stems.layout)[:, None] for number, sound in sounds.items()}
+        yield sounds
+    if mixers:
+        yield {number: mixer.finish()[:, None] for number, mixer in mixers.items()}
+
+
+def _at_video_rate(sounds: Iterator[dict[int, np.ndarray]], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
+    """Yields blocks (channels, samples) by number, resampled where AAC does not support the sample rate."""
     resamplers: dict[int, soxr.ResampleStream] = {}
     wanted_hz, channels = video_rate_hz(rate_hz), 1
-    for blocks in stems.blocks(numbers):
-        sounds = dict(zip(numbers, blocks, strict=True)) | {RESIDUAL: np.sum(blocks, axis=0)}
-        if blocks[0].shape[1] > 2:
-            sounds = {number: sound.mean(axis=1, keepdims=True) for number, sound in sounds.items()}
-        channels = sounds[RESIDUAL].shape[1]
+    for block in sounds:
+        channels = block[RESIDUAL].shape[1]
         if wanted_hz != rate_hz:
-            for number in sounds.keys() - resamplers.keys():
+            for number in block.keys() - resamplers.keys():
                 resamplers[number] = soxr.ResampleStream(rate_hz, wanted_hz, channels, dtype="float32")
-            sounds = {number: resamplers[number].resample_chunk(sound) for number, sound in sounds.items()}
-        yield {number: sound.T for number, sound in sounds.items()}
+            block = {number: resamplers[number].resample_chunk(sound) for number, sound in block.items()}
+        yield {number: sound.T for number, sound in block.items()}
     if resamplers:
         nothing = np.zeros((0, channels), np.float32)
         yield {number: stream.resample_chunk(nothing, last=True).T for number, stream in resamplers.items()}
