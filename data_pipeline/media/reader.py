@@ -58,7 +58,7 @@ class MediaInfo:
         streams: Numbers of video and audio streams.
         audio_rate_hz: Stated sample rate; None without audio.
         picture_px: Stated (height, width) before rotation; None without video.
-        remarks: Sentences on the choice of tracks and on stated lengths that are not believed.
+        remarks: On the choice of tracks and on stated lengths that are not believed, kind -> sentence.
     """
 
     duration_s: float | None
@@ -67,7 +67,7 @@ class MediaInfo:
     streams: tuple[int, int]
     audio_rate_hz: int | None
     picture_px: tuple[int, int] | None
-    remarks: tuple[str, ...] = ()
+    remarks: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 def probe(path: Path, choice: TrackChoice | None = None) -> MediaInfo:
@@ -94,7 +94,7 @@ def probe(path: Path, choice: TrackChoice | None = None) -> MediaInfo:
             streams=found.tracks.counts,
             audio_rate_hz=audio.rate if audio else None,
             picture_px=(video.height, video.width) if video else None,
-            remarks=(*found.tracks.remarks, *found.remarks()),
+            remarks=found.remarks(),
         )
 
 

@@ -85,7 +85,12 @@ class Survey:
         doubtful = any(abs(stated - end) < _NOTABLE_SECONDS for end in self.doubtful_s)
         return stated if confirmed and not doubtful else listed
 
-    def remarks(self) -> Iterator[str]:
+    def remarks(self) -> dict[str, str]:
+        """Returns what the user should know, kind -> sentence: on the tracks, and on stated lengths without belief."""
+        lengths = " ".join(self._stated_wrongly())
+        return self.tracks.remarks | ({"stated length": lengths} if lengths else {})
+
+    def _stated_wrongly(self) -> Iterator[str]:
         """Yields a sentence on each stated length that the packets contradict; a truncated file gets none."""
         if self.stated_s is not None and not self.cut_off:
             if not _near(self.stated_s, self.reached_s):
@@ -138,7 +143,7 @@ def _surveyed(path: Path, choice: TrackChoice, version: tuple[Any, ...]) -> Surv
         audio, on_sound = choose_audio(
             path, container.streams.audio, packets, choice.audio, is_silent=functools.partial(_is_silent, path)
         )
-        tracks = Tracks(audio, video, (pictures, len(packets)), (*remarks, *on_sound))
+        tracks = Tracks(audio, video, (pictures, len(packets)), remarks | on_sound)
         undecodable: list[Kind] = []
         if packets and not audio:
             undecodable.append("audio")

@@ -60,18 +60,18 @@ class Tracks:
             of one sound, and none means that no audio stream can be decoded.
         video: Position among the video streams of the container, from 0; None if no video stream can be decoded.
         counts: Numbers of video and of audio streams, without cover art.
-        remarks: Why these tracks were chosen, where the file has others: a sentence each.
+        remarks: Why these tracks were chosen, where the file has others: kind -> sentence.
     """
 
     audio: tuple[int, ...]
     video: int | None
     counts: tuple[int, int]
-    remarks: tuple[str, ...]
+    remarks: dict[str, str]
 
 
 def choose_video(
     path: Path, streams: Sequence[VideoStream], packets: Sequence[int], wanted: int | None
-) -> tuple[int | None, int, list[str]]:
+) -> tuple[int | None, int, dict[str, str]]:
     """Chooses the video track.
 
     Args:
@@ -89,17 +89,19 @@ def choose_video(
     """
     listed = [number for number, stream in enumerate(streams) if not stream.disposition & Disposition.attached_pic]
     if wanted is not None:
-        return _by_hand(path, streams, listed, wanted, "video"), len(listed), []
+        return _by_hand(path, streams, listed, wanted, "video"), len(listed), {}
     most = max((packets[number] for number in listed), default=0)
     moving = [number for number in listed if not _is_cover(streams[number], packets[number], most)]
     usable = [number for number in moving if streams[number].codec_context is not None]
     usable.sort(key=lambda number: (_is_side(streams[number], _SIDE_PICTURES), not _is_default(streams[number])))
     if not usable:
-        return None, len(moving), []
-    remarks = []
+        return None, len(moving), {}
+    remarks = {}
     if len(moving) > 1:
-        why = [_why_not(streams[number], _SIDE_PICTURES, number, moving) for number in moving if number < usable[0]]
-        remarks = [_sentence("pictures", len(moving), [moving.index(usable[0])], why, "--video_track")]
+        why = [_why_not(streams[number], _SIDE_PICTURES, number, listed) for number in moving if number < usable[0]]
+        remarks["tracks of pictures"] = _sentence(
+            "pictures", len(listed), [listed.index(usable[0])], why, "--video_track"
+        )
     return usable[0], len(moving), remarks
 
 
@@ -110,7 +112,7 @@ def choose_audio(
     wanted: int | None,
     *,
     is_silent: Callable[[int], bool],
-) -> tuple[tuple[int, ...], list[str]]:
+) -> tuple[tuple[int, ...], dict[str, str]]:
     """Chooses the audio track, or the mono tracks that belong together.
 
     Args:
@@ -128,16 +130,16 @@ def choose_audio(
     """
     everyone = list(range(len(streams)))
     if wanted is not None:
-        return (_by_hand(path, streams, everyone, wanted, "audio"),), []
+        return (_by_hand(path, streams, everyone, wanted, "audio"),), {}
     usable = [number for number in everyone if streams[number].codec_context is not None]
     if len(everyone) < 2 or not usable:
-        return tuple(usable), []
+        return tuple(usable), {}
     usable.sort(key=lambda number: (_is_side(streams[number], _SIDE_SOUND), not _is_default(streams[number])))
     silent = list(itertools.takewhile(is_silent, usable))
     best = usable[len(silent)] if len(silent) < len(usable) else usable[0]
     group = [number for number in _group(best, usable, streams, packets) if number == best or not is_silent(number)]
     if len(group) > 1:
-        return tuple(group), [_sentence("sound", len(streams), group, [], "--audio_track")]
+        return tuple(group), {"tracks of sound": _sentence("sound", len(streams), group, [], "--audio_track")}
     why = [
         f"track {number + 1} is silent"
         if number in silent
@@ -145,7 +147,7 @@ def choose_audio(
         for number in everyone
         if number != best and (number < best or number in silent)
     ]
-    return (best,), [_sentence("sound", len(streams), [best], why, "--audio_track")]
+    return (best,), {"tracks of sound": _sentence("sound", len(streams), [best], why, "--audio_track")}
 
 
 def _by_hand(
