@@ -67,8 +67,8 @@ def check(
         choice: Values of `--audio_track` and `--video_track`.
 
     Raises:
-        InputError: A flag is missing, the video has no video or audio stream or no such track, or the folder cannot be used or is not
-            empty.
+        InputError: A flag is missing, the video has no video or audio stream or no such track, or the folder cannot be
+            used or is not empty.
     """
     if audio_only:
         raise InputError(

@@ -336,16 +336,16 @@ def _aligned_blocks(
     )
     for start_s, frame in placed:
         block, rate = samples_of(frame), frame.sample_rate
-        first = math.isnan(trace.start_s)
-        trace.start_s = start_s if first else trace.start_s
+        trace.start_s = start_s if math.isnan(trace.start_s) else trace.start_s
         gap = round(start_s * rate) - position
         if abs(gap) >= _GAP_SECONDS * rate or position == 0:
+            counted = position > 0  # What precedes the sound is neither a gap nor an overlap.
             for begin in range(0, gap, piece := round(_FILL_SECONDS * rate)):
                 yield rate, np.zeros((*block.shape[:-1], min(piece, gap - begin)), np.float32)
             position += max(gap, 0)
             cut = min(max(-gap, 0), block.shape[-1])
             block = block[..., cut:]
-            if not first:
+            if counted:
                 trace.filled_s += max(gap, 0) / rate
                 trace.cut_s += cut / rate
         if block.size:

@@ -231,7 +231,7 @@ def place_blocks(
         step = 0.0 if block.time_s is None else block.time_s - clock
         large = abs(step) >= _GAP_SECONDS
         if large or abs(step - before) >= _STEP_SECONDS or first:
-            waiting.extend(itertools.islice(source, _SOUND_WITNESSES - len(waiting)))
+            _read_until(_SOUND_WITNESSES, waiting, source)
             steps = _steps(waiting, clock + block.seconds)
             if first and block.time_s is not None:
                 agrees = not steps or abs(step - statistics.median(steps)) < _GAP_SECONDS
@@ -255,6 +255,11 @@ def place_blocks(
         first = False
         yield clock, item
         clock += block.seconds
+
+
+def _read_until(count: int, waiting: collections.deque[Item], source: Iterator[Item]) -> None:
+    """Adds items of a source until so many are waiting."""
+    waiting.extend(itertools.islice(source, max(0, count - len(waiting))))
 
 
 def _steps(blocks: Iterable[tuple[Block, Item]], clock: float) -> list[float]:
@@ -299,7 +304,7 @@ def place_pictures(
     while (present := waiting.popleft() if waiting else next(source, None)) is not None:
         time, item = present
         usual = statistics.median(intervals) if len(intervals) >= 3 else usual_s
-        waiting.extend(itertools.islice(source, 1 - len(waiting)))
+        _read_until(1, waiting, source)
         following = waiting[0][0] if waiting else None
         far = time is not None and (
             abs(time - start_s) > _PAUSE_SECONDS
@@ -307,7 +312,7 @@ def place_pictures(
             else not before <= time <= before + max(_PAUSE_SECONDS, _USUAL_PAUSES * usual)
         )
         if time is None or far or not waiting or (following is not None and following < time):
-            waiting.extend(itertools.islice(source, _PICTURE_WITNESSES - len(waiting)))
+            _read_until(_PICTURE_WITNESSES, waiting, source)
             later = [other for other, _ in waiting if other is not None]
             if time is None or not _is_shown_then(
                 time, before, later, start_s=start_s, confirmed_s=confirmed_s, far=far

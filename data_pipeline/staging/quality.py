@@ -131,7 +131,7 @@ def remarks(
         "ends early": _short_of(audio) + _short_of(video) > 0.5
         and f"{max(_short_of(audio), _short_of(video)):.1f} s less than the file says",
         "wrong timestamps": doubtful > 0
-        and f"{doubtful} timestamps contradict the others, by up to {furthest_s:.1f} s, and were not believed",
+        and f"timestamps not believed: {doubtful}, which contradict the others by up to {furthest_s:.1f} s",
         "corrupt packets": broken > 0 and f"{broken} packets could not be decoded",
         "unsteady picture rate": video.pictures > 2
         and video.most_s > 1.5 * max(video.least_s, 1e-3)

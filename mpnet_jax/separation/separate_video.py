@@ -265,8 +265,8 @@ def remarks(separated: SeparatedVideo, kept: list[int], header: MediaInfo) -> li
             sentences.append(f"{trace.broken_packets} packets of the {name} cannot be decoded and were skipped.")
         if trace.doubts.timestamps:
             sentences.append(
-                f"{trace.doubts.timestamps} timestamps of the {name} contradict the others, by up to "
-                f"{trace.doubts.furthest_s:.1f} s, and were not believed."
+                f"Timestamps of the {name} that were not believed: {trace.doubts.timestamps}; they contradict the "
+                f"others by up to {trace.doubts.furthest_s:.1f} s."
             )
     sentences += _remarks_on_time(separated, header)
     if separated.tally.windows == 1:
