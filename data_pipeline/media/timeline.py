@@ -35,11 +35,15 @@ _PICTURE_WITNESSES = 6
 # A longer pause between packets is doubtful, unless it is usual in this stream.
 _PAUSE_SECONDS = 1.0
 _USUAL_PAUSES = 8
+# Packets of a run lie closer together than this, unless more is usual.
+_RUN_SECONDS = 0.2
 _RUN_PACKETS = 3
 _FIRST_PACKETS = 8
 _MOST_LONE = 16
 # The longest delay of an encoder: 2,112 samples of AAC at 22,050 Hz.
 _DELAY_SECONDS = 0.1
+# A first picture that differs more than this from the start of its stream is doubtful.
+_START_SECONDS = 0.1
 _SAME_TIME_SECONDS = 1e-6
 
 
@@ -102,18 +106,17 @@ class Extent:
         first, self._first = self._first or [], None
         times = [time for time, _ in first]
         steps = [abs(later - time) for time, later in itertools.pairwise(times)]
-        self._steps.extend([statistics.median(steps)] if steps else [])
+        self._steps.extend(3 * [statistics.median_low(steps)] if steps else [])
         for time, duration in first:
             self._add(time, duration)
+            if len(first) < _RUN_PACKETS:  # No usual distance is known.
+                self._close()
 
     def _add(self, time_s: float, duration_s: float) -> None:
         step = abs(time_s - self._before)
-        usual = None
-        if self._run and step > _PAUSE_SECONDS:
-            usual = statistics.median(self._steps)
-        if usual is not None and step > _USUAL_PAUSES * usual:
+        if step > _RUN_SECONDS and self._run and step > _USUAL_PAUSES * statistics.median_low(self._steps):
             self._close()
-        elif self._run and step > 0:
+        if step > 0:  # not for the first one, whose step is no number
             self._steps.append(step)
         # The stated duration of a packet may be as wrong as its timestamp.
         end = time_s + min(duration_s, _PAUSE_SECONDS)
@@ -150,10 +153,12 @@ class Extent:
             others: What other streams of the file cover, see `sure`; it confirms lone timestamps.
         """
         spans = [self.sure] if self.sure else []
+        others = [*others, *spans]
+        margin = _pause_s(statistics.median_low(self._steps) if self._steps else 0.0)
         spans += [
             (first, last)
             for first, last in self._lone
-            if any(a - _PAUSE_SECONDS <= first and last <= b + _PAUSE_SECONDS for a, b in others)
+            if any(a - margin <= first and last <= b + margin for a, b in others)
         ]
         spans = spans or self._lone
         return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
@@ -234,8 +239,8 @@ def place_blocks(
             _read_until(_SOUND_WITNESSES, waiting, source)
             steps = _steps(waiting, clock + block.seconds)
             if first and block.time_s is not None:
-                agrees = not steps or abs(step - statistics.median(steps)) < _GAP_SECONDS
-                believed, other = agrees, statistics.median(steps or [step])
+                other = statistics.median(steps or [step])
+                believed = not large or abs(step - other) < _GAP_SECONDS
             elif large:
                 believed, other = _is_confirmed(step, steps, block, clock, confirmed_s), 0.0
             else:
@@ -307,15 +312,13 @@ def place_pictures(
         _read_until(1, waiting, source)
         following = waiting[0][0] if waiting else None
         far = time is not None and (
-            abs(time - start_s) > _PAUSE_SECONDS
-            if before is None
-            else not before <= time <= before + max(_PAUSE_SECONDS, _USUAL_PAUSES * usual)
+            abs(time - start_s) > _START_SECONDS if before is None else not before <= time <= before + _pause_s(usual)
         )
         if time is None or far or not waiting or (following is not None and following < time):
             _read_until(_PICTURE_WITNESSES, waiting, source)
             later = [other for other, _ in waiting if other is not None]
             if time is None or not _is_shown_then(
-                time, before, later, start_s=start_s, confirmed_s=confirmed_s, far=far
+                time, before, later, start_s=start_s, confirmed_s=confirmed_s, usual=usual
             ):
                 placed = _between(before, later, usual, start_s)
                 if time is not None:
@@ -328,21 +331,26 @@ def place_pictures(
 
 
 def _is_shown_then(
-    time: float, before: float | None, later: Sequence[float], *, start_s: float, confirmed_s: float, far: bool
+    time: float, before: float | None, later: Sequence[float], *, start_s: float, confirmed_s: float, usual: float
 ) -> bool:
     """Returns whether the timestamp of a picture is believed, by those of the pictures after it."""
     if before is None:
-        early = time < start_s - _PAUSE_SECONDS
-        return not early and sum(other < time - _SAME_TIME_SECONDS for other in later) * 2 <= len(later)
-    if time < before:  # The timestamps start again only if they stay behind.
+        if time < start_s - _START_SECONDS:
+            return False
+        before = start_s - usual
+    elif time < before:  # The timestamps start again only if they stay behind.
         back = sum(other <= before for other in later)
         return back > len(later) - back
     # Pictures that belong between the one before and this one speak against it.
-    against = sum(before < other < time - _SAME_TIME_SECONDS for other in later)
-    beyond = sum(other >= time for other in later)
-    if not against and not beyond:
-        return not far or time <= confirmed_s
-    return beyond > against
+    against = [other for other in later if before < other < time - _SAME_TIME_SECONDS]
+    if not against:
+        return any(other >= time for other in later) or time <= max(confirmed_s, before + _pause_s(usual))
+    # Of two pictures in the wrong order, the one nearer to its expected time is right.
+    return len(against) == 1 and abs(time - before - usual) <= abs(against[0] - before - 2 * usual)
+
+
+def _pause_s(usual: float) -> float:
+    return max(_PAUSE_SECONDS, _USUAL_PAUSES * usual)
 
 
 def _between(before: float | None, later: Sequence[float], usual: float, start_s: float) -> float:
