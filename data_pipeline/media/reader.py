@@ -167,7 +167,7 @@ def stream_channels(
                 f"{path} changes from {channels} to {len(block)} channels of sound; re-encode it with one layout",
             )
         yield trace.rate_hz, block
-    trace.stated_end_s = found.end_s("audio", trace.end_s)
+    trace.stated_end_s = found.end_s("audio", trace.end_s, broken=trace.broken_packets > 0)
 
 
 def read_frames(
@@ -245,7 +245,7 @@ def _ascending(times_s: Iterable[float]) -> Iterator[float]:
 
 def _require_complete(path: Path, found: Survey, kind: Kind, trace: Trace) -> None:
     """Records where a stream should end, and raises an error when less than 90 % of it could be decoded."""
-    stated = trace.stated_end_s = found.end_s(kind, trace.end_s)
+    stated = trace.stated_end_s = found.end_s(kind, trace.end_s, broken=trace.broken_packets > 0)
     if stated is not None and trace.end_s < COMPLETE_PART * stated:
         raise MediaError(
             "truncated",
@@ -327,7 +327,7 @@ def _aligned_blocks(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (rate_hz, float32 (..., samples)) without gaps: gaps between timestamps become zeros, overlaps are cut."""
     line, position = found.timeline, 0
-    blocks = ((_block(frame, line.origin_s), frame) for frame in decoded(container, stream, trace))
+    blocks = ((_block(frame, line.sound_origin_s), frame) for frame in decoded(container, stream, trace))
     placed = place_blocks(
         blocks,
         start_s=line.sound_s[0] if line.sound_s else 0.0,
@@ -365,7 +365,7 @@ def _timed_frames(
     usual = 1.0 / float(stream.average_rate) if stream.average_rate else _USUAL_SECONDS
     placed = place_pictures(
         (
-            (None if frame.time is None else frame.time - line.origin_s, frame)
+            (None if frame.time is None else frame.time - line.pictures_origin_s, frame)
             for frame in decoded(container, stream, trace)
         ),
         start_s=line.pictures_s[0] if line.pictures_s else 0.0,

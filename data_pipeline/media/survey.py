@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from data_pipeline.media.completeness import is_cut_off
 from data_pipeline.media.container import opened
 from data_pipeline.media.samples import Samples
-from data_pipeline.media.timeline import Extent, Timeline, timeline
+from data_pipeline.media.timeline import Extent, Timeline, never_meet, timeline
 from data_pipeline.media.tracks import TrackChoice, Tracks, choose_audio, choose_video
 
 Kind = Literal["audio", "video"]
@@ -62,15 +62,16 @@ class Survey:
     doubtful_s: tuple[float, ...]
     reached_s: float
 
-    def end_s(self, kind: Kind, found_s: float) -> float | None:
+    def end_s(self, kind: Kind, found_s: float, *, broken: bool) -> float | None:
         """Returns where a stream should end, in seconds from time 0; None without a statement that is believed.
 
         Args:
             kind: The stream.
             found_s: End of what was decoded of it.
+            broken: Whether some of its packets could not be decoded.
         """
         span = self.timeline.sound_s if kind == "audio" else self.timeline.pictures_s
-        listed = span[1] if span and found_s < COMPLETE_PART * span[1] else None
+        listed = span[1] if span and broken and found_s < COMPLETE_PART * span[1] else None
         own = self.own_stated_s.get(kind)
         if own is not None and found_s >= COMPLETE_PART * own:
             return own if listed is None else listed
@@ -87,8 +88,17 @@ class Survey:
 
     def remarks(self) -> dict[str, str]:
         """Returns what the user should know, kind -> sentence: on the tracks, and on stated lengths without belief."""
-        lengths = " ".join(self._stated_wrongly())
-        return self.tracks.remarks | ({"stated length": lengths} if lengths else {})
+        found = dict(self.tracks.remarks)
+        if lengths := " ".join(self._stated_wrongly()):
+            found["stated length"] = lengths
+        line = self.timeline
+        if line.sound_origin_s != line.pictures_origin_s:
+            found["stated start"] = (
+                f"The file states that the sound starts at {line.sound_origin_s - line.origin_s:.1f} s and the "
+                f"pictures at {line.pictures_origin_s - line.origin_s:.1f} s, so that they never meet; both were "
+                "started together."
+            )
+        return found
 
     def _stated_wrongly(self) -> Iterator[str]:
         """Yields a sentence on each stated length that the packets contradict; a truncated file gets none."""
@@ -158,11 +168,16 @@ def _surveyed(path: Path, choice: TrackChoice, version: tuple[Any, ...]) -> Surv
                 return None
             return extents[stream.index].span([sure[index] for index in sure if index != stream.index])
 
-        line = timeline(span(sound), span(moving))
+        spoken, shown = (sure.get(stream.index) if stream is not None else None for stream in (sound, moving))
+        if spoken is not None and shown is not None and never_meet(spoken, shown):
+            line = timeline(spoken, shown)  # A lone timestamp cannot join them.
+        else:
+            line = timeline(span(sound), span(moving))
         chosen: dict[Kind, AudioStream | VideoStream | None] = {"audio": sound, "video": moving}
         spans = {"audio": line.sound_s, "video": line.pictures_s}
+        origins = {"audio": line.sound_origin_s, "video": line.pictures_origin_s}
         own = {
-            kind: _nearest(stated, spans[kind], line.origin_s)
+            kind: _nearest(stated, spans[kind], origins[kind])
             for kind, stream in chosen.items()
             if stream is not None and (stated := _own_stated_s(container, stream)) is not None
         }

@@ -5,10 +5,11 @@ believed only if other numbers confirm it:
 
 * A timestamp that jumps is believed if the timestamps after it jump, too. A lone timestamp is not: its sound continues
   the sound before it, and its picture is shown one usual interval after the picture before it.
-* The start and the end of a stream are those of runs of at least three packets whose timestamps lie close together, or
-  lie within what another stream covers.
+* The start and the end of a stream are those of runs of packets whose timestamps lie close together, or lie within what
+  another stream covers.
 * Time 0 is the earlier start of the chosen sound and pictures. Sound that starts only a fraction of a second before the
   pictures is an encoder's delay, which some containers hide and others do not; time 0 is then the first picture.
+* If the sound ends before the pictures start, or the other way round, a start is wrong, and both start at time 0.
 
 This module works with numbers alone; `survey` collects them from a file.
 """
@@ -28,16 +29,18 @@ _GAP_SECONDS = 0.05
 # A smaller step is a gap, too, if all following timestamps have made the same step: one packet of sound is missing.
 _STEP_SECONDS = 0.015
 _STEP_AGREES_SECONDS = 0.003
-_STEP_WITNESSES = 4
-# Timestamps that are read after a doubtful one. Fewer than half of these may be wrong.
-_SOUND_WITNESSES = 8
+_STEP_WITNESSES = 8
+# Timestamps that are read after a doubtful one. Fewer than half of these may be wrong; a transport stream has one
+# timestamp for several blocks of sound.
+_SOUND_WITNESSES = 64
 _PICTURE_WITNESSES = 6
 # A longer pause between packets is doubtful, unless it is usual in this stream.
 _PAUSE_SECONDS = 1.0
 _USUAL_PAUSES = 8
 # Packets of a run lie closer together than this, unless more is usual.
-_RUN_SECONDS = 0.2
+_STRIDE_SECONDS = 0.2
 _RUN_PACKETS = 3
+_RUN_SECONDS = 0.4
 _FIRST_PACKETS = 8
 _MOST_LONE = 16
 # The longest delay of an encoder: 2,112 samples of AAC at 22,050 Hz.
@@ -114,7 +117,7 @@ class Extent:
 
     def _add(self, time_s: float, duration_s: float) -> None:
         step = abs(time_s - self._before)
-        if step > _RUN_SECONDS and self._run and step > _USUAL_PAUSES * statistics.median_low(self._steps):
+        if step > _STRIDE_SECONDS and self._run and step > _USUAL_PAUSES * statistics.median_low(self._steps):
             self._close()
         if step > 0:  # not for the first one, whose step is no number
             self._steps.append(step)
@@ -128,7 +131,7 @@ class Extent:
 
     def _close(self) -> None:
         first, last, packets = self._run
-        if packets >= _RUN_PACKETS:
+        if packets >= _RUN_PACKETS and last - first >= _RUN_SECONDS:
             self._sure = [min([first, *self._sure[:1]]), max([last, *self._sure[1:]])]
         elif len(self._lone) < _MOST_LONE:
             self._lone.append((first, last))
@@ -154,7 +157,7 @@ class Extent:
         """
         spans = [self.sure] if self.sure else []
         others = [*others, *spans]
-        margin = _pause_s(statistics.median_low(self._steps) if self._steps else 0.0)
+        margin = _pause_s(statistics.median_low(self._steps) if self._sure else 0.0)
         spans += [
             (first, last)
             for first, last in self._lone
@@ -170,11 +173,15 @@ class Timeline:
 
     Attributes:
         origin_s: Timestamp of the file, in seconds, that is time 0.
+        sound_origin_s: Timestamp of the sound that is time 0; the same, unless the starts contradict each other.
+        pictures_origin_s: The same of the pictures.
         sound_s: (start, end) of the sound in seconds from time 0; None without sound.
         pictures_s: (start, end) of the pictures in seconds from time 0; None without pictures.
     """
 
     origin_s: float
+    sound_origin_s: float
+    pictures_origin_s: float
     sound_s: tuple[float, float] | None
     pictures_s: tuple[float, float] | None
 
@@ -182,6 +189,11 @@ class Timeline:
     def end_s(self) -> float:
         """End of the longer one of both."""
         return max((span[1] for span in (self.sound_s, self.pictures_s) if span), default=0.0)
+
+
+def never_meet(span: tuple[float, float], other: tuple[float, float]) -> bool:
+    """Returns whether two (start, end) have no time in common."""
+    return span[1] <= other[0] or other[1] <= span[0]
 
 
 def timeline(sound: tuple[float, float] | None, pictures: tuple[float, float] | None) -> Timeline:
@@ -196,10 +208,16 @@ def timeline(sound: tuple[float, float] | None, pictures: tuple[float, float] | 
     if sound and pictures and 0 < pictures[0] - sound[0] <= _DELAY_SECONDS:
         origin = pictures[0]
 
-    def moved(span: tuple[float, float] | None) -> tuple[float, float] | None:
-        return (span[0] - origin, span[1] - origin) if span else None
-
-    return Timeline(origin, moved(sound), moved(pictures))
+    sound_origin = pictures_origin = origin
+    if sound and pictures and never_meet(sound, pictures):
+        sound_origin, pictures_origin = sound[0], pictures[0]
+    return Timeline(
+        origin,
+        sound_origin,
+        pictures_origin,
+        (sound[0] - sound_origin, sound[1] - sound_origin) if sound else None,
+        (pictures[0] - pictures_origin, pictures[1] - pictures_origin) if pictures else None,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,8 +262,8 @@ def place_blocks(
             elif large:
                 believed, other = _is_confirmed(step, steps, block, clock, confirmed_s), 0.0
             else:
-                near = [abs(later - step) < _STEP_AGREES_SECONDS for later in steps]
-                believed, other = len(near) >= _STEP_WITNESSES and all(near), 0.0
+                near = [abs(later - step) < _STEP_AGREES_SECONDS for later in steps[:_STEP_WITNESSES]]
+                believed, other = len(near) == _STEP_WITNESSES and all(near), 0.0
             if believed:
                 clock, before = clock + step, 0.0
             else:

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_pipeline.media.timeline import Block, Doubts, Extent, place_blocks, place_pictures, timeline
@@ -33,6 +33,7 @@ def placed_blocks(times, seconds, *, start_s=0.0, confirmed_s=0.0):
     return np.array([time for time, _ in placed]), doubts
 
 
+@settings(deadline=None, max_examples=60)
 @given(seconds=BLOCK_SECONDS, start=st.sampled_from([0.0, 0.3, 5.0]), outliers=OUTLIERS)
 def test_lone_timestamps_of_the_sound_move_nothing(seconds, start, outliers):
     outliers = far_apart(outliers)
@@ -44,6 +45,7 @@ def test_lone_timestamps_of_the_sound_move_nothing(seconds, start, outliers):
     assert doubts.furthest_s == pytest.approx(max(map(abs, outliers.values()), default=0.0), abs=0.01)
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     seconds=BLOCK_SECONDS,
     outliers=OUTLIERS,
@@ -59,6 +61,7 @@ def test_gaps_and_overlaps_are_kept_beside_lone_timestamps(seconds, outliers, pl
     assert doubts.timestamps == len(outliers)
 
 
+@settings(deadline=None, max_examples=60)
 @given(seconds=BLOCK_SECONDS, jitter=st.lists(st.floats(-0.007, 0.007), min_size=60, max_size=60))
 def test_rounded_timestamps_leave_no_gaps(seconds, jitter):
     found, doubts = placed_blocks(np.arange(60) * seconds + jitter, seconds)
@@ -97,6 +100,7 @@ def placed_pictures(times, *, start_s=0.0, confirmed_s=0.0, usual_s=0.1):
     return np.array(times_s), doubts
 
 
+@settings(deadline=None, max_examples=60)
 @given(fps=st.sampled_from([8.0, 10.0, 25.0, 60.0]), start=st.sampled_from([0.0, 5.0]), outliers=OUTLIERS)
 def test_lone_timestamps_of_pictures_move_nothing(fps, start, outliers):
     outliers = {n: by for n, by in far_apart(outliers).items() if abs(by) > 2 / fps}
@@ -108,6 +112,7 @@ def test_lone_timestamps_of_pictures_move_nothing(fps, start, outliers):
     assert doubts.timestamps == len(outliers)
 
 
+@settings(deadline=None, max_examples=60)
 @given(steps=st.lists(st.sampled_from([0.016, 0.04, 0.1, 0.4, 0.9]), min_size=12, max_size=40), late=st.floats(1.5, 90))
 def test_unsteady_pictures_and_pauses_keep_their_times(steps, late):
     steps[len(steps) // 2] = late  # nobody moves in front of a screen that is recorded
@@ -140,6 +145,7 @@ def extent(times, seconds=0.0):
     return found
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     start=st.sampled_from([-2.0, 0.0, 60.0, 95_000.0]),
     step=st.sampled_from([0.0167, 0.1, 5.0]),
@@ -180,3 +186,9 @@ def test_time_0_is_the_first_picture_after_an_encoders_delay():
     assert timeline((60.2, 68.0), (60.0, 68.0)).origin_s == 60.0
     assert timeline(None, (60.0, 68.0)).pictures_s == (0.0, 8.0)
     assert timeline((5.0, 6.0), None).end_s == 1.0
+
+
+def test_sound_and_pictures_that_never_meet_start_together():
+    found = timeline((0.0, 8.0), (60.0, 68.0))
+    assert found.sound_s == found.pictures_s == (0.0, 8.0)
+    assert timeline((0.0, 8.0), (7.0, 68.0)).pictures_s == (7.0, 68.0)
