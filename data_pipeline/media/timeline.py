@@ -84,7 +84,7 @@ class Extent:
         self._before = math.nan
         self._run: list[float] = []  # first time, last end and number of packets of the present run
         self._sure: list[float] = []  # first time and last end of all long runs
-        self._lone: list[tuple[float, float]] = []  # first time and last end of short runs
+        self._lone: list[tuple[float, float, float]] = []  # first time, last end and packets of short runs
 
     def add(self, time_s: float | None, duration_s: float) -> None:
         """Adds the next packet of the file; packets without a timestamp are only counted.
@@ -134,7 +134,7 @@ class Extent:
         if packets >= _RUN_PACKETS and last - first >= _RUN_SECONDS:
             self._sure = [min([first, *self._sure[:1]]), max([last, *self._sure[1:]])]
         elif len(self._lone) < _MOST_LONE:
-            self._lone.append((first, last))
+            self._lone.append((first, last, packets))
         self._run = []
 
     def finish(self) -> None:
@@ -160,10 +160,12 @@ class Extent:
         margin = _pause_s(statistics.median_low(self._steps) if self._sure else 0.0)
         spans += [
             (first, last)
-            for first, last in self._lone
+            for first, last, _ in self._lone
             if any(a - margin <= first and last <= b + margin for a, b in others)
         ]
-        spans = spans or self._lone
+        if not spans:
+            longer = [run for run in self._lone if run[2] >= _RUN_PACKETS] or self._lone
+            spans = [(first, last) for first, last, _ in longer]
         return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
 
 
@@ -257,7 +259,7 @@ def place_blocks(
             _read_until(_SOUND_WITNESSES, waiting, source)
             steps = _steps(waiting, clock + block.seconds)
             if first and block.time_s is not None:
-                other = statistics.median(steps or [step])
+                other = statistics.median(steps[:_STEP_WITNESSES] or [step])
                 believed = not large or abs(step - other) < _GAP_SECONDS
             elif large:
                 believed, other = _is_confirmed(step, steps, block, clock, confirmed_s), 0.0
@@ -374,6 +376,7 @@ def _pause_s(usual: float) -> float:
 def _between(before: float | None, later: Sequence[float], usual: float, start_s: float) -> float:
     """Returns the time of a picture whose own timestamp is not known."""
     if before is None:
-        return max(start_s, statistics.median_low(later) - usual * (len(later) + 1) / 2) if later else start_s
+        middle = (len(later) - 1) // 2
+        return max(start_s - usual, sorted(later)[middle] - usual * (middle + 1)) if later else start_s
     following = min((other for other in later if other > before), default=math.inf)
     return min(before + usual, (before + following) / 2)

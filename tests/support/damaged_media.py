@@ -10,7 +10,7 @@ import numpy as np
 SECONDS = 6
 FPS = 25
 BURST_SECONDS = 0.02
-FIRST_BURST_S = 0.5  # One burst and one flash in each second.
+FIRST_BURST_S = 0.52  # One burst and one flash in each second.
 TONE_HZ = 1000.0
 # Container -> format of the library, codec of the pictures, codec of the sound.
 CONTAINERS = {
