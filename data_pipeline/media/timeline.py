@@ -30,8 +30,8 @@ _GAP_SECONDS = 0.05
 _STEP_SECONDS = 0.015
 _STEP_AGREES_SECONDS = 0.003
 _STEP_WITNESSES = 8
-# Timestamps that are read after a doubtful one. Fewer than half of these may be wrong; a transport stream has one
-# timestamp for several blocks of sound.
+# Timestamps that are read after a doubtful one: many of sound, because a transport stream has one timestamp for several
+# blocks.
 _SOUND_WITNESSES = 64
 _PICTURE_WITNESSES = 6
 # A longer pause between packets is doubtful, unless it is usual in this stream.
@@ -298,9 +298,12 @@ def _steps(blocks: Iterable[tuple[Block, Item]], clock: float) -> list[float]:
 
 
 def _is_confirmed(step: float, steps: Sequence[float], block: Block, clock: float, confirmed_s: float) -> bool:
-    """Returns whether more of the later timestamps are nearer to a jump than to the time before it."""
+    """Returns whether the later timestamps stay where one of them jumped to, instead of coming back."""
     if not steps:
         return 0 < step and clock + step + block.seconds <= confirmed_s
+    back = [abs(later) < _GAP_SECONDS for later in steps]
+    if any(map(all, zip(back, back[1:], back[2:], strict=False))):
+        return False
     jumped = sum(later / step > 0.5 for later in steps)
     return jumped > len(steps) - jumped
 

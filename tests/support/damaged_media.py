@@ -11,6 +11,7 @@ SECONDS = 6
 FPS = 25
 BURST_SECONDS = 0.02
 FIRST_BURST_S = 0.52  # One burst and one flash in each second.
+FLASH_PICTURES = 5
 TONE_HZ = 1000.0
 # Container -> format of the library, codec of the pictures, codec of the sound.
 CONTAINERS = {
@@ -80,7 +81,7 @@ def _packets(container: av.container.OutputContainer, suffix: str) -> list[tuple
     sound.bit_rate = 128_000
     packets = []
     for number in range(SECONDS * FPS):
-        light = number % FPS == round(FIRST_BURST_S * FPS)
+        light = 0 <= number % FPS - round(FIRST_BURST_S * FPS) < FLASH_PICTURES
         frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 230 if light else 20, np.uint8), format="rgb24")
         frame.pts, frame.time_base = number, Fraction(1, FPS)
         packets += pictures.encode(frame)

@@ -145,7 +145,7 @@ def test_tracks_are_chosen_by_hand(tmp_path):
 
 
 def test_a_picture_without_a_flag_is_cover_art(tmp_path):
-    path = write(tmp_path / "a.mkv", (STEREO_300, MAIN, {}), cover=True)
+    path = write(tmp_path / "a.mov", (STEREO_300, MAIN, {}), cover=True)
     header = reader.probe(path)
     assert (header.streams, header.picture_px, header.remarks) == ((1, 1), (48, 64), {})
     shown = [picture.mean() for picture in reader.read_frames(path, [0.0, 1.0], 48)]
