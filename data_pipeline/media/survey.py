@@ -8,7 +8,7 @@ import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -108,14 +108,13 @@ class Survey:
                     f"The header states a length of {self.stated_s:.1f} s, and the file holds {self.reached_s:.1f} s; "
                     "the header was not believed."
                 )
-            for kind, name, span in (
-                ("audio", "sound", self.timeline.sound_s),
-                ("video", "pictures", self.timeline.pictures_s),
+            for own, name, span in (
+                (self.own_stated_s.get("audio"), "sound", self.timeline.sound_s),
+                (self.own_stated_s.get("video"), "pictures", self.timeline.pictures_s),
             ):
-                own = self.own_stated_s.get(kind)
                 if own is not None and span and not _near(own, span[1]) and not _near(own, self.stated_s):
                     yield (
-                        f"The file states that the {name} end at {own:.1f} s, and they end at {span[1]:.1f} s; "
+                        f"The file states {own:.1f} s as the end of the {name}, which is at {span[1]:.1f} s; "
                         "this was not believed."
                     )
 
@@ -147,61 +146,68 @@ def _surveyed(path: Path, choice: TrackChoice, version: tuple[Any, ...]) -> Surv
     del version  # It is a part of the key, so that a file that has changed is surveyed again.
     with opened(path) as container:
         extents = _extents(container)
-        covers = [extents[stream.index].packets for stream in container.streams.video]
-        video, pictures, remarks = choose_video(path, container.streams.video, covers, choice.video)
-        packets = [extents[stream.index].packets for stream in container.streams.audio]
-        audio, on_sound = choose_audio(
-            path, container.streams.audio, packets, choice.audio, is_silent=functools.partial(_is_silent, path)
-        )
-        tracks = Tracks(audio, video, (pictures, len(packets)), remarks | on_sound)
-        undecodable: list[Kind] = []
-        if packets and not audio:
-            undecodable.append("audio")
-        if pictures and video is None:
-            undecodable.append("video")
-        sound = container.streams.audio[audio[0]] if audio else None
-        moving = None if video is None else container.streams.video[video]
-        sure = {index: extent.sure for index, extent in extents.items() if extent.sure is not None}
-
-        def span(stream: Stream | None) -> tuple[float, float] | None:
-            if stream is None:
-                return None
-            return extents[stream.index].span([sure[index] for index in sure if index != stream.index])
-
-        spoken, shown = (sure.get(stream.index) if stream is not None else None for stream in (sound, moving))
-        if spoken is not None and shown is not None and never_meet(spoken, shown):
-            line = timeline(spoken, shown)  # A lone timestamp cannot join them.
-        else:
-            line = timeline(span(sound), span(moving))
-        chosen: dict[Kind, AudioStream | VideoStream | None] = {"audio": sound, "video": moving}
-        spans = {"audio": line.sound_s, "video": line.pictures_s}
-        origins = {"audio": line.sound_origin_s, "video": line.pictures_origin_s}
-        own = {
-            kind: _nearest(stated, spans[kind], origins[kind])
-            for kind, stream in chosen.items()
-            if stream is not None and (stated := _own_stated_s(container, stream)) is not None
-        }
-        ends = [extent.sure[1] - line.origin_s for extent in extents.values() if extent.sure is not None]
-        reached = max([line.end_s, *ends])
+        tracks, undecodable = _tracks(path, container, extents, choice)
+        sound = container.streams.audio[tracks.audio[0]] if tracks.audio else None
+        pictures = None if tracks.video is None else container.streams.video[tracks.video]
+        line = _timeline(extents, sound, pictures)
+        sure = [extent.sure[1] - line.origin_s for extent in extents.values() if extent.sure is not None]
+        reached = max([line.end_s, *sure])
         stated = None
         if container.duration is not None and _STATES_LENGTH & _formats(container):
-            stated = _nearest(container.duration / av.time_base, (0.0, reached), line.origin_s)
+            stated = _nearest(container.duration / av.time_base, reached, line.origin_s)
+        own: dict[Kind, float] = {}
+        if sound is not None and line.sound_s and (end := _own_stated_s(container, sound)) is not None:
+            own["audio"] = _nearest(end, line.sound_s[1], line.sound_origin_s)
+        if pictures is not None and line.pictures_s and (end := _own_stated_s(container, pictures)) is not None:
+            own["video"] = _nearest(end, line.pictures_s[1], line.pictures_origin_s)
         doubtful = [
-            end
-            for index, extent in extents.items()
-            if extent.raw_end_s > sure.get(index, (0.0, math.inf))[1] + _NOTABLE_SECONDS
-            for end in (extent.raw_end_s, extent.raw_end_s - line.origin_s)
+            extent.raw_end_s
+            for extent in extents.values()
+            if extent.sure is not None and extent.raw_end_s > extent.sure[1] + _NOTABLE_SECONDS
         ]
         return Survey(
             tracks=tracks,
             timeline=line,
-            undecodable=tuple(undecodable),
+            undecodable=undecodable,
             stated_s=stated,
             own_stated_s=own,
             cut_off=is_cut_off(path, _formats(container)),
-            doubtful_s=tuple(doubtful),
+            doubtful_s=tuple(reading for end in doubtful for reading in (end, end - line.origin_s)),
             reached_s=reached,
         )
+
+
+def _tracks(
+    path: Path, container: InputContainer, extents: Mapping[int, Extent], choice: TrackChoice
+) -> tuple[Tracks, tuple[Kind, ...]]:
+    """Returns the tracks that are used, and the kinds of streams of which none can be decoded."""
+
+    def packets(streams: Iterable[Stream]) -> list[int]:
+        return [extents[stream.index].packets for stream in streams]
+
+    videos, audios = container.streams.video, container.streams.audio
+    video, pictures, remarks = choose_video(path, videos, packets(videos), choice.video)
+    audio, on_sound = choose_audio(
+        path, audios, packets(audios), choice.audio, is_silent=functools.partial(_is_silent, path)
+    )
+    undecodable: list[Kind] = ["audio"] if audios and not audio else []
+    if pictures and video is None:
+        undecodable.append("video")
+    return Tracks(audio, video, (pictures, len(audios)), remarks | on_sound), tuple(undecodable)
+
+
+def _timeline(extents: Mapping[int, Extent], sound: Stream | None, pictures: Stream | None) -> Timeline:
+    spoken, shown = (None if stream is None else extents[stream.index].sure for stream in (sound, pictures))
+    if spoken is not None and shown is not None and never_meet(spoken, shown):
+        return timeline(spoken, shown)  # A lone timestamp cannot join them.
+
+    def span(stream: Stream | None) -> tuple[float, float] | None:
+        if stream is None:
+            return None
+        others = [extent.sure for index, extent in extents.items() if index != stream.index]
+        return extents[stream.index].span([other for other in others if other is not None])
+
+    return timeline(span(sound), span(pictures))
 
 
 class _Extents(dict[int, Extent]):
@@ -226,12 +232,10 @@ def _extents(container: InputContainer) -> _Extents:
     return extents
 
 
-def _nearest(stated_s: float, span: tuple[float, float] | None, origin_s: float) -> float:
+def _nearest(stated_s: float, found_s: float, origin_s: float) -> float:
     """Returns a stated end in seconds from time 0: some writers count it from there, others from timestamp 0."""
-    readings = (stated_s, stated_s - origin_s)
-    if span is None:
-        return readings[0]
-    return min((reading for reading in readings if reading > 0), key=lambda reading: abs(reading - span[1]))
+    readings = [reading for reading in (stated_s, stated_s - origin_s) if reading > 0]
+    return min(readings, key=lambda reading: abs(reading - found_s), default=stated_s)
 
 
 def _own_stated_s(container: InputContainer, stream: AudioStream | VideoStream) -> float | None:
