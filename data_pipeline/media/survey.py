@@ -7,7 +7,6 @@ the files that were read last, because the sound and the pictures of a file are 
 import contextlib
 import dataclasses
 import functools
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -220,13 +219,15 @@ class _Extents(dict[int, Extent]):
 def _extents(container: InputContainer) -> _Extents:
     """Reads all packets; a broken container ends where no further packet is found."""
     extents = _Extents()
-    packets = container.demux()
+    units: dict[int, float] = {}  # Seconds per tick; converting a fraction takes longer than reading a packet.
     with contextlib.suppress(FFmpegError):
-        for packet in packets:
-            if packet.size or packet.pts is not None:
-                time = packet.pts if packet.pts is not None else packet.dts
-                unit = float(packet.time_base)
-                extents[packet.stream.index].add(None if time is None else time * unit, (packet.duration or 0) * unit)
+        for packet in container.demux():
+            time = packet.pts if packet.pts is not None else packet.dts
+            if time is None and not packet.size:  # the end of a stream
+                continue
+            index = packet.stream_index
+            unit = units.get(index) or units.setdefault(index, float(packet.time_base))
+            extents[index].add(None if time is None else time * unit, (packet.duration or 0) * unit)
     for extent in extents.values():
         extent.finish()
     return extents

@@ -20,7 +20,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 Item = TypeVar("Item")
 
@@ -82,7 +82,7 @@ class Extent:
         self._first: list[tuple[float, float]] | None = []
         self._steps: collections.deque[float] = collections.deque(maxlen=15)
         self._before = math.nan
-        self._run: list[float] = []  # first time, last end and number of packets of the present run
+        self._start, self._end, self._count = 0.0, 0.0, 0  # first time, last end and packets of the present run
         self._sure: list[float] = []  # first time and last end of all long runs
         self._lone: list[tuple[float, float, float]] = []  # first time, last end and packets of short runs
 
@@ -96,7 +96,9 @@ class Extent:
         self.packets += 1
         if time_s is None:
             return
-        self.raw_end_s = max(self.raw_end_s, time_s + duration_s)
+        end_s = time_s + duration_s
+        if end_s > self.raw_end_s:
+            self.raw_end_s = end_s
         if self._first is None:
             self._add(time_s, duration_s)
         else:
@@ -116,32 +118,36 @@ class Extent:
                 self._close()
 
     def _add(self, time_s: float, duration_s: float) -> None:
+        # This runs for every packet of a file, so it avoids calls.
         step = abs(time_s - self._before)
-        if step > _STRIDE_SECONDS and self._run and step > _USUAL_PAUSES * statistics.median_low(self._steps):
+        if step > _STRIDE_SECONDS and self._count and step > _USUAL_PAUSES * statistics.median_low(self._steps):
             self._close()
         if step > 0:  # not for the first one, whose step is no number
             self._steps.append(step)
-        # The stated duration of a packet may be as wrong as its timestamp.
-        end = time_s + min(duration_s, _PAUSE_SECONDS)
         self._before = time_s
-        if self._run:
-            self._run = [min(self._run[0], time_s), max(self._run[1], end), self._run[2] + 1]
-        else:
-            self._run = [time_s, end, 1]
+        # The stated duration of a packet may be as wrong as its timestamp.
+        end = time_s + (duration_s if duration_s < _PAUSE_SECONDS else _PAUSE_SECONDS)
+        if not self._count:
+            self._start, self._end = time_s, end
+        if time_s < self._start:
+            self._start = time_s
+        if end > self._end:
+            self._end = end
+        self._count += 1
 
     def _close(self) -> None:
-        first, last, packets = self._run
+        first, last, packets = self._start, self._end, self._count
         if packets >= _RUN_PACKETS and last - first >= _RUN_SECONDS:
             self._sure = [min([first, *self._sure[:1]]), max([last, *self._sure[1:]])]
         elif len(self._lone) < _MOST_LONE:
             self._lone.append((first, last, packets))
-        self._run = []
+        self._count = 0
 
     def finish(self) -> None:
         """Ends the stream; call it after the last packet."""
         if self._first is not None:
             self._release()
-        if self._run:
+        if self._count:
             self._close()
 
     @property
@@ -222,8 +228,7 @@ def timeline(sound: tuple[float, float] | None, pictures: tuple[float, float] | 
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """A block of decoded sound.
 
     Attributes:
@@ -331,13 +336,17 @@ def place_pictures(
     before: float | None = None
     while (present := waiting.popleft() if waiting else next(source, None)) is not None:
         time, item = present
-        usual = statistics.median(intervals) if len(intervals) >= 3 else usual_s
-        _read_until(1, waiting, source)
+        if not waiting:
+            _read_until(1, waiting, source)
         following = waiting[0][0] if waiting else None
-        far = time is not None and (
-            abs(time - start_s) > _START_SECONDS if before is None else not before <= time <= before + _pause_s(usual)
-        )
-        if time is None or far or not waiting or (following is not None and following < time):
+        if (
+            time is None
+            or not waiting
+            or before is None
+            or not before <= time <= before + _PAUSE_SECONDS
+            or (following is not None and following < time)
+        ):
+            usual = statistics.median(intervals) if len(intervals) >= 3 else usual_s
             _read_until(_PICTURE_WITNESSES, waiting, source)
             later = [other for other, _ in waiting if other is not None]
             if time is None or not _is_shown_then(
