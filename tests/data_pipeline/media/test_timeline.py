@@ -104,6 +104,8 @@ def placed_pictures(times, *, start_s=0.0, confirmed_s=0.0, usual_s=0.1):
 @given(fps=st.sampled_from([8.0, 10.0, 25.0, 60.0]), start=st.sampled_from([0.0, 5.0]), outliers=OUTLIERS)
 def test_lone_timestamps_of_pictures_move_nothing(fps, start, outliers):
     outliers = {n: by for n, by in far_apart(outliers).items() if abs(by) > 2 / fps}
+    if abs(outliers.get(59, 0.0)) <= 1.0:  # Nothing contradicts a last picture that is shown a little late.
+        outliers.pop(59, None)
     truth = start + np.arange(60) / fps
     times = [time + outliers.get(number, 0.0) for number, time in enumerate(truth)]
     # A wrong stated rate matters only until three intervals are known.
