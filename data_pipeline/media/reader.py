@@ -264,7 +264,7 @@ def _sound(path: Path, found: Survey, trace: Trace, *, mono: bool) -> Iterator[n
     if len(tracks) == 1:
         yield from _steady_blocks(path, tracks[0], found, trace, mono=mono)
         return
-    traces = [trace, *(Trace() for _ in tracks[1:])]
+    traces = [trace, *(Trace(doubts=trace.doubts) for _ in tracks[1:])]
     streams = [_steady_blocks(path, track, found, own, mono=True) for track, own in zip(tracks, traces, strict=True)]
     for block in _side_by_side(streams):
         if len({own.rate_hz for own in traces}) > 1:

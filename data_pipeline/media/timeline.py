@@ -84,7 +84,9 @@ class Extent:
         self._before = math.nan
         self._start, self._end, self._count = 0.0, 0.0, 0  # first time, last end and packets of the present run
         self._sure: list[float] = []  # first time and last end of all long runs
-        self._lone: list[tuple[float, float, float]] = []  # first time, last end and packets of short runs
+        self._lone: list[tuple[float, float, int]] = []  # first time, last end and packets of short runs
+        self._leading = 0  # number of short runs before the first long one
+        self._interval = 0.0  # mean interval of the packets of the first long one
 
     def add(self, time_s: float | None, duration_s: float) -> None:
         """Adds the next packet of the file; packets without a timestamp are only counted.
@@ -138,6 +140,8 @@ class Extent:
     def _close(self) -> None:
         first, last, packets = self._start, self._end, self._count
         if packets >= _RUN_PACKETS and last - first >= _RUN_SECONDS:
+            if not self._sure:
+                self._leading, self._interval = len(self._lone), (last - first) / packets
             self._sure = [min([first, *self._sure[:1]]), max([last, *self._sure[1:]])]
         elif len(self._lone) < _MOST_LONE:
             self._lone.append((first, last, packets))
@@ -163,16 +167,20 @@ class Extent:
         """
         spans = [self.sure] if self.sure else []
         others = [*others, *spans]
-        margin = _pause_s(statistics.median_low(self._steps) if self._sure else 0.0)
-        spans += [
-            (first, last)
-            for first, last, _ in self._lone
-            if any(a - margin <= first and last <= b + margin for a, b in others)
-        ]
+        usual = statistics.median_low(self._steps) if self._sure else 0.0
+        margin, doubted = _pause_s(usual), 0
+        for number, (first, last, packets) in enumerate(self._lone):
+            if any(a - margin <= first and last <= b + margin for a, b in others):
+                spans.append((first, last))
+            elif number < self._leading:
+                doubted += packets
         if not spans:
             longer = [run for run in self._lone if run[2] >= _RUN_PACKETS] or self._lone
             spans = [(first, last) for first, last, _ in longer]
-        return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
+        if not spans:
+            return None
+        # The first packets have their places in front of the others, whatever their timestamps.
+        return min(first for first, _ in spans) - doubted * self._interval, max(last for _, last in spans)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -304,7 +312,7 @@ def _steps(blocks: Iterable[tuple[Block, Item]], clock: float) -> list[float]:
 
 def _is_confirmed(step: float, steps: Sequence[float], block: Block, clock: float, confirmed_s: float) -> bool:
     """Returns whether the later timestamps stay where one of them jumped to, instead of coming back."""
-    if not steps:
+    if (len(steps) + 1) * block.seconds < _RUN_SECONDS:  # at the end of the stream
         return 0 < step and clock + step + block.seconds <= confirmed_s
     back = [abs(later) < _GAP_SECONDS for later in steps]
     if any(map(all, zip(back, back[1:], back[2:], strict=False))):
