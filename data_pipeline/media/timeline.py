@@ -312,13 +312,15 @@ def _steps(blocks: Iterable[tuple[Block, Item]], clock: float) -> list[float]:
 
 def _is_confirmed(step: float, steps: Sequence[float], block: Block, clock: float, confirmed_s: float) -> bool:
     """Returns whether the later timestamps stay where one of them jumped to, instead of coming back."""
-    if (len(steps) + 1) * block.seconds < _RUN_SECONDS:  # at the end of the stream
-        return 0 < step and clock + step + block.seconds <= confirmed_s
     back = [abs(later) < _GAP_SECONDS for later in steps]
     if any(map(all, zip(back, back[1:], back[2:], strict=False))):
         return False
     jumped = sum(later / step > 0.5 for later in steps)
-    return jumped > len(steps) - jumped
+    if steps and jumped <= len(steps) - jumped:
+        return False
+    if (len(steps) + 1) * block.seconds < _RUN_SECONDS:  # at the end of the stream
+        return 0 < step and clock + step + block.seconds <= confirmed_s
+    return True
 
 
 def place_pictures(
