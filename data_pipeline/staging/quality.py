@@ -103,6 +103,8 @@ def remarks(
         Kind of remark, by which remarks are counted -> sentence.
     """
     top_hz = sound.highest_hz(rate_hz)
+    doubtful = audio.doubts.timestamps + video.doubts.timestamps
+    furthest_s = max(audio.doubts.furthest_s, video.doubts.furthest_s)
     broken = audio.broken_packets + video.broken_packets
     moving = max(pictures.pictures - 1, 1)
     video_end_s = max(video.end_s, video.unread_end_s or 0.0)
@@ -122,6 +124,8 @@ def remarks(
         and f"the sound ends at {audio.end_s:.1f} s, the picture at {video_end_s:.1f} s",
         "ends early": _short_of(audio) + _short_of(video) > 0.5
         and f"{max(_short_of(audio), _short_of(video)):.1f} s less than the file says",
+        "wrong timestamps": doubtful > 0
+        and f"timestamps not believed: {doubtful}, which contradict the others by up to {furthest_s:.1f} s",
         "corrupt packets": broken > 0 and f"{broken} packets could not be decoded",
         "unsteady picture rate": video.pictures > 2
         and video.most_s > 1.5 * max(video.least_s, 1e-3)

@@ -147,6 +147,7 @@ def name_sounds(
     namer: Namer,
     *,
     picture_px: tuple[int, int],
+    choice: reader.TrackChoice | None = None,
 ) -> dict[int, SoundName]:
     """Names the sounds of a separated video; memory does not grow with its length.
 
@@ -156,12 +157,13 @@ def name_sounds(
         spans: Start of the first and end of the last window of each sound, in seconds, by its number.
         namer: The classifier.
         picture_px: Height and width of the video's frames.
+        choice: Tracks that were chosen by hand.
 
     Returns:
         The names by the sounds' numbers.
     """
     sightings = choose_sightings(windows, spans)
-    crops = read_crops(video, sightings, picture_px=picture_px, share=namer.crop_share)
+    crops = read_crops(video, sightings, picture_px=picture_px, share=namer.crop_share, choice=choice)
     return {
         number: SoundName.of(namer.probabilities(crops[number])) if number in crops else SoundName() for number in spans
     }
@@ -192,7 +194,12 @@ def choose_sightings(windows: Iterable[Mapping[str, Any]], spans: Mapping[int, t
 
 
 def read_crops(
-    video: Path, sightings: Sequence[Sighting], *, picture_px: tuple[int, int], share: float = CROP_SHARE
+    video: Path,
+    sightings: Sequence[Sighting],
+    *,
+    picture_px: tuple[int, int],
+    share: float = CROP_SHARE,
+    choice: reader.TrackChoice | None = None,
 ) -> dict[int, list[Crop]]:
     """Reads the squares around the sightings' places in one pass over the video.
 
@@ -201,6 +208,7 @@ def read_crops(
         sightings: In the order of their times.
         picture_px: Height and width of the video's frames.
         share: See `crop_around`.
+        choice: Tracks that were chosen by hand.
 
     Returns:
         The crops of each sound by its number; a sound without sightings is left out.
@@ -209,7 +217,7 @@ def read_crops(
     # Frames are reduced while they are decoded; a crop of a large video then needs no further resizing.
     side_px = max(2, min(round(CROP_PX / share), *picture_px))
     times = (sighting.time_s for sighting in sightings)
-    frames = reader.read_frames(video, times, side_px, threads=2, whole=False) if sightings else ()
+    frames = reader.read_frames(video, times, side_px, threads=2, whole=False, choice=choice) if sightings else ()
     for sighting, frame in zip(sightings, frames, strict=True):
         crops.setdefault(sighting.number, []).append(crop_around(frame, sighting.place, share))
     return crops

@@ -39,6 +39,7 @@ def picture_windows(
     side_px: int,
     threads: int = 1,
     trace: reader.Trace | None = None,
+    choice: reader.TrackChoice | None = None,
 ) -> Iterator[UInt8[np.ndarray, "frame height width 3"]]:
     """Yields the frames of one window after another, without end; the last frame of the video is repeated.
 
@@ -50,10 +51,11 @@ def picture_windows(
         side_px: Shorter side of the returned frames.
         threads: Threads of the decoder.
         trace: Records irregularities of the decoded stream.
+        choice: Tracks that were chosen by hand.
     """
     seconds = frames.seconds(audio.clip_seconds)
     times = (number / fps for number in itertools.count())
-    stream = reader.read_frames(path, times, side_px, threads=threads, trace=trace, whole=False)
+    stream = reader.read_frames(path, times, side_px, threads=threads, trace=trace, whole=False, choice=choice)
     kept: collections.deque[np.ndarray] = collections.deque()
     first, size = 0, None  # Index of the first frame in `kept`.
     for index in itertools.count():

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import tqdm
 
 from data_pipeline.atomic import atomic_folder
 from data_pipeline.media import reader
 from data_pipeline.media.channel_remarks import channel_remarks
-from data_pipeline.media.reader import MediaInfo, Trace
+from data_pipeline.media.reader import MediaInfo, Trace, TrackChoice
 from mpnet_jax.run.facts import run_facts
 from mpnet_jax.separation.crossfade import CrossFade
 from mpnet_jax.separation.journal import Journal
@@ -27,7 +28,7 @@ from mpnet_jax.separation.sound_windows import hop_columns, sound_windows, start
 from mpnet_jax.separation.stems import RESIDUAL, Stems, refuse_channels
 from mpnet_jax.separation.synthesis import Synthesis
 from mpnet_jax.separation.tracking import Tracker
-from mpnet_jax.separation.videos import write_videos
+from mpnet_jax.separation.videos import video_frames, write_videos
 from mpnet_jax.steps.device_pass import SLICE
 from mpnet_jax.weights.trained import Model
 
@@ -52,6 +53,8 @@ class Settings:
         videos: Whether videos are written.
         picture_px: Shorter side of the network's frames; None for that of the training data.
         names: Where names of sounds are written: "none", "page" (also `separation.json`) or "files" (also file names).
+        audio_track: Number of the audio track, from 1; None chooses the one that a person would hear.
+        video_track: Number of the video track, from 1; None chooses it.
     """
 
     sounds: int | None = None
@@ -60,6 +63,13 @@ class Settings:
     videos: bool = True
     picture_px: int | None = None
     names: str = "page"
+    audio_track: int | None = None
+    video_track: int | None = None
+
+    @property
+    def choice(self) -> TrackChoice:
+        """Tracks that were chosen by hand."""
+        return TrackChoice(self.audio_track, self.video_track)
 
     @property
     def numbers(self) -> int:
@@ -113,21 +123,26 @@ def separate_video(
     Raises:
         InputError: The video cannot be used, or the folder cannot be written.
     """
-    header = reader.probe(video)
+    header = reader.probe(video, settings.choice)
     with atomic_folder(out, ()) as folder, _temporary(folder / ".work") as work:
         with _progress(header.duration_s, "separating") as progress:
             separated = separate_windows(video, work, model, settings, header=header, progress=progress)
         kept = kept_sounds(separated, keep_all=settings.sounds is not None)
         separated.stems.into_residual(separated.tally.numbers - set(kept))
         numbers = {old: new for new, old in enumerate(kept, start=1)}
-        found = _sound_names(video, separated, kept, namer, header=header) if settings.names != "none" else {}
+        found = (
+            _sound_names(video, separated, kept, namer, header=header, choice=settings.choice)
+            if settings.names != "none"
+            else {}
+        )
         suffixes = {old: name.file_suffix for old, name in found.items()} if settings.names == "files" else {}
         names = {old: f"sound{new}{suffixes.get(old, '')}" for old, new in numbers.items()} | {RESIDUAL: "residual"}
         videos: dict[int, str] = {}
         if settings.videos:
             videos = {old: f"{names[old]}.mp4" for old in kept} | {RESIDUAL: "overview.mp4"}
             with _progress(separated.seconds, "writing videos") as progress:
-                _write_videos(video, folder, separated, videos, model, header=header, progress=progress)
+                pictures = video_frames(video, header.picture_px or (0, 0), settings.choice)
+                _write_videos(pictures, folder, separated, videos, model, progress=progress)
         energy = dict(separated.stems.energy)
         files = separated.stems.finish(names, folder, kind=settings.format)
         whole = max(sum(energy.values()), 1e-12)
@@ -192,6 +207,7 @@ def separate_windows(
         fps=data.records.fps,
         side_px=short_side_px(header.picture_px, settings.picture_px or data.records.frame_px),
         trace=seen,
+        choice=settings.choice,
     )
     batch = SLICE * jax.local_device_count()
     tracker, fade, tally = Tracker(settings.numbers), CrossFade(hop_columns(audio)), Tally()
@@ -200,7 +216,9 @@ def separate_windows(
     with (
         contextlib.closing(Journal(work, settings.numbers)) as journal,
         contextlib.ExitStack() as stack,
-        read_ahead(sound_windows(reader.stream_channels(video, sound), audio, sound), batch) as windows,
+        read_ahead(
+            sound_windows(reader.stream_channels(video, sound, choice=settings.choice), audio, sound), batch
+        ) as windows,
         read_ahead(pictures, batch) as frames,
     ):
         for window, sounds in separated_windows(separator.start, windows, frames, method=method, batch=batch):
@@ -242,14 +260,15 @@ def remarks(separated: SeparatedVideo, kept: list[int], header: MediaInfo) -> li
     sentences = []
     if not kept:
         sentences.append("No sound was found: the recording is silent, or no sound matches anything in the pictures.")
-    for name, count in zip(("pictures", "sound"), header.streams, strict=True):
-        if count > 1:
-            sentences.append(
-                f"The file has {count} tracks of {name}; the first that can be decoded was taken, no other."
-            )
+    sentences += header.remarks.values()
     for name, trace in (("sound", separated.sound), ("picture", separated.pictures)):
         if trace.broken_packets:
             sentences.append(f"{trace.broken_packets} packets of the {name} cannot be decoded and were skipped.")
+        if trace.doubts.timestamps:
+            sentences.append(
+                f"Timestamps of the {name} that were not believed: {trace.doubts.timestamps}; they contradict the "
+                f"others by up to {trace.doubts.furthest_s:.1f} s."
+            )
     sentences += [f"{text[0].upper()}{text[1:]}." for text in channel_remarks(separated.sound).values()]
     sentences += _remarks_on_time(separated, header)
     if separated.tally.windows == 1:
@@ -280,7 +299,13 @@ def _remarks_on_time(separated: SeparatedVideo, header: MediaInfo) -> Iterator[s
 
 
 def _sound_names(
-    video: Path, separated: SeparatedVideo, kept: list[int], namer: Namer | None, *, header: MediaInfo
+    video: Path,
+    separated: SeparatedVideo,
+    kept: list[int],
+    namer: Namer | None,
+    *,
+    header: MediaInfo,
+    choice: TrackChoice,
 ) -> dict[int, SoundName]:
     """Returns the names of the kept sounds by the tracker's number; none without a classifier."""
     if namer is None or not kept:
@@ -293,29 +318,27 @@ def _sound_names(
         {number: (tally["first_s"], tally["last_s"]) for number, tally in tallies.items()},
         namer,
         picture_px=header.picture_px,
+        choice=choice,
     )
 
 
 def _write_videos(
-    video: Path,
+    pictures: Iterator[np.ndarray],
     folder: Path,
     separated: SeparatedVideo,
     names: dict[int, str],
     model: Model,
     *,
-    header: MediaInfo,
     progress: Progress,
 ) -> None:
     """Writes the videos; `names` are their file names by the tracker's number, `RESIDUAL` is the overview's."""
-    assert header.picture_px is not None
     write_videos(
-        video,
+        pictures,
         {old: folder / name for old, name in names.items()},
         stems=separated.stems,
         rate_hz=separated.rate_hz,
         maps=separated.journal.maps(),
         hop_s=start_seconds(1, model.method.audio),
-        picture_px=header.picture_px,
         progress=progress,
     )
 

@@ -27,33 +27,43 @@ _RATE_HZ = 48_000  # Sample rate of the videos if AAC does not support that of t
 Maps = Float[np.ndarray, "window number rows columns"]
 
 
+def video_frames(
+    video: Path, picture_px: tuple[int, int], choice: reader.TrackChoice | None = None
+) -> Iterator[np.ndarray]:
+    """Yields the frames of the written videos, uint8 (height, width, 3), without end.
+
+    Args:
+        video: The separated video.
+        picture_px: Height and width of the video's frames.
+        choice: Tracks that were chosen by hand.
+    """
+    times = (number / FPS for number in itertools.count())
+    side_px = max(min(SHORT_SIDE_PX, *picture_px), 2)
+    return reader.read_frames(video, times, side_px, threads=2, whole=False, choice=choice)
+
+
 def write_videos(
-    video: Path,
+    pictures: Iterator[np.ndarray],
     files: Mapping[int, Path],
     *,
     stems: Stems,
     rate_hz: int,
     maps: Maps,
     hop_s: float,
-    picture_px: tuple[int, int],
     progress: Callable[[float], None],
 ) -> None:
     """Writes all videos in one pass over the frames.
 
     Args:
-        video: The separated video.
+        pictures: The frames, see `video_frames`.
         files: Files to write, by the number of the sound, the loudest first; `RESIDUAL` is the number of the overview.
         stems: The stems, after `close`.
         rate_hz: Sample rate of the stems.
         maps: The energy maps; see `Journal.maps`.
         hop_s: Seconds from one window to the next.
-        picture_px: Height and width of the video's frames.
         progress: Called with the seconds of video that were written.
     """
     numbers = [number for number in files if number != RESIDUAL]
-    times = (number / FPS for number in itertools.count())
-    side = min(SHORT_SIDE_PX, *picture_px)
-    pictures = reader.read_frames(video, times, max(side, 2), threads=2, whole=False)
     sounds = _sounds(stems, (*numbers, RESIDUAL), rate_hz)
     rate = video_rate_hz(rate_hz)
     with contextlib.ExitStack() as stack:
