@@ -331,7 +331,7 @@ def _aligned_blocks(
     trace: Trace,
     converter: Samples,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (rate_hz, float32 (channels, samples)) without gaps: gaps between timestamps become zeros, overlaps are cut."""
+    """Yields (rate_hz, float32 (channels, samples)) without gaps: those become zeros, and overlaps are cut."""
     line, position = found.timeline, 0
     blocks = ((_block(frame, line.sound_origin_s), frame) for frame in decoded(container, stream, trace))
     placed = place_blocks(
