@@ -153,8 +153,24 @@ def expanded(path: str) -> str:
 
 
 def command_line(module: str, *arguments: str) -> str:
-    """Returns the command that runs a module with arguments, to be pasted into a shell."""
-    return shlex.join(["python", "-m", module, *arguments])
+    r"""Returns the command that runs a module with arguments, to be pasted into a shell.
+
+    Bytes of file names that are not UTF-8 and control characters are written as `$'\xff'`, which bash and zsh read.
+    """
+    return " ".join(["python", "-m", module, *map(_quoted, arguments)])
+
+
+def _quoted(argument: str) -> str:
+    if argument.isprintable():
+        return shlex.quote(argument)
+    text = os.fsencode(argument).decode("utf-8", "surrogateescape")
+    return f"$'{''.join(map(_escaped, text))}'"
+
+
+def _escaped(char: str) -> str:
+    if char in "\\'":
+        return f"\\{char}"
+    return char if char.isprintable() else "".join(f"\\x{byte:02x}" for byte in os.fsencode(char))
 
 
 class _PathParser(flags.ArgumentParser):

@@ -33,7 +33,8 @@ from data_pipeline import command
 from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
 from data_pipeline.foreign_text import as_path, read_json
-from data_pipeline.sources.files import VIDEO_EXTENSIONS, shortened
+from data_pipeline.sources import video_files
+from data_pipeline.sources.files import shortened
 from data_pipeline.sources.music_list import read_labels
 
 RECORD_NAME = "download.json"
@@ -106,7 +107,8 @@ def download(options: Options) -> tuple[str, bool]:
     _check(labels)
     with _folder_for_this_run(options.out):
         record = _read_record(options.out / RECORD_NAME)
-        existing = {video_id for video_id, label in labels.items() if _files_of(options.out / as_path(label), video_id)}
+        there = {label: _videos(options.out / as_path(label)) for label in set(labels.values())}
+        existing = {video_id for video_id, label in labels.items() if video_id in there[label]}
         for video_id in existing:
             record[video_id] = {"state": "done", "class": labels[video_id]}
         for video_id in labels.keys() - existing:
@@ -201,7 +203,7 @@ def _fetch_all(program: str, options: Options, todo: Mapping[str, str], record: 
 def _fetch(program: str, options: Options, video_id: str, label: str) -> tuple[str, str]:
     """Downloads one video; returns (state, reason for which it is missing)."""
     partial = options.out / _PARTIAL
-    for path in _files_of(partial, video_id):
+    for path in _videos(partial).get(video_id, []):
         path.unlink()  # may be incomplete; the files that yt-dlp can resume have other names
     # No path is on the command line, where yt-dlp would expand "%" and "$" in it.
     arguments = [program, "--ignore-config", "--no-playlist", "--quiet", "--no-progress", "--socket-timeout=30"]
@@ -223,7 +225,7 @@ def _fetch(program: str, options: Options, video_id: str, label: str) -> tuple[s
         )
     except subprocess.TimeoutExpired:
         return "failed", f"took longer than {_LONGEST_SECONDS} s"
-    found = _files_of(partial, video_id)
+    found = _videos(partial).get(video_id, [])
     if result.returncode == 0 and found:
         folder = options.out / as_path(label)
         folder.mkdir(exist_ok=True)
@@ -242,8 +244,14 @@ def _quality(max_height: int) -> list[str]:
     return ["--format", formats, "--merge-output-format", "mp4", "--remux-video", "mp4"]
 
 
-def _files_of(folder: Path, video_id: str) -> list[Path]:
-    return [path for suffix in VIDEO_EXTENSIONS if (path := folder / f"{video_id}{suffix}").is_file()]
+def _videos(folder: Path) -> dict[str, list[Path]]:
+    """Returns the videos of a folder by name without suffix."""
+    found: dict[str, list[Path]] = {}
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and video_files.is_video(path):
+                found.setdefault(path.stem if path.suffix else path.name, []).append(path)
+    return found
 
 
 def _last_line(text: str) -> str:

@@ -160,6 +160,8 @@ def _define_flags() -> None:
     flags.DEFINE_float("chunk_seconds", defaults.chunk_seconds, "Longest part of a video in one record.")
     flags.DEFINE_float("min_seconds", defaults.min_seconds, "Shortest part that becomes a record.")
     flags.DEFINE_float("silence_dbfs", defaults.silence_dbfs, "Level below which a video is silent.")
+    flags.DEFINE_integer("audio_track", None, "Audio track of every video, from 1; chosen for each video by default.")
+    flags.DEFINE_integer("video_track", None, "Video track of every video, from 1; chosen for each video by default.")
     flags.DEFINE_enum("split", "", ("", *SPLITS), "The one split of all videos; by default all splits are filled.")
     command.define_path("split_file", None, "JSON or CSV file that says which video goes to which split.")
     flags.DEFINE_bool("split_by_list", False, "Each list is the split that its name says, such as train.csv.")
@@ -179,6 +181,8 @@ def main() -> None:
         chunk_seconds=values.chunk_seconds,
         min_seconds=values.min_seconds,
         silence_dbfs=values.silence_dbfs,
+        audio_track=values.audio_track,
+        video_track=values.video_track,
     )
     prepare(
         Options(

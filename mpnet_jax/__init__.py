@@ -5,6 +5,7 @@ JAX takes a second to import.
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -33,3 +34,11 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+if sys.argv[:1] == ["-m"]:  # A command of this package is about to start.
+    try:
+        import jax  # noqa: F401 (reads the environment variables of JAX)
+    except ValueError as error:
+        sys.stderr.write(f"error: JAX refuses an environment variable ({error}); correct or unset it\n")
+        sys.exit(2)

@@ -16,6 +16,7 @@ from data_pipeline import command
 from data_pipeline.atomic import refuse_mount_point
 from data_pipeline.command import InputError
 from data_pipeline.media import reader
+from data_pipeline.media.reader import TrackChoice
 
 FORMATS = ("wav", "flac")
 _MOST_SOUNDS = 8
@@ -26,7 +27,8 @@ def main() -> None:
     """Runs the command."""
     values = flags.FLAGS
     try:
-        video, out = check(values.video, values.out, audio_only=values.audio_only)
+        choice = TrackChoice(values.audio_track, values.video_track)
+        video, out = check(values.video, values.out, audio_only=values.audio_only, choice=choice)
         # Imported here because these import JAX; bad input is refused before.
         from mpnet_jax.processes import environment
         from mpnet_jax.separation.names import load_namer
@@ -36,7 +38,14 @@ def main() -> None:
         environment.prepare()
         model = load(values.workdir)
         settings = Settings(
-            values.sounds, values.most_sounds, values.format, values.videos, values.picture_px, values.names
+            values.sounds,
+            values.most_sounds,
+            values.format,
+            values.videos,
+            values.picture_px,
+            values.names,
+            audio_track=choice.audio,
+            video_track=choice.video,
         )
         namer = None if values.names == "none" else load_namer()
         summary = separate_video(video, out, model, settings, namer=namer)
@@ -46,17 +55,20 @@ def main() -> None:
     sys.stdout.write(described(summary, out))
 
 
-def check(video: str | Path | None, out: str | Path | None, *, audio_only: bool) -> tuple[Path, Path]:
+def check(
+    video: str | Path | None, out: str | Path | None, *, audio_only: bool, choice: TrackChoice | None = None
+) -> tuple[Path, Path]:
     """Checks the flags and returns the paths of the video and of the output folder.
 
     Args:
         video: Value of `--video`.
         out: Value of `--out`.
         audio_only: Value of `--audio_only`.
+        choice: Values of `--audio_track` and `--video_track`.
 
     Raises:
-        InputError: A flag is missing, the video has no video or audio stream, or the folder cannot be used or is not
-            empty.
+        InputError: A flag is missing, the video has no video or audio stream or no such track, or the folder cannot be
+            used or is not empty.
     """
     if audio_only:
         raise InputError(
@@ -67,7 +79,7 @@ def check(video: str | Path | None, out: str | Path | None, *, audio_only: bool)
         raise InputError("name a video and a folder for the results: --video=FILE --out=DIR")
     path, folder = Path(video), Path(out)
     _refuse_folder(folder)
-    header = reader.probe(path)
+    header = reader.probe(path, choice)
     if not header.has_video:
         raise InputError(
             f"--video={video} has no video stream, and sound alone cannot be separated; give a file with a video stream"
@@ -124,5 +136,7 @@ if __name__ == "__main__":
         "Names of sounds by what the picture shows at their places. page: in separation.json and on the page; files: "
         "also in the names of files, such as sound1_violin.wav; none: nowhere.",
     )
+    flags.DEFINE_integer("audio_track", None, "Audio track, from 1 in the order of the file; chosen by default.", 1)
+    flags.DEFINE_integer("video_track", None, "Video track, from 1 in the order of the file; chosen by default.", 1)
     flags.DEFINE_bool("audio_only", False, "Refused: sounds without a video cannot be separated.")
     command.run(main)

@@ -56,6 +56,20 @@ def test_several_processes_keep_programs_only_in_a_given_folder(compiled_in, mon
     assert compiled_in == [str(tmp_path / "share")]
 
 
+def test_a_tilde_in_the_folder_of_programs_is_the_home_folder(compiled_in, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MPNET_JAX_CACHE", "~/compiled")
+    environment.prepare()
+    assert compiled_in == [str(tmp_path / "compiled")]
+
+
+def test_a_value_that_jax_refuses_is_one_sentence():
+    status, output = run("mpnet_jax.train", JAX_ENABLE_X64="maybe")
+    assert status == 2
+    assert output.startswith("error: JAX refuses an environment variable (invalid truth value 'maybe'")
+    assert output.count("\n") == 1
+
+
 @pytest.mark.parametrize("refusal", ["a file", "no permission"])
 def test_without_a_folder_programs_are_not_kept(compiled_in, monkeypatch, tmp_path, caplog, refusal):
     folder = tmp_path / "cache"

@@ -65,6 +65,7 @@ def test_an_interrupt_while_the_model_loads_is_reported(tmp_path, video, monkeyp
         raise KeyboardInterrupt
 
     values = {"video": str(video), "out": str(tmp_path / "out"), "workdir": None, "audio_only": False}
+    values |= {"audio_track": None, "video_track": None}
     monkeypatch.setattr(separate.flags, "FLAGS", types.SimpleNamespace(**values))
     monkeypatch.setattr("mpnet_jax.processes.environment.prepare", lambda: None)
     monkeypatch.setattr("mpnet_jax.weights.trained.load", interrupted)

@@ -11,20 +11,23 @@ _PACKED_CHANNELS = 8
 
 
 class Samples:
-    """Converts the blocks of one stream to numbers with full scale 1.0; keeps the resampler that packs planar audio."""
+    """Converts the blocks of one stream to numbers with full scale 1.0; keeps the resampler that packs planar audio.
+
+    Attributes:
+        layout: FFmpeg's names of the channels of the last block, such as ("FL", "FR").
+    """
 
     def __init__(self) -> None:
         self._packer: AudioResampler | None = None
         self._packed = ("", "", 0)  # format, layout and sample rate of the packer
-
-    def mono(self, frame: AudioFrame) -> np.ndarray:
-        """Returns the mean of the channels, float32 (samples,)."""
-        samples, offset, full_scale = self._raw(frame)
-        return _finite((samples.mean(axis=0, dtype=np.float64) - offset) / full_scale)
+        self._layout = ""
+        self.layout: tuple[str, ...] = ()
 
     def channels(self, frame: AudioFrame) -> np.ndarray:
         """Returns all channels, float32 (channels, samples)."""
         samples, offset, full_scale = self._raw(frame)
+        if frame.layout.name != self._layout:
+            self._layout, self.layout = frame.layout.name, tuple(channel.name for channel in frame.layout.channels)
         return _finite((samples.astype(np.float64) - offset) / full_scale)
 
     def _raw(self, frame: AudioFrame) -> tuple[np.ndarray, float, float]:

@@ -1,6 +1,7 @@
 """Finds files below a folder, accounts for every one, and assigns their names; shared by all sources.
 
-No file is opened here, because opening a pipe without a writer blocks for ever.
+Only files whose names do not tell what they are, are opened; see `video_files`. Pipes never are, because opening one
+without a writer blocks for ever.
 """
 
 import os
@@ -10,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_pipeline.command import InputError
-from data_pipeline.sources import Skipped, Video
+from data_pipeline.sources import Skipped, Video, video_files
 
-VIDEO_EXTENSIONS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
 UNLABELLED = "unlabelled"
 # Files that this project's own commands write to the folder of the videos.
 RECORD_NAMES = ("download.json", "rendered_solos.json")
@@ -22,7 +22,7 @@ LINK_OUT = "link out of the folder"
 LINK_TO_FOLDER = "link to a folder"
 MISSING = "missing"
 NOT_A_FILE = "not a file"
-NOT_A_VIDEO = "not a video's name"
+NOT_A_VIDEO = "other file"
 NOT_READABLE = "not readable"
 TWIN = "another file has its id"
 TWO_CLASSES = "listed under another class before"
@@ -42,7 +42,7 @@ def require_folder(folder: Path) -> Path:
 
 
 def find_files(folder: Path, skipped: dict[str, Skipped], *, lists: Sequence[Path] = ()) -> Iterator[Path]:
-    """Finds files with a video's name at any depth.
+    """Finds videos at any depth.
 
     Args:
         folder: Folder to search.
@@ -71,22 +71,41 @@ def find_files(folder: Path, skipped: dict[str, Skipped], *, lists: Sequence[Pat
     for parent_name, folders, names in os.walk(folder, onerror=cannot_list):
         parent = Path(parent_name)
         _pass_over_folders(parent, folders, folder, skipped)
-        notes = {f"{Path(name).stem}.json" for name in names if is_video_name(name)}
+        notes: set[str] = set()
         others: list[str] = []
         for name in sorted(names):
             path = parent / name
             if name.startswith("."):
                 skipped[relative_name(path, folder)] = Skipped(HIDDEN)
-            elif not is_video_name(name):
-                if name not in notes and name not in RECORD_NAMES and not (known and path.resolve() in known):
-                    others.append(relative_name(path, folder))
-            elif (reason := reason_to_skip(path, root)) is not None:
-                skipped[relative_name(path, folder)] = Skipped(reason)
-            else:
+                continue
+            reason = reason_to_skip_video(path, root)
+            if reason == NOT_A_VIDEO:
+                others.append(name)
+                continue
+            notes.add(f"{video_files.stem(name)}.json")
+            if reason is None:
                 yield path
+            else:
+                skipped[relative_name(path, folder)] = Skipped(reason)
+        others = [
+            name
+            for name in others
+            if name not in notes and name not in RECORD_NAMES and not (known and (parent / name).resolve() in known)
+        ]
         if len(others) > _OTHERS_NAMED:
-            others = [f"{relative_name(parent, folder)}/ ({len(others)} files)"]
-        skipped.update(dict.fromkeys(others, Skipped(NOT_A_VIDEO)))
+            skipped[f"{relative_name(parent, folder)}/ ({len(others)} files)"] = Skipped(NOT_A_VIDEO)
+        else:
+            skipped.update((relative_name(parent / name, folder), Skipped(NOT_A_VIDEO)) for name in others)
+
+
+def reason_to_skip_video(path: Path, root: Path | None) -> str | None:
+    """Returns why a file is not a usable video; see `reason_to_skip` and `video_files`."""
+    if not video_files.may_be_video(path.name):
+        return NOT_A_VIDEO
+    reason = reason_to_skip(path, root)
+    if reason is None:
+        return None if video_files.is_video(path) else NOT_A_VIDEO
+    return reason if video_files.has_video_suffix(path.name) else NOT_A_VIDEO
 
 
 def reason_to_skip(path: Path, root: Path | None) -> str | None:
@@ -119,7 +138,7 @@ def reason_to_skip_folder(path: Path, root: Path | None) -> str | None:
 
 def boxes_beside(path: Path, root: Path) -> Path | None:
     """Returns the JSON file with the video's name in the same folder, which may hold the player's boxes, or None."""
-    boxes = path.with_suffix(".json")
+    boxes = path.with_name(f"{video_files.stem(path.name)}.json")
     return boxes if reason_to_skip(boxes, root) is None else None
 
 
@@ -129,11 +148,6 @@ def add_video(videos: dict[str, Video], video: Video, skipped: dict[str, Skipped
         skipped[relative_name(video.path, folder)] = Skipped(TWIN, video.label)
     else:
         videos[video.id] = video
-
-
-def is_video_name(name: str) -> bool:
-    """Returns whether a file name ends like that of a video; hidden files do not count."""
-    return not name.startswith(".") and Path(name).suffix.lower() in VIDEO_EXTENSIONS
 
 
 def relative_name(path: Path, folder: Path) -> str:

@@ -1,8 +1,8 @@
 """Lists videos in a folder: the first-level sub-folder names the class."""
 
 from data_pipeline.command import InputError
-from data_pipeline.sources import Listing, Place, Skipped, Video, files
-from data_pipeline.sources.files import UNLABELLED, VIDEO_EXTENSIONS
+from data_pipeline.sources import Listing, Place, Skipped, Video, files, video_files
+from data_pipeline.sources.files import UNLABELLED
 
 # Reasons that concern videos, whose class is therefore recorded; the other reasons concern other files.
 _LOST = (files.BROKEN_LINK, files.LINK_OUT, files.NOT_A_FILE, files.NOT_READABLE)
@@ -27,13 +27,13 @@ def find_videos(place: Place) -> Listing:
     videos: dict[str, Video] = {}
     skipped: dict[str, Skipped] = {}
     for path in files.find_files(folder, skipped):
-        video_id = files.relative_name(path.with_suffix(""), folder)
+        video_id = files.relative_name(path.with_name(video_files.stem(path.name)), folder)
         label = _label(files.relative_name(path, folder), place)
         files.add_video(videos, Video(video_id, path, label, files.boxes_beside(path, root)), skipped, folder)
     if not videos:
         raise InputError(
-            f"--videos={files.safe_name(str(folder))} holds no videos; accepted are files ending in "
-            + " ".join(VIDEO_EXTENSIONS)
+            f"--videos={files.safe_name(str(folder))} holds no videos; give a folder of files that FFmpeg "
+            "reads, such as violin/a.mp4"
         )
     for name, entry in skipped.items():
         if entry.reason in _LOST and "/" in name:

@@ -12,7 +12,7 @@ from typing import Any
 
 from data_pipeline.command import InputError
 from data_pipeline.foreign_text import read_json
-from data_pipeline.sources import Listing, Place, Skipped, Video, files, list_files
+from data_pipeline.sources import Listing, Place, Skipped, Video, files, list_files, video_files
 
 NOT_LISTED = "not in the list"
 _FORM = 'such as MUSIC_solo_videos.json ({"videos": {class: [ids]}}) from https://github.com/roudimit/MUSIC_dataset'
@@ -41,7 +41,7 @@ def find_videos(place: Place) -> Listing:
     root = files.require_folder(folder)
     videos: dict[str, Video] = {}
     for path in files.find_files(folder, skipped, lists=place.lists):
-        video_id = _id_of(files.safe_name(path.stem), labels)
+        video_id = _id_of(files.safe_name(video_files.stem(path.name)), labels)
         if video_id is None:
             skipped[files.relative_name(path, folder)] = Skipped(NOT_LISTED)
             continue

@@ -6,15 +6,16 @@ are accepted, at any depth below the root:
     ROOT/dog/videos/video_00001.mp4
     ROOT/dog/video_00001.mp4
 
-A list has rows of `path,class` with a path that is absolute or relative to the root. A first row without a video's name
-is a header.
+A list has rows of `path,class` with a path that is absolute or relative to the root. A first row whose path has no
+suffix and does not exist is a header.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from data_pipeline.command import InputError
-from data_pipeline.sources import Listing, Place, Skipped, Video, files, list_files
+from data_pipeline.sources import Listing, Place, Skipped, Video, files, list_files, video_files
 
 NO_CLASS = "in no class folder"
 _LEVEL = "videos"
@@ -40,7 +41,7 @@ def find_videos(place: Place) -> Listing:
     videos: dict[str, Video] = {}
     skipped: dict[str, Skipped] = {}
     for path, label in _listed(place, root, skipped) if place.lists else _in_class_folders(place, skipped):
-        video_id = f"{_class_folder(path, folder) or label}/{files.safe_name(path.stem)}"
+        video_id = f"{_class_folder(path, folder) or label}/{files.safe_name(video_files.stem(path.name))}"
         files.add_video(videos, Video(video_id, path, label, files.boxes_beside(path, root)), skipped, folder)
     if not videos:
         where = files.safe_name(str(folder))
@@ -70,17 +71,15 @@ def _listed(place: Place, root: Path, skipped: dict[str, Skipped]) -> Iterator[t
             if len(cells) != 2 or not all(cells):
                 raise InputError(f"{where} holds {','.join(cells)!r}, not path,class; fix that line")
             name, label = cells[0], place.label or cells[1]
-            if row == 0 and not Path(name).suffix:
-                continue  # a header
             file, inside = list_files.listed_path(name, place.videos, where)
+            if row == 0 and not Path(name).suffix and not os.path.lexists(file):
+                continue  # a header
             if file in labels:
                 if labels[file] != label:
                     skipped[f"{files.safe_name(name)} under {label}"] = Skipped(files.TWO_CLASSES, label)
                 continue
             labels[file] = label
-            reason = files.reason_to_skip(file, root if inside else None)
-            if not files.is_video_name(file.name):
-                reason = files.NOT_A_VIDEO
+            reason = files.reason_to_skip_video(file, root if inside else None)
             if reason is None:
                 yield file, label
             else:

@@ -13,6 +13,7 @@ from PIL import Image
 from data_pipeline.atomic import atomic_file
 from data_pipeline.command import InputError
 from data_pipeline.media import reader
+from data_pipeline.media.reader import TrackChoice
 from data_pipeline.sources import Video
 from data_pipeline.staging import extracted, player_boxes, quality
 
@@ -33,6 +34,8 @@ class CutSpec:
         chunk_seconds: Longest part of a video in one record.
         min_seconds: Shortest part that becomes a record.
         silence_dbfs: A video whose root mean square is below this level counts as silent (dB, full scale = 0).
+        audio_track: Number of the audio track of every video, from 1; None to choose it for each video.
+        video_track: The same of the video track.
 
     Raises:
         InputError: A value allows no record.
@@ -44,6 +47,8 @@ class CutSpec:
     chunk_seconds: float = 12.0
     min_seconds: float = 3.0
     silence_dbfs: float = -50.0
+    audio_track: int | None = None
+    video_track: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("rate_hz", "fps", "frame_px", "chunk_seconds", "min_seconds"):
@@ -56,6 +61,15 @@ class CutSpec:
             )
         if not self.silence_dbfs <= 0:
             raise InputError(f"--silence_dbfs={self.silence_dbfs} must be zero or less; full scale is 0 dB")
+        for name in ("audio_track", "video_track"):
+            number = getattr(self, name)
+            if number is not None and number < 1:
+                raise InputError(f"--{name}={number} must be at least 1; tracks are counted from 1")
+
+    @property
+    def choice(self) -> TrackChoice:
+        """Tracks that were chosen by hand."""
+        return TrackChoice(self.audio_track, self.video_track)
 
     def chunk_samples(self, samples: int) -> list[tuple[int, int]]:
         """Returns (first, end) samples of every chunk of a video with that many samples."""
@@ -89,8 +103,12 @@ def cut_video(video: Video, cut: CutSpec, stem: Path, threads: int) -> dict[str,
         MediaError: The video cannot be used.
         OSError: The files cannot be written.
     """
-    if video.pictures is None and not reader.probe(video.path).has_video:
-        raise reader.MediaError("no picture", f"{video.path} has no picture; give a video with a picture stream")
+    header_remarks: dict[str, str] = {}
+    if video.pictures is None:
+        header = reader.probe(video.path, cut.choice)
+        header_remarks = header.remarks
+        if not header.has_video:
+            raise reader.MediaError("no picture", f"{video.path} has no picture; give a video with a picture stream")
     audio_trace, video_trace = reader.Trace(), reader.Trace()
     sound = _write_sound(video, cut, stem.with_suffix(".sound"), audio_trace)
     seconds = sound.samples / cut.rate_hz
@@ -137,6 +155,7 @@ def cut_video(video: Video, cut: CutSpec, stem: Path, threads: int) -> dict[str,
         "video_rms": sound.rms,
         "sound_digest": sound.digest,
         "remarks": quality.remarks(sound, audio_trace, moved, video_trace, rate_hz=cut.rate_hz, fps=cut.fps)
+        | header_remarks
         | box_remarks,
     }
 
@@ -146,7 +165,7 @@ def _write_sound(video: Video, cut: CutSpec, path: Path, audio_trace: reader.Tra
     if video.path.suffix.lower() == ".npy":
         blocks = extracted.stream_array(video.path, cut.rate_hz, audio_trace)
     else:
-        blocks = reader.stream_audio(video.path, cut.rate_hz, audio_trace)
+        blocks = reader.stream_audio(video.path, cut.rate_hz, audio_trace, choice=cut.choice)
     with atomic_file(path) as draft, draft.open("wb") as file:
         for block in _joined(blocks, cut.rate_hz):
             check.add(block)
@@ -174,7 +193,9 @@ def _write_pictures(
     if video.pictures is not None:
         pictures = extracted.read_pictures(video.pictures, times, cut.frame_px, video_trace)
     else:
-        pictures = reader.read_frames(video.path, times, cut.frame_px, threads=threads, trace=video_trace)
+        pictures = reader.read_frames(
+            video.path, times, cut.frame_px, threads=threads, trace=video_trace, choice=cut.choice
+        )
     check, places, last = quality.PictureCheck(), np.empty((len(times), 2), np.int64), None
     with atomic_file(path) as draft, draft.open("wb") as file:
         first = end = 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from data_pipeline.media.downmix import Downmix
 from data_pipeline.media.reader import MediaError, Trace
 from data_pipeline.sources import FrameFolder
 
@@ -23,7 +24,7 @@ def stream_array(path: Path, rate_hz: int, trace: Trace) -> Iterator[np.ndarray]
         trace: Receives the length.
 
     Yields:
-        float32 (samples,), the mean of the channels; integers are scaled to full scale 1.
+        float32 (samples,), the downmix of the channels; integers are scaled to full scale 1.
 
     Raises:
         MediaError: The file does not exist or holds no array of samples.
@@ -45,10 +46,13 @@ def stream_array(path: Path, rate_hz: int, trace: Trace) -> Iterator[np.ndarray]
         samples = samples.T
     scale = 1.0 if samples.dtype.kind == "f" else float(np.iinfo(samples.dtype).max) + 1.0
     offset = scale / 2 if samples.dtype.kind == "u" else 0.0
+    downmix = Downmix(rate_hz)
     for first in range(0, samples.shape[1], _BLOCK_SAMPLES):
-        block = (samples[:, first : first + _BLOCK_SAMPLES].mean(axis=0, dtype=np.float64) - offset) / (scale - offset)
-        yield np.nan_to_num(block, posinf=1.0, neginf=-1.0).astype(np.float32)
+        block = (samples[:, first : first + _BLOCK_SAMPLES].astype(np.float64) - offset) / (scale - offset)
+        yield downmix.add(np.nan_to_num(block, posinf=1.0, neginf=-1.0).astype(np.float32))
+    yield downmix.finish()
     trace.start_s, trace.rate_hz, trace.end_s = 0.0, rate_hz, samples.shape[1] / rate_hz
+    trace.offset, trace.rescued_db = downmix.offset, downmix.rescued_db
 
 
 def read_pictures(

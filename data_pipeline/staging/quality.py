@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from data_pipeline.media.channel_remarks import channel_remarks
 from data_pipeline.media.reader import Trace
 
 _MUTED = 1e-4  # samples below this, -80 dB of full scale, are digital silence
@@ -18,7 +19,7 @@ _THUMBNAIL_STEP = 4
 
 
 class SoundCheck:
-    """Measures level, offset, muted parts and bandwidth of audio that arrives in blocks.
+    """Measures level, muted parts and bandwidth of audio that arrives in blocks.
 
     Attributes:
         samples: Number of samples so far.
@@ -26,7 +27,7 @@ class SoundCheck:
 
     def __init__(self) -> None:
         self.samples = 0
-        self._sum = self._squares = 0.0
+        self._squares = 0.0
         self._muted = 0
         self._power = np.zeros(_WINDOW_SAMPLES // 2 + 1)
         self._digest = hashlib.sha256()
@@ -34,7 +35,6 @@ class SoundCheck:
     def add(self, block: np.ndarray) -> None:
         """Adds the next block: float32 (samples,), about a second, full scale 1."""
         self.samples += len(block)
-        self._sum += float(block.sum(dtype=np.float64))
         self._squares += float(np.square(block, dtype=np.float64).sum())
         self._muted += int(np.count_nonzero(np.abs(block) < _MUTED))
         if len(block) >= _WINDOW_SAMPLES:
@@ -45,11 +45,6 @@ class SoundCheck:
     def rms(self) -> float:
         """Root mean square, full scale 1."""
         return math.sqrt(self._squares / self.samples) if self.samples else 0.0
-
-    @property
-    def mean(self) -> float:
-        """Offset from zero, full scale 1."""
-        return self._sum / self.samples if self.samples else 0.0
 
     @property
     def muted(self) -> float:
@@ -108,13 +103,14 @@ def remarks(
         Kind of remark, by which remarks are counted -> sentence.
     """
     top_hz = sound.highest_hz(rate_hz)
+    doubtful = audio.doubts.timestamps + video.doubts.timestamps
+    furthest_s = max(audio.doubts.furthest_s, video.doubts.furthest_s)
     broken = audio.broken_packets + video.broken_packets
     moving = max(pictures.pictures - 1, 1)
     video_end_s = max(video.end_s, video.unread_end_s or 0.0)
     shown_fps = (video.pictures - 1) / max(video.end_s - video.start_s, 1e-9)
     found = {
         "clipped": audio.clipped > 1e-3 and f"{audio.clipped:.1%} of the samples are at full scale",
-        "offset": abs(sound.mean) > 0.01 and f"the sound lies {sound.mean:+.3f} of full scale off zero",
         "quiet": 0 < sound.rms < 0.01 and f"the level is {20 * math.log10(sound.rms):.0f} dB of full scale",
         "partly muted": sound.muted > 0.2 and f"{sound.muted:.0%} of the sound is digital silence",
         "low sample rate": audio.rate_hz < rate_hz and f"recorded at {audio.rate_hz} Hz, stored at {rate_hz} Hz",
@@ -128,6 +124,8 @@ def remarks(
         and f"the sound ends at {audio.end_s:.1f} s, the picture at {video_end_s:.1f} s",
         "ends early": _short_of(audio) + _short_of(video) > 0.5
         and f"{max(_short_of(audio), _short_of(video)):.1f} s less than the file says",
+        "wrong timestamps": doubtful > 0
+        and f"timestamps not believed: {doubtful}, which contradict the others by up to {furthest_s:.1f} s",
         "corrupt packets": broken > 0 and f"{broken} packets could not be decoded",
         "unsteady picture rate": video.pictures > 2
         and video.most_s > 1.5 * max(video.least_s, 1e-3)
@@ -138,7 +136,7 @@ def remarks(
         "partly frozen": 0.5 < pictures.still / moving < 1
         and f"the picture stands still {pictures.still / moving:.0%}",
     }
-    return {kind: text for kind, text in found.items() if isinstance(text, str)}
+    return {kind: text for kind, text in found.items() if isinstance(text, str)} | channel_remarks(audio)
 
 
 def _short_of(trace: Trace) -> float:

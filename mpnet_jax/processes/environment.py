@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 from absl import logging
 
-from data_pipeline.command import InputError
+from data_pipeline.command import InputError, expanded
 
 # What JAX's environment variables must not change: with other values the results differ, or steps fail.
 _SETTINGS = {
@@ -23,7 +23,8 @@ def prepare() -> None:
     This changes the configuration of JAX in the whole process.
 
     Raises:
-        InputError: JAX finds no device, for example because JAX_PLATFORMS names one that is not there.
+        InputError: JAX finds no device, for example because JAX_PLATFORMS names one that is not there, or
+            MPNET_JAX_CACHE begins with `~` and an unknown user.
     """
     for name, value in _SETTINGS.items():
         if getattr(jax.config, name) != value:
@@ -65,12 +66,14 @@ def cache_folder() -> Path | None:
 def _keep_compiled_programs() -> None:
     """Turns on JAX's compilation cache, in $MPNET_JAX_CACHE or else in the user's cache folder.
 
+    `~` at the beginning of $MPNET_JAX_CACHE is the home folder.
+
     With several processes the cache is off unless $MPNET_JAX_CACHE is set; it must then name a folder that all of them
     share. Only process 0 writes, and a process that finds a program does not compile it, while the others would wait
     for it. Without a folder that can be written, the cache is off.
     """
     if given := os.environ.get("MPNET_JAX_CACHE"):
-        folder = Path(given)
+        folder = Path(expanded(given))
     elif jax.process_count() > 1 or (own := cache_folder()) is None:
         return
     else:

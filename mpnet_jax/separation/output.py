@@ -126,6 +126,7 @@ def write_output(
             {number: folder / name for number, name in videos.items()},
             stems=finished.stems,
             rate_hz=facts["rate_hz"],
+            layout=facts["layout"],
             maps=finished.maps(),
             hop_s=facts["hop_s"],
             picture_px=tuple(summary["video"]["picture_px"]),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from data_pipeline.media.channel_remarks import channel_remarks
 from data_pipeline.media.reader import MediaInfo, Trace
 
 _NOTABLE_S = 0.5  # Smaller differences between the times of sound and pictures give no remark.
@@ -23,14 +24,16 @@ def remarks(
     sentences = []
     if not sounds:
         sentences.append("No sound was found: the recording is silent, or no sound matches anything in the pictures.")
-    for name, count in zip(("pictures", "sound"), header.streams, strict=True):
-        if count > 1:
-            sentences.append(
-                f"The file has {count} tracks of {name}; the first that can be decoded was taken, no other."
-            )
+    sentences += header.remarks.values()
     for name, trace in (("sound", sound), ("picture", pictures)):
         if trace.broken_packets:
             sentences.append(f"{trace.broken_packets} packets of the {name} cannot be decoded and were skipped.")
+        if trace.doubts.timestamps:
+            sentences.append(
+                f"Timestamps of the {name} that were not believed: {trace.doubts.timestamps}; they contradict the "
+                f"others by up to {trace.doubts.furthest_s:.1f} s."
+            )
+    sentences += [f"{text[0].upper()}{text[1:]}." for text in channel_remarks(sound).values()]
     sentences += _remarks_on_time(header, sound, pictures, seconds)
     if windows == 1:
         sentences.append("The recording is no longer than one window of the network; silence was added after it.")

@@ -171,6 +171,8 @@ def separate_source(
         "hop_s": start_seconds(1, audio),
         "maps": journal.shape,
         "numbers": kept,
+        "layout": sound.layout,
+        "tracks": dataclasses.asdict(source.choice),
         "audio": dataclasses.asdict(audio),
         "frequency_axis": model.method.config.audio.frequency_axis,
         "features": features.shapes if features else None,
@@ -209,7 +211,7 @@ def separated_pieces(
     batch = SLICE * jax.local_device_count()
     tracker, fade, synthesis = Tracker(settings.numbers), CrossFade(hop_columns(audio)), None
     with (
-        read_ahead(sound_windows(source.sound(traces[0]), audio), batch) as windows,
+        read_ahead(sound_windows(source.sound(traces[0]), audio, traces[0]), batch) as windows,
         read_ahead(pictures, batch) as frames,
     ):
         for window, sounds in separated_windows(separator.start, windows, frames, method=method, batch=batch):
@@ -217,7 +219,7 @@ def separated_pieces(
                 synthesis = Synthesis(window.rate_hz, len(window.recorded), audio)
             numbers = tracker.number(sounds)
             shares = fade.join({number: sounds.share[step] for number, step in numbers.items()}, last=window.last)
-            synthesis.add_recording(window.recorded)
+            synthesis.add_recording(window.recorded, window.steady)
             columns = hop_columns(audio) * (2 if window.last else 1)
             yield SeparatedWindow(window, sounds, numbers, synthesis.apply(shares, columns, last=window.last))
 

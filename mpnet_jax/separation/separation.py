@@ -13,6 +13,7 @@ from jaxtyping import Float
 
 from data_pipeline.atomic import atomic_folder
 from data_pipeline.command import InputError
+from data_pipeline.media.tracks import TrackChoice
 from mpnet_jax.separation.finished import Finished
 from mpnet_jax.separation.formats import FileFormat
 from mpnet_jax.separation.output import Output, write_output
@@ -112,7 +113,10 @@ class Separation:
         """
         finished = Finished.read(Path(folder))
         file = finished.summary["video"]["file"]
-        return cls(finished, VideoFile(Path(file)) if file and Path(file).is_file() else None)
+        return cls(
+            finished,
+            VideoFile(Path(file), TrackChoice(**finished.facts["tracks"])) if file and Path(file).is_file() else None,
+        )
 
     def save(self, folder: str | Path) -> None:
         """Copies the separation to a folder, from which `load` reads it; the folder appears when it is complete.

@@ -11,7 +11,7 @@ from PIL import Image
 
 from data_pipeline.command import InputError
 from data_pipeline.media import reader
-from data_pipeline.media.reader import MediaInfo, Trace
+from data_pipeline.media.reader import MediaInfo, Trace, TrackChoice
 
 _BLOCK_S = 1.0  # Length of the blocks into which an array of samples is cut.
 
@@ -22,6 +22,11 @@ class Source(Protocol):
     @property
     def name(self) -> str | None:
         """Path of the file as text; None for arrays."""
+        ...
+
+    @property
+    def choice(self) -> TrackChoice:
+        """Tracks that were chosen by hand."""
         ...
 
     def header(self) -> MediaInfo:
@@ -45,9 +50,11 @@ class VideoFile:
 
     Attributes:
         path: The file.
+        choice: Tracks that were chosen by hand.
     """
 
     path: Path
+    choice: TrackChoice = TrackChoice()
 
     @property
     def name(self) -> str:
@@ -58,9 +65,9 @@ class VideoFile:
         """Reads the header.
 
         Raises:
-            InputError: The file cannot be read, or has no video or no audio stream.
+            InputError: The file cannot be read, or has no video or no audio stream, or no such track.
         """
-        header = reader.probe(self.path)
+        header = reader.probe(self.path, self.choice)
         if not header.has_video:
             raise InputError(
                 f"{self.path} has no video stream, and sound alone cannot be separated; give a file with a video stream"
@@ -71,13 +78,15 @@ class VideoFile:
 
     def sound(self, trace: Trace | None = None) -> Iterator[tuple[int, np.ndarray]]:
         """See `Source.sound`."""
-        return reader.stream_channels(self.path, trace)
+        return reader.stream_channels(self.path, trace, choice=self.choice)
 
     def frames(
         self, times_s: Iterable[float], short_side_px: int, *, threads: int = 1, trace: Trace | None = None
     ) -> Iterator[np.ndarray]:
         """See `Source.frames`."""
-        return reader.read_frames(self.path, times_s, short_side_px, threads=threads, trace=trace, whole=False)
+        return reader.read_frames(
+            self.path, times_s, short_side_px, threads=threads, trace=trace, whole=False, choice=self.choice
+        )
 
 
 class Arrays:
@@ -94,6 +103,7 @@ class Arrays:
     """
 
     name = None
+    choice = TrackChoice()
 
     def __init__(self, waveform: Any, rate_hz: int, pictures: Any, fps: float) -> None:
         sound, frames = np.atleast_2d(np.asarray(waveform, np.float32)), np.asarray(pictures)

@@ -35,7 +35,6 @@ class Stems:
 
     Attributes:
         samples: Number of samples written so far.
-        energy: Sum of squares by number.
     """
 
     def __init__(self, folder: Path, *, rate_hz: int, channels: int, with_recording: bool = False) -> None:
@@ -43,7 +42,14 @@ class Stems:
         self._files: dict[int, soundfile.SoundFile] = {}
         self._recording = self._new(self.path(_RECORDING)) if with_recording else None
         self.samples = 0
-        self.energy: dict[int, float] = {}
+        self._squares: dict[int, float] = {}
+        self._sums: dict[int, np.ndarray] = {}  # by number: float64 (channels,)
+
+    @property
+    def energy(self) -> dict[int, float]:
+        """Sum of squares by number, without the constant offset of each channel."""
+        constant = {number: float(np.square(sums).sum()) / max(self.samples, 1) for number, sums in self._sums.items()}
+        return {number: max(squares - constant[number], 0.0) for number, squares in self._squares.items()}
 
     def path(self, number: int) -> Path:
         """Returns the temporary file of a number."""
@@ -75,13 +81,13 @@ class Stems:
             return
         target = self._folder / "sum.wav"
         with sound_errors(self._folder), self._new(target) as out:
-            self.energy[RESIDUAL] = 0.0
+            self._squares[RESIDUAL], self._sums[RESIDUAL] = 0.0, np.zeros(self._channels)
             for blocks in read_blocks([self.path(number) for number in (RESIDUAL, *numbers)]):
                 self._put(out, RESIDUAL, sum(blocks[1:], blocks[0]).T)
         target.replace(self.path(RESIDUAL))
         for number in numbers:
             self.path(number).unlink()
-            del self.energy[number]
+            del self._squares[number], self._sums[number]
 
     def settle(self, numbers: Mapping[int, int]) -> bool:
         """Gives the files their final names, `stem_path`, and turns them into WAV files, after `close`.
@@ -104,14 +110,15 @@ class Stems:
     def _file(self, number: int) -> soundfile.SoundFile:
         if number not in self._files:
             file = self._files[number] = self._new(self.path(number))
-            self.energy[number] = 0.0
+            self._squares[number], self._sums[number] = 0.0, np.zeros(self._channels)
             for begin in range(0, self.samples, _BLOCK):
                 file.write(np.zeros((min(_BLOCK, self.samples - begin), self._channels), np.float32))
         return self._files[number]
 
     def _put(self, file: soundfile.SoundFile, number: int, sound: Float[np.ndarray, "channels samples"]) -> None:
         file.write(sound.T)
-        self.energy[number] += float(np.sum(np.square(sound), dtype=np.float64))
+        self._squares[number] += float(np.sum(np.square(sound), dtype=np.float64))
+        self._sums[number] += sound.sum(axis=1, dtype=np.float64)
 
     def _new(self, path: Path) -> soundfile.SoundFile:
         name = sound_name(path)

@@ -4,6 +4,8 @@ The transform used here has the columns of the network's transform: its windows 
 and the same duration. Its bins have another spacing, so masks are interpolated between the network's bins. Above the
 network's band there is no mask: there each sound gets the fraction that it has of the mixture's magnitude in the band's
 highest octave, column by column.
+
+Masks are applied to the channels without constant offsets, which stay in the residual.
 """
 
 from collections.abc import Mapping
@@ -48,13 +50,21 @@ class Synthesis:
         self._masks = _MaskReader(bins_hz, audio)
         self._column = 0  # Index of the next column.
         self._start = -half  # Sample at which the buffers below begin.
-        self._recorded = np.zeros((channels, half), np.float32)
+        self._recorded = self._steady = np.zeros((channels, half), np.float32)
         self._weight = np.zeros(0, np.float32)
         self._sounds: dict[int, np.ndarray] = {}
 
-    def add_recording(self, recorded: Float[np.ndarray, "channels samples"]) -> None:
-        """Appends samples of the recording; `apply` needs those of all its columns."""
+    def add_recording(
+        self, recorded: Float[np.ndarray, "channels samples"], steady: Float[np.ndarray, "channels samples"]
+    ) -> None:
+        """Appends samples of the recording; `apply` needs those of all its columns.
+
+        Args:
+            recorded: The samples, of which each `Piece` has its part.
+            steady: The samples without constant offsets, to which masks are applied.
+        """
         self._recorded = np.concatenate([self._recorded, recorded], axis=1)
+        self._steady = np.concatenate([self._steady, steady], axis=1)
 
     def samples_of(self, columns: int) -> int:
         """Returns the length of the recording that the first columns need."""
@@ -73,8 +83,8 @@ class Synthesis:
         """
         half, positions = self._half, self._positions(columns)
         end = positions[-1] + half - self._start
-        available = self._recorded.shape[1]
-        padded = np.pad(self._recorded, ((0, 0), (0, max(0, end - available)))) if end > available else self._recorded
+        available = self._steady.shape[1]
+        padded = np.pad(self._steady, ((0, 0), (0, max(0, end - available)))) if end > available else self._steady
         spectra = self._spectra(padded, positions)  # (channels, columns, bins)
         self._weight = np.pad(self._weight, (0, max(0, end - len(self._weight))))
         # The sum of squared windows, by which the overlapping columns are divided.
@@ -120,7 +130,8 @@ class Synthesis:
             sounds[number] = (done / weight)[:, skipped:]
         piece = Piece(self._recorded[:, skipped:count], sounds)
         self._sounds = {number: left for number, total in self._sounds.items() if (left := total[:, count:]).any()}
-        self._recorded, self._weight = self._recorded[:, count:], self._weight[count:]
+        self._recorded, self._steady = self._recorded[:, count:], self._steady[:, count:]
+        self._weight = self._weight[count:]
         self._start += count
         return piece
 

@@ -10,6 +10,7 @@ import numpy as np
 import soxr
 from jaxtyping import Float
 
+from data_pipeline.media.downmix import Downmix
 from data_pipeline.media.video_writer import AAC_RATES_HZ, Planes, VideoWriter
 from mpnet_jax.separation import overlay
 from mpnet_jax.separation.crossfade import rising
@@ -32,9 +33,9 @@ def write_videos(
     *,
     stems: Mapping[int, Path],
     rate_hz: int,
+    layout: Sequence[str],
     maps: Maps,
     hop_s: float,
-    picture_px: tuple[int, int],
     progress: Callable[[float], None],
 ) -> None:
     """Writes all videos in one pass over the frames.
@@ -44,16 +45,16 @@ def write_videos(
         files: Files to write, by the number of the sound, the loudest first; `RESIDUAL` is the number of the overview.
         stems: Sound files of all sounds and of the residual, by number; they sum to the recording.
         rate_hz: Sample rate of the stems.
+        layout: FFmpeg's names of the channels; empty if they are unknown.
         maps: The energy maps; see `journal.read_maps`.
         hop_s: Seconds from one window to the next.
-        picture_px: Height and width of the video's frames.
         progress: Called with the seconds of video that were written.
     """
     numbers = [number for number in files if number != RESIDUAL]
     times = (number / FPS for number in itertools.count())
     side = min(SHORT_SIDE_PX, *picture_px)
     pictures = source.frames(times, max(side, 2), threads=2)
-    sounds = _sounds(stems, rate_hz)
+    sounds = _sounds(stems, rate_hz, layout)
     rate = video_rate_hz(rate_hz)
     with contextlib.ExitStack() as stack:
         first = next(sounds)
@@ -113,11 +114,11 @@ def _draw(maps: np.ndarray, numbers: Sequence[int], height: int, width: int) -> 
     return drawn
 
 
-def _sounds(stems: Mapping[int, Path], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
+def _sounds(stems: Mapping[int, Path], rate_hz: int, layout: Sequence[str]) -> Iterator[dict[int, np.ndarray]]:
     """Yields the sound of each frame, (channels, samples) by number; number 0 is the complete recording."""
     waiting: dict[int, np.ndarray] = {}
     index, rate = 0, video_rate_hz(rate_hz)
-    for block in _at_video_rate(stems, rate_hz):
+    for block in _at_video_rate(_audible(stems, rate_hz, layout), rate_hz):
         waiting = {
             number: np.concatenate([waiting.get(number, sound[:, :0]), sound], axis=1)
             for number, sound in block.items()
@@ -130,20 +131,31 @@ def _sounds(stems: Mapping[int, Path], rate_hz: int) -> Iterator[dict[int, np.nd
         yield waiting
 
 
-def _at_video_rate(stems: Mapping[int, Path], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
-    """Yields the stems in blocks (channels, samples) by number, mixed down to mono if they have over two channels."""
+def _audible(stems: Mapping[int, Path], rate_hz: int, layout: Sequence[str]) -> Iterator[dict[int, np.ndarray]]:
+    """Yields the stems and the recording in blocks (samples, channels); more than two channels are mixed to one."""
+    mixers: dict[int, Downmix] = {}
+    for blocks in read_blocks(list(stems.values())):
+        if blocks[0].shape[1] > 2 and not mixers:
+            mixers = {number: Downmix(rate_hz) for number in stems}
+        sounds = dict(zip(stems, blocks, strict=True)) | {RESIDUAL: np.sum(blocks, axis=0)}
+        if mixers:
+            sounds = {number: mixers[number].add(sound.T, layout)[:, None] for number, sound in sounds.items()}
+        yield sounds
+    if mixers:
+        yield {number: mixer.finish()[:, None] for number, mixer in mixers.items()}
+
+
+def _at_video_rate(sounds: Iterator[dict[int, np.ndarray]], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
+    """Yields blocks (channels, samples) by number, resampled where AAC does not support the sample rate."""
     resamplers: dict[int, soxr.ResampleStream] = {}
     wanted_hz, channels = video_rate_hz(rate_hz), 1
-    for blocks in read_blocks(list(stems.values())):
-        sounds = dict(zip(stems, blocks, strict=True)) | {RESIDUAL: np.sum(blocks, axis=0)}
-        if blocks[0].shape[1] > 2:
-            sounds = {number: sound.mean(axis=1, keepdims=True) for number, sound in sounds.items()}
-        channels = sounds[RESIDUAL].shape[1]
+    for block in sounds:
+        channels = block[RESIDUAL].shape[1]
         if wanted_hz != rate_hz:
-            for number in sounds.keys() - resamplers.keys():
+            for number in block.keys() - resamplers.keys():
                 resamplers[number] = soxr.ResampleStream(rate_hz, wanted_hz, channels, dtype="float32")
-            sounds = {number: resamplers[number].resample_chunk(sound) for number, sound in sounds.items()}
-        yield {number: sound.T for number, sound in sounds.items()}
+            block = {number: resamplers[number].resample_chunk(sound) for number, sound in block.items()}
+        yield {number: sound.T for number, sound in block.items()}
     if resamplers:
         nothing = np.zeros((0, channels), np.float32)
         yield {number: stream.resample_chunk(nothing, last=True).T for number, stream in resamplers.items()}

@@ -1,15 +1,18 @@
 import errno
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from data_pipeline import command
 from data_pipeline.command import EXIT_BAD_INPUT, InputError, _is_for_the_user, explain, fail
 from tests.support.repository import ROOT
 
+BASH = shutil.which("bash")
 PROGRAM = """
 import errno
 from absl import flags, logging
@@ -112,6 +115,16 @@ def test_a_locale_without_a_character_prints_its_escape_sequence():
     done = run_program(body, PYTHONIOENCODING="latin-1", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "größer \\u2191 ÿ\n"  # a byte of a file name remains what it is
+
+
+@pytest.mark.skipif(BASH is None, reason="bash is not installed")
+@pytest.mark.parametrize("name", [b"gr\xf6\xdfe", b"a\nb\t'c'\\d", "größe $x".encode(), b"\xff1"])
+def test_a_printed_command_can_be_pasted_whatever_the_names(name):
+    line = command.command_line("a.b", f"--out={os.fsdecode(name)}")
+    assert line.isprintable()
+    argument = line.removeprefix("python -m a.b ")
+    shown = subprocess.run([BASH, "-c", f"printf %s {argument}"], capture_output=True, check=True)
+    assert shown.stdout == b"--out=" + name
 
 
 @pytest.mark.parametrize("body", ['raise RuntimeError("a bug")', f'raise OSError({errno.ENOENT}, "gone", "x")'])

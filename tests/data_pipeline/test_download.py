@@ -102,7 +102,7 @@ def test_a_second_run_tries_what_failed_and_what_was_removed(tools, out):
     download.download(options(out))
     (tools / "calls.jsonl").unlink()
     (out / "flute/jW_AuF6dQYY.mp4").unlink()
-    (out / "flute/eHbxLcoLWYY.mp4").rename(out / "flute/eHbxLcoLWYY.webm")
+    (out / "flute/eHbxLcoLWYY.mp4").rename(out / "flute/eHbxLcoLWYY.3GP")
     (out / ".partial").mkdir()
     (out / ".partial/AKNt1SF-5VA.mp4").write_text("half")  # the fake refuses to find it
     (tools / "AKNt1SF-5VA").unlink()

@@ -56,7 +56,9 @@ def sparse(path: Path) -> None:
                 frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * number, np.uint8), format="rgb24")
                 frame.pts, frame.time_base = 10 * first + number, Fraction(1, 10)
                 container.mux(pictures.encode(frame))
-            block = av.AudioFrame.from_ndarray(np.full((1, 8000), 900, np.int16), format="s16", layout="mono")
+            block = av.AudioFrame.from_ndarray(
+                np.resize(np.array([900, -900], np.int16), (1, 8000)), format="s16", layout="mono"
+            )
             block.sample_rate, block.pts, block.time_base = 8000, 8000 * first, Fraction(1, 8000)
             container.mux(sound.encode(block))
         container.mux(pictures.encode())
@@ -109,7 +111,7 @@ def hostile(tmp_path, write_video):
         "violin/itself.mp4": "broken link",
         "violin/around": "link to a folder",
         "violin/outside.mp4": "link out of the folder",
-        "violin/notes.txt": "not a video's name",
+        "violin/notes.txt": "other file",
     }
     return videos, expected
 

@@ -21,6 +21,8 @@ from mpnet_jax.separation.stems import RESIDUAL, Stems
 from mpnet_jax.separation.synthesis import Piece
 from tests.data_pipeline.test_hostile_folder import cut_off
 from tests.separation.conftest import duet
+from tests.support import damaged_media
+from tests.support.damaged_media import write_scene
 from tests.support.report_structure import read
 from tests.support.tiny_videos import copy_streams, join, write_video
 
@@ -286,6 +288,30 @@ def test_remarks_on_tracks_and_times(tmp_path, model, oracle):
     for beginning, video in cases.items():
         remarks = separate_video(video, tmp_path / "out" / video.stem, model, QUICK)["remarks"]
         assert [remark[: len(beginning)] for remark in remarks if not remark.startswith("No sound")] == [beginning]
+
+
+def test_wrong_timestamps_and_lengths_change_nothing(tmp_path, model, oracle):
+    """Names of files are those of the damage."""
+    seconds = {}
+    for damage in ("untouched", "starts_at_60_s", "wrong_sound_timestamp", "wrong_picture_timestamp"):
+        video = write_scene(tmp_path / f"{damage}.mkv", getattr(damaged_media, damage))
+        summary = separate_video(video, tmp_path / "out" / damage, model, QUICK)
+        seconds[damage] = summary["video"]["seconds"]
+        doubts = [remark for remark in summary["remarks"] if "not believed" in remark]
+        assert bool(doubts) is damage.startswith("wrong"), summary["remarks"]
+    assert list(seconds.values()) == pytest.approx([seconds["untouched"]] * 4, abs=0.001)
+
+
+def test_a_track_is_chosen_by_hand(tmp_path, model, oracle):
+    low, high = (write_video(tmp_path / f"{hz}.mov", seconds=2.0, tone_hz=hz) for hz in (300, 700))
+    video = copy_streams(tmp_path / "a.mkv", (low, "video"), (low, "audio"), (high, "audio"))
+    for number, expected_hz in ((1, 300), (2, 700)):
+        settings = Settings(sounds=2, videos=False, audio_track=number)
+        summary = separate_video(video, tmp_path / "out" / str(number), model, settings)
+        assert not any("tracks of sound" in remark for remark in summary["remarks"])
+        files = [sound["file"] for sound in (*summary["sounds"], summary["residual"])]
+        wave = sum(stems(tmp_path / "out" / str(number), files).values())[0]
+        assert np.argmax(np.abs(np.fft.rfft(wave))) * 44_100 / len(wave) == pytest.approx(expected_hz, abs=1)
 
 
 def test_a_shorter_sound_in_a_file_that_states_no_lengths_is_not_cut_off(tmp_path, model, oracle):

@@ -12,7 +12,7 @@ def run(sound, rate_hz, share, numbers=(1,), block=16):
     synthesis = Synthesis(rate_hz, len(sound), AUDIO)
     columns = int(sound.shape[1] / rate_hz * AUDIO.rate_hz / AUDIO.hop_samples) + 2
     columns += -columns % block
-    synthesis.add_recording(sound)
+    synthesis.add_recording(sound, sound)
     pieces = [
         synthesis.apply(
             {number: np.repeat(share[:, None], block, axis=1) for number in numbers},
@@ -59,9 +59,9 @@ def test_memory_stays_flat():
     synthesis, share = Synthesis(8000, 1, AUDIO), np.ones((AUDIO.freq_bins, 16), np.float32)
     hop = round(16 * AUDIO.hop_samples / AUDIO.rate_hz * 8000)
     sizes = []
-    synthesis.add_recording(np.ones((1, 2 * hop), np.float32))
+    synthesis.add_recording(*2 * [np.ones((1, 2 * hop), np.float32)])
     for _ in range(20):
-        synthesis.add_recording(np.ones((1, hop), np.float32))
+        synthesis.add_recording(*2 * [np.ones((1, hop), np.float32)])
         synthesis.apply({1: share}, 16, last=False)
         sizes.append(synthesis._recorded.shape[1] + synthesis._sounds[1].shape[1])
     assert max(sizes[10:]) <= max(sizes[:10]) + 10

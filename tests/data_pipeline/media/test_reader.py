@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from data_pipeline.media import reader, upright
+from data_pipeline.media.downmix import channel_weights
 from data_pipeline.media.reader import MediaError
 from data_pipeline.media.video_writer import VideoWriter
 from tests.support.tiny_videos import copy_streams
@@ -214,11 +215,14 @@ def test_eight_planes_of_sound_are_read_as_they_were_recorded(tmp_path, write_vi
     tones = np.array([200, 300, 400, 60, 600, 700, 800, 900])  # the fourth is the bass channel
     path = write_video(tmp_path / "a.mkv", seconds=1.0, sound=0.2 * np.sin(2 * np.pi * tones[:, None] * time))
     # The encoder writes planar audio; a library that miscounts the planes crashes the process.
-    heard = np.concatenate([block for _, block in reader.stream_channels(path)], axis=1)[:, :44_100]
+    trace = reader.Trace()
+    heard = np.concatenate([block for _, block in reader.stream_channels(path, trace)], axis=1)[:, :44_100]
     assert heard.shape == (8, 44_100)
     assert [strongest_hz(channel, 44_100) for channel in heard] == pytest.approx(tones.tolist(), abs=2)
+    assert trace.layout == ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR")
     mono = reader.read_audio(path, 44_100)[:44_100]
-    np.testing.assert_allclose(mono[500:-500], heard.mean(axis=0)[500:-500], atol=1e-5)
+    levels = [2 * np.abs(np.mean(mono * np.exp(-2j * np.pi * hz * time))) for hz in tones]
+    np.testing.assert_allclose(levels, 0.2 * channel_weights(trace.layout), atol=1e-3)
 
 
 @pytest.mark.parametrize(("name", "known"), [("audio", b"A_AAC"), ("video", b"V_MPEG4/ISO/AVC")])

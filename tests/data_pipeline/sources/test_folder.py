@@ -72,9 +72,9 @@ def test_everything_that_is_no_video_is_accounted_for(tmp_path):
     assert listing.skipped == {
         ".hidden": Skipped("hidden"),
         "violin/._a.mp4": Skipped("hidden"),
-        "violin/a.mp4.part": Skipped("not a video's name"),
-        "violin/c.json": Skipped("not a video's name"),
-        "violin/notes.txt": Skipped("not a video's name"),
+        "violin/a.mp4.part": Skipped("other file"),
+        "violin/c.json": Skipped("other file"),
+        "violin/notes.txt": Skipped("other file"),
         "linked": Skipped("link to a folder"),
         "out.mp4": Skipped("link out of the folder"),
         "violin/out.mp4": Skipped("link out of the folder", "violin"),
@@ -84,7 +84,7 @@ def test_everything_that_is_no_video_is_accounted_for(tmp_path):
 
 def test_many_other_files_of_a_folder_are_one_entry(tmp_path):
     touch(tmp_path, "a.mp4", *(f"pictures/{number:06d}.jpg" for number in range(101)))
-    assert folder.find_videos(Place(tmp_path)).skipped == {"pictures/ (101 files)": Skipped("not a video's name")}
+    assert folder.find_videos(Place(tmp_path)).skipped == {"pictures/ (101 files)": Skipped("other file")}
 
 
 def test_links_that_lead_nowhere_and_pipes_are_never_opened(tmp_path):
@@ -174,7 +174,7 @@ def test_of_twins_the_first_is_taken(tmp_path):
 
 def test_folders_without_videos_are_refused(tmp_path):
     touch(tmp_path, "notes.txt")
-    with pytest.raises(InputError, match=r"holds no videos; accepted are files ending in \.avi .*\.mp4"):
+    with pytest.raises(InputError, match=r"holds no videos; give a folder of files that FFmpeg reads"):
         folder.find_videos(Place(tmp_path))
     with pytest.raises(InputError, match=r"notes\.txt is not a folder; give one"):
         folder.find_videos(Place(tmp_path / "notes.txt"))

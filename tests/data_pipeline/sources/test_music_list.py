@@ -43,7 +43,7 @@ def test_published_lists_give_classes_and_what_is_missing(tmp_path):
         "eHbxLcoLWYY_000010.mp4": Skipped("not in the list"),
         "flute/kw-OQpF9N4E.mp4": Skipped("not in the list"),
         "[3wPouBFa9U0] title.mp4": Skipped("not in the list"),
-        "2tG4y_uyEAY.json": Skipped("not a video's name"),
+        "2tG4y_uyEAY.json": Skipped("other file"),
         ".part": Skipped("hidden"),
     }
 

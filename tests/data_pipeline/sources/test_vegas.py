@@ -30,7 +30,7 @@ def test_class_folders_with_and_without_a_level_between(tmp_path, above, between
     ]
     assert listing.videos[2].path == tmp_path / names[0]
     assert listing.skipped == {
-        "README.md": Skipped("not a video's name"),
+        "README.md": Skipped("other file"),
         "stray.mp4": Skipped("in no class folder"),
     }
     everything = vegas.find_videos(Place(tmp_path, label="sound"))
@@ -72,8 +72,8 @@ def test_a_list_gives_the_classes(tmp_path, header):
         "dog/videos/video_00001.mp4 under Dog howling": Skipped("listed under another class before", "Dog howling"),
         "gone/e.mp4": Skipped("missing", "bird"),
         "link.mp4": Skipped("link out of the folder", "bird"),
-        "notes.txt": Skipped("not a video's name", "bird"),
-        "dog/videos": Skipped("not a video's name", "dog"),
+        "notes.txt": Skipped("other file", "bird"),
+        "dog/videos": Skipped("other file", "dog"),
     }
 
 
