@@ -14,7 +14,7 @@ from mpnet_jax.separation.results import write_results
 from mpnet_jax.separation.sound_names import label
 from mpnet_jax.separation.source import Source
 from mpnet_jax.separation.stems import RESIDUAL
-from mpnet_jax.separation.videos import write_videos
+from mpnet_jax.separation.videos import video_frames, write_videos
 
 NAMES = ("none", "page", "files")
 # Fields of a pattern for file names.
@@ -122,14 +122,13 @@ def write_output(
             progress(min(1.0, done[0] / seconds))
 
         write_videos(
-            source,
+            video_frames(source, tuple(summary["video"]["picture_px"])),
             {number: folder / name for number, name in videos.items()},
             stems=finished.stems,
             rate_hz=facts["rate_hz"],
             layout=facts["layout"],
             maps=finished.maps(),
             hop_s=facts["hop_s"],
-            picture_px=tuple(summary["video"]["picture_px"]),
             progress=shown,
         )
     files = write_stems(

@@ -113,10 +113,10 @@ class Separation:
         """
         finished = Finished.read(Path(folder))
         file = finished.summary["video"]["file"]
-        return cls(
-            finished,
-            VideoFile(Path(file), TrackChoice(**finished.facts["tracks"])) if file and Path(file).is_file() else None,
-        )
+        source = None
+        if file and Path(file).is_file():
+            source = VideoFile(Path(file), TrackChoice(**finished.facts["tracks"]))
+        return cls(finished, source)
 
     def save(self, folder: str | Path) -> None:
         """Copies the separation to a folder, from which `load` reads it; the folder appears when it is complete.

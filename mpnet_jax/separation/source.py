@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -13,9 +13,11 @@ from data_pipeline.command import InputError
 from data_pipeline.media import reader
 from data_pipeline.media.reader import MediaInfo, Trace, TrackChoice
 
+NONE_CHOSEN = TrackChoice()  # no track was chosen by hand
 _BLOCK_S = 1.0  # Length of the blocks into which an array of samples is cut.
 
 
+@runtime_checkable
 class Source(Protocol):
     """A recording with frames, which is read block by block."""
 
@@ -54,7 +56,7 @@ class VideoFile:
     """
 
     path: Path
-    choice: TrackChoice = TrackChoice()
+    choice: TrackChoice = NONE_CHOSEN
 
     @property
     def name(self) -> str:
@@ -103,7 +105,7 @@ class Arrays:
     """
 
     name = None
-    choice = TrackChoice()
+    choice = NONE_CHOSEN
 
     def __init__(self, waveform: Any, rate_hz: int, pictures: Any, fps: float) -> None:
         sound, frames = np.atleast_2d(np.asarray(waveform, np.float32)), np.asarray(pictures)

@@ -27,8 +27,19 @@ _RATE_HZ = 48_000  # Sample rate of the videos if AAC does not support that of t
 Maps = Float[np.ndarray, "window number rows columns"]
 
 
+def video_frames(source: Source, picture_px: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Yields the frames of the written videos, uint8 (height, width, 3), without end.
+
+    Args:
+        source: The separated video.
+        picture_px: Height and width of the video's frames.
+    """
+    times = (number / FPS for number in itertools.count())
+    return source.frames(times, max(min(SHORT_SIDE_PX, *picture_px), 2), threads=2)
+
+
 def write_videos(
-    source: Source,
+    pictures: Iterator[np.ndarray],
     files: Mapping[int, Path],
     *,
     stems: Mapping[int, Path],
@@ -41,7 +52,7 @@ def write_videos(
     """Writes all videos in one pass over the frames.
 
     Args:
-        source: The separated video.
+        pictures: The frames, see `video_frames`.
         files: Files to write, by the number of the sound, the loudest first; `RESIDUAL` is the number of the overview.
         stems: Sound files of all sounds and of the residual, by number; they sum to the recording.
         rate_hz: Sample rate of the stems.
@@ -51,9 +62,6 @@ def write_videos(
         progress: Called with the seconds of video that were written.
     """
     numbers = [number for number in files if number != RESIDUAL]
-    times = (number / FPS for number in itertools.count())
-    side = min(SHORT_SIDE_PX, *picture_px)
-    pictures = source.frames(times, max(side, 2), threads=2)
     sounds = _sounds(stems, rate_hz, layout)
     rate = video_rate_hz(rate_hz)
     with contextlib.ExitStack() as stack:
