@@ -107,6 +107,19 @@ def test_a_stop_signal_saves_and_prints_how_to_resume(
 
 
 @pytest.mark.e2e
+@pytest.mark.slow  # starts a process of its own
+def test_a_run_resumes_on_another_number_of_devices(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
+    workdir = shutil.copytree(straight, tmp_path / "run")
+    shutil.rmtree(workdir / "checkpoints" / "latest" / "6")
+    arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}")
+    status, output = run("mpnet_jax.train", *arguments, devices=1)
+    assert status == 0 and "resuming from step 4" in output, output
+    resumed, uninterrupted = losses(workdir), losses(straight)
+    assert {step: resumed[step] for step in (1, 2, 3, 4)} == {step: uninterrupted[step] for step in (1, 2, 3, 4)}
+    np.testing.assert_allclose([resumed[s] for s in (5, 6)], [uninterrupted[s] for s in (5, 6)], rtol=1e-3)
+
+
+@pytest.mark.e2e
 @pytest.mark.slow  # tests/steps/test_train_step.py tests one step quickly
 def test_one_device_and_two_give_the_same_losses(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
     workdir = tmp_path / "run"

@@ -1,6 +1,5 @@
 """Videos after public bug reports of other programs, prepared together; docs/CASES.md says which reports."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from data_pipeline.media import reader
 from data_pipeline.sources import Place, Video, folder
 from data_pipeline.staging.cutting import CutSpec
-from data_pipeline.staging.staged_video import Facts, stage_video
+from data_pipeline.staging.staged_video import Facts, stage_video, staged_facts
 from tests.support.odd_videos import halves, tone, write
 
 CUT = CutSpec(rate_hz=8000, fps=4, frame_px=24, chunk_seconds=2, min_seconds=1)
@@ -144,3 +143,16 @@ def test_white_space_around_a_class_makes_no_other_class(tmp_path: Path) -> None
         (tmp_path / name / f"{len(name)}.mp4").touch()
     labels = {video.label for video in folder.find_videos(Place(tmp_path)).videos}
     assert labels == {"violin", "cello", "unlabelled"}
+
+
+@pytest.mark.parametrize("suffix", [".sound", ".pictures", ".npz", ".json"])
+@pytest.mark.parametrize("part", [0.0, 0.5])
+def test_staged_files_that_a_power_failure_cut_off_are_made_again(tmp_path: Path, suffix: str, part: float) -> None:
+    path = write(tmp_path / "a.mkv")
+    facts = staged(path)
+    video, folder_ = Video("a", path, "violin"), tmp_path / "staged"
+    assert staged_facts(video, folder_) == facts
+    (file,) = folder_.glob(f"*{suffix}")
+    file.write_bytes(file.read_bytes()[: round(part * file.stat().st_size)])
+    assert staged_facts(video, folder_) is None
+    assert staged(path) == facts == staged_facts(video, folder_)
