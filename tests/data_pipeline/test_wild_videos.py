@@ -1,7 +1,9 @@
 """Videos after public bug reports of other programs, prepared together; docs/CASES.md says which reports."""
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -51,6 +53,34 @@ def test_unusual_frames_keep_their_colours_and_shape(tmp_path: Path, name: str) 
     left, right = colours(path)
     np.testing.assert_allclose(left, (200, 30, 30), atol=4)  # 4:2:0 and lossy codecs change colours by less
     np.testing.assert_allclose(right, (30, 30, 200), atol=4)
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize(("space", "red", "blue"), [(5, 0.299, 0.114), (1, 0.2126, 0.0722), (9, 0.2627, 0.0593)])
+@pytest.mark.parametrize("bits", [8, 10])
+def test_colours_of_every_matrix_and_range(
+    tmp_path: Path, space: int, red: float, blue: float, full: bool, bits: int
+) -> None:
+    colour = np.array([200, 100, 30]) / 255
+    luma = red * colour[0] + (1 - red - blue) * colour[1] + blue * colour[2]
+    chroma = np.array([(colour[2] - luma) / (2 * (1 - blue)), (colour[0] - luma) / (2 * (1 - red))])
+    scale, most = 2 ** (bits - 8), 2**bits - 1
+    values = [luma * most, *(chroma * most + 128 * scale)] if full else [
+        scale * (16 + 219 * luma), *(scale * (128 + 224 * chroma))
+    ]  # fmt: skip
+    path, dtype = tmp_path / "a.mkv", np.uint16 if bits == 10 else np.uint8
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le" if bits == 10 else "yuv420p"
+        stream.codec_context.colorspace, stream.codec_context.color_range = space, 2 if full else 1
+        frame = av.VideoFrame(64, 48, stream.pix_fmt)
+        frame.colorspace, frame.color_range, frame.pts, frame.time_base = space, 2 if full else 1, 0, Fraction(1, 10)
+        for plane, value in zip(frame.planes, values, strict=True):
+            plane.update(np.full(plane.buffer_size // dtype().itemsize, round(value), dtype).tobytes())
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    shown = next(reader.read_frames(path, [0.0], 48))[24, 32]
+    np.testing.assert_allclose(shown, (200, 100, 30), atol=4)
 
 
 @pytest.mark.parametrize(("rate_hz", "remark"), [(100, "low sample rate"), (44_056, None), (192_000, None)])
