@@ -13,6 +13,9 @@ from data_pipeline.command import InputError, command_line
 from mpnet_jax.steps.learnt import merge
 from mpnet_jax.steps.train_state import TrainState
 
+# Orbax measures its timeouts by the system clock, which jumps when it is set and when a computer wakes from sleep. This
+# one is longer than any jump, and the other one, for making folders, is not used.
+_SAVE_TIMEOUT_S = 4_000_000_000
 _MOST_OF_A_REASON = 120  # characters of Orbax's error
 UNSCORED = -1e3  # dB; score of weights that were not validated, lower than any other
 
@@ -181,7 +184,13 @@ def _open_manager(folder: Path, *, read_only: bool, **options: Any) -> ocp.Check
         folder,
         item_handlers=ocp.StandardCheckpointHandler(multiprocessing_options=this_process),
         options=ocp.CheckpointManagerOptions(
-            create=False, read_only=read_only, multiprocessing_options=this_process, **options
+            create=False,
+            read_only=read_only,
+            multiprocessing_options=this_process,
+            async_options=ocp.options.AsyncOptions(
+                timeout_secs=_SAVE_TIMEOUT_S, create_directories_asynchronously=False
+            ),
+            **options,
         ),
     )
 

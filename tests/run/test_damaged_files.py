@@ -13,6 +13,9 @@ from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.run.log import LOSSES, TIME, RunLog, read_lines
 from mpnet_jax.steps.train_state import TrainState
 
+# Reads that Orbax gave up end in the background and find their event loop closed.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 
 def state(step: int) -> TrainState:
     """Returns a small state whose weights are its step."""

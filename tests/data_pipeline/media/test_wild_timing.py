@@ -1,4 +1,4 @@
-"""Flashes and bursts stay together in unusual files; docs/CASES.md names the public reports after which they are made."""
+"""Flashes and bursts stay together in unusual files; docs/CASES.md names the public reports."""
 
 from collections.abc import Callable
 from pathlib import Path
