@@ -147,7 +147,7 @@ def test_a_web_page_or_subtitles_under_the_name_of_a_video(tmp_path: Path, conte
     assert staged(tmp_path / "a.mp4").reason == reason
 
 
-def test_one_frame_that_is_shown_for_the_complete_sound(tmp_path: Path) -> None:
+def test_a_sound_with_hardly_any_frames_is_one_sentence(tmp_path: Path) -> None:
     facts = staged(write(tmp_path / "a.mp4", images=[halves()] * 2, audio=("aac", "fltp"), video_options={"bf": "0"},
                          sound=tone()[None].astype(np.float32)))  # fmt: skip
     assert facts.reason == "picture too short"

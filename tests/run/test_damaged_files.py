@@ -1,7 +1,9 @@
 """A run whose files were damaged by a crash, a copy or another program; docs/CASES.md says which public reports."""
 
+import itertools
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +105,16 @@ def test_files_of_other_programs_beside_checkpoints_are_passed_over(saved: Path,
     checkpoints.save(state(6))
     checkpoints.close()
     assert Checkpoints(workdir).step("latest") == 6
+
+
+def test_a_clock_that_jumps_during_a_save_does_not_end_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, calls = time.time, itertools.count()
+    monkeypatch.setattr(time, "time", lambda: now() + (-1) ** next(calls) * 1e6)  # by 23 days at every look
+    checkpoints = Checkpoints(tmp_path)
+    for step in (2, 4):
+        checkpoints.save(state(step))
+    checkpoints.close()
+    assert Checkpoints(tmp_path).step("latest") == 4
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\0" * 40, b'{"seconds": "\xff"}'])

@@ -105,7 +105,7 @@ def test_a_recording_that_begins_within_a_group_of_frames(tmp_path: Path) -> Non
     assert shown[1] > 120 > shown[2]  # the frames before the first key frame cannot be decoded
 
 
-def test_packets_without_content_and_with_junk_at_the_end_cost_nothing(tmp_path: Path) -> None:
+def test_packets_with_junk_at_the_end_cost_nothing(tmp_path: Path) -> None:
     source = with_burst(tmp_path / "source.mp4", MP3)
     whole = reader.read_audio(source, 8000)
     counted = 0
