@@ -155,13 +155,13 @@ def expanded(path: str) -> str:
 def command_line(module: str, *arguments: str) -> str:
     r"""Returns the command that runs a module with arguments, to be pasted into a shell.
 
-    Bytes of file names that are not UTF-8 and control characters are written as `$'\xff'`, which bash and zsh read.
+    Bytes of file names that are not UTF-8 are written as `$'\xff'`, which bash and zsh read.
     """
     return " ".join(["python", "-m", module, *map(_quoted, arguments)])
 
 
 def _quoted(argument: str) -> str:
-    if argument.isprintable():
+    if not any("\udc80" <= character <= "\udcff" for character in argument):
         return shlex.quote(argument)
     text = os.fsencode(argument).decode("utf-8", "surrogateescape")
     return f"$'{''.join(map(_escaped, text))}'"

@@ -21,7 +21,7 @@ from absl import flags, logging
 from data_pipeline import command
 from data_pipeline.command import InputError
 from data_pipeline.sources import Listing, Place, folder, index_csv, music_list, vegas
-from data_pipeline.sources.files import safe_name
+from data_pipeline.sources.files import class_name, safe_name
 from data_pipeline.staging import staged_set
 from data_pipeline.staging import summary as summaries
 from data_pipeline.staging.cutting import CutSpec
@@ -187,7 +187,7 @@ def main() -> None:
     prepare(
         Options(
             source=values.source,
-            place=Place(values.videos, tuple(values.list), safe_name(values.label)),
+            place=Place(values.videos, tuple(values.list), class_name(safe_name(values.label)) if values.label else ""),
             data_dir=values.data_dir,
             name=values.name,
             cut=cut,

@@ -29,7 +29,8 @@ from tests.test_convert import state_dict, write_torch
 NO_HOME = {"HOME": "/dev/null/home", "XDG_CACHE_HOME": "", "MPNET_JAX_CACHE": ""}
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1"}
 STRANGE = {"JAX_ENABLE_X64": "1", "JAX_NUMPY_DTYPE_PROMOTION": "strict", "JAX_DEFAULT_PRNG_IMPL": "rbg"}
-STRANGE |= {"JAX_NUMPY_RANK_PROMOTION": "raise"} | NO_HOME | ASCII
+STRANGE |= {"JAX_THREEFRY_PARTITIONABLE": "0", "JAX_RANDOM_SEED_OFFSET": "7", "JAX_DISABLE_JIT": "1"}
+STRANGE |= {"JAX_DEFAULT_MATMUL_PRECISION": "bfloat16", "JAX_NUMPY_RANK_PROMOTION": "raise"} | NO_HOME | ASCII
 
 
 @pytest.fixture
@@ -93,15 +94,25 @@ def test_without_a_home_folder_programs_are_not_kept(compiled_in, monkeypatch):
     assert compiled_in == []
 
 
-def test_other_types_are_not_used_and_reported(monkeypatch, caplog):
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("jax_enable_x64", True),
+        ("jax_threefry_partitionable", False),
+        ("jax_random_seed_offset", 7),
+        ("jax_default_matmul_precision", "bfloat16"),
+        ("jax_disable_jit", True),
+    ],
+)
+def test_settings_that_change_results_are_not_used_and_reported(caplog, name, value):
+    before = getattr(jax.config, name)
+    jax.config.update(name, value)
     try:
         environment.prepare()
-        assert not jax.config.jax_enable_x64
-        assert "JAX_ENABLE_X64=True is not used; this command sets False" in caplog.text
+        assert getattr(jax.config, name) == before
+        assert f"{name.upper()}={value} is not used; this command sets {before}" in caplog.text
     finally:
-        jax.config.update("jax_enable_x64", before)
+        jax.config.update(name, before)
 
 
 @pytest.mark.parametrize("error", [AssertionError(), RuntimeError("Unable to initialize\nbackend 'cuda'")])

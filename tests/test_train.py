@@ -1,6 +1,8 @@
 """Tests of the training command: its files, resuming, stopping, devices, and refused input."""
 
+import itertools
 import json
+import os
 import re
 import shlex
 import shutil
@@ -8,14 +10,17 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from data_pipeline import command
 from data_pipeline.command import InputError
+from mpnet_jax.processes.stop_request import StopRequest
 from mpnet_jax.run.facts import run_facts
-from mpnet_jax.run.log import LOSSES, SESSIONS, read_lines
+from mpnet_jax.run.log import LOSSES, SESSIONS, RunLog, read_lines
+from mpnet_jax.run.writer import RunWriter
 from mpnet_jax.train import train
 from tests.support.tiny_run import config_file, run, start, tiny_config
 
@@ -104,6 +109,42 @@ def test_a_stop_signal_saves_and_prints_how_to_resume(
     assert saved == max(losses(workdir))
     common = {step: loss for step, loss in losses(workdir).items() if step <= 6}
     assert common == {step: losses(straight)[step] for step in common}
+
+
+@pytest.mark.slow  # trains two more times
+def test_a_clock_that_jumps_and_a_signal_during_a_checkpoint_change_nothing(
+    straight: Path, tiny_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, calls = time.time, itertools.count()
+    monkeypatch.setattr(time, "time", lambda: now() + (-1) ** next(calls) * 1e6)
+    checkpoint = RunWriter.checkpoint
+
+    def interrupted(writer: RunWriter, step: int, *others: Any) -> None:
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        checkpoint(writer, step, *others)
+
+    monkeypatch.setattr(RunWriter, "checkpoint", interrupted)
+    with StopRequest() as stop:
+        assert train(tiny_config(tiny_set), tmp_path / "run", stop) == 128 + signal.SIGTERM
+    assert max(losses(tmp_path / "run")) == 4
+    monkeypatch.setattr(RunWriter, "checkpoint", checkpoint)
+    assert train(tiny_config(tiny_set), tmp_path / "run") == 0
+    assert losses(tmp_path / "run") == losses(straight)
+    assert RunLog(tmp_path / "run").seconds() < 1e5
+
+
+@pytest.mark.e2e
+@pytest.mark.slow  # starts a process of its own
+def test_a_run_resumes_on_another_number_of_devices(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
+    workdir = shutil.copytree(straight, tmp_path / "run")
+    shutil.rmtree(workdir / "checkpoints" / "latest" / "6")
+    arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}")
+    status, output = run("mpnet_jax.train", *arguments, devices=1)
+    assert status == 0 and "resuming from step 4" in output, output
+    resumed, uninterrupted = losses(workdir), losses(straight)
+    assert {step: resumed[step] for step in (1, 2, 3, 4)} == {step: uninterrupted[step] for step in (1, 2, 3, 4)}
+    np.testing.assert_allclose([resumed[s] for s in (5, 6)], [uninterrupted[s] for s in (5, 6)], rtol=1e-3)
 
 
 @pytest.mark.e2e

@@ -21,6 +21,21 @@ from data_pipeline.media.timeline import Doubts
 
 # Before version 19, a title in an unknown encoding makes the complete file unreadable.
 _OPEN_OPTIONS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
+# Playlists and the like, which name other files or addresses; a file that holds one is no video.
+_POINTERS = {
+    "applehttp",
+    "concat",
+    "dash",
+    "hls",
+    "image2",
+    "image2pipe",
+    "imf",
+    "lavfi",
+    "rtsp",
+    "sdp",
+    "webm_dash_manifest",
+}
+_FORMATS = ",".join(sorted(av.formats_available - _POINTERS))
 
 
 @dataclasses.dataclass
@@ -73,7 +88,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
     """Opens a container; errors of the library become one sentence."""
     try:
         # Absolute, because FFmpeg takes text before a colon for a protocol.
-        container = av.open(str(path.absolute()), **_OPEN_OPTIONS)
+        container = av.open(str(path.absolute()), options={"format_whitelist": _FORMATS}, **_OPEN_OPTIONS)
     except FileNotFoundError:
         raise MediaError("not found", f"{path} is not there; check the path") from None
     except PermissionError:

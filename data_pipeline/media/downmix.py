@@ -194,9 +194,9 @@ class _AlignedSum:
             mixed, self._tail = mixed.ravel(), correction[-1, hop:]
         if not self._started:  # The first frame begins a hop before the recording.
             self._started, mean, mixed = True, mean[hop:], mixed[hop:]
-        power = float(np.dot(mean, mean))
+        power = _square(mean)
         self._levels.mean += power
-        self._levels.mixed += power if correction is None else float(np.dot(mixed, mixed))
+        self._levels.mixed += power if correction is None else _square(mixed)
         return mixed
 
     def finish(self, steady: np.ndarray) -> np.ndarray:
@@ -269,6 +269,12 @@ def _aligned(spectra: np.ndarray) -> np.ndarray:
 def _lost(power: np.ndarray, apart: np.ndarray) -> float:
     """Returns the share of the power that a sum lacks in bins where it is below that of independent channels."""
     return float(np.maximum(apart - power, 0).sum() / max(apart.sum(), 1e-30))
+
+
+def _square(sound: np.ndarray) -> float:
+    """Returns the sum of squares; floating-point sound may be so far above full scale that float32 overflows."""
+    wide = sound.astype(np.float64)
+    return float(np.dot(wide, wide))
 
 
 def _power(spectra: np.ndarray) -> np.ndarray:

@@ -5,6 +5,8 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 
 _FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63, "f4": 1.0, "f8": 1.0}
+# Sums of squares of samples up to this one do not overflow.
+_LARGEST = 1e12
 # Planar audio with at least this many channels is packed before it is read, because the video library miscounts the
 # planes (PyAV 18.1 finds nine in a block of eight) and reads beyond them.
 _PACKED_CHANNELS = 8
@@ -52,4 +54,4 @@ class Samples:
 
 
 def _finite(samples: np.ndarray) -> np.ndarray:
-    return np.nan_to_num(samples, posinf=1.0, neginf=-1.0).astype(np.float32)
+    return np.clip(np.nan_to_num(samples, posinf=1.0, neginf=-1.0), -_LARGEST, _LARGEST).astype(np.float32)

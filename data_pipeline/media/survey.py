@@ -223,7 +223,8 @@ def _extents(container: InputContainer) -> _Extents:
     with contextlib.suppress(FFmpegError):
         for packet in container.demux():
             time = packet.pts if packet.pts is not None else packet.dts
-            if time is None and not packet.size:  # the end of a stream
+            # The end of a stream, or a packet that is not shown, such as one that an edit list cuts off.
+            if (time is None and not packet.size) or packet.is_discard:
                 continue
             index = packet.stream_index
             unit = units.get(index) or units.setdefault(index, float(packet.time_base))

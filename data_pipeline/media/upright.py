@@ -5,6 +5,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from data_pipeline.media.container import MediaError
+
+_LONGEST_PX = 65_500  # JPEG files, which hold the stored frames, have no longer sides
+
 
 class Scaler:
     """Converts decoded frames to upright RGB images with one shorter side; keeps the conversion tables."""
@@ -15,13 +19,30 @@ class Scaler:
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: VideoFrame) -> np.ndarray:
-        """Returns the image, uint8 (height, width, 3) RGB."""
+        """Returns the image, uint8 (height, width, 3) RGB; raises `MediaError` as `scaled_size` does."""
         shown_width = frame.width * self._pixel_aspect
         scale = self._short_side_px / min(shown_width, frame.height)
-        width, height = (max(self._short_side_px, round(side * scale)) for side in (shown_width, frame.height))
+        width, height = scaled_size(shown_width, frame.height, self._short_side_px)
         method = "AREA" if scale < 1 else "BICUBIC"
         scaled = self._reformatter.reformat(frame, width, height, format="rgb24", interpolation=method)
         return _upright(scaled.to_ndarray(), _display_matrix(frame))
+
+
+def scaled_size(width: float, height: float, short_side_px: int) -> tuple[int, int]:
+    """Returns the (width, height) of a frame after scaling to a shorter side.
+
+    Raises:
+        MediaError: The frame is so long and narrow that the result would have more than 65,500 pixels on one side.
+    """
+    scale = short_side_px / min(width, height)
+    scaled_width, scaled_height = (max(short_side_px, round(side * scale)) for side in (width, height))
+    if max(scaled_width, scaled_height) > _LONGEST_PX:
+        raise MediaError(
+            "too narrow",
+            f"its frames of {width:.0f} x {height:.0f} pixels would become {scaled_width} x {scaled_height}, and a "
+            f"frame may have at most {_LONGEST_PX} pixels on a side; crop the video",
+        )
+    return scaled_width, scaled_height
 
 
 def _display_matrix(frame: VideoFrame) -> np.ndarray | None:

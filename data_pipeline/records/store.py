@@ -5,6 +5,7 @@ the same folder as the TFRecord shards. It is made from the written files, becau
 """
 
 import dataclasses
+import json
 import os
 import threading
 import weakref
@@ -23,6 +24,7 @@ from data_pipeline.spec import DataSetSpec
 
 __all__ = ["Clip", "RecordStore"]
 
+_LABEL_FILE = "label.labels.txt"
 _SPEC_FIELDS = ("rate_hz", "fps", "frame_px")
 
 
@@ -63,11 +65,18 @@ class RecordStore:
             cache: Cache of decoded frames; None keeps none.
 
         Raises:
-            InputError: The set or the split does not exist, or the set was not made by `data_pipeline.prepare`.
+            InputError: The set or the split does not exist or is damaged, or the set was not made by
+                `data_pipeline.prepare`.
         """
         folder = _find_set(data_dir, name)
+        _refuse_damaged_descriptions(folder)
         builder = _tfds_builder(folder)
         _recorded_spec(folder, builder.info.metadata)  # raises for foreign sets, whose features the scan cannot read
+        if not _is_text(folder / _LABEL_FILE):
+            # TFDS would call the classes 0, 1, 2 without a word.
+            raise InputError(
+                f"{folder / _LABEL_FILE} is missing or empty; copy the data set again, or prepare it again"
+            )
         if split not in builder.info.splits:
             raise InputError(f"{folder} has no split {split!r}; it has {', '.join(sorted(builder.info.splits))}")
         paths = [Path(path) for path in builder.info.splits[split].filepaths]
@@ -77,6 +86,12 @@ class RecordStore:
         if clips is None:
             logging.info("no index of %s/%s; reading its records once to make one", folder, split)
             clips = index_file.scan(paths)
+            stated = builder.info.splits[split].num_examples
+            if len(clips) != stated:
+                raise InputError(
+                    f"{folder} holds {len(clips)} of {stated} records of {split}; copy the data set again, or prepare "
+                    "it again"
+                )
             try:
                 index_file.write_index(folder, split, paths, clips)
             except OSError as error:  # a set on a read-only disk works, too
@@ -206,6 +221,21 @@ def _find_set(data_dir: Path, name: str) -> Path:
             f"no data set at {data_dir / name}; make it with `{command_line('data_pipeline.prepare', *wanted)}`"
         )
     return versions[-1]
+
+
+def _refuse_damaged_descriptions(folder: Path) -> None:
+    """Raises InputError where a file that describes a set is no JSON, which TFDS reports by errors of many types."""
+    for name in ("dataset_info.json", "features.json", "metadata.json"):
+        path = folder / name
+        try:
+            if path.exists():
+                json.loads(path.read_bytes())
+        except ValueError as error:
+            raise InputError(f"{path} is damaged ({error}); copy the data set again, or prepare it again") from None
+
+
+def _is_text(path: Path) -> bool:
+    return path.is_file() and bool(path.read_bytes().strip())
 
 
 def _tfds_builder(folder: Path) -> Any:

@@ -158,14 +158,24 @@ def relative_name(path: Path, folder: Path) -> str:
 def safe_name(name: str) -> str:
     r"""Returns a file name as valid Unicode on one line, the same on every machine.
 
-    Bytes that are not UTF-8 and characters that break lines become escapes such as `\xff` and `\n`. Two names that
-    become equal have the same id.
+    Bytes that are not UTF-8 and characters that break lines become escapes such as `\xff` and `\n`. Accented letters
+    are composed (NFC), because macOS and some archives store them decomposed. Two names that become equal have the same
+    id.
     """
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    text = unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "backslashreplace"))
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in ("Cc", "Zl", "Zp") else char
         for char in text
     )
+
+
+def class_name(text: str) -> str:
+    """Returns the class that a folder or a list names: composed (NFC) and without white space around it.
+
+    TFDS removes that white space when it reads the classes of a set, so two classes must not differ by it. A name of
+    nothing but white space means `UNLABELLED`.
+    """
+    return unicodedata.normalize("NFC", text.strip()) or UNLABELLED
 
 
 def in_order(videos: dict[str, Video]) -> tuple[Video, ...]:

@@ -42,4 +42,4 @@ def find_videos(place: Place) -> Listing:
 
 
 def _label(name: str, place: Place) -> str:
-    return place.label or (name.split("/")[0] if "/" in name else UNLABELLED)
+    return place.label or (files.class_name(name.split("/")[0]) if "/" in name else UNLABELLED)

@@ -127,4 +127,6 @@ def _id_of(sound: Path, folder: Path, root: Path) -> str:
 
 
 def _class_of(row: _Row, folder: Path) -> str:
-    return files.UNLABELLED if row.sound.parent == folder else files.safe_name(row.sound.parent.name)
+    if row.sound.parent == folder:
+        return files.UNLABELLED
+    return files.class_name(files.safe_name(row.sound.parent.name))

@@ -73,7 +73,8 @@ def read_labels(lists: Sequence[Path]) -> tuple[dict[str, str], dict[str, Skippe
     labels: dict[str, str] = {}
     skipped: dict[str, Skipped] = {}
     for path in lists:
-        for label, ids in _classes(path, read_json(path)).items():
+        for name, ids in _classes(path, read_json(path)).items():
+            label = files.class_name(name)
             for video_id in ids:
                 first = labels.setdefault(video_id, label)
                 if first != label:

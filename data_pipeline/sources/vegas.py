@@ -56,9 +56,9 @@ def find_videos(place: Place) -> Listing:
 def _in_class_folders(place: Place, skipped: dict[str, Skipped]) -> Iterator[tuple[Path, str]]:
     """Yields (file, class) of every video below the root."""
     for path in files.find_files(place.videos, skipped):
-        label = place.label or _class_folder(path, place.videos)
-        if label:
-            yield path, label
+        folder_name = _class_folder(path, place.videos)
+        if place.label or folder_name:
+            yield path, place.label or files.class_name(folder_name)
         else:
             skipped[files.relative_name(path, place.videos)] = Skipped(NO_CLASS)
 
@@ -70,7 +70,7 @@ def _listed(place: Place, root: Path, skipped: dict[str, Skipped]) -> Iterator[t
         for row, (where, cells) in enumerate(list_files.csv_rows(path)):
             if len(cells) != 2 or not all(cells):
                 raise InputError(f"{where} holds {','.join(cells)!r}, not path,class; fix that line")
-            name, label = cells[0], place.label or cells[1]
+            name, label = cells[0], place.label or files.class_name(cells[1])
             file, inside = list_files.listed_path(name, place.videos, where)
             if row == 0 and not Path(name).suffix and not os.path.lexists(file):
                 continue  # a header

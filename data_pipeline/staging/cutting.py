@@ -168,6 +168,8 @@ def _write_sound(video: Video, cut: CutSpec, path: Path, audio_trace: reader.Tra
         blocks = reader.stream_audio(video.path, cut.rate_hz, audio_trace, choice=cut.choice)
     with atomic_file(path) as draft, draft.open("wb") as file:
         for block in _joined(blocks, cut.rate_hz):
+            # What is stored is measured: floating-point recordings may exceed full scale, which int16 cannot hold.
+            block = np.clip(block, -1.0, 1.0)
             check.add(block)
             scaled = np.clip(np.rint(block * _INT16_SCALE), -_INT16_SCALE, _INT16_SCALE - 1)
             file.write(scaled.astype(np.int16).tobytes())

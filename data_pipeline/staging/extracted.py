@@ -9,6 +9,7 @@ from PIL import Image
 
 from data_pipeline.media.downmix import Downmix
 from data_pipeline.media.reader import MediaError, Trace
+from data_pipeline.media.upright import scaled_size
 from data_pipeline.sources import FrameFolder
 
 _BLOCK_SAMPLES = 1 << 16
@@ -90,10 +91,12 @@ def _picture(path: Path, short_side_px: int) -> np.ndarray | bytes:
             if scale == 1 and image.mode == "RGB":
                 image.load()  # raises an error for a truncated file
                 return encoded
-            width, height = (max(short_side_px, round(side * scale)) for side in image.size)
+            width, height = scaled_size(*image.size, short_side_px)
             image.draft("RGB", (width, height))  # decodes large images at 1/2, 1/4 or 1/8 of their size
             kind = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
             return np.asarray(image.convert("RGB").resize((width, height), kind))
+    except MediaError:  # too narrow
+        raise
     except FileNotFoundError:
         raise MediaError("pictures missing", f"{path} is not there, but the list counts it; extract it again") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -147,7 +148,8 @@ def read_split_file(path: Path) -> dict[str, str]:
     else:
         rows = _manifest_rows(path) if path.suffix.lower() == ".jsonl" else _csv_rows(path)
     splits: dict[str, str] = {}
-    for video_id, split in rows:
+    for listed_id, split in rows:
+        video_id = unicodedata.normalize("NFC", listed_id)  # as in `sources.files.safe_name`
         first = splits.setdefault(video_id, split)
         if first != split:
             raise InputError(f"{path} puts {video_id!r} into {first} and into {split}; remove it from one")

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -90,12 +91,26 @@ def stage_video(video: Video, cut: CutSpec, folder: Path, threads: int = 1) -> F
 
 
 def staged_facts(video: Video, folder: Path) -> Facts | None:
-    """Returns the facts of a staged video, or None when it is not staged or its files have changed."""
+    """Returns the facts of a staged video, or None when it is not staged, its files have changed or are incomplete."""
+    stem = _stem(folder, video.id)
     try:
-        facts = Facts(**json.loads(_stem(folder, video.id).with_suffix(".json").read_text(encoding="utf-8")))
+        facts = Facts(**json.loads(stem.with_suffix(".json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    return facts if facts.source == source_stamp(video) and facts.label == video.label else None
+    if facts.source != source_stamp(video) or facts.label != video.label:
+        return None
+    return facts if facts.reason is not None or _is_complete(stem) else None
+
+
+def _is_complete(stem: Path) -> bool:
+    """Returns whether the staged files have all their bytes; after a power failure, some may be empty or cut off."""
+    try:
+        with stem.with_suffix(".npz").open("rb") as file, np.load(file, allow_pickle=False) as staged:
+            samples, end = int(staged["spans"][-1, 1]), int(staged["places"].max())
+        sizes = [stem.with_suffix(suffix).stat().st_size for suffix in (".sound", ".pictures")]
+    except (OSError, EOFError, ValueError, LookupError, zipfile.BadZipFile):
+        return False
+    return sizes[0] >= samples * _INT16_BYTES and sizes[1] >= end
 
 
 def busy_videos(folder: Path) -> list[str]:

@@ -13,6 +13,10 @@ from data_pipeline.command import InputError, command_line
 from mpnet_jax.steps.learnt import merge
 from mpnet_jax.steps.train_state import TrainState
 
+# Orbax measures its timeouts by the system clock, which jumps when it is set and when a computer wakes from sleep. This
+# one is longer than any jump, and the other one, for making folders, is not used.
+_SAVE_TIMEOUT_S = 4_000_000_000
+_MOST_OF_A_REASON = 120  # characters of Orbax's error
 UNSCORED = -1e3  # dB; score of weights that were not validated, lower than any other
 
 
@@ -72,14 +76,15 @@ class Checkpoints:
             kind: "latest" or "best_<method>".
 
         Raises:
-            InputError: There is no checkpoint, or it is of another model.
+            InputError: There is no checkpoint, or it is damaged or of another model.
         """
         manager, step = self._existing(kind)
         wanted = _as_dict(template)
-        saved = manager.item_metadata(step).tree
+        saved = _saved_tree(manager, step)
         _refuse_other_model(_shapes(saved), _shapes(wanted), Path(manager.directory) / str(step))
         abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), wanted)
-        restored = manager.restore(step, args=ocp.args.StandardRestore(abstract))
+        with _damage_refused(manager, step):
+            restored = manager.restore(step, args=ocp.args.StandardRestore(abstract))
         # Orbax restores opt_state, a tree of tuples, in the template's structure.
         return TrainState(**restored)
 
@@ -94,10 +99,10 @@ class Checkpoints:
             without: Networks that the checkpoint may lack; they keep the template's values.
 
         Raises:
-            InputError: There is no checkpoint, or it is of another model.
+            InputError: There is no checkpoint, or it is damaged or of another model.
         """
         manager, step = self._existing(kind)
-        saved = manager.item_metadata(step).tree
+        saved = _saved_tree(manager, step)
         wanted = {
             part: {net: tree for net, tree in template[part].items() if net in saved[part] or net not in without}
             for part in ("params", "batch_stats")
@@ -110,14 +115,15 @@ class Checkpoints:
         folder = Path(manager.directory) / str(step)
         _refuse_other_model(_shapes(saved), _shapes(wanted), folder)
         abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), wanted)
-        restored = ocp.PyTreeCheckpointer().restore(
-            folder / "default",
-            args=ocp.args.PyTreeRestore(
-                item=abstract,
-                restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
-                partial_restore=True,
-            ),
-        )
+        with _damage_refused(manager, step):
+            restored = ocp.PyTreeCheckpointer().restore(
+                folder / "default",
+                args=ocp.args.PyTreeRestore(
+                    item=abstract,
+                    restore_args=ocp.checkpoint_utils.construct_restore_args(abstract),
+                    partial_restore=True,
+                ),
+            )
         means = restored.pop("average", {})
         return {part: merge(template[part] | trees, means.get(part, {})) for part, trees in restored.items()}
 
@@ -178,9 +184,43 @@ def _open_manager(folder: Path, *, read_only: bool, **options: Any) -> ocp.Check
         folder,
         item_handlers=ocp.StandardCheckpointHandler(multiprocessing_options=this_process),
         options=ocp.CheckpointManagerOptions(
-            create=False, read_only=read_only, multiprocessing_options=this_process, **options
+            create=False,
+            read_only=read_only,
+            multiprocessing_options=this_process,
+            async_options=ocp.options.AsyncOptions(
+                timeout_secs=_SAVE_TIMEOUT_S, create_directories_asynchronously=False
+            ),
+            **options,
         ),
     )
+
+
+@contextlib.contextmanager
+def _damage_refused(manager: ocp.CheckpointManager, step: int) -> Iterator[None]:
+    """Raises InputError where Orbax cannot read a checkpoint; its own errors have many types."""
+    try:
+        yield
+    except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        folder = Path(manager.directory)
+        earlier = [other for other in manager.all_steps() if other < step]
+        if folder.name != "latest":
+            remedy = "restore it from a copy or train again"
+        else:
+            begins = f"step {max(earlier)}" if earlier else "the start"
+            remedy = f"move it away, and the same training goes on from {begins}"
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"[:_MOST_OF_A_REASON]
+        raise InputError(
+            f"checkpoint {folder / str(step)} is damaged and cannot be read ({reason}); {remedy}"
+        ) from None
+
+
+def _saved_tree(manager: ocp.CheckpointManager, step: int) -> Any:
+    """Returns the shapes that a checkpoint holds; raises InputError where they cannot be read."""
+    with _damage_refused(manager, step):
+        metadata = manager.item_metadata(step)
+        if metadata is None:
+            raise ValueError("its metadata is missing")
+        return metadata.tree
 
 
 def _as_dict(state: TrainState) -> dict[str, Any]:

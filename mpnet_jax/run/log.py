@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from absl import logging
+
 from data_pipeline.atomic import write_atomically
 
 LOSSES = "losses.jsonl"
@@ -47,7 +49,13 @@ class RunLog:
     def seconds(self) -> float:
         """Returns the training time so far, over all sessions of this run."""
         path = self._workdir / TIME
-        return float(json.loads(path.read_text(encoding="utf-8"))["seconds"]) if path.is_file() else 0.0
+        if not path.is_file():
+            return 0.0
+        try:
+            return float(json.loads(path.read_bytes())["seconds"])
+        except (ValueError, KeyError, TypeError):
+            logging.warning("%s is damaged; the training time is counted from now on", path)
+            return 0.0
 
     def write_seconds(self, step: int, seconds: float) -> None:
         """Writes the training time up to a checkpoint."""
@@ -59,13 +67,13 @@ class RunLog:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Returns the lines of a JSON-lines file without an incomplete last line; none if there is no file."""
+    """Returns the lines of a JSON-lines file up to the first incomplete or damaged one; none if there is no file."""
     if not path.is_file():
         return []
     lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
             lines.append(json.loads(line))
-        except json.JSONDecodeError:
+        except ValueError:  # includes errors of JSON and of the encoding
             break
     return lines

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import jax.numpy as jnp
 import librosa
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def batches(count, size):
 @pytest.mark.parametrize("remainder", ["mean", "rms"])
 def test_noise_has_the_amount_that_defines_silence(remainder):
     (batch,) = noise_batches(batches(8, 8), AUDIO, level_dbfs=-40.0, seed=0)
-    amounts = Rules(remainder=remainder).amount(batch["mixture_magnitude"])
+    amounts = Rules(remainder=remainder).amount(jnp.asarray(batch["mixture_magnitude"]))
     np.testing.assert_allclose(amounts, amount_of_noise(-40.0, AUDIO, remainder), rtol=0.06)
     assert np.mean(amounts) == pytest.approx(amount_of_noise(-40.0, AUDIO, remainder), rel=0.02)
     wave = 10 ** (-40 / 20) * np.random.default_rng([0, 3]).standard_normal(AUDIO.clip_samples, np.float32)

@@ -259,8 +259,7 @@ def test_epsilon_is_relative_to_the_level_of_the_mixture():
 
 
 def test_a_faint_rest_in_many_places_ends_the_recursion_before_a_sound_in_few():
-    faint, few = np.full((1, 10, 10), 0.2), np.zeros((1, 10, 10))
-    few[:, 0, :10] = 1.0
+    faint, few = jnp.full((1, 10, 10), 0.2), jnp.zeros((1, 10, 10)).at[:, 0].set(1.0)
     mean, rms = Rules(), Rules(remainder="rms")
     assert float(mean.amount(faint)[0]) > float(mean.amount(few)[0]) == pytest.approx(0.1)
     assert float(rms.amount(faint)[0]) < float(rms.amount(few)[0]) == pytest.approx(0.1**0.5)

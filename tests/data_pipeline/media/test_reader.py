@@ -177,6 +177,14 @@ def test_garbage_is_refused(tmp_path, content):
         reader.read_audio(path, 11025)
 
 
+def test_a_list_of_other_files_is_no_video(tmp_path, write_video):
+    write_video(tmp_path / "secret.mp4")
+    path = tmp_path / "a.mp4"
+    path.write_text("ffconcat version 1.0\nfile secret.mp4\n", encoding="utf-8")
+    with pytest.raises(MediaError, match=r"a\.mp4 is not a video"):
+        reader.probe(path)
+
+
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(MediaError, match=r"gone\.mp4 is not there"):
         reader.probe(tmp_path / "gone.mp4")
