@@ -30,8 +30,9 @@ class RefusalError(Exception):
     Args:
         status: HTTP status.
         sentence: The reason and the remedy, for the user.
+        close: Whether the connection is closed, because the client goes on sending.
     """
 
-    def __init__(self, status: int, sentence: str) -> None:
+    def __init__(self, status: int, sentence: str, *, close: bool = False) -> None:
         super().__init__(sentence)
-        self.status, self.sentence = status, sentence
+        self.status, self.sentence, self.close = status, sentence, close

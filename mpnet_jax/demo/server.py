@@ -75,7 +75,8 @@ def create_app(
         else:
             status, sentence = 500, "An unexpected error, which the server's terminal shows."
         if request.url.path.startswith("/api/"):
-            return JSONResponse({"error": sentence}, status)
+            headers = {"Connection": "close"} if getattr(error, "close", False) else None
+            return JSONResponse({"error": sentence}, status, headers=headers)
         return pages.error(request, status, sentence)
 
     @contextlib.asynccontextmanager

@@ -79,12 +79,13 @@ class Uploads:
                 except StopAsyncIteration:
                     break
                 except TimeoutError:
-                    raise RefusalError(408, "The upload stalled and was dropped; send the video again.") from None
+                    sentence = "The upload stalled and was dropped; send the video again."
+                    raise RefusalError(408, sentence, close=True) from None
                 except ClientDisconnect:
                     raise RefusalError(400, "The upload was broken off.") from None
                 received += len(chunk)
                 if received > self._limits.upload_bytes:
-                    raise RefusalError(413, self._too_large())
+                    raise RefusalError(413, self._too_large(), close=True)
                 file.write(chunk)
         if not received:
             raise RefusalError(422, "The file is empty; choose a video.")
