@@ -164,6 +164,7 @@ class MinusPlus(registry.Method):
         mask: str | None = None,
         epsilon_relative: float | None = None,
         epsilon_absolute: float = 0.0,
+        with_features: bool = False,
     ) -> Callable[..., Any]:
         """See `Method.place_step`; a single sound needs no Plus-Net, since there are no earlier sounds."""
         return make_place_step(
@@ -174,6 +175,7 @@ class MinusPlus(registry.Method):
             mask=mask or self.config.mask,
             with_plus=result == _MPNET and steps > 1,
             search=Search(steps, self.config.recursion.neighbourhood),
+            with_features=with_features,
         )
 
     def count_step(self, result: str, *, mode: str) -> Callable[..., Any]:

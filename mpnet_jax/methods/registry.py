@@ -260,6 +260,7 @@ class Method(abc.ABC):
         mask: str | None = None,
         epsilon_relative: float | None = None,
         epsilon_absolute: float = 0.0,
+        with_features: bool = False,
     ) -> Callable[..., Any]:
         """Builds the pass for real videos, whose places are the candidates, for one device.
 
@@ -270,11 +271,12 @@ class Method(abc.ABC):
             mask: "binary" or "ratio"; None takes what the networks learnt.
             epsilon_relative: See `Rules`; None separates exactly `steps` sounds.
             epsilon_absolute: See `Rules`.
+            with_features: See `place_step.make_place_step`.
 
         Raises:
             InputError: The method has no recursion.
         """
-        del result, steps, place_side, mask, epsilon_relative, epsilon_absolute
+        del result, steps, place_side, mask, epsilon_relative, epsilon_absolute, with_features
         raise self._no_recursion()
 
     def count_step(self, result: str, *, mode: str) -> Callable[..., Any]:

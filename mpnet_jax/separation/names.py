@@ -10,7 +10,6 @@ the sound stays unknown. The settings below were chosen by `benchmarks.names` on
 import dataclasses
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -21,10 +20,10 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 
 from data_pipeline.command import InputError
-from data_pipeline.media import reader
 from mpnet_jax.models.efficientnet import CLASSES, EfficientNetLite0, ImageNetHead, normalise_pictures
 from mpnet_jax.pretrained import imagenet
 from mpnet_jax.separation.sound_names import CLASSES_OF, NAMES, label
+from mpnet_jax.separation.source import Source
 
 PICTURES = 8  # Pictures of a sound.
 CROP_PX = 224  # Side of the classifier's pictures.
@@ -141,7 +140,7 @@ def _classify(weights: Mapping[str, Any], pictures: Any) -> Any:
 
 
 def name_sounds(
-    video: Path,
+    source: Source,
     windows: Iterable[Mapping[str, Any]],
     spans: Mapping[int, tuple[float, float]],
     namer: Namer,
@@ -151,8 +150,8 @@ def name_sounds(
     """Names the sounds of a separated video; memory does not grow with its length.
 
     Args:
-        video: The video.
-        windows: Windows of `Journal.windows`.
+        source: The video.
+        windows: Windows of `journal.read_windows`.
         spans: Start of the first and end of the last window of each sound, in seconds, by its number.
         namer: The classifier.
         picture_px: Height and width of the video's frames.
@@ -161,7 +160,7 @@ def name_sounds(
         The names by the sounds' numbers.
     """
     sightings = choose_sightings(windows, spans)
-    crops = read_crops(video, sightings, picture_px=picture_px, share=namer.crop_share)
+    crops = read_crops(source, sightings, picture_px=picture_px, share=namer.crop_share)
     return {
         number: SoundName.of(namer.probabilities(crops[number])) if number in crops else SoundName() for number in spans
     }
@@ -171,7 +170,7 @@ def choose_sightings(windows: Iterable[Mapping[str, Any]], spans: Mapping[int, t
     """Chooses the pictures of all sounds; see the module.
 
     Args:
-        windows: Windows of `Journal.windows`, in their order.
+        windows: Windows of `journal.read_windows`, in their order.
         spans: See `name_sounds`.
 
     Returns:
@@ -192,12 +191,12 @@ def choose_sightings(windows: Iterable[Mapping[str, Any]], spans: Mapping[int, t
 
 
 def read_crops(
-    video: Path, sightings: Sequence[Sighting], *, picture_px: tuple[int, int], share: float = CROP_SHARE
+    source: Source, sightings: Sequence[Sighting], *, picture_px: tuple[int, int], share: float = CROP_SHARE
 ) -> dict[int, list[Crop]]:
     """Reads the squares around the sightings' places in one pass over the video.
 
     Args:
-        video: The video.
+        source: The video.
         sightings: In the order of their times.
         picture_px: Height and width of the video's frames.
         share: See `crop_around`.
@@ -209,7 +208,7 @@ def read_crops(
     # Frames are reduced while they are decoded; a crop of a large video then needs no further resizing.
     side_px = max(2, min(round(CROP_PX / share), *picture_px))
     times = (sighting.time_s for sighting in sightings)
-    frames = reader.read_frames(video, times, side_px, threads=2, whole=False) if sightings else ()
+    frames = source.frames(times, side_px, threads=2) if sightings else ()
     for sighting, frame in zip(sightings, frames, strict=True):
         crops.setdefault(sighting.number, []).append(crop_around(frame, sighting.place, share))
     return crops

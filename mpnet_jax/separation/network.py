@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float16, UInt8
 
 from data_pipeline.mixing import LARGEST_LIFT
 from data_pipeline.spectrogram import stft
@@ -23,6 +24,22 @@ _PAUSE = 10.0
 # Starts the computation of a batch, and returns a function that waits for its results.
 Start = Callable[[HostBatch], Callable[[], dict[str, np.ndarray]]]
 _WANTED = ("active", "place", "vector", "energy", "share")
+_KEPT = ("features", "vectors", "remainders")
+
+
+class WindowFeatures(NamedTuple):
+    """What the sounds of all places of a window, and the steps of the recursion, are computed from.
+
+    Attributes:
+        features: Feature maps of the Minus-Net for the whole mixture.
+        vectors: Visual vector of each place.
+        remainders: Linear magnitudes of the mixture before each step of the recursion and after the last one, on the
+            networks' frequency axis and at the level of the training mixtures.
+    """
+
+    features: Float16[np.ndarray, "freq time k"]
+    vectors: Float[np.ndarray, "rows columns k"]
+    remainders: Float16[np.ndarray, "steps freq time"]
 
 
 class WindowSounds(NamedTuple):
@@ -35,6 +52,7 @@ class WindowSounds(NamedTuple):
         energy: Energy map: the energy that each place, as the candidate, would have separated.
         share: Mask of the sound: its fraction of the mixture's magnitude, in [0, 1].
         magnitude: Magnitude of the mixture.
+        kept: What sounds of all places and the steps of the recursion are computed from; None unless it was asked for.
     """
 
     active: Bool[np.ndarray, " step"]
@@ -43,16 +61,18 @@ class WindowSounds(NamedTuple):
     energy: Float[np.ndarray, "step rows columns"]
     share: Float[np.ndarray, "step freq time"]
     magnitude: Float[np.ndarray, "freq time"]
+    kept: WindowFeatures | None = None
 
 
 @functools.lru_cache(maxsize=4)  # Several videos are separated by the same compiled function.
-def make_separator(model: Model, *, sounds: int | None, most: int) -> Separator:
+def make_separator(model: Model, *, sounds: int | None, most: int, keep_places: bool = False) -> Separator:
     """Returns the compiled function that separates a batch of windows.
 
     Args:
         model: The networks.
         sounds: Number of sounds in a window; None lets the recursion end by itself.
         most: Greatest number of sounds that the recursion may find then.
+        keep_places: Whether the results hold the fields of `WindowFeatures`.
     """
     method = model.method
     step = method.place_step(
@@ -64,11 +84,16 @@ def make_separator(model: Model, *, sounds: int | None, most: int) -> Separator:
         epsilon_absolute=counting.amount_of_noise(
             method.evaluation.silence_dbfs, method.audio, method.config.recursion.remainder
         ),
+        with_features=keep_places,
     )
 
     def run(variables: Any, batch: Any) -> Any:
         out = step(variables, batch)
-        return {name: out[name] for name in _WANTED}  # The compiler drops unused outputs.
+        found = {name: out[name] for name in _WANTED}  # The compiler drops unused outputs.
+        if keep_places:
+            found["vectors"] = out["vectors"]
+            found |= {name: out[name].astype(jnp.float16) for name in ("features", "remainders")}
+        return found
 
     return model.separator(run)
 
@@ -131,9 +156,12 @@ def _results(
     size = np.array(out["energy"].shape[-2:])  # Rows and columns of the visual map.
     for i, window in enumerate(windows):
         place = (out["place"][i] + 0.5) / size
+        kept = WindowFeatures(*(out[name][i] for name in _KEPT)) if "features" in out else None
         yield (
             window,
-            WindowSounds(out["active"][i], place, out["vector"][i], out["energy"][i], out["share"][i], magnitude[i]),
+            WindowSounds(
+                out["active"][i], place, out["vector"][i], out["energy"][i], out["share"][i], magnitude[i], kept
+            ),
         )
 
 

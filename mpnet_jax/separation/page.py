@@ -24,7 +24,7 @@ class Curves:
         self._every, self._seen = 1, 0
 
     def add(self, window: Mapping[str, Any]) -> None:
-        """Adds a window of `Journal.windows`."""
+        """Adds a window of `journal.read_windows`."""
         self._seen += 1
         if self._seen % self._every:
             return
@@ -53,7 +53,7 @@ def write_page(path: Path, summary: Mapping[str, Any], curves: Curves) -> None:
         summary: Content of `separation.json` without its windows.
         curves: Energy curves of the sounds.
     """
-    name = escape(Path(summary["video"]["file"]).name)
+    name = escape(Path(summary["video"]["file"] or "recording").name)
     sounds = summary["sounds"]
     count = f"{len(sounds)} sound{'s' if len(sounds) != 1 else ''}"
     sections = [

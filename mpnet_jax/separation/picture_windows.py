@@ -4,15 +4,15 @@ import collections
 import itertools
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from data_pipeline.media import reader
+from data_pipeline.media.reader import Trace
 from data_pipeline.spec import AudioSpec, FrameSpec
 from mpnet_jax.separation.sound_windows import start_seconds
+from mpnet_jax.separation.source import Source
 
 # A frame that is far from square is reduced until it has at most this many times the places of a square one.
 _LONGEST = 4.0
@@ -31,19 +31,19 @@ def short_side_px(picture_px: tuple[int, int], wanted_px: int) -> int:
 
 
 def picture_windows(
-    path: Path,
+    source: Source,
     audio: AudioSpec,
     frames: FrameSpec,
     *,
     fps: float,
     side_px: int,
     threads: int = 1,
-    trace: reader.Trace | None = None,
+    trace: Trace | None = None,
 ) -> Iterator[UInt8[np.ndarray, "frame height width 3"]]:
     """Yields the frames of one window after another, without end; the last frame of the video is repeated.
 
     Args:
-        path: The video.
+        source: The video.
         audio: The network's transform.
         frames: Number of frames of a window and their times in it.
         fps: Rate of the frames from which these are chosen, as in the training data.
@@ -53,7 +53,7 @@ def picture_windows(
     """
     seconds = frames.seconds(audio.clip_seconds)
     times = (number / fps for number in itertools.count())
-    stream = reader.read_frames(path, times, side_px, threads=threads, trace=trace, whole=False)
+    stream = source.frames(times, side_px, threads=threads, trace=trace)
     kept: collections.deque[np.ndarray] = collections.deque()
     first, size = 0, None  # Index of the first frame in `kept`.
     for index in itertools.count():

@@ -1,32 +1,31 @@
-"""Separates the sounds of a video file and writes all results; the other modules of the package do the single steps."""
+"""Separates the sounds of a video into a folder; the other modules of the package do the single steps."""
 
 import contextlib
 import dataclasses
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import tqdm
 
-from data_pipeline.atomic import atomic_folder
-from data_pipeline.media import reader
 from data_pipeline.media.reader import MediaInfo, Trace
 from mpnet_jax.run.facts import run_facts
 from mpnet_jax.separation.crossfade import CrossFade
-from mpnet_jax.separation.journal import Journal
+from mpnet_jax.separation.finished import Finished
+from mpnet_jax.separation.journal import Journal, read_windows
 from mpnet_jax.separation.names import Namer, SoundName, name_sounds
-from mpnet_jax.separation.network import make_separator, separated_windows
-from mpnet_jax.separation.page import Curves, write_page
+from mpnet_jax.separation.network import WindowSounds, make_separator, separated_windows
 from mpnet_jax.separation.picture_windows import picture_windows, short_side_px
+from mpnet_jax.separation.place_sounds import FeatureFiles
+from mpnet_jax.separation.progress import Progress, no_progress
 from mpnet_jax.separation.read_ahead import read_ahead
-from mpnet_jax.separation.results import Tally, write_results
-from mpnet_jax.separation.sound_windows import hop_columns, sound_windows, start_seconds
-from mpnet_jax.separation.stems import RESIDUAL, Stems, refuse_channels
-from mpnet_jax.separation.synthesis import Synthesis
+from mpnet_jax.separation.remarks import remarks
+from mpnet_jax.separation.results import Tally
+from mpnet_jax.separation.sound_windows import SoundWindow, hop_columns, sound_windows, start_seconds
+from mpnet_jax.separation.source import Source
+from mpnet_jax.separation.stems import RESIDUAL, Stems
+from mpnet_jax.separation.synthesis import Piece, Synthesis
 from mpnet_jax.separation.tracking import Tracker
-from mpnet_jax.separation.videos import write_videos
 from mpnet_jax.steps.device_pass import SLICE
 from mpnet_jax.weights.trained import Model
 
@@ -34,10 +33,7 @@ from mpnet_jax.weights.trained import Model
 # the video has as many), is added to the residual.
 _LEAST_ENERGY = 0.01
 _LEAST_WINDOWS = 3
-_NOTABLE_S = 0.5  # Smaller differences between the times of sound and pictures give no remark.
-
-
-Progress = Callable[[float], Any]
+_SEPARATING = 0.95  # Fraction of the time that the networks take; the rest is for the names.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,18 +43,15 @@ class Settings:
     Attributes:
         sounds: Number of sounds; None lets the recursion stop by itself.
         most: Maximum number of sounds if `sounds` is None.
-        format: One of `stems.FORMATS`.
-        videos: Whether videos are written.
         picture_px: Shorter side of the network's frames; None for that of the training data.
-        names: Where names of sounds are written: "none", "page" (also `separation.json`) or "files" (also file names).
+        keep_places: Whether the feature maps are kept from which the sound of any place is computed. They take 30 MB
+            for each minute with the small model that ships with the package, and one more pass of the Minus-Net.
     """
 
     sounds: int | None = None
     most: int = 4
-    format: str = "wav"
-    videos: bool = True
     picture_px: int | None = None
-    names: str = "page"
+    keep_places: bool = False
 
     @property
     def numbers(self) -> int:
@@ -66,273 +59,199 @@ class Settings:
         return self.most if self.sounds is None else self.sounds
 
 
-@dataclasses.dataclass(frozen=True)
-class SeparatedVideo:
-    """A video whose windows have been separated; its sounds have the numbers of the tracker.
+class SeparatedWindow(NamedTuple):
+    """A window and what was separated in it.
 
     Attributes:
-        stems: The stems, closed.
-        journal: The journal, closed.
-        tally: Statistics over all windows.
-        rate_hz: Sample rate of the recording.
-        channels: Number of channels of the recording.
-        sound: Irregularities of the decoded sound.
-        pictures: Irregularities of the decoded pictures.
+        window: The window.
+        sounds: Its sounds, by step of the recursion.
+        numbers: Steps by the number of their sounds.
+        piece: The part of the recording that is complete with this window; it follows that of the previous window.
     """
 
-    stems: Stems
-    journal: Journal
-    tally: Tally
-    rate_hz: int
-    channels: int
-    sound: Trace
-    pictures: Trace
-
-    @property
-    def seconds(self) -> float:
-        """Duration of the recording."""
-        return self.stems.samples / self.rate_hz
+    window: SoundWindow
+    sounds: WindowSounds
+    numbers: dict[int, int]
+    piece: Piece
 
 
-def separate_video(
-    video: Path, out: Path, model: Model, settings: Settings, *, namer: Namer | None = None
-) -> dict[str, Any]:
-    """Separates the sounds of a video; `out` appears when all its files are complete.
+def separate_source(
+    source: Source,
+    folder: Path,
+    model: Model,
+    settings: Settings,
+    *,
+    namer: Namer | None = None,
+    progress: Progress = no_progress,
+    check_channels: Callable[[int], None] | None = None,
+) -> Finished:
+    """Separates the sounds of a video into a folder; memory does not grow with the length of the video.
 
     Args:
-        video: A file with pictures and sound that FFmpeg can read.
-        out: A new or an empty folder.
+        source: The video.
+        folder: An empty folder.
         model: The trained networks.
         settings: The options.
         namer: Names the sounds by what the picture shows at their places; None leaves all of them without a name.
+        progress: Called with the fraction that is done, in [0, 1]. An exception that it raises ends the separation.
+        check_channels: Called with the number of channels as soon as it is known, to raise an exception for it.
 
     Returns:
-        The content of `separation.json` without its windows.
+        The finished folder.
 
     Raises:
         InputError: The video cannot be used, or the folder cannot be written.
     """
-    header = reader.probe(video)
-    with atomic_folder(out, ()) as folder, _temporary(folder / ".work") as work:
-        with _progress(header.duration_s, "separating") as progress:
-            separated = separate_windows(video, work, model, settings, header=header, progress=progress)
-        kept = kept_sounds(separated, keep_all=settings.sounds is not None)
-        separated.stems.into_residual(separated.tally.numbers - set(kept))
-        numbers = {old: new for new, old in enumerate(kept, start=1)}
-        found = _sound_names(video, separated, kept, namer, header=header) if settings.names != "none" else {}
-        suffixes = {old: name.file_suffix for old, name in found.items()} if settings.names == "files" else {}
-        names = {old: f"sound{new}{suffixes.get(old, '')}" for old, new in numbers.items()} | {RESIDUAL: "residual"}
-        videos: dict[int, str] = {}
-        if settings.videos:
-            videos = {old: f"{names[old]}.mp4" for old in kept} | {RESIDUAL: "overview.mp4"}
-            with _progress(separated.seconds, "writing videos") as progress:
-                _write_videos(video, folder, separated, videos, model, header=header, progress=progress)
-        energy = dict(separated.stems.energy)
-        files = separated.stems.finish(names, folder, kind=settings.format)
-        whole = max(sum(energy.values()), 1e-12)
+    header = source.header()
+    sound, pictures = Trace(), Trace()
+    journal, tally, stems = Journal(folder, settings.numbers), Tally(), None
+    features = FeatureFiles(folder) if settings.keep_places else None
+    audio = model.method.audio
+    rate_hz = channels = 0
+    progress(0.0)
+    with contextlib.ExitStack() as stack:
+        stack.callback(journal.close)
+        stack.callback(features.close if features else lambda: None)
+        separated = separated_pieces(source, model, settings, header=header, traces=(sound, pictures))
+        for window, sounds, numbers, piece in stack.enter_context(contextlib.closing(separated)):
+            if stems is None:
+                rate_hz, channels = window.rate_hz, len(window.recorded)
+                if check_channels is not None:
+                    check_channels(channels)
+                stems = Stems(folder, rate_hz=rate_hz, channels=channels, with_recording=settings.keep_places)
+                stack.callback(stems.close)
+            stems.write(piece)
+            if features is not None:
+                assert sounds.kept is not None
+                features.add(sounds.kept)
+            start_s = start_seconds(window.place, audio)
+            end_s = stems.samples / rate_hz if window.last else start_s + audio.clip_seconds
+            tally.add(journal.add(sounds, numbers, start_s=start_s, end_s=end_s))
+            if header.duration_s:
+                # The header's duration is approximate, so the progress is limited.
+                progress(_SEPARATING * min(1.0, stems.samples / rate_hz / header.duration_s))
+    assert stems is not None
+    kept = kept_sounds(stems, tally, keep_all=settings.sounds is not None)
+    stems.into_residual(tally.numbers - set(kept))
+    names = _names(source, folder, tally, kept, namer, header=header)
+    energy = dict(stems.energy)
+    seconds = stems.samples / rate_hz
+    is_wav = stems.settle({old: new for new, old in enumerate(kept, start=1)})
+    summary = {
+        "video": {
+            "file": source.name,
+            "seconds": seconds,
+            "rate_hz": rate_hz,
+            "channels": channels,
+            "picture_px": header.picture_px,
+        },
+        "sounds": [
+            {"number": new}
+            | names.get(old, SoundName()).facts
+            | _entry(f"sound{new}.wav", old, energy)
+            | {"video": None}
+            | tally.of(old)
+            for new, old in enumerate(kept, start=1)
+        ],
+        "residual": _entry("residual.wav", RESIDUAL, energy),
+        "overview": None,
+        "files": {"format": "WAV" if is_wav else "RF64", "subtype": "FLOAT", "gain": 1.0},
+        "remarks": remarks(
+            header, sound=sound, pictures=pictures, seconds=seconds, windows=tally.windows, sounds=len(kept)
+        ),
+        "model": model.about,
+        "settings": dataclasses.asdict(settings),
+        "run": run_facts(),
+        "windows_heard": tally.windows,
+    }
+    facts = {
+        "windows": tally.windows,
+        "rate_hz": rate_hz,
+        "channels": channels,
+        "hop_s": start_seconds(1, audio),
+        "maps": journal.shape,
+        "numbers": kept,
+        "audio": dataclasses.asdict(audio),
+        "frequency_axis": model.method.config.audio.frequency_axis,
+        "features": features.shapes if features else None,
+    }
+    finished = Finished(folder, summary, facts)
+    finished.save()
+    progress(1.0)
+    return finished
 
-        def entry(old: int) -> dict[str, Any]:
-            return {"file": f"{names[old]}.{settings.format}", "energy_share": round(energy.get(old, 0.0) / whole, 5)}
 
-        summary = {
-            "video": {
-                "file": str(video),
-                "seconds": separated.seconds,
-                "rate_hz": separated.rate_hz,
-                "channels": separated.channels,
-                "picture_px": header.picture_px,
-            },
-            "sounds": [
-                {"number": new}
-                | found.get(old, SoundName()).facts
-                | entry(old)
-                | {"video": videos.get(old)}
-                | separated.tally.of(old)
-                for old, new in numbers.items()
-            ],
-            "residual": entry(RESIDUAL),
-            "overview": videos.get(RESIDUAL),
-            "files": files,
-            "remarks": remarks(separated, kept, header),
-            "model": model.about,
-            "settings": dataclasses.asdict(settings),
-            "run": run_facts(),
-            "windows_heard": separated.tally.windows,
-        }
-        curves = Curves()
-        for window in separated.journal.windows(numbers):
-            curves.add(window)
-        write_results(folder / "separation.json", summary, separated.journal.windows(numbers))
-        write_page(folder / "index.html", summary, curves)
-    return summary
+def separated_pieces(
+    source: Source, model: Model, settings: Settings, *, header: MediaInfo, traces: tuple[Trace, Trace]
+) -> Iterator[SeparatedWindow]:
+    """Yields the windows of a video with their sounds, in constant memory.
 
-
-def separate_windows(
-    video: Path, work: Path, model: Model, settings: Settings, *, header: MediaInfo, progress: Progress
-) -> SeparatedVideo:
-    """Separates the sound of a video window by window.
+    A sound keeps its number from window to window. Sounds that `kept_sounds` leaves out at the end are included.
 
     Args:
-        video: The file.
-        work: Folder for the temporary files of the stems and the journal.
+        source: The video.
         model: The trained networks.
         settings: The options.
         header: Header of the video.
-        progress: Called with the seconds of video that were separated.
+        traces: Receive the irregularities of the decoded sound and of the decoded pictures.
     """
     method, data, audio = model.method, model.method.data, model.method.audio
-    separator = make_separator(model, sounds=settings.sounds, most=settings.most)
-    sound, seen = Trace(), Trace()
+    separator = make_separator(model, sounds=settings.sounds, most=settings.most, keep_places=settings.keep_places)
     assert header.picture_px is not None
     pictures = picture_windows(
-        video,
+        source,
         audio,
         data.frames,
         fps=data.records.fps,
         side_px=short_side_px(header.picture_px, settings.picture_px or data.records.frame_px),
-        trace=seen,
+        trace=traces[1],
     )
     batch = SLICE * jax.local_device_count()
-    tracker, fade, tally = Tracker(settings.numbers), CrossFade(hop_columns(audio)), Tally()
-    stems = synthesis = None
-    rate_hz = channels = 0
+    tracker, fade, synthesis = Tracker(settings.numbers), CrossFade(hop_columns(audio)), None
     with (
-        contextlib.closing(Journal(work, settings.numbers)) as journal,
-        contextlib.ExitStack() as stack,
-        read_ahead(sound_windows(reader.stream_channels(video, sound), audio), batch) as windows,
+        read_ahead(sound_windows(source.sound(traces[0]), audio), batch) as windows,
         read_ahead(pictures, batch) as frames,
     ):
         for window, sounds in separated_windows(separator.start, windows, frames, method=method, batch=batch):
-            if stems is None or synthesis is None:
-                rate_hz, channels = window.rate_hz, len(window.recorded)
-                refuse_channels(settings.format, channels)
-                stems = Stems(work, rate_hz=rate_hz, channels=channels)
-                stack.callback(stems.close)
-                synthesis = Synthesis(rate_hz, channels, audio)
+            if synthesis is None:
+                synthesis = Synthesis(window.rate_hz, len(window.recorded), audio)
             numbers = tracker.number(sounds)
             shares = fade.join({number: sounds.share[step] for number, step in numbers.items()}, last=window.last)
             synthesis.add_recording(window.recorded)
             columns = hop_columns(audio) * (2 if window.last else 1)
-            piece = synthesis.apply(shares, columns, last=window.last)
-            stems.write(piece)
-            start_s = start_seconds(window.place, audio)
-            end_s = stems.samples / rate_hz if window.last else start_s + audio.clip_seconds
-            tally.add(journal.add(sounds, numbers, start_s=start_s, end_s=end_s))
-            progress(piece.recorded.shape[1] / rate_hz)
-    assert stems is not None
-    return SeparatedVideo(stems, journal, tally, rate_hz, channels, sound, seen)
+            yield SeparatedWindow(window, sounds, numbers, synthesis.apply(shares, columns, last=window.last))
 
 
-def kept_sounds(separated: SeparatedVideo, *, keep_all: bool) -> list[int]:
+def kept_sounds(stems: Stems, tally: Tally, *, keep_all: bool) -> list[int]:
     """Returns the numbers of the sounds that are kept, the loudest first; see `_LEAST_ENERGY`."""
-    energy = {number: separated.stems.energy.get(number, 0.0) for number in separated.tally.numbers}
+    energy = {number: stems.energy.get(number, 0.0) for number in tally.numbers}
     loudest = max(energy.values(), default=0.0)
-    least = min(_LEAST_WINDOWS, separated.tally.windows)
+    least = min(_LEAST_WINDOWS, tally.windows)
     kept = [
         number
         for number in energy
-        if keep_all or (energy[number] > _LEAST_ENERGY * loudest and separated.tally.longest(number) >= least)
+        if keep_all or (energy[number] > _LEAST_ENERGY * loudest and tally.longest(number) >= least)
     ]
     return sorted(kept, key=lambda number: -energy[number])
 
 
-def remarks(separated: SeparatedVideo, kept: list[int], header: MediaInfo) -> list[str]:
-    """Returns remarks on the video for the user, one sentence each."""
-    sentences = []
-    if not kept:
-        sentences.append("No sound was found: the recording is silent, or no sound matches anything in the pictures.")
-    for name, count in zip(("pictures", "sound"), header.streams, strict=True):
-        if count > 1:
-            sentences.append(
-                f"The file has {count} tracks of {name}; the first that can be decoded was taken, no other."
-            )
-    for name, trace in (("sound", separated.sound), ("picture", separated.pictures)):
-        if trace.broken_packets:
-            sentences.append(f"{trace.broken_packets} packets of the {name} cannot be decoded and were skipped.")
-    sentences += _remarks_on_time(separated, header)
-    if separated.tally.windows == 1:
-        sentences.append("The recording is no longer than one window of the network; silence was added after it.")
-    return sentences
+def _entry(file: str, number: int, energy: dict[int, float]) -> dict[str, Any]:
+    whole = max(sum(energy.values()), 1e-12)
+    return {"file": file, "energy_share": round(energy.get(number, 0.0) / whole, 5)}
 
 
-def _remarks_on_time(separated: SeparatedVideo, header: MediaInfo) -> Iterator[str]:
-    """Yields remarks on differences between the times of sound and pictures."""
-    sound, pictures = separated.sound, separated.pictures
-    if sound.start_s > _NOTABLE_S:
-        yield f"The sound starts at {sound.start_s:.1f} s; before it, silence was added."
-    if pictures.start_s > _NOTABLE_S:
-        yield f"The pictures start at {pictures.start_s:.1f} s; until then the first one is shown."
-    if sound.filled_s:
-        yield f"Gaps of {sound.filled_s:.2f} s in the sound were filled with silence."
-    if sound.cut_s:
-        yield (
-            f"{sound.cut_s:.2f} s of the sound overlap in time with earlier sound and were left out; "
-            "if the file was joined from parts, re-encode it."
-        )
-    if sound.stated_end_s is not None and sound.end_s < 0.9 * sound.stated_end_s:
-        yield f"The sound is cut off: {sound.end_s:.1f} s of {sound.stated_end_s:.1f} s can be decoded."
-    elif max(header.duration_s or 0.0, pictures.end_s) > separated.seconds + _NOTABLE_S:
-        yield f"The sound ends at {separated.seconds:.1f} s, before the file does; so do the written videos."
-    if pictures.ended and pictures.end_s < 0.9 * separated.seconds:
-        yield f"The pictures end at {pictures.end_s:.1f} s; the last one is repeated."
-
-
-def _sound_names(
-    video: Path, separated: SeparatedVideo, kept: list[int], namer: Namer | None, *, header: MediaInfo
+def _names(
+    source: Source, folder: Path, tally: Tally, kept: list[int], namer: Namer | None, *, header: MediaInfo
 ) -> dict[int, SoundName]:
     """Returns the names of the kept sounds by the tracker's number; none without a classifier."""
     if namer is None or not kept:
         return {}
     assert header.picture_px is not None
-    tallies = {number: separated.tally.of(number) for number in kept}
+    tallies = {number: tally.of(number) for number in kept}
     return name_sounds(
-        video,
-        separated.journal.windows({number: number for number in kept}),
+        source,
+        read_windows(folder, {number: number for number in kept}),
         {number: (tally["first_s"], tally["last_s"]) for number, tally in tallies.items()},
         namer,
         picture_px=header.picture_px,
     )
-
-
-def _write_videos(
-    video: Path,
-    folder: Path,
-    separated: SeparatedVideo,
-    names: dict[int, str],
-    model: Model,
-    *,
-    header: MediaInfo,
-    progress: Progress,
-) -> None:
-    """Writes the videos; `names` are their file names by the tracker's number, `RESIDUAL` is the overview's."""
-    assert header.picture_px is not None
-    write_videos(
-        video,
-        {old: folder / name for old, name in names.items()},
-        stems=separated.stems,
-        rate_hz=separated.rate_hz,
-        maps=separated.journal.maps(),
-        hop_s=start_seconds(1, model.method.audio),
-        picture_px=header.picture_px,
-        progress=progress,
-    )
-
-
-@contextlib.contextmanager
-def _temporary(folder: Path) -> Iterator[Path]:
-    """Creates a folder and removes it at the end; after an error, its parent is removed anyway."""
-    folder.mkdir()
-    yield folder
-    for file in folder.iterdir():
-        file.unlink()
-    folder.rmdir()
-
-
-@contextlib.contextmanager
-def _progress(seconds: float | None, title: str) -> Iterator[Progress]:
-    interval = 1 if sys.stderr.isatty() else 15
-    total = None if seconds is None else round(seconds, 1)
-    form = "{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of the video [{elapsed}<{remaining}]"
-    with tqdm.tqdm(total=total, unit="s", desc=title, mininterval=interval, bar_format=form if total else None) as bar:
-        # The header's duration is approximate, so the progress is limited to it.
-        yield lambda done: bar.update(done if total is None else max(0.0, min(done, total - bar.n)))

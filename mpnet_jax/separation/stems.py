@@ -3,7 +3,7 @@
 import contextlib
 import os
 import struct
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,9 @@ from jaxtyping import Float
 from data_pipeline.command import InputError
 from mpnet_jax.separation.synthesis import Piece
 
-FORMATS = {"wav": "FLOAT", "flac": "PCM_24"}
 _BLOCK = 1 << 16
-_MOST_FLAC_CHANNELS = 8
 RESIDUAL = 0  # The residual's number; sounds count from 1.
+_RECORDING = -1
 _MOST_BYTES = 2**32 - 1  # The largest size that the 32-bit fields of a WAV header can hold.
 _RIFF_BYTES, _CHUNK_BYTES = 12, 8  # Lengths of a RIFF header and of a chunk header.
 
@@ -32,21 +31,23 @@ class Stems:
         folder: Folder of the files.
         rate_hz: Sample rate of the recording.
         channels: Number of channels of the recording.
+        with_recording: Whether the recording is written as well.
 
     Attributes:
         samples: Number of samples written so far.
         energy: Sum of squares by number.
     """
 
-    def __init__(self, folder: Path, *, rate_hz: int, channels: int) -> None:
+    def __init__(self, folder: Path, *, rate_hz: int, channels: int, with_recording: bool = False) -> None:
         self._folder, self._rate_hz, self._channels = folder, rate_hz, channels
         self._files: dict[int, soundfile.SoundFile] = {}
+        self._recording = self._new(self.path(_RECORDING)) if with_recording else None
         self.samples = 0
         self.energy: dict[int, float] = {}
 
     def path(self, number: int) -> Path:
         """Returns the temporary file of a number."""
-        return self._folder / f"{number}.wav"
+        return self._folder / f"found{number}.wav"
 
     def write(self, piece: Piece) -> None:
         """Appends a piece to all files."""
@@ -54,6 +55,8 @@ class Stems:
         for sound in piece.sounds.values():
             residual -= sound
         with sound_errors(self._folder):
+            if self._recording is not None:
+                self._recording.write(piece.recorded.T)
             for number in self._files.keys() | piece.sounds.keys() | {RESIDUAL}:
                 file = self._file(number)
                 sound = residual if number == RESIDUAL else piece.sounds.get(number)
@@ -63,57 +66,40 @@ class Stems:
     def close(self) -> None:
         """Closes the files."""
         with sound_errors(self._folder):
-            for file in self._files.values():
+            for file in (*self._files.values(), *([self._recording] if self._recording else [])):
                 file.close()
 
     def into_residual(self, numbers: Collection[int]) -> None:
         """Adds sounds to the residual and deletes their files, after `close`; the sum of all files does not change."""
         if not numbers:
             return
-        target = self._folder / "residual.wav"
+        target = self._folder / "sum.wav"
         with sound_errors(self._folder), self._new(target) as out:
             self.energy[RESIDUAL] = 0.0
-            for blocks in self.blocks([RESIDUAL, *numbers]):
+            for blocks in read_blocks([self.path(number) for number in (RESIDUAL, *numbers)]):
                 self._put(out, RESIDUAL, sum(blocks[1:], blocks[0]).T)
         target.replace(self.path(RESIDUAL))
         for number in numbers:
             self.path(number).unlink()
             del self.energy[number]
 
-    def blocks(
-        self, numbers: Collection[int], size: int = _BLOCK
-    ) -> Iterator[list[Float[np.ndarray, "samples channels"]]]:
-        """Yields blocks of several files together, after `close`."""
-        with contextlib.ExitStack() as stack:
-            files = [stack.enter_context(soundfile.SoundFile(_name(self.path(number)))) for number in numbers]
-            while len((blocks := [file.read(size, dtype="float32", always_2d=True) for file in files])[0]):
-                yield blocks
-
-    def finish(self, names: Mapping[int, str], target: Path, *, kind: str) -> dict[str, Any]:
-        """Writes the final files in their final format and removes the temporary ones.
+    def settle(self, numbers: Mapping[int, int]) -> bool:
+        """Gives the files their final names, `stem_path`, and turns them into WAV files, after `close`.
 
         Args:
-            names: File names without suffix, by number.
-            target: Folder of the final files.
-            kind: One of `FORMATS`.
+            numbers: New numbers by old numbers, without the residual.
 
         Returns:
-            JSON-ready `format`, `subtype` and `gain`. All files have this gain; it is below 1 if one of them would
-            otherwise clip.
+            Whether all files are WAV files; those over 4 GB stay RF64.
         """
-        if kind == "wav":
-            narrow = [rf64_to_wav(self.path(number)) for number in names]
-            for number, name in names.items():
-                self.path(number).replace(target / f"{name}.wav")
-            return {"format": "WAV" if all(narrow) else "RF64", "subtype": FORMATS[kind], "gain": 1.0}
-        peak = max(float(np.abs(block).max()) for number in names for (block,) in self.blocks([number]))
-        gain = min(1.0, (1.0 - 2.0**-20) / max(peak, 1e-9))
-        for number, name in names.items():
-            with sound_errors(target), self._new(target / f"{name}.flac", "FLAC", FORMATS[kind]) as out:
-                for (block,) in self.blocks([number]):
-                    out.write(np.float32(gain) * block)
-            self.path(number).unlink()
-        return {"format": "FLAC", "subtype": FORMATS[kind], "gain": gain}
+        paths = {self.path(RESIDUAL): stem_path(self._folder, RESIDUAL)}
+        paths |= {self.path(old): stem_path(self._folder, new) for old, new in numbers.items()}
+        if self._recording is not None:
+            paths[self.path(_RECORDING)] = recording_path(self._folder)
+        narrow = [rf64_to_wav(path) for path in paths]
+        for old, new in paths.items():
+            old.replace(new)
+        return all(narrow)
 
     def _file(self, number: int) -> soundfile.SoundFile:
         if number not in self._files:
@@ -127,21 +113,37 @@ class Stems:
         file.write(sound.T)
         self.energy[number] += float(np.sum(np.square(sound), dtype=np.float64))
 
-    def _new(self, path: Path, kind: str = "RF64", subtype: str = "FLOAT") -> soundfile.SoundFile:
-        return soundfile.SoundFile(_name(path), "w", self._rate_hz, self._channels, subtype=subtype, format=kind)
+    def _new(self, path: Path) -> soundfile.SoundFile:
+        name = sound_name(path)
+        return soundfile.SoundFile(name, "w", self._rate_hz, self._channels, subtype="FLOAT", format="RF64")
 
 
-def _name(path: Path) -> Any:
+def sound_name(path: Path) -> Any:
     """Returns a path as bytes, because soundfile cannot encode one with characters that the locale lacks."""
     return os.fsencode(path)
 
 
-def refuse_channels(kind: str, channels: int) -> None:
-    """Raises InputError if a format does not support so many channels."""
-    if kind == "flac" and channels > _MOST_FLAC_CHANNELS:
-        raise InputError(
-            f"--format=flac has at most {_MOST_FLAC_CHANNELS} channels and the sound {channels}; take --format=wav"
-        )
+def stem_path(folder: Path, number: int) -> Path:
+    """Returns the file of a sound, or of the residual, in the folder of a finished separation."""
+    return folder / ("residual.wav" if number == RESIDUAL else f"sound{number}.wav")
+
+
+def recording_path(folder: Path) -> Path:
+    """Returns the file of the recording in the folder of a finished separation."""
+    return folder / "recording.wav"
+
+
+def read_stem(path: Path) -> Float[np.ndarray, "channels samples"]:
+    """Returns the samples of a sound file, full scale 1.0."""
+    return soundfile.read(sound_name(path), dtype="float32", always_2d=True)[0].T
+
+
+def read_blocks(paths: Sequence[Path], size: int = _BLOCK) -> Iterator[list[Float[np.ndarray, "samples channels"]]]:
+    """Yields blocks of several sound files of one length together."""
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(soundfile.SoundFile(sound_name(path))) for path in paths]
+        while len((blocks := [file.read(size, dtype="float32", always_2d=True) for file in files])[0]):
+            yield blocks
 
 
 @contextlib.contextmanager

@@ -10,12 +10,12 @@ import numpy as np
 import soxr
 from jaxtyping import Float
 
-from data_pipeline.media import reader
 from data_pipeline.media.video_writer import AAC_RATES_HZ, Planes, VideoWriter
 from mpnet_jax.separation import overlay
 from mpnet_jax.separation.crossfade import rising
 from mpnet_jax.separation.picture_windows import resized
-from mpnet_jax.separation.stems import RESIDUAL, Stems
+from mpnet_jax.separation.source import Source
+from mpnet_jax.separation.stems import RESIDUAL, read_blocks
 
 FPS = 10
 SHORT_SIDE_PX = 360  # Maximum shorter side of the written videos.
@@ -27,10 +27,10 @@ Maps = Float[np.ndarray, "window number rows columns"]
 
 
 def write_videos(
-    video: Path,
+    source: Source,
     files: Mapping[int, Path],
     *,
-    stems: Stems,
+    stems: Mapping[int, Path],
     rate_hz: int,
     maps: Maps,
     hop_s: float,
@@ -40,11 +40,11 @@ def write_videos(
     """Writes all videos in one pass over the frames.
 
     Args:
-        video: The separated video.
+        source: The separated video.
         files: Files to write, by the number of the sound, the loudest first; `RESIDUAL` is the number of the overview.
-        stems: The stems, after `close`.
+        stems: Sound files of all sounds and of the residual, by number; they sum to the recording.
         rate_hz: Sample rate of the stems.
-        maps: The energy maps; see `Journal.maps`.
+        maps: The energy maps; see `journal.read_maps`.
         hop_s: Seconds from one window to the next.
         picture_px: Height and width of the video's frames.
         progress: Called with the seconds of video that were written.
@@ -52,8 +52,8 @@ def write_videos(
     numbers = [number for number in files if number != RESIDUAL]
     times = (number / FPS for number in itertools.count())
     side = min(SHORT_SIDE_PX, *picture_px)
-    pictures = reader.read_frames(video, times, max(side, 2), threads=2, whole=False)
-    sounds = _sounds(stems, (*numbers, RESIDUAL), rate_hz)
+    pictures = source.frames(times, max(side, 2), threads=2)
+    sounds = _sounds(stems, rate_hz)
     rate = video_rate_hz(rate_hz)
     with contextlib.ExitStack() as stack:
         first = next(sounds)
@@ -113,11 +113,11 @@ def _draw(maps: np.ndarray, numbers: Sequence[int], height: int, width: int) -> 
     return drawn
 
 
-def _sounds(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
+def _sounds(stems: Mapping[int, Path], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
     """Yields the sound of each frame, (channels, samples) by number; number 0 is the complete recording."""
     waiting: dict[int, np.ndarray] = {}
     index, rate = 0, video_rate_hz(rate_hz)
-    for block in _at_video_rate(stems, numbers, rate_hz):
+    for block in _at_video_rate(stems, rate_hz):
         waiting = {
             number: np.concatenate([waiting.get(number, sound[:, :0]), sound], axis=1)
             for number, sound in block.items()
@@ -130,12 +130,12 @@ def _sounds(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict
         yield waiting
 
 
-def _at_video_rate(stems: Stems, numbers: Sequence[int], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
+def _at_video_rate(stems: Mapping[int, Path], rate_hz: int) -> Iterator[dict[int, np.ndarray]]:
     """Yields the stems in blocks (channels, samples) by number, mixed down to mono if they have over two channels."""
     resamplers: dict[int, soxr.ResampleStream] = {}
     wanted_hz, channels = video_rate_hz(rate_hz), 1
-    for blocks in stems.blocks(numbers):
-        sounds = dict(zip(numbers, blocks, strict=True)) | {RESIDUAL: np.sum(blocks, axis=0)}
+    for blocks in read_blocks(list(stems.values())):
+        sounds = dict(zip(stems, blocks, strict=True)) | {RESIDUAL: np.sum(blocks, axis=0)}
         if blocks[0].shape[1] > 2:
             sounds = {number: sound.mean(axis=1, keepdims=True) for number, sound in sounds.items()}
         channels = sounds[RESIDUAL].shape[1]

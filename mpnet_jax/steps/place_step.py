@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
@@ -38,6 +39,7 @@ def make_place_step(
     mask: str,
     with_plus: bool,
     search: Search,
+    with_features: bool = False,
 ) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
     """Builds the pass that `parallel.parallel_map` runs; each sample is a window of a video with its own picture.
 
@@ -51,6 +53,8 @@ def make_place_step(
         mask: "binary" or "ratio".
         with_plus: Whether to run the Plus-Net.
         search: How many sounds to search, and how far apart.
+        with_features: Whether to return what the mask of every place is computed from; it takes one more pass of the
+            Minus-Net.
 
     Returns:
         `(variables, batch) -> dict`. The batch holds `mixture_magnitude` (batch, freq_linear, time), `frames` (batch,
@@ -64,6 +68,9 @@ def make_place_step(
         `magnitude` and `waveform` (batch, step, samples), the sound itself;
         `mask` and `before` (batch, step, rows, time), the mask and the spectrogram that it acted on;
         `remaining` (batch, rows, time), the mixture that remains. Source: Sec. 3.2.
+        With `with_features` also `vectors` (batch, height, width, k), the visual vector of each place; `features`
+        (batch, rows, time, k), the Minus-Net's feature maps of the whole mixture, in the first step; `remainders`
+        (batch, step + 1, rows, time), the mixture before each step and after the last one.
     """
     assert not model.train
 
@@ -74,10 +81,11 @@ def make_place_step(
         # (batch, height, width, k): one visual vector per place of the picture.
         vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look_at_places")
         height, width = vectors.shape[1:3]
+        networks = bind({"minus_net": model, "plus_net": model}, variables, steps=search.steps, with_plus=with_plus)
         separation = minus_plus(
             mixture,
             places(vectors, search.neighbourhood),
-            bind({"minus_net": model, "plus_net": model}, variables, steps=search.steps, with_plus=with_plus),
+            networks,
             steps=search.steps,
             rules=of_mixture(rules, linear),
             skip_finished=True,
@@ -97,7 +105,14 @@ def make_place_step(
         out = {name: jnp.swapaxes(value, 0, 1) for name, value in by_step.items()}
         if "mixture_phase" in batch:
             out["waveform"] = waveforms(out["magnitude"], batch["mixture_phase"], audio)
-        return out | {"remaining": separation.remaining}
+        out |= {"remaining": separation.remaining}
+        if with_features:
+            of_first_step = jax.tree.map(lambda x: x[0], networks.statistics["minus"])
+            out["vectors"] = vectors
+            out["features"], _ = networks.minus(mixture, of_first_step)
+            remainders = jnp.concatenate([separation.before, separation.remaining[None]])
+            out["remainders"] = jnp.swapaxes(remainders, 0, 1)
+        return out
 
     return run
 

@@ -124,7 +124,10 @@ class Model:
 
 
 def load(workdir: Path | None) -> Model:
-    """Loads the networks of a run, or without a run the networks that ship with the package.
+    """Loads the networks of a run or of a model file, or without either the networks that ship with the package.
+
+    Args:
+        workdir: Folder of the run, or a file that `export` wrote.
 
     Raises:
         InputError: There is no run or no checkpoint, it is of another model or a method without a recursion, or the
@@ -133,7 +136,10 @@ def load(workdir: Path | None) -> Model:
     if workdir is None and not SHIPPED.is_file():
         raise InputError(f"no model ships with this version ({SHIPPED} is missing); train one and give --workdir=RUN")
     source = str(workdir) if workdir else f"pretrained/{SHIPPED.name}"
-    method, variables, facts = read_run(workdir) if workdir else read_model(SHIPPED)
+    if workdir is None or workdir.suffix == ".safetensors":
+        method, variables, facts = read_model(workdir or SHIPPED)
+    else:
+        method, variables, facts = read_run(workdir)
     chosen = facts.get("epsilon_relative")
     epsilon = {
         "epsilon_relative": EPSILON_RELATIVE if chosen is None else chosen,
