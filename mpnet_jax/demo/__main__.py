@@ -36,9 +36,7 @@ def main() -> None:
             webbrowser.open(address)
 
     try:
-        serve(
-            values.folder, Networks(values.workdir), host=values.host, port=values.port, limits=limits, ready=ready
-        )
+        serve(values.folder, Networks(values.workdir), host=values.host, port=values.port, limits=limits, ready=ready)
     except KeyboardInterrupt:
         sys.stdout.write("stopped; the results remain in the folder\n")
 

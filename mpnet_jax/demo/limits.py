@@ -9,7 +9,7 @@ class Limits:
 
     Attributes:
         upload_bytes: Largest video.
-        seconds: Longest video; the page holds all sounds in memory, about 0.4 MB for a second of stereo with five rows.
+        seconds: Longest video; the page holds all sounds in memory, 0.35 MB for a second of stereo in each row.
         results: Most results that the folder holds.
         uploads: Most uploads at the same time.
         stalled_s: An upload that sends nothing for so long is dropped.

@@ -185,9 +185,7 @@ def serve(
         InputError: The folder or the port cannot be used.
     """
     with listen(host, port) as sock, contextlib.closing(Store(folder, most=limits.results)) as store:
-        server = Server(
-            lambda stopping: create_app(store, library, limits=limits, listening=host, stopping=stopping)
-        )
+        server = Server(lambda stopping: create_app(store, library, limits=limits, listening=host, stopping=stopping))
         shown = f"[{host}]" if ":" in host else host
         address = f"http://{shown}:{sock.getsockname()[1]}/"
         ready(address)

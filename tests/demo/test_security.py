@@ -71,7 +71,9 @@ def settled(check, seconds=10.0):
     return check()
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:{port}", "localhost@evil", "", None, "[::2]", "a:b:1"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example:{port}", "localhost@evil", "", None, "[::2]", "a:b:1"]
+)
 def test_other_hosts_are_refused(demo, host):
     status, _, content = demo.ask("GET", "/", headers={"Host": host and host.format(port=demo.port), "Origin": None})
     assert status in (400, 403) and b"<title>" not in content
@@ -83,7 +85,8 @@ def test_names_of_the_loopback_are_answered_on_any_port(demo):
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://evil.example", "null", "http://localhost:1", "https://127.0.0.1:{port}", "http://127.0.0.1", None]
+    "origin",
+    ["http://evil.example", "null", "http://localhost:1", "https://127.0.0.1:{port}", "http://127.0.0.1", None],
 )
 def test_requests_that_change_something_come_from_the_page_alone(demo, duet, origin):
     headers = {"Origin": origin and origin.format(port=demo.port)}
@@ -101,7 +104,10 @@ def test_requests_that_change_something_come_from_the_page_alone(demo, duet, ori
 
 
 def test_foreign_pages_cannot_read_either(demo):
-    refused = [{"Origin": "http://evil.example"}, {"Origin": None, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}]
+    refused = [
+        {"Origin": "http://evil.example"},
+        {"Origin": None, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    ]
     refused.append({"Origin": None, "Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"})
     for headers in refused:
         assert demo.ask("GET", "/api/results", headers=headers)[0] == 403
@@ -119,7 +125,9 @@ def test_every_answer_restricts_the_page(demo):
         assert headers["X-Content-Type-Options"] == "nosniff" and "frame-ancestors 'none'" in policy
         nonces.add(re.search("nonce-([^']+)", policy)[1])
         # Neither scripts, nor styles, nor handlers stand in the page itself.
-        assert not re.search(rb"<script(?![^>]*src=)|<style|\son[a-z]+=|\sstyle=", content) or path.startswith("/static")
+        assert not re.search(rb"<script(?![^>]*src=)|<style|\son[a-z]+=|\sstyle=", content) or path.startswith(
+            "/static"
+        )
         assert b"http://" not in content or path.startswith("/static")
     assert len(nonces) == 6
 
@@ -137,7 +145,9 @@ def test_no_name_of_a_file_is_trusted(demo, duet):
     assert len(names) == 50
     outside = sorted(path.name for path in demo.folder.parent.iterdir())
     for number, name in enumerate(names):
-        status, answer = demo.json("PUT", f"/api/videos?name={quote(name, safe='', errors='surrogatepass')}", duet.read_bytes())
+        status, answer = demo.json(
+            "PUT", f"/api/videos?name={quote(name, safe='', errors='surrogatepass')}", duet.read_bytes()
+        )
         assert status == 201, answer
         identifier = answer["id"]
         title = demo.json("GET", f"/api/results/{identifier}")[1]["title"]
@@ -151,7 +161,9 @@ def test_no_name_of_a_file_is_trusted(demo, duet):
         for path in ("sounds/1.wav?download", "sounds.zip") if finished else ():
             status, headers, _ = demo.ask("GET", f"/api/results/{identifier}/{path}")
             assert status == 200 and headers["Set-Cookie"] is None
-            assert re.fullmatch(r"attachment; filename=\"[\w .-]+\"; filename\*=UTF-8''[\w%.~-]+", headers["Content-Disposition"], re.A)
+            assert re.fullmatch(
+                r"attachment; filename=\"[\w .-]+\"; filename\*=UTF-8''[\w%.~-]+", headers["Content-Disposition"], re.A
+            )
         assert sorted(path.name for path in demo.folder.parent.iterdir() if "scratch" not in path.name) == [
             name for name in outside if "scratch" not in name
         ]
@@ -272,6 +284,8 @@ def test_two_tabs_see_the_same(demo, duet):
     for tab in (first, second):
         tab.request("GET", f"/api/results/{identifier}/events", headers={"Origin": demo.address})
     answers = [tab.getresponse().read().decode().strip().splitlines()[-1] for tab in (first, second)]
+    first.close()
+    second.close()
     assert answers[0] == answers[1] and '"done"' in answers[0]
     assert demo.ask("DELETE", f"/api/results/{identifier}")[0] == 204
     for path in (f"/results/{identifier}", f"/api/results/{identifier}/sounds/1.wav"):
@@ -283,17 +297,59 @@ def test_nonsense_is_answered_without_a_traceback(demo, duet, capfd):
     identifier = demo.upload(duet)
     demo.wait(identifier, "done")
     rng = random.Random(0)
-    places = ["", "/", "api", "results", "videos", identifier, "..", "%00", "sounds", "1.wav", "sounds.zip", "names", "again"]
-    places += ["steps", "place", "share", "heat", "events", "picture.mp4", "static", "demo.css", "%ff", "a" * 300, "samples"]
+    places = [
+        "",
+        "/",
+        "api",
+        "results",
+        "videos",
+        identifier,
+        "..",
+        "%00",
+        "sounds",
+        "1.wav",
+        "sounds.zip",
+        "names",
+        "again",
+    ]
+    places += [
+        "steps",
+        "place",
+        "share",
+        "heat",
+        "events",
+        "picture.mp4",
+        "static",
+        "demo.css",
+        "%ff",
+        "a" * 300,
+        "samples",
+    ]
     places += ["<script>", "%0d%0aSet-Cookie:%20x", "'\"", "\\", "~", "*", ";", "duet"]
-    queries = ["", "?x=1&y=1", "?x=&y=", "?window=1", "?window=-9", "?rows=1,2", "?rows=../..", "?download", "?%ff=%fe", "?name="]
+    queries = [
+        "",
+        "?x=1&y=1",
+        "?x=&y=",
+        "?window=1",
+        "?window=-9",
+        "?rows=1,2",
+        "?rows=../..",
+        "?download",
+        "?%ff=%fe",
+        "?name=",
+    ]
     bodies = [None, b"", b"{}", b"null", b'{"1": null}', b"\xff\xfe", b"[" * 1000, b'{"sounds": 1e400}', b"0" * 1000]
     # Nothing of it may delete or repeat the result.
     for _ in range(300):
-        path = "/" + "/".join(rng.choice(places).replace("<", "%3c").replace(">", "%3e") for _ in range(rng.randrange(5)))
+        path = "/" + "/".join(
+            rng.choice(places).replace("<", "%3c").replace(">", "%3e") for _ in range(rng.randrange(5))
+        )
         method = rng.choice(["GET", "GET", "HEAD", "POST", "PUT", "PATCH", "OPTIONS", "BREW"])
         headers = {"Range": rng.choice(["bytes=0-", "bytes=9-1", "bytes=-5", "lines=1", "bytes=0-1,3-4," * 50])}
-        headers["Cookie"], headers["Sec-Fetch-Site"] = "\x01"[:0] + "a" * rng.randrange(200), rng.choice(["same-origin", "none"])
+        headers["Cookie"], headers["Sec-Fetch-Site"] = (
+            "\x01"[:0] + "a" * rng.randrange(200),
+            rng.choice(["same-origin", "none"]),
+        )
         status, found, _ = demo.ask(method, path + rng.choice(queries), rng.choice(bodies), headers)
         assert status < 500, (method, path, status)
         assert found["Set-Cookie"] is None
@@ -303,7 +359,13 @@ def test_nonsense_is_answered_without_a_traceback(demo, duet, capfd):
 
 
 def test_broken_requests_are_answered_or_dropped(demo):
-    for raw in (b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"):
+    for raw in (
+        b"\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    ):
         with socket.create_connection(("127.0.0.1", demo.port), timeout=10) as client:
             client.sendall(raw + b"\r\n")
             client.shutdown(socket.SHUT_WR)
@@ -332,7 +394,11 @@ def test_damaged_records_are_left_alone(start, duet):
     identifier = first.upload(duet)
     first.wait(identifier, "done")
     first.stop()
-    for name, content in (("a" * 24, "{"), ("b" * 24, '{"id": "../../x", "title": "", "created": 0}'), ("c" * 24, "[]")):
+    for name, content in (
+        ("a" * 24, "{"),
+        ("b" * 24, '{"id": "../../x", "title": "", "created": 0}'),
+        ("c" * 24, "[]"),
+    ):
         (first.folder / name).mkdir()
         (first.folder / name / "record.json").write_text(content)
     second = start()
@@ -349,7 +415,15 @@ def test_the_command_serves_and_stops_at_ctrl_c(tmp_path):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", "/")
         assert connection.getresponse().status == 200
-        taken = subprocess.run([*arguments[:4], f"--port={port}"], capture_output=True, text=True, cwd=tmp_path, timeout=120, env={"PYTHONPATH": str(ROOT), "PATH": ""})
+        connection.close()
+        taken = subprocess.run(
+            [*arguments[:4], f"--port={port}"],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            timeout=120,
+            env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        )
         assert taken.returncode == 2 and taken.stderr.count("\n") == 1 and "is taken" in taken.stderr
         server.send_signal(2)
         out, err = server.communicate(timeout=60)
