@@ -102,7 +102,7 @@ class Jobs:
         self._store.delete(record)
 
     def progress(self, record: Record) -> dict[str, Any]:
-        """Returns the JSON-ready state of a record: `state`, `phase`, `fraction`, `remaining_s`, `ahead` and `error`."""
+        """Returns the JSON-ready `state`, `error`, `ahead`, `phase`, `fraction` and `remaining_s` of a record."""
         with self._changed:
             running = self._running
             ahead = None

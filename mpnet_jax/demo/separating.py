@@ -50,7 +50,7 @@ class Separating:
     def __init__(self, store: Store, library: Library, limits: Limits) -> None:
         self._store, self._library, self._limits = store, library, limits
         self._separator: SeparatorLike | None = None
-        self._progress: Callable[[float], Any] = lambda fraction: None
+        self._progress: Callable[[float], Any] = lambda _: None
 
     def __call__(self, record: Record, report: Report) -> None:
         """Separates the video of a record.
