@@ -72,6 +72,8 @@ def create_app(
             status, sentence = error.status, error.sentence
         elif isinstance(error, HTTPException):
             status, sentence = error.status_code, _ERRORS.get(error.status_code, "The request cannot be answered.")
+        elif isinstance(error, InputError):  # A saved separation that cannot be read.
+            status, sentence = 409, f"The saved separation cannot be used: {error}"
         else:
             status, sentence = 500, "An unexpected error, which the server's terminal shows."
         if request.url.path.startswith("/api/"):
@@ -99,7 +101,7 @@ def create_app(
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, listening=listening)],
-        exception_handlers={RefusalError: refused, HTTPException: refused, 500: refused},
+        exception_handlers=dict.fromkeys((RefusalError, HTTPException, InputError, 500), refused),
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False  # There is one address for each thing.

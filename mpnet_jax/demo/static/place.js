@@ -5,6 +5,8 @@ import { peaksOf } from "./mixer.js";
 
 const element = (id) => document.getElementById(id);
 
+const duration = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`);
+
 export class Pointing {
   constructor(player, mixer, identifier, windows) {
     Object.assign(this, { player, mixer, identifier, windows, share: null, asked: null });
@@ -86,7 +88,7 @@ export class Pointing {
     element("share-line").setAttribute("d", `M${line.join("L")}`);
     element("share-area").setAttribute("d", `M0 90L${line.join("L")}L300 90Z`);
     const mean = this.share.reduce((sum, value) => sum + value, 0) / this.share.length;
-    element("share-text").textContent = `${where}; ${Math.round(100 * mean)} % on average, answered in ${Math.round(this.answeredMs)} ms.`;
+    element("share-text").textContent = `${where}; ${Math.round(100 * mean)} % on average, answered in ${duration(this.answeredMs)}.`;
     element("share").hidden = false;
     this.showNow();
   }

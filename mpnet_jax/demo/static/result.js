@@ -14,6 +14,7 @@ async function open() {
   const result = await (await request(`results/${identifier}`)).json();
   const { facts } = result;
   const keys = [...facts.sounds.map((sound) => String(sound.number)), "residual"];
+  element("screen").style.setProperty("--ratio", facts.picture[0] / facts.picture[1]);
   const player = new Player(element("picture"), facts.rate_hz, facts.seconds);
   const levels = new Uint8Array(await (await request(`results/${identifier}/heat`)).arrayBuffer());
   const heat = new HeatMaps(element("overlay"), levels, facts.heat, facts.windows);
