@@ -169,7 +169,7 @@ class Separation:
             InputError: The separation was made with `keep_places=False`.
         """
         places = self._place_sounds()
-        return np.concatenate(list(places.sound(places.place_of(x, y))), axis=1)
+        return places.sound(places.place_of(x, y))
 
     def share_at(self, x: float, y: float) -> Float[np.ndarray, " window"]:
         """Returns the fraction of each window's magnitude that the mask of a place takes; see `sound_at`."""
