@@ -15,7 +15,7 @@ from data_pipeline.command import InputError
 from data_pipeline.media.reader import Trace
 from mpnet_jax.processes import environment
 from mpnet_jax.separation.finished import Finished
-from mpnet_jax.separation.names import load_namer
+from mpnet_jax.separation.names import Namer, load_namer
 from mpnet_jax.separation.output import Output
 from mpnet_jax.separation.progress import Progress, no_progress, part_of
 from mpnet_jax.separation.separate_video import Settings, separate_source, separated_pieces
@@ -60,7 +60,7 @@ class Separator:
         progress: Called with the fraction of the current separation that is done, in [0, 1]. An exception that it
             raises, such as `Cancelled`, ends the separation.
         picture_px: Shorter side of the network's frames, 32 to 1024; None for that of the training data.
-        names: Whether sounds get names by what the picture shows at their places.
+        names: Whether sounds get names by what the picture shows at their places, or the classifier that gives them.
         keep_places: Whether `Separation.sound_at`, `share_at` and `steps` are available afterwards.
 
     Raises:
@@ -75,7 +75,7 @@ class Separator:
         most_sounds: int = 4,
         progress: Progress | None = None,
         picture_px: int | None = None,
-        names: bool = True,
+        names: bool | Namer = True,
         keep_places: bool = True,
     ) -> None:
         self._settings = Settings(_count("sounds", sounds), most_sounds, picture_px, keep_places)
@@ -85,7 +85,7 @@ class Separator:
         self._progress = progress or no_progress
         environment.prepare()
         self._model = model if isinstance(model, Model) else load(None if model is None else Path(model))
-        self._namer = load_namer() if names else None
+        self._namer = names if isinstance(names, Namer) else load_namer() if names else None
 
     @property
     def model(self) -> Model:
