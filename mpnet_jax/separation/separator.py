@@ -1,6 +1,7 @@
 """Separates videos with one set of networks, which are loaded and compiled once."""
 
 import contextlib
+import dataclasses
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -162,7 +163,7 @@ class Separator:
                 source,
                 work,
                 self._model,
-                self._settings_of(sounds),
+                dataclasses.replace(self._settings_of(sounds), keep_places=output.place is not None),
                 namer=None if output.names == "none" else self._namer,
                 progress=part_of(self._progress, 0.0, split),
                 check_channels=output.format.refuse_channels,
@@ -187,7 +188,7 @@ class Separator:
         """
         source = VideoFile(Path(path))
         header, samples = source.header(), 0
-        settings = Settings(self._settings_of(sounds).sounds, self._settings.most, self._settings.picture_px)
+        settings = dataclasses.replace(self._settings_of(sounds), keep_places=False)
         pieces = separated_pieces(source, self._model, settings, header=header, traces=(Trace(), Trace()))
         with contextlib.closing(pieces):
             for window, _, _, piece in pieces:
@@ -197,9 +198,9 @@ class Separator:
                     self._progress(min(1.0, samples / window.rate_hz / header.duration_s))
 
     def _settings_of(self, sounds: int | None) -> Settings:
-        own = self._settings
-        chosen = own.sounds if sounds is None else _count("sounds", sounds)
-        return Settings(chosen, own.most, own.picture_px, own.keep_places)
+        return (
+            self._settings if sounds is None else dataclasses.replace(self._settings, sounds=_count("sounds", sounds))
+        )
 
     def _separate(self, source: Source, sounds: int | None, work: str | Path | None) -> Separation:
         settings = self._settings_of(sounds)
