@@ -8,7 +8,7 @@ from mpnet_jax.demo.store import Record
 
 def command_line(record: Record) -> str:
     """Returns the command that separates a video as in the page."""
-    words = ["mpnet-jax", "separate", _file(record), f"--out={_folder(record)}"]
+    words = ["mpnet-jax", "separate", _file(record), "-o", _folder(record)]
     if record.sounds is not None:
         words.append(f"--sounds={record.sounds}")
     return shlex.join(words)

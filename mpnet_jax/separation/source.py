@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -16,6 +16,7 @@ from data_pipeline.media.reader import MediaInfo, Trace
 _BLOCK_S = 1.0  # Length of the blocks into which an array of samples is cut.
 
 
+@runtime_checkable
 class Source(Protocol):
     """A recording with frames, which is read block by block."""
 

@@ -56,10 +56,6 @@ class Synthesis:
         """Appends samples of the recording; `apply` needs those of all its columns."""
         self._recorded = np.concatenate([self._recorded, recorded], axis=1)
 
-    def samples_of(self, columns: int) -> int:
-        """Returns the length of the recording that the first columns need."""
-        return round((columns - 1) * self._hop_samples) + self._half
-
     def apply(self, shares: Mapping[int, Float[np.ndarray, "freq time"]], columns: int, *, last: bool) -> Piece:
         """Separates the next columns.
 
