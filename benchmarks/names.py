@@ -108,15 +108,13 @@ def players_true(solos: Sequence[Solo], namer: Any) -> Iterator[Named]:
 
 def players_found(solos: Sequence[Solo], namer: Any, workdir: Path | None) -> Iterator[Named]:
     """Separates the solos and yields them with the names that `separate` gives."""
-    from mpnet_jax.separation.separate_video import Settings, separate_video
-    from mpnet_jax.weights.trained import load
+    from mpnet_jax.separation.output import Output
+    from mpnet_jax.separation.separator import Separator
 
-    model = load(workdir)
+    separator = Separator(workdir, sounds=1, names=namer, keep_places=False)
     for solo in solos:
         with tempfile.TemporaryDirectory() as folder:
-            summary = separate_video(
-                solo.file, Path(folder) / "out", model, Settings(sounds=1, videos=False), namer=namer
-            )
+            summary = separator.separate_to(solo.file, Path(folder) / "out", Output(videos=False))
         best = [sound["name_candidates"][0] for sound in summary["sounds"] if sound["name_candidates"]]
         name, probability = best[0] if best else (None, 0.0)
         yield Named(solo.id, solo.label, name, probability)

@@ -153,17 +153,19 @@ def _likest(stems: Waves, truth: Waves) -> np.ndarray:
 def take_scenes(scenes: Sequence[Scene], workdir: Path | None, *, seconds: float) -> Iterator[dict[str, Any]]:
     """Separates and scores one scene after another."""
     from mpnet_jax.processes import environment
-    from mpnet_jax.separation.separate_video import Settings, separate_video
+    from mpnet_jax.separation.output import Output
+    from mpnet_jax.separation.separator import Separator
     from mpnet_jax.weights.trained import load
 
     environment.prepare()
     model = load(workdir)
+    separator = Separator(model, names=False, keep_places=False)
     for scene in scenes:
         with tempfile.TemporaryDirectory() as name:
             folder, truth = Path(name), true_sounds(scene.files, seconds=seconds)
             write_scene(folder / "scene.mp4", scene.files, truth)
-            given = separate_video(folder / "scene.mp4", folder / "two", model, Settings(sounds=2, videos=False))
-            found = separate_video(folder / "scene.mp4", folder / "any", model, Settings(videos=False))
+            given = separator.separate_to(folder / "scene.mp4", folder / "two", Output(videos=False), sounds=2)
+            found = separator.separate_to(folder / "scene.mp4", folder / "any", Output(videos=False))
             windows = json.loads((folder / "two" / "separation.json").read_text(encoding="utf-8"))["windows"]
             stems = np.zeros_like(truth)
             for place, sound in enumerate(given["sounds"]):

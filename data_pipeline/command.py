@@ -49,12 +49,14 @@ class StopSignal(KeyboardInterrupt):
         self.number = int(number)
 
 
-def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
+def run(main: Callable[..., None], argv: list[str] | None = None, *, arguments: bool = False) -> None:
     """Runs a command's `main` with parsed absl flags.
 
     Args:
         main: The command; it takes no arguments, because absl's flags are global.
         argv: Command line, beginning with the program's name; `sys.argv` when None.
+        arguments: Whether arguments without a flag, such as names of files, are allowed between the flags; `main` then
+            takes their list.
 
     Raises:
         SystemExit: Status 0 after success, 2 for bad input, 130 after Ctrl-C, 128 plus its number after another signal.
@@ -67,7 +69,11 @@ def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
     handler = logging.get_absl_handler()
     handler.setFormatter(standard_logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     handler.addFilter(_is_for_the_user)
-    app.run(lambda _: guarded(main), argv=argv, flags_parser=_parse_flags)
+    if arguments:
+        flags.FLAGS.set_gnu_getopt(True)
+        app.run(lambda rest: guarded(lambda: main(rest[1:])), argv=argv, flags_parser=_parse)
+    else:
+        app.run(lambda _: guarded(main), argv=argv, flags_parser=_parse_flags)
 
 
 def _printable(error: UnicodeError) -> tuple[bytes, int]:
@@ -114,11 +120,16 @@ def explain(error: BaseException) -> tuple[str, int] | None:
     return None
 
 
-def _parse_flags(argv: list[str]) -> list[str]:
+def _parse(argv: list[str]) -> list[str]:
+    """Parses flags; returns the program's name and the arguments without a flag."""
     try:
-        rest = flags.FLAGS(argv)
+        return flags.FLAGS(argv)
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         fail(" ".join(str(error).split()))
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    rest = _parse(argv)
     if len(rest) > 1:
         fail(f"argument {rest[1]!r} has no flag; write it as --flag=value (--help lists the flags)")
     return rest
@@ -130,9 +141,19 @@ def fail(message: str) -> NoReturn:
     sys.exit(EXIT_BAD_INPUT)
 
 
-def define_path(name: str, default: str | None, help_text: str, *, required: bool = False) -> None:
-    """Defines a flag whose value is a `Path`, or None without a value; `~` at its beginning is the home folder."""
-    flags.DEFINE(_PathParser(), name, default, help_text, required=required)
+def define_path(
+    name: str, default: str | None, help_text: str, *, required: bool = False, short: str | None = None
+) -> None:
+    """Defines a flag whose value is a `Path`, or None without a value; `~` at its beginning is the home folder.
+
+    Args:
+        name: Name of the flag.
+        default: Its default value.
+        help_text: Its description.
+        required: Whether it must be given.
+        short: One letter by which the flag may be given too, as in `-o DIR`.
+    """
+    flags.DEFINE(_PathParser(), name, default, help_text, required=required, short_name=short)
 
 
 def define_paths(name: str, default: list[str] | None, help_text: str, *, required: bool = False) -> None:

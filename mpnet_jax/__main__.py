@@ -13,6 +13,7 @@ from mpnet_jax import __version__
 # The module of each subcommand, and what it does.
 COMMANDS = {
     "separate": ("mpnet_jax.separate", "take a video apart"),
+    "demo": ("mpnet_jax.demo", "the same in the browser, with a mixer"),
     "train": ("mpnet_jax.train", "train a model"),
     "evaluate": ("mpnet_jax.evaluate", "measure a trained model"),
     "compare": ("mpnet_jax.compare", "compare the methods"),

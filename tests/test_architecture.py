@@ -10,7 +10,7 @@ from tests.support.repository import ROOT
 # Listed from top to bottom. A module or subpackage may import itself and those in lower layers.
 LAYERS = (
     ("train", "evaluate", "separate", "compare", "convert", "export"),
-    ("comparison",),
+    ("comparison", "demo"),
     ("separation",),
     ("evaluation",),
     ("weights",),

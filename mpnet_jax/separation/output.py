@@ -2,12 +2,15 @@
 
 import dataclasses
 import string
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_pipeline.command import InputError
+from mpnet_jax.separation.choice import check_choice, chosen_numbers
 from mpnet_jax.separation.finished import Finished
 from mpnet_jax.separation.formats import FileFormat, write_stems
+from mpnet_jax.separation.mixes import write_mixes
 from mpnet_jax.separation.page import Curves, write_page
 from mpnet_jax.separation.progress import Progress, no_progress
 from mpnet_jax.separation.results import write_results
@@ -31,21 +34,36 @@ class Output:
         names: Where names of sounds are written: "none", "page" (also `separation.json`) or "files" (also file names).
         pattern: File names without suffix, such as "{video}_{sound}_{name}"; see `FIELDS`. None for "{sound}", followed
             by the name if `names` is "files".
+        only: Numbers or names of the sounds of which stems and videos are written, without the residual; empty for all.
+        without: Numbers or names of sounds; the recording minus all of them is written into one file.
+        place: A place, x from the left and y from the top in fractions of the picture; its sound is written into one
+            file. With `without` or `place`, stems and videos are only written for the sounds of `only`.
 
     Raises:
-        InputError: `names` is unknown, or the pattern is not usable.
+        InputError: `names` or the name of a sound is unknown, the pattern is not usable, or the place lies outside of
+            the picture.
     """
 
     format: FileFormat = dataclasses.field(default_factory=FileFormat)
     videos: bool = True
     names: str = "page"
     pattern: str | None = None
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    place: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.names not in NAMES:
             raise InputError(f"names={self.names!r} is unknown; use one of {', '.join(NAMES)}")
         if self.pattern is not None:
             _check_pattern(self.pattern)
+        for flag, chosen in (("only", self.only), ("without", self.without)):
+            check_choice(flag, chosen, named=self.names != "none")
+        if self.place is not None and not all(0 <= side <= 1 for side in self.place):
+            x, y = self.place
+            raise InputError(
+                f"place={x},{y} lies outside the picture; give fractions of it from the left and from the top, 0 to 1"
+            )
 
     def file_name(self, *, sound: str, number: int, name: str | None, video: str | None) -> str:
         """Returns the name of a file, without its suffix.
@@ -66,6 +84,7 @@ class Output:
 def _check_pattern(pattern: str) -> None:
     """Raises InputError for a pattern that has unknown fields, gives no file name or gives several files one name."""
     ways = f"use the fields {', '.join(f'{{{field}}}' for field in FIELDS)}, such as '{{video}}_{{sound}}'"
+    fields: list[str] = []
     try:
         fields = [field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None]
         plain = pattern.format(**dict.fromkeys(FIELDS, "a")) if set(fields) <= set(FIELDS) else None
@@ -106,15 +125,20 @@ def write_output(
     """
     summary, facts = finished.summary, finished.facts
     sounds = {sound["number"]: sound for sound in summary["sounds"]}
-    names = {number: _file_name(output, finished, number, sound["name"]) for number, sound in sounds.items()}
-    names[RESIDUAL] = _file_name(output, finished, RESIDUAL, None)
+    chosen = _chosen_stems(output, summary["sounds"])
+    names = {
+        number: _file_name(output, finished, number, sounds[number]["name"] if number else None) for number in chosen
+    }
     suffix = output.format.kind
+    files = {number: f"{name}.{suffix}" for number, name in names.items()}
     videos: dict[int, str] = {}
-    if output.videos:
+    if output.videos and chosen:
         if source is None:
             raise InputError(f"{summary['video']['file']} is not there any more; write without videos")
-        overview = output.file_name(sound="overview", number=0, name=None, video=summary["video"]["file"])
-        videos = {number: f"{names[number]}.mp4" for number in sounds} | {RESIDUAL: f"{overview}.mp4"}
+        videos = {number: f"{names[number]}.mp4" for number in chosen if number != RESIDUAL}
+        if RESIDUAL in chosen:
+            overview = output.file_name(sound="overview", number=0, name=None, video=summary["video"]["file"])
+            videos[RESIDUAL] = f"{overview}.mp4"
         seconds, done = max(summary["video"]["seconds"], 1e-9), [0.0]
 
         def shown(more_s: float) -> None:
@@ -131,21 +155,25 @@ def write_output(
             hop_s=facts["hop_s"],
             progress=shown,
         )
-    files = write_stems(
-        {path: folder / f"{names[number]}.{suffix}" for number, path in finished.stems.items()},
+    others = write_mixes(finished, without=output.without, place=output.place)
+    written_as = write_stems(
+        {finished.stems[number]: folder / name for number, name in files.items()}
+        | {path: folder / f"{path.stem}.{suffix}" for path in others},
         output.format,
         rate_hz=facts["rate_hz"],
         channels=facts["channels"],
         move=move,
     )
+    for path in others:
+        path.unlink(missing_ok=True)
     written = summary | {
         "sounds": [
-            sound | {"file": f"{names[number]}.{suffix}", "video": videos.get(number)}
-            for number, sound in sounds.items()
+            sound | {"file": files.get(number), "video": videos.get(number)} for number, sound in sounds.items()
         ],
-        "residual": summary["residual"] | {"file": f"{names[RESIDUAL]}.{suffix}"},
+        "residual": summary["residual"] | {"file": files.get(RESIDUAL)},
+        "others": [{"file": f"{path.stem}.{suffix}"} | fact for path, fact in others.items()],
         "overview": videos.get(RESIDUAL),
-        "files": files,
+        "files": written_as,
         "settings": summary["settings"] | _settings(output),
     }
     curves = Curves()
@@ -157,6 +185,15 @@ def write_output(
     return written
 
 
+def _chosen_stems(output: Output, sounds: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Returns the numbers of the stems that are written."""
+    if output.only:
+        return chosen_numbers("only", output.only, sounds)
+    if output.without or output.place:
+        return []
+    return [*(sound["number"] for sound in sounds), RESIDUAL]
+
+
 def _file_name(output: Output, finished: Finished, number: int, name: str | None) -> str:
     sound = "residual" if number == RESIDUAL else f"sound{number}"
     return output.file_name(sound=sound, number=number, name=name, video=finished.summary["video"]["file"])
@@ -165,5 +202,5 @@ def _file_name(output: Output, finished: Finished, number: int, name: str | None
 def _settings(output: Output) -> dict[str, Any]:
     form = output.format
     return {"format": form.kind, "bits": form.bits, "bitrate_kbps": form.bitrate_kbps} | {
-        name: getattr(output, name) for name in ("videos", "names", "pattern")
+        name: getattr(output, name) for name in ("videos", "names", "pattern", "only", "without", "place")
     }

@@ -59,6 +59,7 @@ def write_page(path: Path, summary: Mapping[str, Any], curves: Curves) -> None:
     sections = [
         Section("all", "All sounds", _player(summary.get("overview"), "Heat maps of all sounds in their colours")),
         Section("sounds", "Single sounds", "".join(_sound(sound, curves) for sound in sounds)),
+        Section("others", "Other files", "".join(_audio(other["file"]) for other in summary.get("others", ()))),
         Section("rest", "Residual", _residual(summary)),
         Section("remarks", "Remarks", _remarks(summary["remarks"])),
     ]
@@ -122,5 +123,7 @@ def _player(file: str | None, label: str) -> str:
     )
 
 
-def _audio(file: str) -> str:
+def _audio(file: str | None) -> str:
+    if not file:
+        return ""
     return f'<audio controls preload="metadata" src="{escape(file)}" aria-label="{escape(file)}"></audio>'

@@ -7,21 +7,19 @@ sounds.
 """
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.special
-import soundfile
 from jaxtyping import Float
 
 from data_pipeline.spec import AudioSpec
+from mpnet_jax.separation.band_spectra import BandSpectra
 from mpnet_jax.separation.crossfade import rising
 from mpnet_jax.separation.network import WindowFeatures
 from mpnet_jax.separation.sound_windows import hop_columns
-from mpnet_jax.separation.stems import recording_path, sound_name
-from mpnet_jax.separation.synthesis import Synthesis
+from mpnet_jax.separation.stems import recording_path
 from mpnet_jax.spectrogram.frequency import FrequencyAxis, frequency_axis
 
 # The file and the type of each field of `WindowFeatures`.
@@ -30,7 +28,7 @@ _FILES = {
     "vectors": ("vectors.f32", "<f4"),
     "remainders": ("remainders.f16", "<f2"),
 }
-_WINDOWS = 16  # Windows that are computed at a time.
+_WINDOWS = 8  # Windows that are computed at a time; few, so that they stay in the processor's cache.
 
 
 class FeatureFiles:
@@ -62,6 +60,19 @@ class FeatureFiles:
             file.close()
 
 
+def band_spectra(folder: Path, facts: dict[str, Any]) -> BandSpectra:
+    """Returns the stored transform of the recording of a finished separation; see `PlaceSounds`."""
+    audio = AudioSpec(**facts["audio"])
+    return BandSpectra(
+        folder,
+        recording_path(folder),
+        rate_hz=int(facts["rate_hz"]),
+        channels=int(facts["channels"]),
+        audio=audio,
+        columns=(int(facts["windows"]) + 1) * hop_columns(audio),
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Step:
     """A step of the recursion in one window. Magnitudes are linear and at the level of the training mixtures.
@@ -88,9 +99,10 @@ class PlaceSounds:
     """
 
     def __init__(self, folder: Path, facts: dict[str, Any]) -> None:
-        self._folder, self._count = folder, int(facts["windows"])
-        self._rate_hz, self._channels = int(facts["rate_hz"]), int(facts["channels"])
+        self._count = int(facts["windows"])
         self._audio = AudioSpec(**facts["audio"])
+        self._half = hop_columns(self._audio)
+        self._spectra = band_spectra(folder, facts)
         rows = facts["features"]["features"][0]
         self._axis: FrequencyAxis = frequency_axis(facts["frequency_axis"], rows, self._audio)
         self._arrays = {
@@ -153,43 +165,32 @@ class PlaceSounds:
             shares[part] = np.where(total > 0, taken / np.where(total > 0, total, 1.0), 0.0)
         return shares
 
-    def sound(self, place: tuple[int, int]) -> Iterator[Float[np.ndarray, "channels samples"]]:
-        """Yields the sound of a place piece by piece, at the sample rate and in the channels of the recording."""
-        synthesis = Synthesis(self._rate_hz, self._channels, self._audio)
-        hop = hop_columns(self._audio)
-        with soundfile.SoundFile(sound_name(recording_path(self._folder))) as recording:
-            read = columns = 0
-            for first, shares in self._joined(place):
-                last = first + _WINDOWS >= self._count
-                columns += shares.shape[1]
-                wanted = -1 if last else synthesis.samples_of(columns) - read
-                block = recording.read(wanted, dtype="float32", always_2d=True).T
-                read += block.shape[1]
-                synthesis.add_recording(block)
-                piece = synthesis.apply({1: shares}, shares.shape[1], last=last)
-                yield piece.sounds.get(1, np.zeros_like(piece.recorded))
-        assert columns == (self._count + 1) * hop
+    def sound(self, place: tuple[int, int]) -> Float[np.ndarray, "channels samples"]:
+        """Returns the sound of a place, at the sample rate and in the channels of the recording."""
+        return self._spectra.apply(lambda part: self._joined(place, part), _WINDOWS * self._half)
 
-    def _joined(self, place: tuple[int, int]) -> Iterator[tuple[int, Float[np.ndarray, "bins time"]]]:
-        """Yields the first window of each group, and its cross-faded masks on the bins of the transform."""
-        half = hop_columns(self._audio)
-        fade = rising(half)
-        earlier = None  # The second half of the previous window's mask.
-        for first in range(0, self._count, _WINDOWS):
-            masks = self.masks(place, first, first + _WINDOWS)
-            if self._axis.time is not None:
-                masks = masks @ self._axis.time.T
-            begins, ends = masks[..., :half], masks[..., half:]
-            before = np.concatenate([begins[:1] if earlier is None else earlier, ends[:-1]])
-            joined = fade * begins + (1.0 - fade) * before
-            if earlier is None:
-                joined[0] = begins[0]
-            earlier = ends[-1:]
-            if first + _WINDOWS >= self._count:
-                joined = np.concatenate([joined, earlier])
-            # (window, rows, half) -> (rows, window * half) -> (bins, window * half)
-            rows = joined.transpose(1, 0, 2).reshape(joined.shape[1], -1)
-            yield first, self._axis.back @ rows
+    def _joined(self, place: tuple[int, int], columns: slice) -> Float[np.ndarray, "bins time"]:
+        """Returns the cross-faded masks of a place on the bins of the transform.
+
+        Args:
+            place: Row and column of the place.
+            columns: Columns of the recording, which begin and end with half a window.
+        """
+        first, last = columns.start // self._half, columns.stop // self._half
+        # Half window h consists of the first half of window h and the second half of window h - 1.
+        low = max(0, first - 1)
+        masks = self.masks(place, low, min(last, self._count))
+        if self._axis.time is not None:
+            masks = masks @ self._axis.time.T
+        begins, ends = masks[first - low :, :, : self._half], masks[: last - low, :, self._half :]
+        if last > self._count:
+            begins = np.concatenate([begins, ends[-1:]])  # The last window does not fade out.
+        if first == 0:
+            ends = np.concatenate([begins[:1], ends[: last - 1]])  # The first window does not fade in.
+        fade = rising(self._half)
+        joined = fade * begins + (1.0 - fade) * ends[: len(begins)]
+        # (half window, rows, half) -> (rows, half window * half) -> (bins, half window * half)
+        return self._axis.back @ joined.transpose(1, 0, 2).reshape(joined.shape[1], -1)
 
     def remainders(self, window: int) -> Float[np.ndarray, "steps freq time"]:
         """Returns the magnitude that remained before each step of a window and after its last step."""

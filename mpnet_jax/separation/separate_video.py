@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from mpnet_jax.separation.journal import Journal, read_windows
 from mpnet_jax.separation.names import Namer, SoundName, name_sounds
 from mpnet_jax.separation.network import WindowSounds, make_separator, separated_windows
 from mpnet_jax.separation.picture_windows import picture_windows, short_side_px
-from mpnet_jax.separation.place_sounds import FeatureFiles
+from mpnet_jax.separation.place_sounds import FeatureFiles, band_spectra
 from mpnet_jax.separation.progress import Progress, no_progress
 from mpnet_jax.separation.read_ahead import read_ahead
 from mpnet_jax.separation.remarks import remarks
@@ -177,6 +177,8 @@ def separate_source(
         "frequency_axis": model.method.config.audio.frequency_axis,
         "features": features.shapes if features else None,
     }
+    if features is not None:
+        band_spectra(folder, facts).write()
     finished = Finished(folder, summary, facts)
     finished.save()
     progress(1.0)
@@ -185,7 +187,7 @@ def separate_source(
 
 def separated_pieces(
     source: Source, model: Model, settings: Settings, *, header: MediaInfo, traces: tuple[Trace, Trace]
-) -> Iterator[SeparatedWindow]:
+) -> Generator[SeparatedWindow, None, None]:
     """Yields the windows of a video with their sounds, in constant memory.
 
     A sound keeps its number from window to window. Sounds that `kept_sounds` leaves out at the end are included.

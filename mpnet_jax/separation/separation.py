@@ -173,7 +173,7 @@ class Separation:
             InputError: The separation was made with `keep_places=False`.
         """
         places = self._place_sounds()
-        return np.concatenate(list(places.sound(places.place_of(x, y))), axis=1)
+        return places.sound(places.place_of(x, y))
 
     def share_at(self, x: float, y: float) -> Float[np.ndarray, " window"]:
         """Returns the fraction of each window's magnitude that the mask of a place takes; see `sound_at`."""
@@ -222,9 +222,8 @@ class Separation:
         bits: int | None = None,
         bitrate_kbps: int | None = None,
         videos: bool = True,
-        names: str = "page",
-        pattern: str | None = None,
         progress: Progress = no_progress,
+        **options: Any,
     ) -> dict[str, Any]:
         """Writes the files that the command `mpnet-jax separate` writes; the folder appears when it is complete.
 
@@ -234,9 +233,9 @@ class Separation:
             bits: Bit depth; see `formats.FileFormat`.
             bitrate_kbps: Bit rate in kbit/s; see `formats.FileFormat`.
             videos: Whether a video is written for each sound, and one with all of them.
-            names: Where names of sounds are written: "none", "page" or "files"; see `output.Output`.
-            pattern: Names of the files; see `output.Output`.
             progress: Called with the fraction that is done, in [0, 1]; an exception that it raises ends the writing.
+            options: Further options by the names of `output.Output`: `names`, `pattern`, `only`, `without`, `place`.
+                `only` and `without` are lists of numbers or names of sounds.
 
         Returns:
             The content of `separation.json` without its windows.
@@ -244,7 +243,9 @@ class Separation:
         Raises:
             InputError: The folder or an option cannot be used, or the video is not there any more.
         """
-        output = Output(FileFormat(format, bits, bitrate_kbps), videos, names, pattern)
+        for name in ("only", "without"):
+            options[name] = tuple(map(str, options.get(name, ())))
+        output = Output(FileFormat(format, bits, bitrate_kbps), videos, **options)
         with atomic_folder(Path(out), ()) as fresh:
             return self.write_into(fresh, output, progress=progress)
 

@@ -1,6 +1,7 @@
 """Separates videos with one set of networks, which are loaded and compiled once."""
 
 import contextlib
+import dataclasses
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,15 +13,15 @@ from jaxtyping import Float
 
 from data_pipeline.atomic import atomic_folder
 from data_pipeline.command import InputError
-from data_pipeline.media.reader import Trace
+from data_pipeline.media.reader import Trace, TrackChoice
 from mpnet_jax.processes import environment
 from mpnet_jax.separation.finished import Finished
-from mpnet_jax.separation.names import load_namer
+from mpnet_jax.separation.names import Namer, load_namer
 from mpnet_jax.separation.output import Output
 from mpnet_jax.separation.progress import Progress, no_progress, part_of
 from mpnet_jax.separation.separate_video import Settings, separate_source, separated_pieces
 from mpnet_jax.separation.separation import Separation
-from mpnet_jax.separation.source import Arrays, Source, VideoFile
+from mpnet_jax.separation.source import NONE_CHOSEN, Arrays, Source, VideoFile
 from mpnet_jax.weights.trained import Model, load
 
 MOST_SOUNDS = 8
@@ -60,7 +61,7 @@ class Separator:
         progress: Called with the fraction of the current separation that is done, in [0, 1]. An exception that it
             raises, such as `Cancelled`, ends the separation.
         picture_px: Shorter side of the network's frames, 32 to 1024; None for that of the training data.
-        names: Whether sounds get names by what the picture shows at their places.
+        names: Whether sounds get names by what the picture shows at their places, or the classifier that gives them.
         keep_places: Whether `Separation.sound_at`, `share_at` and `steps` are available afterwards.
 
     Raises:
@@ -75,7 +76,7 @@ class Separator:
         most_sounds: int = 4,
         progress: Progress | None = None,
         picture_px: int | None = None,
-        names: bool = True,
+        names: bool | Namer = True,
         keep_places: bool = True,
     ) -> None:
         self._settings = Settings(_count("sounds", sounds), most_sounds, picture_px, keep_places)
@@ -85,7 +86,7 @@ class Separator:
         self._progress = progress or no_progress
         environment.prepare()
         self._model = model if isinstance(model, Model) else load(None if model is None else Path(model))
-        self._namer = load_namer() if names else None
+        self._namer = names if isinstance(names, Namer) else load_namer() if names else None
 
     @property
     def model(self) -> Model:
@@ -93,7 +94,12 @@ class Separator:
         return self._model
 
     def separate_file(
-        self, path: str | Path, *, sounds: int | None = None, work: str | Path | None = None
+        self,
+        path: str | Path,
+        *,
+        sounds: int | None = None,
+        work: str | Path | None = None,
+        tracks: TrackChoice | None = None,
     ) -> Separation:
         """Separates a video file.
 
@@ -102,11 +108,12 @@ class Separator:
             sounds: Number of sounds; None for that of the constructor.
             work: Folder that receives the separation: a new or an empty one. `Separation.load` reads it later. None for
                 a temporary folder, which `Separation.close` removes.
+            tracks: Tracks that are chosen by hand; None takes those that a person would see and hear.
 
         Raises:
             InputError: The video or the folder cannot be used.
         """
-        return self._separate(VideoFile(Path(path)), sounds, work)
+        return self._separate(VideoFile(Path(path), tracks or NONE_CHOSEN), sounds, work)
 
     def separate(
         self,
@@ -135,7 +142,13 @@ class Separator:
         return self._separate(Arrays(waveform, rate_hz, pictures, fps), sounds, work)
 
     def separate_to(
-        self, path: str | Path, out: str | Path, output: Output | None = None, *, sounds: int | None = None
+        self,
+        path: str | Path,
+        out: str | Path,
+        output: Output | None = None,
+        *,
+        sounds: int | None = None,
+        tracks: TrackChoice | None = None,
     ) -> dict[str, Any]:
         """Separates a video file and writes all results, as the command `mpnet-jax separate` does.
 
@@ -146,6 +159,7 @@ class Separator:
             out: A new or an empty folder; it appears when all its files are complete.
             output: Options of the written files.
             sounds: See `separate_file`.
+            tracks: See `separate_file`.
 
         Returns:
             The content of `separation.json` without its windows.
@@ -153,7 +167,7 @@ class Separator:
         Raises:
             InputError: The video or the folder cannot be used.
         """
-        output, source = output or Output(), VideoFile(Path(path))
+        output, source = output or Output(), VideoFile(Path(path), tracks or NONE_CHOSEN)
         split = _SEPARATING if output.videos else 1.0
         with atomic_folder(Path(out), ()) as folder:
             work = folder / ".work"
@@ -162,7 +176,7 @@ class Separator:
                 source,
                 work,
                 self._model,
-                self._settings_of(sounds),
+                dataclasses.replace(self._settings_of(sounds), keep_places=output.place is not None),
                 namer=None if output.names == "none" else self._namer,
                 progress=part_of(self._progress, 0.0, split),
                 check_channels=output.format.refuse_channels,
@@ -187,7 +201,7 @@ class Separator:
         """
         source = VideoFile(Path(path))
         header, samples = source.header(), 0
-        settings = Settings(self._settings_of(sounds).sounds, self._settings.most, self._settings.picture_px)
+        settings = dataclasses.replace(self._settings_of(sounds), keep_places=False)
         pieces = separated_pieces(source, self._model, settings, header=header, traces=(Trace(), Trace()))
         with contextlib.closing(pieces):
             for window, _, _, piece in pieces:
@@ -197,9 +211,9 @@ class Separator:
                     self._progress(min(1.0, samples / window.rate_hz / header.duration_s))
 
     def _settings_of(self, sounds: int | None) -> Settings:
-        own = self._settings
-        chosen = own.sounds if sounds is None else _count("sounds", sounds)
-        return Settings(chosen, own.most, own.picture_px, own.keep_places)
+        return (
+            self._settings if sounds is None else dataclasses.replace(self._settings, sounds=_count("sounds", sounds))
+        )
 
     def _separate(self, source: Source, sounds: int | None, work: str | Path | None) -> Separation:
         settings = self._settings_of(sounds)

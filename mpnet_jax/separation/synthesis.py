@@ -66,10 +66,6 @@ class Synthesis:
         self._recorded = np.concatenate([self._recorded, recorded], axis=1)
         self._steady = np.concatenate([self._steady, steady], axis=1)
 
-    def samples_of(self, columns: int) -> int:
-        """Returns the length of the recording that the first columns need."""
-        return round((columns - 1) * self._hop_samples) + self._half
-
     def apply(self, shares: Mapping[int, Float[np.ndarray, "freq time"]], columns: int, *, last: bool) -> Piece:
         """Separates the next columns.
 

@@ -23,9 +23,9 @@ from mpnet_jax.separation.names import (
     load_namer,
     read_crops,
 )
-from mpnet_jax.separation.separate_video import Settings, separate_video
 from mpnet_jax.separation.sound_names import CLASSES_OF, NAME_OF_LABEL, NAMES
-from tests.separation.conftest import duet
+from mpnet_jax.separation.source import VideoFile
+from tests.separation.conftest import duet, separate_video
 from tests.support.tiny_videos import write_video
 
 # Numbers, WordNet ids and names of ILSVRC 2012, whose classes are in the order of their ids.
@@ -117,11 +117,11 @@ def test_crops_are_read_at_the_times_of_the_sightings(tmp_path):
     frames = [np.full((48, 64, 3), 40 * (index // 10), np.uint8) for index in range(40)]
     video = write_video(tmp_path / "a.mp4", seconds=4.0, pictures=frames)
     sightings = [Sighting(0.5, 2, (0.5, 0.5)), Sighting(2.5, 1, (0.2, 0.9)), Sighting(2.5, 2, (0.9, 0.1))]
-    crops = read_crops(video, sightings, picture_px=(48, 64))
+    crops = read_crops(VideoFile(video), sightings, picture_px=(48, 64))
     assert {number: [round(float(crop.mean()), -1) for crop in some] for number, some in crops.items()} == {
         1: [80.0], 2: [0.0, 80.0]
     }  # fmt: skip
-    assert read_crops(video, [], picture_px=(48, 64)) == {}
+    assert read_crops(VideoFile(video), [], picture_px=(48, 64)) == {}
 
 
 class Fixed(Namer):
@@ -148,7 +148,7 @@ def files(folder) -> set[str]:
 
 def test_names_are_in_the_results_and_on_the_page(tmp_path, model, oracle, video):
     out = tmp_path / "out"
-    separate_video(video, out, model, Settings(sounds=2, videos=False), namer=Fixed())
+    separate_video(video, out, model, dict(sounds=2, videos=False), namer=Fixed())
     sounds = json.loads((out / "separation.json").read_text())["sounds"]
     assert [(sound["name"], sound["name_probability"]) for sound in sounds] == [("violin", 0.826)] * 2
     page = (out / "index.html").read_text()
@@ -158,7 +158,7 @@ def test_names_are_in_the_results_and_on_the_page(tmp_path, model, oracle, video
 
 def test_names_are_in_file_names_on_demand(tmp_path, model, oracle, video):
     out = tmp_path / "out"
-    summary = separate_video(video, out, model, Settings(sounds=2, names="files"), namer=Fixed())
+    summary = separate_video(video, out, model, dict(sounds=2, names="files"), namer=Fixed())
     assert files(out) == {
         "sound1_violin.wav", "sound2_violin.wav", "sound1_violin.mp4", "sound2_violin.mp4", "overview.mp4"
     }  # fmt: skip
@@ -171,22 +171,20 @@ def test_names_are_in_file_names_on_demand(tmp_path, model, oracle, video):
 @pytest.mark.parametrize("namer", [None, Fixed(0.01)])
 def test_unknown_sounds_have_no_name(tmp_path, model, oracle, video, namer):
     out = tmp_path / "out"
-    summary = separate_video(video, out, model, Settings(sounds=2, videos=False, names="files"), namer=namer)
+    summary = separate_video(video, out, model, dict(sounds=2, videos=False, names="files"), namer=namer)
     assert {(sound["name"], sound["name_probability"]) for sound in summary["sounds"]} == {(None, None)}
     assert "Sound 1</h3>" in (out / "index.html").read_text()
     assert files(out) == {"sound1.wav", "sound2.wav"}
 
 
 def test_names_can_be_switched_off(tmp_path, model, oracle, video):
-    summary = separate_video(
-        video, tmp_path / "out", model, Settings(sounds=2, videos=False, names="none"), namer=Fixed()
-    )
+    summary = separate_video(video, tmp_path / "out", model, dict(sounds=2, videos=False, names="none"), namer=Fixed())
     assert [sound["name_candidates"] for sound in summary["sounds"]] == [[], []]
 
 
 def test_silence_is_not_named(tmp_path, model, oracle):
     video = write_video(tmp_path / "a.mov", seconds=2.0, level=0.0)
-    assert separate_video(video, tmp_path / "out", model, Settings(videos=False), namer=Fixed())["sounds"] == []
+    assert separate_video(video, tmp_path / "out", model, dict(videos=False), namer=Fixed())["sounds"] == []
 
 
 def test_a_missing_classifier_is_only_logged(monkeypatch, caplog):

@@ -16,17 +16,16 @@ import soundfile
 
 from data_pipeline.command import InputError, guarded
 from data_pipeline.media import reader
-from mpnet_jax.separation.separate_video import Settings, separate_video
-from mpnet_jax.separation.stems import RESIDUAL, Stems
+from mpnet_jax.separation.stems import RESIDUAL, Stems, stem_path
 from mpnet_jax.separation.synthesis import Piece
 from tests.data_pipeline.test_hostile_folder import cut_off
-from tests.separation.conftest import duet
+from tests.separation.conftest import duet, separate_video
 from tests.support import damaged_media
 from tests.support.damaged_media import write_scene
 from tests.support.report_structure import read
 from tests.support.tiny_videos import copy_streams, join, write_video
 
-QUICK = Settings(sounds=2, videos=False)
+QUICK = dict(sounds=2, videos=False)
 
 
 def stems(out, names=("sound1.wav", "sound2.wav", "residual.wav")):
@@ -62,7 +61,7 @@ def test_a_folder_whose_name_the_locale_cannot_decode(tmp_path, model, oracle):
 def test_files_of_the_folder(tmp_path, model, oracle):
     low, high = duet(44_100, 3.0)
     video = write_video(tmp_path / "a.mov", seconds=3.0, sound=low + 0.9 * high)
-    summary = separate_video(video, tmp_path / "out", model, Settings(sounds=2))
+    summary = separate_video(video, tmp_path / "out", model, dict(sounds=2))
     names = {"sound1.wav", "sound2.wav", "residual.wav", "sound1.mp4", "sound2.mp4", "overview.mp4"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names | {"separation.json", "index.html"}
     written = json.loads((tmp_path / "out" / "separation.json").read_text())
@@ -91,7 +90,7 @@ def test_heat_maps_are_at_the_players_places(tmp_path, model, oracle):
     low, high = duet(44_100, 3.0)
     grey = [np.full((96, 128, 3), 60, np.uint8)] * 30
     video = write_video(tmp_path / "a.mov", seconds=3.0, sound=low + 0.9 * high, pictures=grey)
-    separate_video(video, tmp_path / "out", model, Settings(sounds=2))
+    separate_video(video, tmp_path / "out", model, dict(sounds=2))
     for name, column in (("sound1", 1.5 / 8), ("sound2", 6.5 / 8)):
         picture = next(reader.read_frames(tmp_path / "out" / f"{name}.mp4", [1.5], 96)).astype(float).sum(2)
         assert (picture.sum(0).argmax() + 0.5) / 128 == pytest.approx(column, abs=0.06)
@@ -103,7 +102,7 @@ def test_a_paused_sound_keeps_its_number_and_is_silent(tmp_path, model, oracle):
     low, high = duet(8000, 4.0, 1)
     video = write_video(tmp_path / "a.mov", seconds=4.0, rate_hz=8000, sound=low + 0.9 * high)
     oracle(heard=lambda window, player: player == 0 or not 8 <= window < 16)
-    separate_video(video, tmp_path / "out", model, Settings(videos=False))
+    separate_video(video, tmp_path / "out", model, dict(videos=False))
     windows = json.loads((tmp_path / "out" / "separation.json").read_text())["windows"]
     numbers = [[sound["number"] for sound in window["sounds"]] for window in windows]
     assert numbers == [[1, 2] if not 8 <= place < 16 else [1] for place in range(len(windows))]
@@ -118,7 +117,7 @@ def test_a_short_sound_is_added_to_the_residual(tmp_path, model, oracle):
     low, high = duet(8000, 4.0, 1)
     video = write_video(tmp_path / "a.mov", seconds=4.0, rate_hz=8000, sound=low + high)
     oracle(heard=lambda window, player: player == 0 or window in (9, 10, 14))
-    summary = separate_video(video, tmp_path / "out", model, Settings(videos=False))
+    summary = separate_video(video, tmp_path / "out", model, dict(videos=False))
     assert [sound["number"] for sound in summary["sounds"]] == [1]
     found = stems(tmp_path / "out", ("sound1.wav", "residual.wav"))
     np.testing.assert_allclose(found["residual"], high, atol=1e-4)
@@ -132,7 +131,7 @@ def test_flac_never_clips(tmp_path, model, oracle):
     loud = 4.5 * low / np.abs(low).max()
     sound = np.clip(loud + high, -1.0, 1.0)
     video = write_video(tmp_path / "a.mov", seconds=2.0, sound=sound)
-    summary = separate_video(video, tmp_path / "out", model, Settings(sounds=2, format="flac", videos=False))
+    summary = separate_video(video, tmp_path / "out", model, dict(sounds=2, format="flac", videos=False))
     found = stems(tmp_path / "out", ("sound1.flac", "sound2.flac", "residual.flac"))
     gain = summary["files"]["gain"]
     assert 0.5 < gain < 1.0 and summary["files"]["subtype"] == "PCM_24"
@@ -142,7 +141,7 @@ def test_flac_never_clips(tmp_path, model, oracle):
 
 def test_silence_has_no_sounds(tmp_path, model, oracle):
     video = write_video(tmp_path / "a.mov", seconds=2.0, level=0.0)
-    summary = separate_video(video, tmp_path / "out", model, Settings())
+    summary = separate_video(video, tmp_path / "out", model, dict())
     assert summary["sounds"] == [] and "No sound was found" in summary["remarks"][0]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "residual.wav", "overview.mp4", "separation.json", "index.html"
@@ -153,7 +152,7 @@ def test_silence_has_no_sounds(tmp_path, model, oracle):
 def test_a_short_video_is_padded_with_a_remark(tmp_path, model, oracle, seconds):
     video = write_video(tmp_path / "a.mov", seconds=seconds)
     model.method.config.audio.clip_samples = 127 * 64
-    summary = separate_video(video, tmp_path / "out", model, Settings(sounds=2))
+    summary = separate_video(video, tmp_path / "out", model, dict(sounds=2))
     assert summary["video"]["seconds"] == pytest.approx(seconds, abs=0.01)
     assert any("silence was added" in remark for remark in summary["remarks"])
     assert len(soundfile.read(tmp_path / "out" / "residual.wav")[0]) == pytest.approx(seconds * 44_100, abs=2)
@@ -192,7 +191,7 @@ def test_huge_frames_are_reduced(tmp_path, model, oracle):
     seen = oracle()
     huge = [np.zeros((4320, 7680, 3), np.uint8)] * 2
     video = write_video(tmp_path / "a.mp4", seconds=1.0, pictures=huge, times_ms=[0, 100])
-    summary = separate_video(video, tmp_path / "out", model, Settings(sounds=2))
+    summary = separate_video(video, tmp_path / "out", model, dict(sounds=2))
     assert {shape[2:4] for shape in seen.frames} == {(40, 71)}
     assert any("pictures end at" in remark for remark in summary["remarks"])
     assert reader.probe(tmp_path / "out" / "overview.mp4").picture_px == (360, 640)
@@ -202,7 +201,7 @@ def test_huge_frames_are_reduced(tmp_path, model, oracle):
 def test_videos_of_any_sample_rate(tmp_path, model, oracle, rate_hz, channels):
     low, high = duet(rate_hz, 1.0, channels)
     video = write_video(tmp_path / "a.mov", seconds=1.0, rate_hz=rate_hz, sound=low + high)
-    separate_video(video, tmp_path / "out", model, Settings(sounds=2))
+    separate_video(video, tmp_path / "out", model, dict(sounds=2))
     header = reader.probe(tmp_path / "out" / "overview.mp4")
     assert header.audio_rate_hz == min(rate_hz, 48_000) and header.duration_s == pytest.approx(1.0, abs=0.15)
 
@@ -215,7 +214,7 @@ def test_frames_are_resized_to_the_first_frame(tmp_path, model, oracle):
     ]  # fmt: skip
     video = join(tmp_path / "turned.webm", *parts)
     assert len({picture.shape for picture in reader.read_frames(video, [0.5, 1.5], 48)}) == 2
-    summary = separate_video(video, tmp_path / "out", model, Settings(sounds=2))
+    summary = separate_video(video, tmp_path / "out", model, dict(sounds=2))
     assert summary["video"]["seconds"] == pytest.approx(2.0, abs=0.1)
     assert reader.probe(tmp_path / "out" / "overview.mp4").picture_px == (48, 64)
 
@@ -257,7 +256,7 @@ def test_a_video_is_closed_after_its_last_write(tmp_path, model, oracle, monkeyp
     monkeypatch.setattr("mpnet_jax.separation.videos.VideoWriter", Writer)
     video = write_video(tmp_path / "a.mp4", seconds=1.0)
     with pytest.raises(OSError, match="No space left"):
-        separate_video(video, tmp_path / "out", model, Settings(sounds=2))
+        separate_video(video, tmp_path / "out", model, dict(sounds=2))
     assert closed == [True] * 3
 
 
@@ -331,9 +330,9 @@ def test_a_remark_on_overlapping_timestamps(tmp_path, model, oracle):
 def test_an_error_leaves_no_files(tmp_path, model, oracle, monkeypatch):
     video = write_video(tmp_path / "a.mp4", seconds=2.0)
     (tmp_path / "results").mkdir()
-    monkeypatch.setattr("mpnet_jax.separation.separate_video.write_videos", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("mpnet_jax.separation.output.write_videos", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        separate_video(video, tmp_path / "results" / "out", model, Settings(sounds=2))
+        separate_video(video, tmp_path / "results" / "out", model, dict(sounds=2))
     assert list((tmp_path / "results").iterdir()) == []
 
 
@@ -367,7 +366,7 @@ def test_a_full_disk_is_refused_and_leaves_no_files(tmp_path, model, oracle, cap
         pytest.skip("no small disk can be mounted here")
     try:
         with pytest.raises(SystemExit) as failed:
-            guarded(lambda: separate_video(video, disk / "out", model, Settings(sounds=2, videos=videos)))
+            guarded(lambda: separate_video(video, disk / "out", model, dict(sounds=2, videos=videos)))
         assert failed.value.code == 2
         assert re.search(r"error: cannot write .*[Nn]o space left", capsys.readouterr().err)
         assert list(disk.iterdir()) == []
@@ -378,15 +377,14 @@ def test_a_full_disk_is_refused_and_leaves_no_files(tmp_path, model, oracle, cap
 @pytest.mark.parametrize(("most", "kind", "magic"), [(2**32 - 1, "WAV", b"RIFF"), (100_000, "RF64", b"RF64")])
 def test_rf64_is_used_only_for_large_files(tmp_path, monkeypatch, most, kind, magic):
     monkeypatch.setattr("mpnet_jax.separation.stems._MOST_BYTES", most)
-    (tmp_path / "out").mkdir()
     stems = Stems(tmp_path, rate_hz=48_000, channels=8)
     sound = np.random.default_rng(0).normal(0, 0.1, (8, 2000)).astype(np.float32)
     stems.write(Piece(sound, {1: 0.25 * sound}))
     stems.write(Piece(sound, {1: 0.25 * sound, 2: 0.5 * sound}))
     stems.close()
-    names = {1: "sound1", 2: "sound2", RESIDUAL: "residual"}
-    assert stems.finish(names, tmp_path / "out", kind="wav")["format"] == kind
-    file = tmp_path / "out" / "sound2.wav"
+    assert stems.settle({1: 2, 2: 1}) is (kind == "WAV")
+    assert stem_path(tmp_path, 2).is_file() and stem_path(tmp_path, RESIDUAL).is_file()
+    file = stem_path(tmp_path, 1)
     content = file.read_bytes()
     assert content[:4] == magic
     late = soundfile.read(file, always_2d=True)[0].T
@@ -406,6 +404,6 @@ def test_too_many_channels_for_flac_are_refused_at_once(tmp_path, model, oracle)
     seen = oracle()
     video = write_video(tmp_path / "a.mov", seconds=3.0, sound=np.zeros((12, 3 * 44_100)))
     with pytest.raises(InputError, match="at most 8 channels and the sound 12; take --format=wav"):
-        separate_video(video, tmp_path / "out", model, Settings(sounds=2, format="flac"))
+        separate_video(video, tmp_path / "out", model, dict(sounds=2, format="flac"))
     assert len(seen.frames) <= 2  # Only the first batches were read.
     assert not (tmp_path / "out").exists()

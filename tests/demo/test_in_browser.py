@@ -1,0 +1,162 @@
+"""Uses the page as a person would, in Chromium; the networks are those of `conftest`, which need no training."""
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install playwright")
+
+from tests.support.browser import CHROMIUM, needs_chromium
+
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(900), needs_chromium]
+WAIT_MS = 240_000
+
+LEVELS = "() => Object.fromEntries([...demo.player.rows.keys()].map((key) => [key, demo.player.level(key)]))"
+# Samples of a decoded row, of both channels.
+SAMPLES = """(key) => {
+  const buffer = demo.player.rows.get(key).buffer;
+  return [buffer.sampleRate, ...[0, 1].map((channel) => [...buffer.getChannelData(channel).subarray(20000, 21000)])];
+}"""
+
+
+@pytest.fixture
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, demo):
+    """A page that fails the test if a script fails, and that may not leave the machine."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(WAIT_MS)
+    problems, foreign = [], []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    # Chromium reports every answer of 400 and above on its console; some tests ask for such answers.
+    expected = ("Failed to load resource",)
+    page.on(
+        "console",
+        lambda message: (
+            message.type in ("error", "warning")
+            and not message.text.startswith(expected)
+            and problems.append(message.text)
+        ),
+    )
+    page.on("request", lambda sent: sent.url.startswith((demo.address, "data:", "blob:")) or foreign.append(sent.url))
+    page.on("dialog", lambda dialog: dialog.accept())
+    yield page
+    page.close()
+    assert foreign == []
+    assert problems == []
+
+
+def ready(page):
+    page.wait_for_selector("html[data-ready]", state="attached")
+
+
+def point(page, x, y):
+    """Clicks a place of the picture and returns the samples that are then played."""
+    box = page.locator("#overlay").bounding_box()
+    page.evaluate("demo.pointing.answeredMs = 0")
+    page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+    page.wait_for_function("demo.pointing.answeredMs > 0 && demo.player.rows.has('place')")
+    return np.array(page.evaluate(SAMPLES, "place")[1])
+
+
+def test_a_video_is_sent_separated_mixed_and_pointed_at(page, demo, duet):
+    demo.library.pace_s = 0.1
+    page.goto(demo.address)
+    page.set_input_files("#file", duet)
+    page.wait_for_url("**/results/*")
+    page.wait_for_function("document.getElementById('bar')?.value > 0.05")
+    page.wait_for_function("/left/.test(document.getElementById('remaining')?.textContent ?? 'left')")
+    ready(page)
+    identifier = page.url.rsplit("/", 1)[1]
+
+    # The sounds are those of the files.
+    for key in ("1", "2"):
+        content = demo.ask("GET", f"/api/results/{identifier}/sounds/{key}.wav")[2]
+        expected, rate_hz = soundfile.read(io.BytesIO(content))
+        decoded_hz, *channels = page.evaluate(SAMPLES, key)
+        assert decoded_hz == rate_hz and np.abs(expected).max() > 0.01
+        np.testing.assert_allclose(np.array(channels).T, expected[20000:21000], atol=1e-6)
+
+    # Both sounds are heard; the solo of one silences the other.
+    page.keyboard.press("Space")
+    page.wait_for_function("demo.player.level('1') > 0.05 && demo.player.level('2') > 0.02")
+    page.click('[data-row="1"] .solo')
+    page.wait_for_function("demo.player.level('2') === 0 && demo.player.level('1') > 0.05")
+    assert page.get_attribute('[data-row="1"] .solo', "aria-pressed") == "true"
+    page.click('[data-row="1"] .solo')
+    page.click('[data-row="1"] .mute')
+    page.wait_for_function("demo.player.level('1') === 0")
+    page.click('[data-row="1"] .mute')
+    page.keyboard.press("Home")
+    page.wait_for_function("Math.abs(document.getElementById('picture').currentTime - demo.player.time) < 0.2")
+
+    # Two places have two sounds.
+    left, right = point(page, 0.02, 0.5), point(page, 0.98, 0.5)
+    assert np.sqrt(np.mean((left - right) ** 2)) > 0.05
+    page.wait_for_function("demo.player.level('1') === 0 && demo.player.level('2') === 0")
+    assert page.text_content("#share-now") == "98 %"
+    page.keyboard.press("Escape")
+    assert page.locator('[data-row="place"]').count() == 0
+    page.fill("#place-x", "150")
+    page.click("#listen")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "outside the picture" in page.text_content("#problem")
+
+    # The recursion, the arrow keys and a name.
+    page.wait_for_function("/1 of 2/.test(document.getElementById('step-text').textContent)")
+    page.fill('[data-row="2"] .name', "<i>flute</i>")
+    with page.expect_response(lambda answer: answer.url.endswith("/names")):
+        page.keyboard.press("Tab")
+    page.click("#pointing-title")
+    before = page.evaluate("demo.player.pause() ?? demo.player.time")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("demo.player.time") == pytest.approx(min(5.0, page.evaluate("demo.player.seconds"))), before
+
+    # A reload and the list find it again.
+    page.reload()
+    ready(page)
+    assert page.input_value('[data-row="2"] .name') == "<i>flute</i>"
+    page.goto(demo.address)
+    page.click(f'[data-id="{identifier}"] a')
+    ready(page)
+    page.click("#delete")
+    page.wait_for_selector("#none:not([hidden])", state="attached")
+    assert demo.store.records() == []
+
+
+def test_a_separation_can_be_cancelled_in_the_page(page, demo, duet):
+    demo.library.pace_s = 1.0
+    page.goto(demo.address)
+    page.set_input_files("#file", duet)
+    page.wait_for_url("**/results/*")
+    page.click("#cancel")
+    page.wait_for_function("document.getElementById('phase').textContent === 'Cancelled'")
+    assert demo.store.records() == []
+
+
+def test_a_file_that_is_no_video_is_refused_in_the_page(page, demo, tmp_path):
+    (tmp_path / "<img src=x onerror=alert(1)>.mp4").write_bytes(b"\0" * 1000)
+    page.goto(demo.address)
+    page.set_input_files("#file", tmp_path / "<img src=x onerror=alert(1)>.mp4")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "no video" in page.text_content("#problem")
+    assert page.locator("img").count() == 0
+
+
+def test_no_page_scrolls_sideways(page, demo, duet):
+    identifier = demo.upload(duet, "a_very_long_name_" * 7 + ".mp4")
+    demo.wait(identifier, "done", seconds=120)
+    for path in ("", f"/results/{identifier}", "/nothing"):
+        page.goto(demo.address + path)
+        for width in (1280, 768, 390):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (path, width)
