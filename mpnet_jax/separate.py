@@ -152,7 +152,8 @@ def check(video: Path, out: Path, tracks: TrackChoice | None = None) -> None:
     """Checks a video and the folder of its results.
 
     Raises:
-        InputError: The video has no video or audio stream or no such track, or the folder cannot be used or is not empty.
+        InputError: The video has no video or audio stream or no such track, or the folder cannot be used or is not
+            empty.
     """
     _refuse_folder(out)
     header = reader.probe(video, tracks)

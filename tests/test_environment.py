@@ -16,10 +16,10 @@ from mpnet_jax.pretrained import torch_weights
 from mpnet_jax.processes import environment
 from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.run.log import LOSSES, read_lines
-from mpnet_jax.separation.separate_video import Settings, separate_video
 from mpnet_jax.train import train
 from mpnet_jax.weights.model_file import write_model
 from mpnet_jax.weights.trained import fingerprint_of, load, read_run
+from tests.separation.conftest import separate_video
 from tests.support.repository import ROOT
 from tests.support.tiny_run import config_file, run, tiny_config
 from tests.support.tiny_videos import write_video
@@ -183,7 +183,7 @@ def test_every_command_gives_the_same_bits_in_a_strange_environment(tiny_set, tm
     results = evaluate(config, usual, EvaluationOptions("test"))
     write_model(tmp_path / "usual.safetensors", read_run(usual))
     convert(config, tmp_path / "usual_converted", {"frame": weights})
-    separate_video(video, tmp_path / "usual_sounds", load(usual), Settings(sounds=2, videos=False))
+    separate_video(video, tmp_path / "usual_sounds", load(usual), dict(sounds=2, videos=False))
 
     for module, *arguments in (
         ("train", *flags, f"--workdir={strange}"),

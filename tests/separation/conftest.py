@@ -37,13 +37,13 @@ def oracle(model, monkeypatch):
 
 
 def separate_video(
-    video: Path, out: Path, model: Model, options: dict[str, Any], *, namer: Namer | None = None
+    video: Path, out: Path, model: Model, options: dict[str, Any], *, namer: Namer | None = None, **where: Any
 ) -> dict[str, Any]:
     """Separates a video with a model and writes the results; `options` holds `sounds` and fields of `Output`."""
     options = dict(options)
     separator = Separator(model, sounds=options.pop("sounds", None), names=namer or False, keep_places=False)
     kind = FileFormat(options.pop("format", "wav"))
-    return separator.separate_to(video, out, Output(format=kind, **options))
+    return separator.separate_to(video, out, Output(format=kind, **options), **where)
 
 
 def duet(rate_hz: int, seconds: float, channels: int = 2) -> tuple[np.ndarray, np.ndarray]:

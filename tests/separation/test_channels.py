@@ -8,9 +8,8 @@ import soundfile
 
 from data_pipeline.media import reader
 from data_pipeline.render_scene import render
-from mpnet_jax.separation.separate_video import Settings, separate_video
 from mpnet_jax.weights import trained
-from tests.separation.conftest import duet
+from tests.separation.conftest import duet, separate_video
 from tests.support.tiny_videos import write_video
 
 
@@ -70,7 +69,7 @@ def test_an_oracle_separates_all_of_them_alike(tmp_path, model, oracle):
     results = {}
     for name, sound in channels_of(low, 0.7 * high).items():
         video = write_video(tmp_path / f"{name}.mov", seconds=4.0, sound=sound)
-        results[name] = outcome(video, tmp_path / name, model, Settings(sounds=2, videos=name == "surround"))
+        results[name] = outcome(video, tmp_path / name, model, dict(sounds=2, videos=name == "surround"))
         check_like_the_control(results[name], results["control"], name)
         if "offset" in name:
             check_sum(video, tmp_path / name)
@@ -89,6 +88,6 @@ def test_the_pretrained_model_separates_all_of_them_alike(tmp_path):
     model, results = trained.load(None), {}
     for name, sound in channels_of(violin, trumpet).items():
         video = write_video(tmp_path / f"{name}.mov", seconds=8.0, sound=sound, pictures=pictures)
-        results[name] = outcome(video, tmp_path / name, model, Settings(videos=False, names="none"))
+        results[name] = outcome(video, tmp_path / name, model, dict(videos=False, names="none"))
         check_like_the_control(results[name], results["control"], name)
     assert len(results["control"][2]["sounds"]) == 2

@@ -16,6 +16,7 @@ import soundfile
 
 from data_pipeline.command import InputError, guarded
 from data_pipeline.media import reader
+from data_pipeline.media.reader import TrackChoice
 from mpnet_jax.separation.stems import RESIDUAL, Stems, stem_path
 from mpnet_jax.separation.synthesis import Piece
 from tests.data_pipeline.test_hostile_folder import cut_off
@@ -305,8 +306,8 @@ def test_a_track_is_chosen_by_hand(tmp_path, model, oracle):
     low, high = (write_video(tmp_path / f"{hz}.mov", seconds=2.0, tone_hz=hz) for hz in (300, 700))
     video = copy_streams(tmp_path / "a.mkv", (low, "video"), (low, "audio"), (high, "audio"))
     for number, expected_hz in ((1, 300), (2, 700)):
-        settings = Settings(sounds=2, videos=False, audio_track=number)
-        summary = separate_video(video, tmp_path / "out" / str(number), model, settings)
+        tracks = TrackChoice(audio=number)
+        summary = separate_video(video, tmp_path / "out" / str(number), model, QUICK, tracks=tracks)
         assert not any("tracks of sound" in remark for remark in summary["remarks"])
         files = [sound["file"] for sound in (*summary["sounds"], summary["residual"])]
         wave = sum(stems(tmp_path / "out" / str(number), files).values())[0]

@@ -225,7 +225,7 @@ def test_a_sound_of_a_place_is_that_of_the_synthesis(tmp_path, model, oracle, ra
         found = separation.sound_at(0.5, 0.5)
         half = places._half
         synthesis = Synthesis(rate_hz, channels, model.method.audio)
-        synthesis.add_recording(separation.mixture)
+        synthesis.add_recording(separation.mixture, separation.mixture)
         whole = synthesis.apply(
             {1: places._joined((0, 0), slice(0, (count + 1) * half))}, (count + 1) * half, last=True
         )

@@ -8,8 +8,7 @@ import pytest
 import soundfile
 
 from data_pipeline.media import reader
-from mpnet_jax.separation.separate_video import Settings, separate_video
-from tests.separation.conftest import duet
+from tests.separation.conftest import duet, separate_video
 from tests.support.odd_videos import halves, write
 
 LOW, HIGH = duet(8000, 2.0, 1)
@@ -38,7 +37,7 @@ def test_videos_of_unusual_frames_are_written(
     tmp_path: Path, model: Any, oracle: Any, options: dict[str, Any], expected_px: tuple[int, int]
 ) -> None:
     video = write(tmp_path / "a.mkv", sound=SOUND, repeat=20, **options)
-    separate_video(video, tmp_path / "out", model, Settings(sounds=2))
+    separate_video(video, tmp_path / "out", model, dict(sounds=2))
     header = reader.probe(tmp_path / "out" / "overview.mp4")
     assert header.picture_px == expected_px and header.duration_s == pytest.approx(2.0, abs=0.15)
     np.testing.assert_allclose(stems(tmp_path / "out", "wav")["sound1"], LOW, atol=1e-3)
@@ -51,7 +50,7 @@ def test_stems_of_any_level_sum_to_the_recording(
 ) -> None:
     sound = (gain * FLOAT).astype(np.float32)
     video = write(tmp_path / "a.mkv", audio=AUDIO, sound=sound)
-    summary = separate_video(video, tmp_path / "out", model, Settings(sounds=2, format=suffix, videos=False))
+    summary = separate_video(video, tmp_path / "out", model, dict(sounds=2, format=suffix, videos=False))
     found = stems(tmp_path / "out", suffix)
     assert suffix == "wav" or max(np.abs(stem).max() for stem in found.values()) <= 1.0
     total = sum(found.values()) / summary["files"]["gain"]

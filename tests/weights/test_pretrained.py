@@ -10,8 +10,8 @@ import soxr
 
 from data_pipeline.render_scene import render
 from mpnet_jax.metrics.bss_eval import bss_eval
-from mpnet_jax.separation.separate_video import Settings, separate_video
 from mpnet_jax.weights.trained import SHIPPED, load
+from tests.separation.conftest import separate_video
 
 RATE_HZ = 11_025
 
@@ -27,7 +27,7 @@ def test_it_is_small_and_its_readme_names_its_networks():
 
 def test_it_separates_two_players(tmp_path):
     render(tmp_path, ["tuba", "violin"], seconds=9.0, seed=1000)
-    found = separate_video(tmp_path / "scene.mp4", tmp_path / "apart", load(None), Settings(sounds=2, videos=False))
+    found = separate_video(tmp_path / "scene.mp4", tmp_path / "apart", load(None), dict(sounds=2, videos=False))
     places = [sound["place"][1] for sound in found["sounds"]]
     assert sorted(place < 0.5 for place in places) == [False, True], places
     truth = np.stack([read_sound(tmp_path / name) for name in ("1_tuba.wav", "2_violin.wav")])
@@ -48,5 +48,5 @@ def read_sound(path):
 @pytest.mark.parametrize("sounds", [1, 2])
 def test_it_counts_the_players(tmp_path, sounds):
     render(tmp_path, ["accordion", "trumpet"][:sounds], seconds=9.0, seed=1000)
-    found = separate_video(tmp_path / "scene.mp4", tmp_path / "apart", load(None), Settings(videos=False))
+    found = separate_video(tmp_path / "scene.mp4", tmp_path / "apart", load(None), dict(videos=False))
     assert len(found["sounds"]) == sounds
