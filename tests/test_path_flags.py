@@ -16,8 +16,22 @@ from tests.support.repository import ROOT
 
 # Flags and config fields of text that is no path. A new one must be added here or be defined as a path.
 TEXT_FLAGS = {
-    *("allocator", "area", "batches", "beam_options", "coordinator", "frames", "group", "instruments", "label"),
-    *("minutes", "mix", "name", "only", "parts", "pattern", "place", "rounds", "seeds", "sizes", "trial", "without"),
+    *("allocator", "area", "batches", "beam_options", "coordinator", "frames", "group", "host", "instruments"),
+    *(
+        "label",
+        "minutes",
+        "mix",
+        "name",
+        "only",
+        "parts",
+        "pattern",
+        "place",
+        "rounds",
+        "seeds",
+        "sizes",
+        "trial",
+        "without",
+    ),
 }
 TEXT_FIELDS = {
     *("name", "data.name", "evaluation.far.name", "evaluation.places.name", "method", "compare.ablations.method"),
