@@ -60,7 +60,7 @@ def main() -> None:
         package = (error.name or "").partition(".")[0]
         if package not in _TRAINING or importlib.util.find_spec(package) is not None:
             raise
-        _fail(f"mpnet-jax {name} needs {package}; install it with: pip install 'mpnet_jax[train]'")
+        _fail(f"mpnet-jax {name} needs {package}; install it in the checkout with: pip install '.[train]'")
 
 
 def usage() -> str:

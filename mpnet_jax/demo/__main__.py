@@ -20,7 +20,7 @@ def main() -> None:
     """Runs the command."""
     values = flags.FLAGS
     if any(importlib.util.find_spec(name) is None for name in _NEEDED):
-        raise InputError("mpnet-jax demo needs a web server; install it with: pip install 'mpnet_jax[demo]'")
+        raise InputError("mpnet-jax demo needs a web server; install it in the checkout with: pip install '.[demo]'")
     # Imported here, after the check.
     from mpnet_jax.demo.networks import Networks
     from mpnet_jax.demo.server import serve

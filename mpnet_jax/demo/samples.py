@@ -41,7 +41,7 @@ SAMPLES: Mapping[str, Sample] = MappingProxyType(
 def missing() -> str | None:
     """Returns a sentence on what has to be installed before samples can be rendered; None if nothing has."""
     if any(importlib.util.find_spec(name) is None for name in _NEEDED):
-        return "The samples are rendered on this machine, which needs: pip install 'mpnet_jax[train]'"
+        return "The samples are rendered on this machine, which needs: pip install '.[train]'"
     return None
 
 

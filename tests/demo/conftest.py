@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import soundfile
 
-pytest.importorskip("starlette", reason="starlette is not installed; pip install 'mpnet_jax[demo]'")
-pytest.importorskip("uvicorn", reason="uvicorn is not installed; pip install 'mpnet_jax[demo]'")
-pytest.importorskip("jinja2", reason="jinja2 is not installed; pip install 'mpnet_jax[demo]'")
+pytest.importorskip("starlette", reason="starlette is not installed; pip install '.[demo]'")
+pytest.importorskip("uvicorn", reason="uvicorn is not installed; pip install '.[demo]'")
+pytest.importorskip("jinja2", reason="jinja2 is not installed; pip install '.[demo]'")
 
 from data_pipeline.command import InputError
 from data_pipeline.media import reader
