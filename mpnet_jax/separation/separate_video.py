@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -185,7 +185,7 @@ def separate_source(
 
 def separated_pieces(
     source: Source, model: Model, settings: Settings, *, header: MediaInfo, traces: tuple[Trace, Trace]
-) -> Iterator[SeparatedWindow]:
+) -> Generator[SeparatedWindow, None, None]:
     """Yields the windows of a video with their sounds, in constant memory.
 
     A sound keeps its number from window to window. Sounds that `kept_sounds` leaves out at the end are included.
