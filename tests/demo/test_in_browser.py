@@ -117,7 +117,7 @@ def test_a_video_is_sent_separated_mixed_and_pointed_at(page, demo, duet):
     left, right = point(page, 0.02, 0.5), point(page, 0.98, 0.5)
     assert np.sqrt(np.mean((left - right) ** 2)) > 0.05
     until(page, "demo.player.level('1') === 0 && demo.player.level('2') === 0")
-    assert page.text_content("#share-now") == "98 %"
+    until(page, "document.getElementById('share-now').textContent === '98 %'")
     page.keyboard.press("Escape")
     assert page.locator('[data-row="place"]').count() == 0
     page.fill("#place-x", "150")
