@@ -12,7 +12,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 from tests.support.browser import CHROMIUM, needs_chromium
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(900), needs_chromium]
-WAIT_MS = 120_000
+WAIT_MS = 60_000
 
 LEVELS = "() => Object.fromEntries([...demo.player.rows.keys()].map((key) => [key, demo.player.level(key)]))"
 # Samples of a decoded row, of both channels.
