@@ -92,6 +92,7 @@ def read_solos(videos: Path, manifest: Path, split: str) -> list[Solo]:
 def players_true(solos: Sequence[Solo], namer: Any) -> Iterator[Named]:
     """Yields the solos with the names of the squares around their players' centres."""
     from mpnet_jax.separation.names import PICTURES, Sighting, SoundName, read_crops
+    from mpnet_jax.separation.source import VideoFile
 
     for solo in solos:
         facts = json.loads(solo.file.with_suffix(".json").read_text(encoding="utf-8"))
@@ -102,7 +103,7 @@ def players_true(solos: Sequence[Solo], namer: Any) -> Iterator[Named]:
             sightings.append(Sighting(time_s, 1, (0.5 * (top + bottom), 0.5 * (left + right))))
         picture_px = reader.probe(solo.file).picture_px
         assert picture_px is not None
-        crops = read_crops(solo.file, sightings, picture_px=picture_px, share=namer.crop_share)[1]
+        crops = read_crops(VideoFile(solo.file), sightings, picture_px=picture_px, share=namer.crop_share)[1]
         yield Named(solo.id, solo.label, *SoundName.of(namer.probabilities(crops)).candidates[0])
 
 

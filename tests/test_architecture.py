@@ -82,7 +82,7 @@ def test_there_are_no_circular_imports() -> None:
 
 def test_the_top_folder_of_the_package_holds_only_commands() -> None:
     names = {path.stem for path in (ROOT / "mpnet_jax").glob("*.py")}
-    assert names == {"__init__", "parallel", *LAYERS[0]}
+    assert names == {"__init__", "__main__", "parallel", *LAYERS[0]}
 
 
 def test_only_commands_and_methods_take_a_config() -> None:

@@ -11,8 +11,8 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
+import mpnet_jax.configs as configs
 from data_pipeline.command import InputError, expanded
-from mpnet_jax import configs
 from mpnet_jax.config.specs import Config, audio_spec
 
 CHOICES = {

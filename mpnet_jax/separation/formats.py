@@ -21,6 +21,7 @@ from mpnet_jax.separation.stems import read_blocks, rf64_to_wav, sound_errors, s
 
 _MP3_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_VORBIS_SAMPLES = 4096
 _SUBTYPES = {16: "PCM_16", 24: "PCM_24", 32: "FLOAT"}
 
 
@@ -30,8 +31,8 @@ class _Kind(NamedTuple):
     Attributes:
         bits: Bit depths, the default first; empty for lossy formats.
         channels: Greatest number of channels.
-        codec: FFmpeg's encoder of a lossy format.
-        container: FFmpeg's name of the container of a lossy format.
+        codec: Encoder of a lossy format, by FFmpeg's name.
+        container: Container of a lossy format, by FFmpeg's name.
         bitrate_kbps: Default bit rate of a lossy format for up to two channels.
         rates_hz: Supported sample rates; empty if all are.
     """
@@ -48,7 +49,7 @@ _KINDS = {
     "wav": _Kind(bits=(32, 24, 16)),
     "flac": _Kind(bits=(24, 16), channels=8),
     "mp3": _Kind(codec="libmp3lame", container="mp3", bitrate_kbps=256, channels=2, rates_hz=_MP3_RATES_HZ),
-    "ogg": _Kind(codec="libvorbis", container="ogg", bitrate_kbps=192, channels=8),
+    "ogg": _Kind(codec="vorbis", container="ogg", bitrate_kbps=192, channels=8),
     "m4a": _Kind(codec="aac", container="ipod", bitrate_kbps=192, channels=8, rates_hz=AAC_RATES_HZ),
 }
 FORMATS = tuple(_KINDS)
@@ -62,7 +63,7 @@ class FileFormat:
         kind: One of `FORMATS`, which is also the suffix of the files.
         bits: Bit depth of "wav" (32, the default, are floats; 24 or 16) and "flac" (24, the default, or 16).
         bitrate_kbps: Bit rate of the lossy formats in kbit/s, from 32 to 512; 256 by default for "mp3" and 192 for
-            "ogg" and "m4a".
+            "ogg" (where it is a mean) and "m4a".
 
     Raises:
         InputError: The format is unknown, or does not have this depth or bit rate.
@@ -126,7 +127,9 @@ def write_stems(
     rate = format.bitrate_kbps or kind.bitrate_kbps * -(-channels // 2)
     for path, target in stems.items():
         blocks = (np.float32(gain) * block for (block,) in read_blocks([path]))
-        if kind.codec:
+        if format.kind == "ogg":
+            _write_vorbis(target, blocks, rate_hz=rate_hz, channels=channels, bitrate_kbps=rate)
+        elif kind.codec:
             _write_lossy(target, blocks, kind, rate_hz=rate_hz, channels=channels, bitrate_kbps=rate)
         else:
             _write_integers(target, blocks, format.kind, rate_hz=rate_hz, channels=channels, bits=bits)
@@ -155,6 +158,29 @@ def _write_integers(target: Path, blocks: Blocks, kind: str, *, rate_hz: int, ch
             out.write(block)
     if kind == "wav":
         rf64_to_wav(target)
+
+
+def _write_vorbis(target: Path, blocks: Blocks, *, rate_hz: int, channels: int, bitrate_kbps: int) -> None:
+    """Writes an Ogg Vorbis file by libsndfile, since the wheels of PyAV have no encoder for it."""
+    # Vorbis has qualities from 0 to 1; these are the nominal bit rates of two channels.
+    rates = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
+    quality = float(np.interp(2 * bitrate_kbps / max(channels, 2), rates, np.linspace(0.0, 1.0, len(rates))))
+    with (
+        sound_errors(target.parent),
+        soundfile.SoundFile(
+            sound_name(target),
+            "w",
+            rate_hz,
+            channels,
+            subtype="VORBIS",
+            format="OGG",
+            compression_level=1.0 - quality,
+        ) as out,
+    ):
+        for block in blocks:
+            # Its encoder keeps a whole block on the stack.
+            for first in range(0, len(block), _VORBIS_SAMPLES):
+                out.write(block[first : first + _VORBIS_SAMPLES])
 
 
 def _write_lossy(target: Path, blocks: Blocks, kind: _Kind, *, rate_hz: int, channels: int, bitrate_kbps: int) -> None:

@@ -84,6 +84,7 @@ class Output:
 def _check_pattern(pattern: str) -> None:
     """Raises InputError for a pattern that has unknown fields, gives no file name or gives several files one name."""
     ways = f"use the fields {', '.join(f'{{{field}}}' for field in FIELDS)}, such as '{{video}}_{{sound}}'"
+    fields: list[str] = []
     try:
         fields = [field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None]
         plain = pattern.format(**dict.fromkeys(FIELDS, "a")) if set(fields) <= set(FIELDS) else None

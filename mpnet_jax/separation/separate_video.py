@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +44,7 @@ class Settings:
         sounds: Number of sounds; None lets the recursion stop by itself.
         most: Maximum number of sounds if `sounds` is None.
         picture_px: Shorter side of the network's frames; None for that of the training data.
-        keep_places: Whether the feature maps are kept from which the sound of any place is computed. They take 30 MB
+        keep_places: Whether the feature maps are kept from which the sound of any place is computed. They take 40 MB
             for each minute with the small model that ships with the package, and one more pass of the Minus-Net.
     """
 
@@ -143,7 +143,7 @@ def separate_source(
             "seconds": seconds,
             "rate_hz": rate_hz,
             "channels": channels,
-            "picture_px": header.picture_px,
+            "picture_px": list(header.picture_px or ()),
         },
         "sounds": [
             {"number": new}
@@ -185,7 +185,7 @@ def separate_source(
 
 def separated_pieces(
     source: Source, model: Model, settings: Settings, *, header: MediaInfo, traces: tuple[Trace, Trace]
-) -> Iterator[SeparatedWindow]:
+) -> Generator[SeparatedWindow, None, None]:
     """Yields the windows of a video with their sounds, in constant memory.
 
     A sound keeps its number from window to window. Sounds that `kept_sounds` leaves out at the end are included.
