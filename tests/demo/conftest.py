@@ -146,7 +146,7 @@ class Demo:
 
     def stop(self) -> None:
         self.server.should_exit = True
-        self._thread.join(30)
+        self._thread.join(120)
         assert not self._thread.is_alive()
         self._socket.close()
         self.store.close()
@@ -154,7 +154,7 @@ class Demo:
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None):
         """Returns the status, the headers and the body of an answer; `headers` with None leave one out."""
         sent = {"Host": f"127.0.0.1:{self.port}", "Origin": self.address} | (headers or {})
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
             if isinstance(body, dict):
@@ -181,7 +181,7 @@ class Demo:
         assert status == 201, answer
         return answer["id"]
 
-    def wait(self, identifier: str, *states: str, seconds: float = 30.0) -> dict[str, Any]:
+    def wait(self, identifier: str, *states: str, seconds: float = 150.0) -> dict[str, Any]:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             status, answer = self.json("GET", f"/api/results/{identifier}")

@@ -35,10 +35,9 @@ export class Pointing {
     const query = new URLSearchParams({ x: x.toFixed(4), y: y.toFixed(4) });
     const began = performance.now();
     try {
-      const [sound, share] = await Promise.all([
-        request(`results/${this.identifier}/place?${query}`, { signal: asked.signal }),
-        request(`results/${this.identifier}/share?${query}`, { signal: asked.signal }),
-      ]);
+      const share = request(`results/${this.identifier}/share?${query}`, { signal: asked.signal });
+      share.catch(() => {}); // Its error is that of the sound, or is reported below.
+      const sound = await request(`results/${this.identifier}/place?${query}`, { signal: asked.signal });
       const samples = new Float32Array(await sound.arrayBuffer());
       if (asked.signal.aborted) return;
       const buffer = this.player.buffer(samples, Number(sound.headers.get("X-Channels")));
@@ -49,9 +48,11 @@ export class Pointing {
       const where = `${left} % from the left, ${top} % from the top`;
       this.mixer.showPlace(where, peaksOf(buffer), () => this.leave());
       this.mixer.showMix();
-      this.share = (await share.json()).share;
-      this.showShare(where);
       say(`You hear the place ${where}.`);
+      const shares = (await (await share).json()).share;
+      if (asked.signal.aborted) return;
+      this.share = shares;
+      this.showShare(where);
     } catch (error) {
       if (error.name !== "AbortError") showProblem(error);
     }
