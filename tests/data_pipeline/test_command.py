@@ -121,7 +121,7 @@ def test_a_locale_without_a_character_prints_its_escape_sequence():
 @pytest.mark.parametrize("name", [b"gr\xf6\xdfe", b"a\nb\t'c'\\d", "größe $x".encode(), b"\xff1"])
 def test_a_printed_command_can_be_pasted_whatever_the_names(name):
     line = command.command_line("a.b", f"--out={os.fsdecode(name)}")
-    assert line.isprintable()
+    assert not any("\udc80" <= character <= "\udcff" for character in line)
     argument = line.removeprefix("python -m a.b ")
     shown = subprocess.run([BASH, "-c", f"printf %s {argument}"], capture_output=True, check=True)
     assert shown.stdout == b"--out=" + name
