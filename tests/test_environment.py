@@ -134,9 +134,9 @@ def test_a_command_without_its_device_ends_with_one_sentence(tmp_path):
     assert output.startswith("error: JAX finds no device with JAX_PLATFORMS='no_such_device' (Unable to initialize")
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "separate", "convert", "export"])
-def test_commands_that_compute_prepare_jax(command):
-    assert (ROOT / "mpnet_jax" / f"{command}.py").read_text().count("environment.prepare()") == 1
+@pytest.mark.parametrize("module", ["train", "evaluate", "separation/separator", "convert", "export"])
+def test_commands_that_compute_prepare_jax(module):
+    assert (ROOT / "mpnet_jax" / f"{module}.py").read_text().count("environment.prepare()") == 1
 
 
 @pytest.mark.parametrize("method", ["mpnet", "pixelplayer", "miml"])

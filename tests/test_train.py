@@ -253,7 +253,7 @@ def test_a_run_on_a_full_disk_keeps_its_checkpoint_and_resumes(
             "--config.data.directory=nowhere",
             "no data set at nowhere/tiny; make it with `python -m data_pipeline.prepare",
         ),
-        ("--config=nothing.py", "--config=nothing.py cannot be read; the shipped configs are configs/*.py"),
+        ("--config=nothing.py", "--config=nothing.py cannot be read; give a file, or one of base"),
         ("--workdri=x", "workdri"),
         ("extra", "argument 'extra' has no flag"),
     ],

@@ -430,4 +430,4 @@ def test_the_command_serves_and_stops_at_ctrl_c(tmp_path):
     finally:
         server.kill()
         server.wait()
-    assert server.returncode == 0 and "Traceback" not in err and "stopped" in out
+    assert server.returncode == 0 and "Traceback" not in err and "stopped" in out + err
