@@ -36,9 +36,14 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-if sys.argv[:1] == ["-m"]:  # A command of this package is about to start.
+def import_jax() -> None:
+    """Imports JAX, which reads its environment variables; ends the program with one sentence if it refuses one."""
     try:
-        import jax  # noqa: F401 (reads the environment variables of JAX)
+        import jax  # noqa: F401
     except ValueError as error:
         sys.stderr.write(f"error: JAX refuses an environment variable ({error}); correct or unset it\n")
         sys.exit(2)
+
+
+if sys.argv[:1] == ["-m"]:  # A command of this package is about to start.
+    import_jax()

@@ -8,7 +8,7 @@ import runpy
 import sys
 
 from data_pipeline.command import EXIT_BAD_INPUT
-from mpnet_jax import __version__
+from mpnet_jax import __version__, import_jax
 
 # The module of each subcommand, and what it does.
 COMMANDS = {
@@ -53,6 +53,8 @@ def main() -> None:
     if name not in COMMANDS:
         _fail(f"{name!r} is no command; use one of {', '.join(COMMANDS)}")
     module, _ = COMMANDS[name]
+    if module.startswith("mpnet_jax."):
+        import_jax()
     sys.argv[:2] = [f"mpnet-jax {name}"]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -3,6 +3,7 @@
 The page listens on this machine alone unless `--host` says otherwise. docs/DEMO.md describes it.
 """
 
+import contextlib
 import importlib.util
 import sys
 import webbrowser
@@ -35,10 +36,10 @@ def main() -> None:
         if values.open:
             webbrowser.open(address)
 
-    try:
+    # Depending on the moment, the server handles Ctrl-C itself or passes it on.
+    with contextlib.suppress(KeyboardInterrupt):
         serve(values.folder, Networks(values.workdir), host=values.host, port=values.port, limits=limits, ready=ready)
-    except KeyboardInterrupt:
-        sys.stdout.write("stopped; the results remain in the folder\n")
+    sys.stdout.write("stopped; the results remain in the folder\n")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import uvicorn
-from absl import logging
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -192,4 +191,3 @@ def serve(
         address = f"http://{shown}:{sock.getsockname()[1]}/"
         ready(address)
         server.run(sockets=[sock])
-        logging.info("stopped %s", address)
