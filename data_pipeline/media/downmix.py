@@ -4,7 +4,8 @@ The mean of the channels is silence where one channel is the negative of another
 microphone on a jack of opposite polarity), for single sources, and for single frequencies (two microphones at different
 distances). The weighted mean is therefore repaired bin by bin of a short-time Fourier transform: in bins where it lacks
 power, channels that are opposite are subtracted instead of added. If it lacks much, and one channel has what it lacks,
-that channel replaces it, because it is also right where sources share a bin. Elsewhere the result is the mean.
+that channel replaces it, because it is also right where sources share a bin. Elsewhere the result is the mean. A source
+whose second channel is -3.7 times its first lies at the limit between both; it may be attenuated.
 
 A constant offset is removed from each channel before, because it would count as level and as a frequency. The channels
 have the weights of ITU-R BS.775 as FFmpeg applies them, scaled to a sum of one.
