@@ -96,7 +96,7 @@ bench: $(READY)
 
 bench-separate: data
 	$(BIN)/python -m benchmarks.separation_speed --json=$(BENCHMARKS)/separation_speed.json
-	$(BIN)/python -m benchmarks.two_players --json=$(BENCHMARKS)/two_players.json
+	$(BIN)/python -m benchmarks.rendered_players --json=$(BENCHMARKS)/rendered_players.json
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'

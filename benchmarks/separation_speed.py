@@ -20,7 +20,7 @@ from absl import flags, logging
 
 from benchmarks.harness import record
 from benchmarks.prepare import measured
-from benchmarks.two_players import define_flags, scenes_by_flags
+from benchmarks.rendered_players import define_flags, scenes_by_flags
 from data_pipeline import command
 from data_pipeline.media import reader
 from data_pipeline.media.video_writer import write_video

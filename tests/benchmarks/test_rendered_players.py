@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks.two_players import draw_scenes, scores
+from benchmarks.rendered_players import draw_scenes, scores, share_counted
 from data_pipeline.command import InputError
 
 RATE = 2000
@@ -58,7 +58,26 @@ def test_scenes_use_every_solo_before_reusing_one(tmp_path):
     assert set(names) == {row["name"] for row in rows if row["split"] == "test"}
     assert np.ptp([names.count(name) for name in set(names)]) <= 1
     assert scenes == draw_scenes(tmp_path, manifest, split="test", count=9, seed=0)
-    with pytest.raises(InputError, match="fewer than two classes"):
+    with pytest.raises(InputError, match="fewer than 2 classes"):
         draw_scenes(tmp_path, manifest, split="validation", count=1, seed=0)
     with pytest.raises(InputError, match="does not exist"):
         draw_scenes(tmp_path, tmp_path / "no.jsonl", split="test", count=1, seed=0)
+
+
+def test_scenes_of_other_numbers_of_players(tmp_path):
+    rows = [
+        {"name": label, "class": label, "file": f"{label}.mp4", "split": "test"} for label in ("cello", "flute", "tuba")
+    ]
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, rows)))
+    scenes = draw_scenes(tmp_path, manifest, split="test", count=4, seed=0, players=3)
+    assert all(sorted(scene.names) == ["cello", "flute", "tuba"] for scene in scenes)
+    alone = draw_scenes(tmp_path, manifest, split="test", count=3, seed=0, players=1)
+    assert sorted(scene.names for scene in alone) == [("cello",), ("flute",), ("tuba",)]
+    with pytest.raises(InputError, match="fewer than 4 classes"):
+        draw_scenes(tmp_path, manifest, split="test", count=1, seed=0, players=4)
+
+
+def test_a_scene_is_counted_right_only_by_its_own_number():
+    rows = [{"videos": (str(place),), "counted": counted} for place, counted in enumerate((1, 1, 2, 1))]
+    assert share_counted(rows, 1)["mean"] == 0.75
