@@ -37,7 +37,7 @@ from data_pipeline.rendered.pictures.folder import find_pictures
 from data_pipeline.rendered.pictures.raster import read_cutout
 from data_pipeline.rendered.sound.instruments import CLASSES
 from data_pipeline.staging.splits import assign_splits
-from mpnet_jax.separation.sound_names import NAME_OF_LABEL
+from mpnet_jax.pretrained.imagenet_names import NAME_OF_LABEL
 
 FRAME_PX, PICTURE_PX = 320, 200
 BACKGROUNDS = (255, 128)

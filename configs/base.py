@@ -59,6 +59,8 @@ def get_config() -> ml_collections.ConfigDict:
     mixing.level_of = "video"  # video | window: signal that is scaled to the same level before the gain
     mixing.level_dbfs = -20.0  # this level
     mixing.truth = "magnitude"  # magnitude | phase_sensitive (only the part that is in phase with the mixture)
+    # Share of the training clips whose features are made from ImageNet's weights of their class; needs kept features.
+    mixing.classifier_share = 0.0
     mixing.augment = True  # random crops and flips of the frames
 
     config.model = model = ml_collections.ConfigDict()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_pipeline.command import InputError
+from data_pipeline.records.class_features import ObjectPlan, draw_object
 from data_pipeline.spec import AudioSpec, FrameSpec
 
 if TYPE_CHECKING:  # reading records needs TensorFlow, planning does not
@@ -38,6 +39,7 @@ class MixingSpec:
         level_dbfs: Root-mean-square level after normalisation, in dB relative to full scale.
         augment: Whether to crop and flip the frames at random (one draw per source) instead of cutting the centre.
         truth: Target of each source: "magnitude", or "phase_sensitive" for its part in phase with the mixture.
+        classifier_share: Probability that a source shows its class as a classifier knows it; see `class_features`.
     """
 
     sources: int
@@ -50,6 +52,7 @@ class MixingSpec:
     level_dbfs: float = -20.0
     augment: bool = True
     truth: str = "magnitude"
+    classifier_share: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +66,7 @@ class SourcePlan:
         lift: Whether to raise the window to its video's level before the gain.
         crop: Position of the crop in the frames, (down, right), each from 0 (top or left) to 1.
         flip: Whether to mirror the frames.
+        seen: Object that takes the place of the frames where the classifier knows the class; None for the frames.
     """
 
     clip: int
@@ -71,6 +75,7 @@ class SourcePlan:
     lift: bool = False
     crop: tuple[float, float] = (0.5, 0.5)
     flip: bool = False
+    seen: ObjectPlan | None = None
 
 
 class ClipTable:
@@ -138,6 +143,7 @@ def draw_mixture(table: ClipTable, mixing: MixingSpec, *, seed: int, step: int, 
         `mixing.sources` plans of distinct videos. Source: Sec. 4.1 (mix-and-separate).
     """
     rng = np.random.default_rng([seed, step, slot])
+    of_objects = np.random.default_rng([seed, step, slot, 1])
     plans = []
     for place, video in enumerate(table.choose_videos(rng, mixing.sources, same_class=mixing.same_class)):
         clip, start = table.choose_window(rng, video)
@@ -153,6 +159,7 @@ def draw_mixture(table: ClipTable, mixing: MixingSpec, *, seed: int, step: int, 
                 lift=mixing.level_of == "window",
                 crop=crop if mixing.augment else (0.5, 0.5),
                 flip=flip and mixing.augment,
+                seen=draw_object(of_objects) if of_objects.uniform() < mixing.classifier_share else None,
             )
         )
     return plans

@@ -15,6 +15,7 @@ import numpy as np
 from data_pipeline.atomic import atomic_file, write_atomically
 from data_pipeline.command import InputError
 from data_pipeline.mixing import SourcePlan
+from data_pipeline.records.class_features import ClassFeatures
 from data_pipeline.records.store import RecordStore
 from data_pipeline.spec import FeatureSpec
 
@@ -49,6 +50,7 @@ class KeptFeatures:
 
     Attributes:
         folder: Folder of this split's pieces.
+        of_classes: Features that take the place of those of frames for a source with `SourcePlan.seen`; None for none.
     """
 
     def __init__(self, store: RecordStore, spec: FeatureSpec, folder: Path | None = None) -> None:
@@ -60,6 +62,8 @@ class KeptFeatures:
         self._records = hashlib.sha256(json.dumps(outlines).encode()).hexdigest()
         self.folder = (folder or store.folder / "features") / spec.folder / f"{store.split}_{self._records[:8]}"
         self._pieces: dict[int, np.ndarray] = {}
+        self._labels = [clip.label for clip in store.clips]
+        self.of_classes: ClassFeatures | None = None
 
     def __len__(self) -> int:
         """Returns the number of frames whose features are kept."""
@@ -114,6 +118,10 @@ class KeptFeatures:
         """Returns the shape of one view's features, (h, w, channel)."""
         return self._piece(0).shape[2:]
 
+    def mean(self) -> np.ndarray:
+        """Returns the mean features over the first frames, all their views and places, float32 (channel,)."""
+        return self._piece(0).mean((0, 1, 2, 3), dtype=np.float32)
+
     def read(self, plan: SourcePlan, numbers: np.ndarray, out: np.ndarray) -> None:
         """Reads the features of a window's frames, each of the nearest frame that has any.
 
@@ -125,6 +133,10 @@ class KeptFeatures:
         Raises:
             InputError: A piece cannot be read.
         """
+        label = self._labels[plan.clip]
+        if plan.seen is not None and self.of_classes is not None and self.of_classes.known(label):
+            self.of_classes.write(label, plan.seen, out)
+            return
         first, last = self._first[plan.clip], self._first[plan.clip + 1] - 1
         places = np.minimum(first + np.rint(numbers / self._stride).astype(np.int64), last)
         view = 0 if plan.crop == (0.5, 0.5) else min(int(plan.crop[0] * self.spec.views), self.spec.views - 1)

@@ -88,6 +88,7 @@ _AT_LEAST_ONE = (
 )
 
 _UNIT_INTERVAL = (
+    "mixing.classifier_share",
     "mixing.silent_probability",
     "model.statistics_decay",
     "recursion.neighbourhood",

@@ -82,6 +82,11 @@ def check_frame_net(config: Config) -> None:
             f"config.model.frame_net={fields.frame_net} with frame_net_trained={fields.frame_net_trained} learns; set "
             "it to 0, or set frame_net to efficientnet_lite0 and frame_net_trained to head"
         )
+    if config.mixing.classifier_share and not data.feature_seconds:
+        raise InputError(
+            f"config.mixing.classifier_share={config.mixing.classifier_share:g} needs kept features; set it to 0, or "
+            "give config.data.feature_seconds a distance, such as 2"
+        )
     if config.loss.class_weight and fields.frame_net_trained == "nothing":
         raise InputError(
             "config.loss.class_weight trains the frame network's head, and config.model.frame_net_trained=nothing "
@@ -135,6 +140,11 @@ def keep_features(config: Config, trunk: dict[str, Any], stores: Mapping[str, An
     folder = config.data.feature_directory
     net = EfficientNetLite0(config.model.resnet_dilated)
     features.attach(stores, net, trunk, feature_spec(config, trunk), Path(folder) if folder else None)
+    if config.mixing.classifier_share and "train" in stores:
+        from data_pipeline.records.class_features import ClassFeatures
+
+        kept = stores["train"].features
+        kept.of_classes = ClassFeatures(kept.mean(), imagenet.class_weights(stores["train"].classes))
 
 
 def distance(config: Config, field: str = "ratio") -> str:

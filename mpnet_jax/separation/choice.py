@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_pipeline.command import InputError
-from mpnet_jax.separation.sound_names import NAMES, label
+from mpnet_jax.pretrained.imagenet_names import NAMES, label
 
 
 def check_choice(flag: str, chosen: Sequence[str], *, named: bool) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import soundfile
 
+from mpnet_jax.pretrained.imagenet_names import label
 from mpnet_jax.separation.choice import chosen_numbers
 from mpnet_jax.separation.finished import Finished
 from mpnet_jax.separation.place_sounds import PlaceSounds
-from mpnet_jax.separation.sound_names import label
 from mpnet_jax.separation.stems import read_blocks, sound_errors, sound_name
 
 

@@ -22,7 +22,7 @@ from PIL import Image
 from data_pipeline.command import InputError
 from mpnet_jax.models.efficientnet import CLASSES, EfficientNetLite0, ImageNetHead, normalise_pictures
 from mpnet_jax.pretrained import imagenet
-from mpnet_jax.separation.sound_names import CLASSES_OF, NAMES, label
+from mpnet_jax.pretrained.imagenet_names import CLASSES_OF, NAMES, label
 from mpnet_jax.separation.source import Source
 
 PICTURES = 8  # Pictures of a sound.

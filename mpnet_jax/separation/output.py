@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.command import InputError
+from mpnet_jax.pretrained.imagenet_names import label
 from mpnet_jax.separation.choice import check_choice, chosen_numbers
 from mpnet_jax.separation.finished import Finished
 from mpnet_jax.separation.formats import FileFormat, write_stems
@@ -14,7 +15,6 @@ from mpnet_jax.separation.mixes import write_mixes
 from mpnet_jax.separation.page import Curves, write_page
 from mpnet_jax.separation.progress import Progress, no_progress
 from mpnet_jax.separation.results import write_results
-from mpnet_jax.separation.sound_names import label
 from mpnet_jax.separation.source import Source
 from mpnet_jax.separation.stems import RESIDUAL
 from mpnet_jax.separation.videos import video_frames, write_videos

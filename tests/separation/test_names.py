@@ -10,6 +10,7 @@ from data_pipeline.command import InputError
 from data_pipeline.rendered.sound.instruments import CLASSES as RENDERED
 from mpnet_jax.models.efficientnet import CLASSES
 from mpnet_jax.pretrained import imagenet
+from mpnet_jax.pretrained.imagenet_names import CLASSES_OF, NAME_OF_LABEL, NAMES
 from mpnet_jax.separation import names as module
 from mpnet_jax.separation.names import (
     CROP_PX,
@@ -23,7 +24,6 @@ from mpnet_jax.separation.names import (
     load_namer,
     read_crops,
 )
-from mpnet_jax.separation.sound_names import CLASSES_OF, NAME_OF_LABEL, NAMES
 from mpnet_jax.separation.source import VideoFile
 from tests.separation.conftest import duet, separate_video
 from tests.support.tiny_videos import write_video

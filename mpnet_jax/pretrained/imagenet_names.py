@@ -61,3 +61,5 @@ def label(name: str) -> str:
 
 
 NAME_OF_LABEL = {label(name): name for name in NAMES}
+# Instruments without a class, and the class whose pictures resemble theirs most.
+SIMILAR = {"clarinet": "oboe", "tuba": "French horn"}
