@@ -1,4 +1,4 @@
-r"""Converts PyTorch weights into a new workdir, to evaluate them or to start training from them.
+r"""Converts weights into a new workdir, to evaluate them or to start training from them.
 
 The three networks of the authors:
     python -m mpnet_jax.convert --config=configs/released.py --workdir=runs/authors \
@@ -9,14 +9,18 @@ The three networks of PixelPlayer:
 torchvision's ResNet-18, trained on ImageNet, as the start of a training run:
     python -m mpnet_jax.convert --config=configs/music_mix2.py --workdir=runs/music_mix2 --resnet=resnet18.safetensors
     python -m mpnet_jax.train --config=configs/music_mix2.py --workdir=runs/music_mix2
+A model file that `export` wrote, such as the model that ships:
+    python -m mpnet_jax.convert --config=configs/pretrained.py --workdir=runs/shipped \
+        --model=mpnet_jax/pretrained/small.safetensors
 
-Files are PyTorch's (`.pth`, read without PyTorch and without running anything in them) or `.safetensors`.
+Other files are PyTorch's (`.pth`, read without PyTorch and without running anything in them) or `.safetensors`.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from absl import flags, logging
 
 from data_pipeline import command
@@ -44,7 +48,13 @@ def main() -> None:
     """Runs the command."""
     config = config_module.from_flags()
     workdir = flags.FLAGS.workdir or Path(f"runs/{config.name}")
-    convert(config, workdir, {name: value for name in FILES if (value := flags.FLAGS[name].value)})
+    files = {name: value for name in FILES if (value := flags.FLAGS[name].value)}
+    if model := flags.FLAGS.model:
+        if files:
+            raise InputError(f"--model holds all networks; leave --{next(iter(files))} out")
+        convert_model(config, workdir, model)
+    else:
+        convert(config, workdir, files)
     given = [*config_module.given_flags(), f"--workdir={workdir}"]
     logging.info("evaluate it with: %s", command.command_line("mpnet_jax.evaluate", *given))
     logging.info("or train from it with: %s", command.command_line("mpnet_jax.train", *given))
@@ -63,11 +73,11 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
             the workdir is not empty, or JAX finds no device.
     """
     if not files:
-        raise InputError(f"nothing to convert; give at least one of {', '.join(f'--{name}' for name in FILES)}")
+        names = ", ".join(f"--{name}" for name in (*FILES, "model"))
+        raise InputError(f"nothing to convert; give at least one of {names}")
     if {"frame", "resnet"} <= files.keys():
         raise InputError("--frame and --resnet are both of the frame network; give one of them")
-    if saved_config.read_recorded(workdir) is not None:
-        raise InputError(f"--workdir={workdir} holds a run already; name a new folder")
+    _refuse_run(workdir)
     weights = {name: torch_weights.read_weights(path) for name, path in files.items()}
 
     from mpnet_jax.methods.registry import method_of
@@ -101,6 +111,43 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
     _save(config, workdir, state.replace(params=params, batch_stats=batch_stats), results)
 
 
+def convert_model(config: Config, workdir: Path, path: Path) -> None:
+    """Writes a workdir with the networks of a model file as a checkpoint at step 0.
+
+    Args:
+        config: Config with the sizes of the networks.
+        workdir: A new or an empty folder.
+        path: File that `export` wrote, with its `.json` beside it.
+
+    Raises:
+        InputError: The file cannot be read or holds other networks than the config, the workdir is not empty, or JAX
+            finds no device.
+    """
+    _refuse_run(workdir)
+
+    import jax
+
+    from mpnet_jax.methods.registry import method_of
+    from mpnet_jax.processes import environment
+    from mpnet_jax.weights.model_file import read_model
+
+    environment.prepare()
+    found, method = read_model(path), method_of(config)
+    state = method.state_at(0)
+    own, theirs = (jax.tree.map(np.shape, tree) for tree in (state.variables, found.variables))
+    if own != theirs:
+        raise InputError(
+            f"--model={path} holds other networks than config {config.name}; give the config that it was trained with"
+        )
+    logging.info("all networks: %s, trained %d steps", path, found.facts["step"])
+    _save(config, workdir, state.replace(**found.variables), [found.facts["method"]])
+
+
+def _refuse_run(workdir: Path) -> None:
+    if saved_config.read_recorded(workdir) is not None:
+        raise InputError(f"--workdir={workdir} holds a run already; name a new folder")
+
+
 def _save(config: Config, workdir: Path, state: "TrainState", methods: Sequence[str]) -> None:
     """Writes the state as the latest checkpoint, and as the best one of these methods."""
     from mpnet_jax.run.checkpoint import UNSCORED, Checkpoints
@@ -127,4 +174,5 @@ if __name__ == "__main__":
     command.define_path("workdir", None, "Folder to create; runs/<config.name> by default.")
     for _flag, (_what, _) in FILES.items():
         command.define_path(_flag, None, f"File of {_what}.")
+    command.define_path("model", None, "Model file of all networks, written by export.")
     command.run(main)

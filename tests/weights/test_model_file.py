@@ -9,6 +9,7 @@ import safetensors.numpy
 
 from data_pipeline.command import InputError
 from mpnet_jax.config import saved_config
+from mpnet_jax.convert import convert_model
 from mpnet_jax.methods.registry import method_of
 from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.weights import trained as module
@@ -173,3 +174,22 @@ def test_a_workdir_without_networks_is_refused_in_one_sentence(tmp_path, recorde
         (tmp_path / "config.json").write_text(json.dumps(recorded))
     with pytest.raises(InputError, match=sentence):
         read_run(tmp_path)
+
+
+def test_a_model_file_becomes_a_run_again(tiny, written, tmp_path):
+    convert_model(tiny.method.config, tmp_path / "run", written)
+    model, file = read_run(tmp_path / "run"), read_model(written)
+    assert model.facts["method"] == "mpnet"
+    assert model.method.flat_config() == tiny.method.flat_config()
+    for before, after in zip(jax.tree.leaves(file.variables), jax.tree.leaves(model.variables), strict=True):
+        np.testing.assert_array_equal(before, after)
+    with pytest.raises(InputError, match="holds a run already"):
+        convert_model(tiny.method.config, tmp_path / "run", written)
+
+
+def test_a_model_file_of_other_networks_becomes_no_run(written, tmp_path):
+    other = tiny_config(Path("data"))
+    other.model.unet_features += 1
+    with pytest.raises(InputError, match="holds other networks than config"):
+        convert_model(other, tmp_path / "run", written)
+    assert not (tmp_path / "run").exists()
