@@ -17,13 +17,15 @@ VIDEOS := data/videos/rendered_solos
 # Solos for localisation: other melodies and players, each at most 15 % of the picture.
 SMALL := data/videos/rendered_small
 WIDE := data/videos/rendered_wide
+# Free soundfonts, recorded notes and pictures.
+FREE := data/free
 RUN := runs/quickstart
 DEMO := runs/demo
 BENCHMARKS := runs/benchmarks
 # Index of PyTorch's CPU builds.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup demo quickstart quickstart-report data small-data wide-data small-resnet-data compare-data bench bench-separate test test-all test-devices lint types format clean
+.PHONY: help setup demo quickstart quickstart-report data small-data wide-data small-resnet-data compare-data far-data pretrained-data bench bench-separate test test-all test-devices lint types format clean
 
 help:
 	@echo 'make demo        separate a video of two rendered players with the model that ships: $(DEMO)/apart/index.html'
@@ -84,6 +86,26 @@ compare-data: small-resnet-data $(WIDE)
 	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_far --data_dir=data/px106 --name=rendered_far --split=test --frame_px=106
 	$(BIN)/python -m data_pipeline.render_solos --out=$(SMALL) --area=0.1,0.15 --solos_per_instrument=4 --seconds=12 --seed=1
 	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(SMALL) --data_dir=data/px106 --name=rendered_small --frame_px=160 --split=test
+
+# The data of the model that ships: solos of many kinds, and two test sets that share no sound with them.
+$(FREE)/.ready: data_pipeline/fetch_packages.sh $(READY)
+	data_pipeline/fetch_packages.sh $(FREE)
+	$(BIN)/python -m data_pipeline.gather_pictures --packages=$(FREE)/packages --out=$(FREE)/pictures
+	ln -sf "$$($(BIN)/python -c 'from data_pipeline.rendered.sound.soundfont import bundled_path; print(bundled_path().resolve())')" $(FREE)/soundfonts/
+	@touch $@
+
+far-data: $(READY)
+	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_far --variety=far --solos_per_instrument=6 --seed=3
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_far --data_dir=data --name=rendered_far --split=test
+
+pretrained-data: far-data $(FREE)/.ready
+	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_broad --variety=broad --solos_per_instrument=64 --seconds=16 --seed=6 \
+		--soundfont=$(FREE)/soundfonts/TimGM6mb.sf2,$(FREE)/soundfonts/FluidR3_GM.sf2,$(FREE)/soundfonts/GeneralUser-v1.47.sf2,$(FREE)/notes,$(FREE)/soundfonts/MuseScore_General_Full.sf2,$(FREE)/soundfonts/sf_GMbank.sf2 \
+		--pictures=$(FREE)/pictures
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_broad --data_dir=data --name=rendered_broad
+	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_held_out --variety=broad --solos_per_instrument=6 --seed=32 \
+		--soundfont=$(FREE)/held_out_notes,$(FREE)/held_out_soundfonts/A320U.sf2 --pictures=$(FREE)/pictures --pictures_share=1 --pictures_split=test
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_held_out --data_dir=data --name=rendered_held_out --split=test
 
 bench: $(READY)
 	@if ! $(BIN)/python -c 'import torch' 2>/dev/null; then $(BIN)/python -m pip install --quiet --editable '.[torch]' --extra-index-url $(TORCH_INDEX); fi
