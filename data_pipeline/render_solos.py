@@ -101,7 +101,7 @@ def define_flags() -> None:
         "variety",
         "plain",
         tuple(VARIETIES),
-        "plain: one timbre per class; wide: many; broad: more of everything; far: timbres that no other one has.",
+        "plain: one timbre per class; wide: many; broad: more, played and recorded in many ways; far: other timbres.",
     )
     command.define_path(
         "pictures", None, "Folder with pictures of instruments, <class>/*.png|svg|jpg|webp, that players hold."

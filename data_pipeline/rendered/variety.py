@@ -79,7 +79,7 @@ VARIETIES = {
         room=_BROAD_ROOM,
         styles=("plain", "tinted", "grey", "blurred", "grainy"),
     ),
-    # Disjoint from "wide" and "broad": other related programs where General MIDI has some, else the additive synthesiser.
+    # Disjoint from the others: other related programs where General MIDI has some, else the additive synthesiser.
     "far": Variety(
         programs={
             "accordion": (23,),

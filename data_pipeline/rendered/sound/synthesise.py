@@ -5,14 +5,12 @@ import importlib.metadata
 import importlib.util
 import io
 import pathlib
-import wave
 from collections.abc import Sequence
 
 import numpy as np
-import soxr
 
 from data_pipeline.command import InputError
-from data_pipeline.rendered.sound import additive, soundfont
+from data_pipeline.rendered.sound import additive, soundfont, soundfont_player
 from data_pipeline.rendered.sound.compose import Note
 from data_pipeline.rendered.sound.instruments import Instrument
 from data_pipeline.rendered.sound.soundfont import SoundFont
@@ -107,7 +105,8 @@ def synthesise(
     if renderer.font is None:
         sound = additive.synthesise_additive(instrument.name, notes, rng, seconds=seconds, rate_hz=RATE_HZ, cents=cents)
     else:
-        sound = _render_soundfont(renderer.font, _midi(instrument, notes, cents=cents, vibrato=vibrato))
+        midi = _midi(instrument, notes, cents=cents, vibrato=vibrato)
+        sound = soundfont_player.play_midi(renderer.font.path, instrument.gm_program, midi, rate_hz=RATE_HZ)
         if not sound.any():
             raise InputError(
                 f"soundfont {renderer.font.path} is silent for {instrument.name} (General MIDI program "
@@ -129,17 +128,3 @@ def _midi(instrument: Instrument, notes: Sequence[Note], *, cents: float, vibrat
     content = io.BytesIO()
     score.write(content)
     return content.getvalue()
-
-
-def _render_soundfont(font: SoundFont, midi: bytes) -> np.ndarray:
-    import midirenderer  # pyright: ignore[reportMissingImports]  (not on every platform)
-
-    try:
-        content = midirenderer.render_wave_from(soundfont.read_soundfont(font.path), midi)
-    except (ValueError, RuntimeError) as error:
-        raise InputError(f"soundfont {font.path} cannot be played: {error}; use another .sf2 file") from error
-    with wave.open(io.BytesIO(content)) as file:
-        channels, rate_hz = file.getnchannels(), file.getframerate()
-        raw = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
-    mono = raw.reshape(-1, channels).mean(axis=1, dtype=np.float32) / 32768
-    return soxr.resample(mono, rate_hz, RATE_HZ).astype(np.float32)
