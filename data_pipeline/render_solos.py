@@ -95,7 +95,10 @@ def define_flags() -> None:
         "Smallest and largest share of the frame that a player takes, such as '0.1,0.15'.",
     )
     command.define_paths(
-        "soundfont", [], "General MIDI .sf2 files, used by the solos in turn; by default the one in pretty_midi."
+        "soundfont",
+        [],
+        "General MIDI .sf2 or .sf3 files, or folders of recorded notes, <class>/A4.mp3|wav|flac|ogg|m4a, used by the "
+        "solos in turn; by default the soundfont in pretty_midi.",
     )
     flags.DEFINE_enum(
         "variety",

@@ -15,6 +15,8 @@ _PLAYER_RATE_HZ = 44_100
 # Pitches are tried one after the other, each for a short time.
 _TRIED_S = 0.2
 _TRIED_STEP_S = 0.9
+# Those of the eleven instruments, and a few more for notes that are played at another pitch and resampled.
+TRIED_PITCHES = range(18, 112)
 # A pitch is silent when it is this much softer than the median of a program's pitches.
 _SILENT_DB = -34.0
 
@@ -52,12 +54,12 @@ def play_midi(path: pathlib.Path, program: int, content: bytes, *, rate_hz: floa
 
 @functools.lru_cache(maxsize=256)
 def silent_pitches(path: pathlib.Path, program: int) -> frozenset[int]:
-    """Returns the MIDI pitches from 21 to 108 at which a program of a soundfont makes no sound; cached per process.
+    """Returns the MIDI pitches in `TRIED_PITCHES` at which a program of a soundfont makes no sound; cached per process.
 
     Raises:
         InputError: The soundfont cannot be played.
     """
-    pitches = np.arange(21, 109)
+    pitches = np.array(TRIED_PITCHES)
     starts_s = _TRIED_STEP_S * np.arange(pitches.size)
     events = [midi.program_change(0, program, channel=0), midi.controller(0, midi.REVERB_SEND, 0, channel=0)]
     for pitch, start_s in zip(pitches, starts_s, strict=True):
