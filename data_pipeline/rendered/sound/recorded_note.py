@@ -19,8 +19,10 @@ _ONSET_SHARE = 0.05
 _BEFORE_ONSET_S = 0.004
 _LEVEL = 0.1
 _LOOP_FADE_S = 0.06
-# A name gives the pitch to a semitone; the recording may differ by this much.
-_MISTUNED_CENTS = 80
+# Some recordings are named after a neighbouring semitone.
+_MISTUNED_CENTS = 140
+# Vibrato spreads the energy over about this width, and its extremes are stronger than its middle.
+_VIBRATO_CENTS = 41
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +87,8 @@ def measure_cents(samples: np.ndarray, nominal_hz: float) -> float:
     magnitude = np.abs(np.fft.rfft(part * np.hanning(part.size), size))
     cents = np.arange(-_MISTUNED_CENTS, _MISTUNED_CENTS + 1)
     bins = nominal_hz * 2 ** (cents / 1200) * size / RATE_HZ
-    score = sum(np.interp(bins * k, np.arange(magnitude.size), magnitude) for k in range(1, 7))
+    score = np.sum([np.interp(bins * k, np.arange(magnitude.size), magnitude) for k in range(1, 7)], axis=0)
+    score = np.convolve(score, np.hanning(_VIBRATO_CENTS), mode="same")
     best = int(np.argmax(score))
     return float(cents[best]) if 0 < best < cents.size - 1 else 0.0
 
