@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from typing import cast
 
 import av
 import numpy as np
@@ -51,7 +52,8 @@ def encode_and_decode(sound: np.ndarray, codec: Codec, *, rate_hz: int) -> np.nd
     before = sound if codec.rate_hz == rate_hz else soxr.resample(sound, rate_hz, codec.rate_hz)
     stream = io.BytesIO()
     with av.open(stream, "w", format=container) as file:
-        track = file.add_stream(encoder, rate=codec.rate_hz, layout="mono")
+        track = cast(av.AudioStream, file.add_stream(encoder, rate=codec.rate_hz, layout="mono"))
+        track.codec_context.thread_count = 1  # keeps the result reproducible
         track.bit_rate = 1000 * codec.kilobits_per_second
         frame = av.AudioFrame.from_ndarray(before[None].astype(np.float32), format=sample_format, layout="mono")
         frame.sample_rate = codec.rate_hz
@@ -60,7 +62,7 @@ def encode_and_decode(sound: np.ndarray, codec: Codec, *, rate_hz: int) -> np.nd
             for packet in packets:
                 file.mux(packet)
     stream.seek(0)
-    with av.open(stream) as file:
+    with av.open(stream, "r") as file:
         frames = list(file.decode(audio=0))
     decoded_hz = frames[0].sample_rate
     after = np.concatenate([_first_channel(frame) for frame in frames])
@@ -72,4 +74,4 @@ def encode_and_decode(sound: np.ndarray, codec: Codec, *, rate_hz: int) -> np.nd
 def _first_channel(frame: av.AudioFrame) -> np.ndarray:
     samples = frame.to_ndarray()
     first = samples[0] if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels)[:, 0]
-    return first if first.dtype == np.float32 else (first / np.float32(np.iinfo(first.dtype).max)).astype(np.float32)
+    return first.astype(np.float32) / (1 if frame.format.name.startswith("flt") else 2 ** (8 * first.itemsize - 1))

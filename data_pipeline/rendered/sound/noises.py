@@ -28,7 +28,7 @@ def make_noise(name: str, count: int, rng: np.random.Generator, *, rate_hz: int)
 
 def _shape(count: int, rng: np.random.Generator, gain: Callable[[np.ndarray], np.ndarray], rate_hz: int) -> np.ndarray:
     """Returns noise with a given magnitude at each frequency."""
-    size = int(scipy.fft.next_fast_len(count, real=True))
+    size: int = scipy.fft.next_fast_len(count, real=True)  # pyright: ignore[reportAssignmentType]
     freq_hz = np.fft.rfftfreq(size, 1 / rate_hz).astype(np.float32)
     spectrum = rng.standard_normal(freq_hz.size, dtype=np.float32) + 1j * rng.standard_normal(
         freq_hz.size, dtype=np.float32

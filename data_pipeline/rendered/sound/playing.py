@@ -90,7 +90,7 @@ class PlayingRanges:
         body: Factor of the decibels of the body's peaks.
     """
 
-    tempo: tuple[float, float] = (0.55, 1.5)
+    tempo: tuple[float, float] = (0.65, 1.6)
     lengths: tuple[tuple[float, float], ...] = ((0.3, 0.6), (0.65, 0.9), (0.93, 1.0), (1.02, 1.25))
     vibrato_cents: tuple[float, float] = (0, 45)
     vibrato_hz: tuple[float, float] = (4.0, 7.5)

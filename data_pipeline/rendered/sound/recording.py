@@ -254,7 +254,7 @@ def _filter(
 ) -> np.ndarray:
     """Returns the instrument in the room and the background, both through equaliser and microphone."""
     # A cut of 50 ms at the end keeps the filters from wrapping around.
-    size = int(scipy.fft.next_fast_len(sound.size + response.size + rate_hz // 20, real=True))
+    size: int = scipy.fft.next_fast_len(sound.size + response.size + rate_hz // 20, real=True)  # pyright: ignore[reportAssignmentType]
     freq_hz = np.fft.rfftfreq(size, 1 / rate_hz).astype(np.float32)
     spectrum = np.asarray(scipy.fft.rfft(sound, size))
     if response.size > 1:

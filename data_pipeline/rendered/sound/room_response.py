@@ -61,7 +61,7 @@ def make_response(space: Space, rng: np.random.Generator, *, rate_hz: int) -> np
 
 
 def _tail(space: Space, rng: np.random.Generator, *, count: int, rate_hz: int) -> np.ndarray:
-    size = int(scipy.fft.next_fast_len(count, real=True))
+    size: int = scipy.fft.next_fast_len(count, real=True)  # pyright: ignore[reportAssignmentType]
     spectrum = np.asarray(scipy.fft.rfft(rng.standard_normal(size, dtype=np.float32)))
     freq_hz = np.fft.rfftfreq(size, 1 / rate_hz)
     factors = (space.bass_factor, 1.0, np.sqrt(space.treble_factor), space.treble_factor)
