@@ -18,6 +18,7 @@ from data_pipeline.command import InputError
 _PERCUSSION_BANK = 128
 _INSTRUMENT_GENERATOR = 41
 _SAMPLE_GENERATOR = 53
+_EFFECT_GENERATORS = (15, 16)  # chorus and reverberation
 _STEREO_LINK_TYPES = 0x8000 | 8 | 4 | 2  # ROM, linked, left, right
 _VORBIS = 0x10
 # Zeros after each sample, as the format asks for.
@@ -111,12 +112,13 @@ def _collect_chunks(content: np.ndarray, place: int, end: int, chunks: dict[byte
 
 
 @functools.lru_cache(maxsize=64)
-def extract_program(path: pathlib.Path, program: int) -> bytes | None:
+def extract_program(path: pathlib.Path, program: int, *, dry: bool = False) -> bytes | None:
     """Returns a SoundFont 2 file with a single preset in bank 0; cached per process.
 
     Args:
         path: A SoundFont file, 2 or 3.
         program: General MIDI program, counted from 0.
+        dry: Whether to remove the reverberation and the chorus that the font asks for.
 
     Returns:
         The content of the small file, or None when the font has no such program.
@@ -129,22 +131,24 @@ def extract_program(path: pathlib.Path, program: int) -> bytes | None:
     if preset is None:
         return None
     try:
-        return _extract(bank, preset)
+        return _extract(bank, preset, dry=dry)
     except (IndexError, ValueError, soundfile.LibsndfileError) as error:
         raise InputError(f"soundfont {path} cannot be played: {error}; use another file") from error
 
 
-def _extract(bank: Bank, preset: int) -> bytes:
+def _extract(bank: Bank, preset: int, *, dry: bool) -> bytes:
     tables = bank.tables
     used_instruments = _used(tables, b"p", preset, preset + 1, _INSTRUMENT_GENERATOR)
     zones = [_used(tables, b"i", k, k + 1, _SAMPLE_GENERATOR) for k in used_instruments]
     used_samples = sorted({sample for zone in zones for sample in zone})
-    # The other channel of a stereo sample is referred to by its link, not only by a zone.
     presets = _owners(tables, b"phdr", b"p", [preset], _INSTRUMENT_GENERATOR, used_instruments)
     presets[b"phdr"]["bank"][0] = 0
     instruments = _owners(tables, b"inst", b"i", used_instruments, _SAMPLE_GENERATOR, used_samples)
     headers, data = _copy_samples(bank, used_samples)
     made = presets | instruments | {b"shdr": headers}
+    if dry:
+        for key in (b"pgen", b"igen"):
+            made[key]["amount"][np.isin(made[key]["operator"], _EFFECT_GENERATORS)] = 0
     return _riff(
         b"sfbk",
         _chunk(b"LIST", b"INFO" + _chunk(b"ifil", bank.version) + _chunk(b"INAM", b"extract\0"))

@@ -13,6 +13,7 @@ CHANNELS = tuple(channel for channel in range(16) if channel != PERCUSSION_CHANN
 EXPRESSION = 11
 REVERB_SEND = 91
 CHORUS_SEND = 93
+ALL_SOUND_OFF = 120
 BEND_STEPS = 8192
 
 

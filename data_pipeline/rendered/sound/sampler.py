@@ -16,7 +16,7 @@ _RELEASE_S = {"wind": 0.07, "bowed": 0.12, "accordion": 0.06, "guitar": 0.2, "ma
 _DYING_TEXTURES = ("guitar", "mallets")
 _LEVEL_EXPONENT = 1.6
 # Cut-off frequency of the softest notes, in multiples of the fundamental; the loudest ones are not filtered.
-_SOFT_CUTOFF = 3.0
+_SOFT_CUTOFF = 1.5
 _SLUR_S = 0.03
 
 
@@ -99,7 +99,7 @@ def _soften(tone: np.ndarray, one: Played) -> np.ndarray:
     """Applies a low-pass filter of 6 dB per octave to soft notes."""
     loudness = one.note.velocity / 127
     fundamental_hz = 440.0 * 2 ** ((one.note.pitch - 69) / 12)
-    cutoff_hz = fundamental_hz * _SOFT_CUTOFF * 2 ** (5 * loudness)
+    cutoff_hz = fundamental_hz * _SOFT_CUTOFF * 2 ** (6 * loudness)
     if cutoff_hz >= RATE_HZ / 2 or not tone.size:
         return tone
     pole = np.float32(np.exp(-2 * np.pi * cutoff_hz / RATE_HZ))

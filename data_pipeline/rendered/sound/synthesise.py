@@ -165,7 +165,7 @@ def synthesise_performance(
     else:
         midi = performed_midi.write_performance(played, instrument.gm_program, cents=cents, shift=shift)
         sound = soundfont_player.play_midi(
-            renderer.font.path, instrument.gm_program, midi, rate_hz=RATE_HZ * 2 ** (shift / 12)
+            renderer.font.path, instrument.gm_program, midi, rate_hz=RATE_HZ * 2 ** (shift / 12), dry=True
         )
         _require_sound(sound, renderer.font, instrument)
     return np.pad(sound[:samples], (0, max(0, samples - sound.size)))
