@@ -207,6 +207,9 @@ def _read_held(held: HeldPicture, rng: np.random.Generator) -> Held:
 def _facts(sound: SoloSound, pictures: Animation, boxes: list[tuple[float, float, float, float]]) -> dict[str, Any]:
     """Returns the facts for the JSON file; boxes are (ymin, xmin, ymax, xmax), 0 to 1, one per frame."""
     renderer, font = sound.renderer, sound.renderer.font
+    room = {key: np.round(value, 3).tolist() for key, value in dataclasses.asdict(sound.room).items()}
+    if sound.recording:  # its `space` takes the place of the simple reverberation
+        room = {key: value for key, value in room.items() if not key.startswith("reverb_")}
     return {
         "fps": animation.FPS,
         "frame_px": animation.FRAME_PX,
@@ -218,7 +221,7 @@ def _facts(sound: SoloSound, pictures: Animation, boxes: list[tuple[float, float
         "beats_per_minute": round(30 / sound.song.eighth_s, 2),
         "mode": sound.song.mode,
         "tonic": sound.song.tonic,
-        "room": {key: np.round(value, 3).tolist() for key, value in dataclasses.asdict(sound.room).items()},
+        "room": room,
         **({"playing": _rounded(dataclasses.asdict(sound.playing))} if sound.playing else {}),
         **({"recording": _rounded(dataclasses.asdict(sound.recording))} if sound.recording else {}),
         "mirrored": pictures.look.mirror,

@@ -7,10 +7,11 @@ import pytest
 import soundfile
 
 from data_pipeline.command import InputError
-from data_pipeline.rendered.sound import note_folder, recorded_note, sampler, synthesise
+from data_pipeline.rendered.sound import note_folder, playable, recorded_note, sampler, synthesise
 from data_pipeline.rendered.sound.compose import Note
 from data_pipeline.rendered.sound.instruments import INSTRUMENTS
 from data_pipeline.rendered.sound.performance import CURVE_HZ, Played, play_plainly
+from data_pipeline.sources import rendered_solos
 from data_pipeline.sources.rendered_solos import SoloSet
 
 RATE_HZ = recorded_note.RATE_HZ
@@ -159,6 +160,28 @@ def test_damaged_and_silent_recordings_are_refused(tmp_path):
     soundfile.write(tmp_path / "B4.wav", np.zeros(4410), RATE_HZ)
     with pytest.raises(InputError, match=r"B4\.wav is silent"):
         recorded_note.read_note(tmp_path / "B4.wav", 71, sustained=False)
+
+
+def test_notes_far_from_every_recording_move_by_octaves(folder):
+    renderer = synthesise.choose_renderer("auto", folder)
+    notes = [Note(0.0, 1.0, pitch, 90) for pitch in (56, 69, 80, 81, 93)]
+    _, kept, _ = playable.make_playable(renderer, VIOLIN, notes)
+    # The recordings reach from 61 to 75.
+    assert [note.pitch for note in kept] == [56, 69, 80, 69, 69]
+
+
+def test_classes_use_the_renderers_that_have_them_in_turn(folder, tmp_path, monkeypatch):
+    used = {}
+    monkeypatch.setattr(
+        rendered_solos.solo,
+        "render_solo",
+        lambda _folder, name, *, index, renderer, **_: used.update({(name, index): renderer.name}),
+    )
+    notes = synthesise.choose_renderer("auto", folder)
+    solos = SoloSet(tmp_path, 2, 2.0, 0, (synthesise.additive_renderer(), notes))
+    rendered_solos.render_jobs(solos, solos.jobs, workers=1, done=lambda: None)
+    assert [used["violin", index] for index in (0, 1)] == ["additive", "recorded_notes"]
+    assert [used["tuba", index] for index in (0, 1)] == ["additive", "additive"]
 
 
 def test_set_needs_a_renderer_for_every_class(folder, tmp_path):
