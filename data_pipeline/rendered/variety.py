@@ -6,7 +6,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from data_pipeline.command import InputError
+from data_pipeline.rendered.sound.broad_sound import Situations
 from data_pipeline.rendered.sound.instruments import Instrument
+from data_pipeline.rendered.sound.note_folder import NoteFolder
 from data_pipeline.rendered.sound.reverberation import RoomRanges
 from data_pipeline.rendered.sound.synthesise import Renderer, additive_renderer
 
@@ -24,6 +26,7 @@ class Variety:
         keys: Pitch classes (0 is C) of the tonics; with few of them the solos share notes and harmonics.
         room: Ranges of recording situations.
         styles: Drawing styles, names in `style.STYLES`.
+        situations: Ranges of expressive playing and of recordings; None for notes as they are composed.
     """
 
     programs: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
@@ -32,6 +35,7 @@ class Variety:
     keys: tuple[int, ...] = ALL_KEYS
     room: RoomRanges = dataclasses.field(default_factory=RoomRanges)
     styles: tuple[str, ...] = ("plain",)
+    situations: Situations | None = None
 
 
 # C and G: two solos in these keys share six of seven notes.
@@ -46,6 +50,15 @@ _WIDE_ROOM = RoomRanges(
     peaks=3,
     peak_db=9.0,
 )
+# The tuning note is 430 to 450 Hz.
+_BROAD_ROOM = RoomRanges(
+    cents=(-39.8, 38.9),
+    tilt_db_per_octave=(-4, 4),
+    noise_dbfs=(-80, -52),
+    level_dbfs=(-32, -13),
+    peaks=3,
+    peak_db=9.0,
+)
 VARIETIES = {
     # One timbre per class, similar rooms, one drawing style.
     "plain": Variety(),
@@ -56,7 +69,20 @@ VARIETIES = {
         room=_WIDE_ROOM,
         styles=("plain", "tinted", "grey", "blurred", "grainy"),
     ),
-    # Disjoint from "wide": other related programs where General MIDI has some, else the additive synthesiser.
+    # More varied than "wide" in everything, without any program of "far".
+    "broad": Variety(
+        programs={
+            "accordion": (20,),
+            "flute": (72,),
+            "saxophone": (64, 65),
+            "trumpet": (59,),
+            "xylophone": (12,),
+        },
+        room=_BROAD_ROOM,
+        situations=Situations(),
+        styles=("plain", "tinted", "grey", "blurred", "grainy"),
+    ),
+    # Disjoint from the others: other related programs where General MIDI has some, else the additive synthesiser.
     "far": Variety(
         programs={
             "accordion": (23,),
@@ -88,10 +114,16 @@ def choose_variety(name: str) -> Variety:
     return VARIETIES[name]
 
 
+def class_programs(variety: Variety, instrument: Instrument) -> tuple[int, ...]:
+    """Returns the General MIDI programs that the solos of a class may have."""
+    programs = tuple(variety.programs.get(instrument.name, ()))
+    return (instrument.gm_program, *programs) if variety.own_program else programs
+
+
 def choose_timbre(
     variety: Variety, instrument: Instrument, renderer: Renderer, rng: np.random.Generator
 ) -> tuple[Instrument, Renderer]:
-    """Draws the General MIDI program and the renderer of one solo.
+    """Draws the General MIDI program and the renderer of one solo, or one instrument of a folder of recorded notes.
 
     Args:
         variety: Variety of the set.
@@ -102,9 +134,15 @@ def choose_timbre(
     Returns:
         The instrument with its program, and the renderer.
     """
-    programs = variety.programs.get(instrument.name, ())
-    if variety.own_program or (renderer.font and not renderer.font.bundled):
-        programs = (instrument.gm_program, *programs)  # in a user's soundfont the class's own program is new, too
+    if isinstance(renderer.font, NoteFolder):
+        sets = renderer.font.sets[instrument.name]
+        chosen = sets[int(rng.integers(len(sets)))]
+        return instrument, dataclasses.replace(
+            renderer, font=dataclasses.replace(renderer.font, sets={instrument.name: (chosen,)})
+        )
+    # In a user's soundfont the class's own program is new, too.
+    own = variety.own_program or (renderer.font is not None and not renderer.font.bundled)
+    programs = class_programs(dataclasses.replace(variety, own_program=own), instrument)
     additive = rng.random() < variety.additive_share
     program = programs[int(rng.integers(len(programs)))] if programs else None
     if renderer.font is None or program is None or (additive and renderer.font.bundled):
