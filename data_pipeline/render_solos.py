@@ -98,7 +98,10 @@ def define_flags() -> None:
         "soundfont", [], "General MIDI .sf2 files, used by the solos in turn; by default the one in pretty_midi."
     )
     flags.DEFINE_enum(
-        "variety", "plain", tuple(VARIETIES), "plain: one timbre per class; wide: many; far: others than in both."
+        "variety",
+        "plain",
+        tuple(VARIETIES),
+        "plain: one timbre per class; wide: many; broad: more of everything; far: timbres that no other one has.",
     )
     command.define_path(
         "pictures", None, "Folder with pictures of instruments, <class>/*.png|svg|jpg|webp, that players hold."

@@ -46,6 +46,17 @@ _WIDE_ROOM = RoomRanges(
     peaks=3,
     peak_db=9.0,
 )
+# The tuning note is 430 to 450 Hz.
+_BROAD_ROOM = RoomRanges(
+    cents=(-39.8, 38.9),
+    tilt_db_per_octave=(-4, 4),
+    reverb_seconds=(0.1, 3.5),
+    reverb_level=(0.005, 0.8),
+    noise_dbfs=(-75, -42),
+    level_dbfs=(-32, -13),
+    peaks=3,
+    peak_db=9.0,
+)
 VARIETIES = {
     # One timbre per class, similar rooms, one drawing style.
     "plain": Variety(),
@@ -56,7 +67,19 @@ VARIETIES = {
         room=_WIDE_ROOM,
         styles=("plain", "tinted", "grey", "blurred", "grainy"),
     ),
-    # Disjoint from "wide": other related programs where General MIDI has some, else the additive synthesiser.
+    # More varied than "wide" in everything, without any program of "far".
+    "broad": Variety(
+        programs={
+            "accordion": (20,),
+            "flute": (72,),
+            "saxophone": (64, 65),
+            "trumpet": (59,),
+            "xylophone": (12,),
+        },
+        room=_BROAD_ROOM,
+        styles=("plain", "tinted", "grey", "blurred", "grainy"),
+    ),
+    # Disjoint from "wide" and "broad": other related programs where General MIDI has some, else the additive synthesiser.
     "far": Variety(
         programs={
             "accordion": (23,),

@@ -97,5 +97,5 @@ def test_a_style_is_one_for_all_pictures_and_keeps_their_size(name):
 
 
 def test_an_unknown_variety_is_refused():
-    with pytest.raises(InputError, match="variety='wild' is unknown; use one of plain, wide, far"):
+    with pytest.raises(InputError, match="variety='wild' is unknown; use one of plain, wide, broad, far"):
         variety.choose_variety("wild")
