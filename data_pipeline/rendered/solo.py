@@ -1,6 +1,7 @@
 """Renders one solo from its seed to two files: the video, and facts about it as JSON."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 import zlib
@@ -17,6 +18,7 @@ from data_pipeline.rendered.drawing import animation
 from data_pipeline.rendered.drawing.animation import Animation, Held, Staging
 from data_pipeline.rendered.drawing.look import AREA
 from data_pipeline.rendered.drawing.style import choose_style
+from data_pipeline.rendered.filming.footage import Footage
 from data_pipeline.rendered.pictures.folder import HeldPicture
 from data_pipeline.rendered.pictures.raster import UnusablePicture, read_cutout
 from data_pipeline.rendered.sound import arrange, reverberation, synthesise
@@ -138,15 +140,9 @@ def render_solo(
     sound = make_sound(name, index=index, seed=seed, seconds=seconds, renderer=renderer, kinds=kinds)
     _, _, picture_rng, kind_rng = solo_streams(name, index=index, seed=seed)
     style_name, style = choose_style(kinds.styles, kind_rng.spawn(1)[0])
-    pictures = Animation(
-        name,
-        sound.notes,
-        picture_rng,
-        index=index,
-        seed=seed,
-        seconds=seconds,
-        staging=Staging(options.area, style, held and _read_held(held, held_streams(name, index=index, seed=seed)[1])),
-    )
+    staging = Staging(options.area, style, held and _read_held(held, held_streams(name, index=index, seed=seed)[1]))
+    animate = functools.partial(Footage, ranges=kinds.scene) if kinds.scene else Animation
+    pictures = animate(name, sound.notes, picture_rng, index=index, seed=seed, seconds=seconds, staging=staging)
     boxes: list[tuple[float, float, float, float]] = []
 
     def without_boxes() -> Iterator[np.ndarray]:
@@ -173,7 +169,9 @@ def _read_held(held: HeldPicture, rng: np.random.Generator) -> Held:
         ) from error
 
 
-def _facts(sound: SoloSound, pictures: Animation, boxes: list[tuple[float, float, float, float]]) -> dict[str, Any]:
+def _facts(
+    sound: SoloSound, pictures: Animation | Footage, boxes: list[tuple[float, float, float, float]]
+) -> dict[str, Any]:
     """Returns the facts for the JSON file; boxes are (ymin, xmin, ymax, xmax), 0 to 1, one per frame."""
     renderer, font = sound.renderer, sound.renderer.font
     return {

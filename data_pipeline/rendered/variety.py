@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from data_pipeline.command import InputError
+from data_pipeline.rendered.filming.ranges import SceneRanges
 from data_pipeline.rendered.sound.instruments import Instrument
 from data_pipeline.rendered.sound.reverberation import RoomRanges
 from data_pipeline.rendered.sound.synthesise import Renderer, additive_renderer
@@ -24,6 +25,7 @@ class Variety:
         keys: Pitch classes (0 is C) of the tonics; with few of them the solos share notes and harmonics.
         room: Ranges of recording situations.
         styles: Drawing styles, names in `style.STYLES`.
+        scene: Ranges of furnished scenes that a camera records; None for a still background and a whole player.
     """
 
     programs: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
@@ -32,6 +34,7 @@ class Variety:
     keys: tuple[int, ...] = ALL_KEYS
     room: RoomRanges = dataclasses.field(default_factory=RoomRanges)
     styles: tuple[str, ...] = ("plain",)
+    scene: SceneRanges | None = None
 
 
 # C and G: two solos in these keys share six of seven notes.
@@ -77,7 +80,8 @@ VARIETIES = {
             "xylophone": (12,),
         },
         room=_BROAD_ROOM,
-        styles=("plain", "tinted", "grey", "blurred", "grainy"),
+        styles=("plain",),
+        scene=SceneRanges(),
     ),
     # Disjoint from "wide" and "broad": other related programs where General MIDI has some, else the additive synthesiser.
     "far": Variety(
