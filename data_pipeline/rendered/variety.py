@@ -83,7 +83,8 @@ VARIETIES = {
         styles=("plain",),
         scene=SceneRanges(),
     ),
-    # Disjoint from "wide" and "broad": other related programs where General MIDI has some, else the additive synthesiser.
+    # Disjoint from "wide" and "broad": other related programs where General MIDI has some, else the additive
+    # synthesiser.
     "far": Variety(
         programs={
             "accordion": (23,),

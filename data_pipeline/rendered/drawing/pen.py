@@ -171,19 +171,23 @@ class Pen:
         """Pixels per figure unit."""
         return self._unit_px
 
-    def extent(self, *, without_person: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the smallest and the largest (x, y) in pixels of the shapes so far, (2,) each.
+    def extent(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the smallest and the largest (x, y) in pixels of all shapes so far, (2,) each."""
+        margins = np.repeat(self._margins_px, [len(pixels) for pixels in self._reached])[:, None]
+        pixels = np.concatenate(self._reached)
+        return (pixels - margins).min(axis=0), (pixels + margins).max(axis=0)
+
+    def shape_boxes(self, *, without_person: bool = False) -> np.ndarray:
+        """Returns (shapes, 4) boxes (left, top, right, bottom) in pixels of the shapes so far.
 
         Args:
             without_person: Whether the shapes of persons are left out.
         """
-        counts = [len(pixels) for pixels in self._reached]
-        margins = np.repeat(self._margins_px, counts)[:, None]
-        pixels = np.concatenate(self._reached)
-        if without_person:
-            kept = ~np.repeat(self._reached_by_person, counts)
-            margins, pixels = margins[kept], pixels[kept]
-        return (pixels - margins).min(axis=0), (pixels + margins).max(axis=0)
+        starts = np.cumsum([0, *(len(pixels) for pixels in self._reached[:-1])])
+        pixels, margins = np.concatenate(self._reached), np.array(self._margins_px)[:, None]
+        low, high = np.minimum.reduceat(pixels, starts) - margins, np.maximum.reduceat(pixels, starts) + margins
+        boxes = np.concatenate([low, high], axis=1)
+        return boxes[~np.array(self._reached_by_person)] if without_person else boxes
 
 
 _TURN = np.linspace(0, 2 * np.pi, 28, endpoint=False)

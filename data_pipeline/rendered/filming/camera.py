@@ -2,6 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float
+from PIL import Image
 
 from data_pipeline.rendered.filming.ranges import SceneRanges
 
@@ -45,33 +46,53 @@ def choose_views(rng: np.random.Generator, ranges: SceneRanges, *, frames: int, 
     return np.concatenate([place, sides[:, None]], axis=1) * scene_px
 
 
-def in_view(box: Edges, view: np.ndarray, opening: Edges) -> Edges:
-    """Converts a box of the scene to shares of the frame and clips it to the visible part.
+def in_view(boxes: Float[np.ndarray, "shapes 4"], view: Float[np.ndarray, "3"], opening: Edges) -> Edges:
+    """Returns the box around the visible part of shapes.
 
     Args:
-        box: Box in pixels of the scene.
+        boxes: (left, top, right, bottom) of each shape in pixels of the scene.
         view: (left, top, side) of the view.
         opening: Part of the frame that no bar hides, in shares of the frame.
 
     Returns:
-        The box in shares of the frame. It has no area when nothing of it is visible.
+        The box in shares of the frame. It has no area when nothing is visible.
     """
-    corner = view[[0, 1, 0, 1]]
-    low_x, low_y, high_x, high_y = ((np.array(box) - corner) / view[2]).tolist()
+    shares = (boxes - view[[0, 1, 0, 1]]) / view[2]
     left, top, right, bottom = opening
-    return (
-        min(max(low_x, left), right),
-        min(max(low_y, top), bottom),
-        min(max(high_x, left), right),
-        min(max(high_y, top), bottom),
-    )
+    clipped = np.clip(shares, (left, top, left, top), (right, bottom, right, bottom))
+    visible = clipped[(clipped[:, :2] < clipped[:, 2:]).all(axis=1)]
+    if not visible.size:
+        return left, top, left, top
+    (low_x, low_y), (high_x, high_y) = visible[:, :2].min(axis=0).tolist(), visible[:, 2:].max(axis=0).tolist()
+    return low_x, low_y, high_x, high_y
+
+
+def changed_part(
+    changed: Image.Image, view: Float[np.ndarray, "3"], opening: Edges, *, cell_px: int
+) -> Float[np.ndarray, "4"]:
+    """Returns the box of what is not black in a coarse image of the scene, within the view.
+
+    Args:
+        changed: Grey image with one pixel for each square cell of the scene.
+        view: (left, top, side) of the view in pixels of the scene.
+        cell_px: Side of a cell.
+        opening: Part of the frame that no bar hides, in shares of the frame.
+
+    Returns:
+        (left, top, right, bottom) in pixels of the scene. It has no area when everything is black.
+    """
+    low, high = np.array(opening[:2]), np.array(opening[2:])
+    first = np.floor((view[:2] + low * view[2]) / cell_px).astype(int)
+    last = np.ceil((view[:2] + high * view[2]) / cell_px).astype(int)
+    found = changed.crop((*first.tolist(), *last.tolist())).getbbox() or (0, 0, 0, 0)
+    return (np.array(found, dtype=float) + np.tile(first, 2)) * cell_px
 
 
 def least_visible(box: Edges, views: Views, opening: Edges) -> float:
-    """Returns the smallest visible share of a box over all views, or the share of the frame that it covers if larger."""
+    """Returns the smallest visible share of a box over all views; the covered share of the frame counts if larger."""
     found = 1.0
     for view in views[:: max(1, len(views) // 24)]:
-        left, top, right, bottom = in_view(box, view, opening)
+        left, top, right, bottom = in_view(np.array([box]), view, opening)
         covered = (right - left) * (bottom - top)
         whole = (box[2] - box[0]) * (box[3] - box[1]) / view[2] ** 2
         found = min(found, max(covered / max(whole, 1e-9), covered))

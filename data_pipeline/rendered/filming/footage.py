@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from jaxtyping import Float
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from data_pipeline.rendered.drawing.animation import (
     FIGURES,
@@ -22,16 +23,21 @@ from data_pipeline.rendered.drawing.look import choose_look
 from data_pipeline.rendered.drawing.motion import Pose, choreograph
 from data_pipeline.rendered.drawing.pen import FLOOR_Y, oval
 from data_pipeline.rendered.filming import backdrop, people
-from data_pipeline.rendered.filming.camera import in_view
+from data_pipeline.rendered.filming.camera import changed_part, in_view
 from data_pipeline.rendered.filming.cutouts import vary_cutout
 from data_pipeline.rendered.filming.overlay import choose_overlay
 from data_pipeline.rendered.filming.ranges import SceneRanges
 from data_pipeline.rendered.filming.recording import choose_recording
-from data_pipeline.rendered.filming.shaded_pen import MATERIAL_OF, ShadedPen, Surfaces, choose_surfaces
+from data_pipeline.rendered.filming.shaded_pen import MATERIAL_OF, ShadedPen, choose_surfaces
 from data_pipeline.rendered.filming.shot import Extents, Framing, choose_shot
 from data_pipeline.rendered.sound.compose import Note
 
 SCENE_PX = FRAME_PX * OVERSAMPLE
+# Number of frames that show the same pose; drawing takes most of the time.
+_POSE_FRAMES = 2
+_CELL_PX = 8
+_STAGING = Staging()
+_UNIT_VIEW, _EVERYWHERE = np.array([0.0, 0.0, 1.0]), (-np.inf, -np.inf, np.inf, np.inf)
 
 
 class Footage:
@@ -53,7 +59,7 @@ class Footage:
         seed: int,
         seconds: float,
         ranges: SceneRanges,
-        staging: Staging = Staging(),
+        staging: Staging = _STAGING,
     ) -> None:
         """Chooses appearance, scene, shot and recording.
 
@@ -89,6 +95,7 @@ class Footage:
         )
         self.shot = choose_shot(rng, ranges, framing)
         self._scene, self._front = self._build_scene(rng, ranges)
+        self._cells = self._scene.reduce(_CELL_PX)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, tuple[float, float, float, float]]]:
         """Draws the frames.
@@ -98,20 +105,35 @@ class Footage:
             instrument in shares of the frame, 0 to 1.
         """
         record = self._recording.start()
-        for pose, view in zip(self.poses, self.shot.views, strict=True):
-            scene = self._scene.copy()
-            pen = self._pen(scene, pose)
-            self._draw_figure(pen, self.look, pose)
-            if self._front is not None:
-                scene.paste(self._front, mask=self._front)
+        opening = self._overlay.opening
+        scene, shapes, changed = self._draw_scene(self.poses[0])
+        for frame, (pose, view) in enumerate(zip(self.poses, self.shot.views, strict=True)):
+            if frame and frame % _POSE_FRAMES == 0:
+                scene, shapes, changed = self._draw_scene(pose)
             left, top, side = view.tolist()
             picture = scene.resize((FRAME_PX, FRAME_PX), Image.Resampling.BOX, box=(left, top, left + side, top + side))
             if self._style:
                 picture = self._style(picture)
-            low, high = pen.extent()
-            box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-            xmin, ymin, xmax, ymax = in_view(box, view, self._overlay.opening)
+            # The boxes of large slanted shapes reach into a view that the shapes themselves do not touch.
+            part = changed_part(changed, view, opening, cell_px=_CELL_PX)
+            visible = np.concatenate([np.maximum(shapes[:, :2], part[:2]), np.minimum(shapes[:, 2:], part[2:])], axis=1)
+            xmin, ymin, xmax, ymax = in_view(visible, view, opening)
             yield np.asarray(record(picture, self._overlay)), (ymin, xmin, ymax, xmax)
+
+    def _draw_scene(self, pose: Pose) -> tuple[Image.Image, Float[np.ndarray, "shapes 4"], Image.Image]:
+        """Draws the whole scene with the player.
+
+        Returns:
+            The scene, the boxes of the shapes of player and instrument in its pixels, and an image with one pixel for
+            each `_CELL_PX` of the scene, which is black where neither was drawn.
+        """
+        scene = self._scene.copy()
+        pen = self._pen(scene, pose)
+        self._draw_figure(pen, self.look, pose)
+        changed = ImageChops.difference(scene.reduce(_CELL_PX), self._cells)
+        if self._front is not None:
+            scene.paste(self._front, mask=self._front)
+        return scene, pen.shape_boxes(), changed.convert("L")
 
     def _pen(self, scene: Image.Image, pose: Pose) -> ShadedPen:
         shot = self.shot
@@ -134,15 +156,14 @@ class Footage:
         )
 
     def _measure(self, angle: float, alone: bool) -> Extents:
-        low, high = np.full(4, np.inf), np.full(4, -np.inf)
+        boxes: list[list[np.ndarray]] = [[], []]
         for pose in extreme_poses(self.poses):
             pen = self._make_pen(None, pose, angle=angle, alone=alone)
             self._draw_figure(pen, self.look, pose)
-            whole, part = pen.extent(), pen.extent(without_person=True)
-            low = np.minimum(low, np.concatenate([whole[0], part[0]]))
-            high = np.maximum(high, np.concatenate([whole[1], part[1]]))
-        figure, instrument = (np.concatenate([low[k : k + 2], high[k : k + 2]]).tolist() for k in (0, 2))
-        return Extents(tuple(figure), tuple(instrument))
+            for part, without_person in zip(boxes, (False, True), strict=True):
+                part.append(pen.shape_boxes(without_person=without_person))
+        figure, instrument = (in_view(np.concatenate(part), _UNIT_VIEW, _EVERYWHERE) for part in boxes)
+        return Extents(figure, instrument)
 
     def _build_scene(self, rng: np.random.Generator, ranges: SceneRanges) -> tuple[Image.Image, Image.Image | None]:
         """Returns what stands behind the player, and what hides the player in front, if there is something."""

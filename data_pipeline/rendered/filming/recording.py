@@ -28,7 +28,7 @@ class Recording:
     Attributes:
         levels: Level of each channel after light, colour and contrast, 768 values.
         saturation: Factor of the saturation; None leaves it.
-        blur_px: Standard deviation of the blur of the lens; 0 for none.
+        blur_px: Radius of the blur of the lens; 0 for none.
         trail: Share of the frame before in a frame, as a long exposure has it; 0 for none.
         shadow: RGB image that multiplies the frame, darker at the edges; None for none.
         grain: RGB noise around `_GREY`, larger than the frame; None for none.
@@ -67,7 +67,7 @@ class Recording:
 
     def _expose(self, picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         if self.blur_px:
-            picture = picture.filter(ImageFilter.GaussianBlur(self.blur_px))
+            picture = picture.filter(ImageFilter.BoxBlur(self.blur_px))
         if self.shadow is not None:
             picture = ImageChops.multiply(picture, self.shadow)
         picture = picture.point(self.levels)
@@ -104,7 +104,7 @@ def choose_recording(rng: np.random.Generator, ranges: SceneRanges, *, size_px: 
     return Recording(
         levels=_choose_levels(rng, dark=dark, bright=bright),
         saturation=_choose_saturation(rng),
-        blur_px=float(rng.uniform(0.4, 1.8)) if rng.random() < _BLUR_SHARE else 0.0,
+        blur_px=float(rng.uniform(0.5, 2.5)) if rng.random() < _BLUR_SHARE else 0.0,
         trail=float(rng.uniform(0.2, 0.5)) if rng.random() < _MOTION_SHARE else 0.0,
         shadow=_draw_vignette(rng, size_px) if rng.random() < _VIGNETTE_SHARE else None,
         grain=_draw_grain(rng, noise, size_px) if noise else None,
@@ -115,7 +115,7 @@ def choose_recording(rng: np.random.Generator, ranges: SceneRanges, *, size_px: 
 
 
 def _choose_levels(rng: np.random.Generator, *, dark: bool, bright: bool) -> list[int]:
-    gain = rng.uniform(0.28, 0.5) if dark else rng.uniform(1.4, 2.4) if bright else rng.uniform(0.75, 1.2)
+    gain = rng.uniform(0.35, 0.6) if dark else rng.uniform(1.5, 2.3) if bright else rng.uniform(0.85, 1.35)
     bend = float(np.exp2(rng.uniform(-0.5, 0.5)))
     warmth = rng.normal(0, 0.14)
     gains = gain * np.exp2([warmth, rng.normal(0, 0.05), -warmth])

@@ -15,6 +15,10 @@ _SIDE_PX = 160
 # Shapes smaller than this have one colour.
 _LEAST_PX = 7
 _MIDDLE = 110
+# Sizes and colours of shapes are rounded to these steps, so that their surfaces can be used again.
+_STEP_PX = 8
+_STEP_LEVELS = 6
+_MOST_PIECES = 300
 _MATERIALS: dict[str, Callable[[np.random.Generator, int], Texture]] = {
     "wood": textures.wood,
     "metal": textures.metal,
@@ -52,6 +56,22 @@ class Surfaces:
 
     tiles: dict[str, Image.Image]
     light: tuple[float, float]
+    _cache: dict[tuple[str, Colour, int, int], Image.Image] = dataclasses.field(default_factory=dict)
+
+    def cut(self, material: str, fill: Colour, size: tuple[int, int]) -> Image.Image:
+        """Returns a piece of a surface in a colour, of the size or up to `_STEP_PX` larger.
+
+        Most shapes have the same size and colour in many frames, so pieces are kept.
+        """
+        width, height = (-(-side // _STEP_PX) * _STEP_PX for side in size)
+        red, green, blue = (min((c + _STEP_LEVELS // 2) // _STEP_LEVELS * _STEP_LEVELS, 255) for c in fill)
+        key = (material, (red, green, blue), width, height)
+        if key not in self._cache:
+            if len(self._cache) >= _MOST_PIECES:
+                self._cache.clear()
+            levels = self.tiles[material].resize((width, height), Image.Resampling.BILINEAR)
+            self._cache[key] = coloured(levels, (red, green, blue))
+        return self._cache[key]
 
 
 def choose_surfaces(rng: np.random.Generator) -> Surfaces:
@@ -93,13 +113,14 @@ class ShadedPen(Pen):
 
     def tube(self, points: Sequence[Point] | np.ndarray, widths: Sequence[float], fill: Colour) -> None:
         """Draws a round tube whose width changes along a smooth line through the points."""
-        path = self.to_pixels(smooth(points))
+        line = smooth(points)
+        path = self.to_pixels(line)
         places = np.linspace(0, len(widths) - 1, len(path))
         width = np.interp(places, np.arange(len(widths)), np.array(widths))
         tangent = np.gradient(path, axis=0)
         tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
         normal = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1)
-        self._place(smooth(points), float(width.max()) / 2)
+        self._place(line, float(width.max()) / 2)
         if self._canvas is None or self._is_left_out:
             return
         width_px = width[:, None] * self.unit_px
@@ -122,23 +143,29 @@ class ShadedPen(Pen):
         if (high - low).min() < _LEAST_PX:
             canvas.polygon(pixels.ravel().tolist(), fill=fill)
             return
-        tile = self._surfaces.tiles["cloth" if self.of_person else self.material]
-        scale = np.array(tile.size) / (high - low)
-        part = (*((shown_low - low) * scale), *((shown_high - low) * scale))
+        material = "cloth" if self.of_person else self.material
+        surface = self._surfaces.cut(material, fill, (int(high[0] - low[0]), int(high[1] - low[1])))
+        if (shown_low > low).any() or (shown_high < high).any():
+            surface = surface.crop((*(shown_low - low).tolist(), *(shown_high - low).tolist()))
         size = (int(shown_high[0] - shown_low[0]), int(shown_high[1] - shown_low[1]))
-        levels = tile.resize(size, Image.Resampling.BILINEAR, box=part)
         mask = Image.new("L", size)
         ImageDraw.Draw(mask).polygon((pixels - shown_low).ravel().tolist(), fill=255)
-        image.paste(coloured(levels, fill), (int(shown_low[0]), int(shown_low[1])), mask)
+        corner = (int(shown_low[0]), int(shown_low[1]))
+        image.paste(surface.crop((0, 0, *size)), corner, mask)
 
     def _draw_line(self, canvas: ImageDraw.ImageDraw, pixels: np.ndarray, width_px: int, fill: Colour) -> None:
         if width_px < _LEAST_PX:
             super()._draw_line(canvas, pixels, width_px, fill)
             return
-        light = np.array(self._surfaces.light)
-        for share, shift, tone in self._layers():
+        x, y = self._surfaces.light
+        points = pixels.tolist()
+        for layer, (share, shift, tone) in enumerate(self._layers()):
             part_px = max(1, round(share * width_px))
-            super()._draw_line(canvas, pixels + shift * width_px * light, part_px, shade(fill, tone))
+            if layer == 0:
+                super()._draw_line(canvas, pixels, part_px, shade(fill, tone))
+                continue
+            dx, dy = shift * width_px * x, shift * width_px * y
+            canvas.line([(px + dx, py + dy) for px, py in points], shade(fill, tone), part_px, "curve")
 
     def _draw_disc(
         self, canvas: ImageDraw.ImageDraw, centre: Point, radius_px: float, fill: Colour, edge: Colour | None
@@ -146,10 +173,12 @@ class ShadedPen(Pen):
         if 2 * radius_px < _LEAST_PX:
             super()._draw_disc(canvas, centre, radius_px, fill, edge)
             return
-        light = np.array(self._surfaces.light)
+        (x, y), (light_x, light_y) = centre, self._surfaces.light
         for share, shift, tone in self._layers():
-            x, y = np.array(centre) + 2 * shift * radius_px * light
-            super()._draw_disc(canvas, (float(x), float(y)), share * radius_px, shade(fill, tone), None)
+            reach, away = share * radius_px, 2 * shift * radius_px
+            middle_x, middle_y = x + away * light_x, y + away * light_y
+            corners = (middle_x - reach, middle_y - reach, middle_x + reach, middle_y + reach)
+            canvas.ellipse(corners, fill=shade(fill, tone))
 
     def _layers(self) -> tuple[tuple[float, float, float], ...]:
         glossy = not self.of_person and self.material in ("metal", "lacquer")
@@ -158,6 +187,6 @@ class ShadedPen(Pen):
 
 def coloured(levels: Image.Image, colour: Colour) -> Image.Image:
     """Returns a grey texture in a colour; the level `_MIDDLE` gives the colour itself, higher ones go towards white."""
-    step = np.arange(256) / _MIDDLE
-    tables = [np.where(step < 1, c * step, np.minimum(c * step + 60 * (step - 1), 255)) for c in colour]
-    return Image.merge("RGB", [levels.point(table.astype(int).tolist()) for table in tables])
+    step = np.arange(256)[:, None] / _MIDDLE
+    table = np.where(step < 1, np.array(colour) * step, np.minimum(np.array(colour) + 60 * (step - 1), 255))
+    return Image.fromarray(table.astype(np.uint8)[np.asarray(levels)])
