@@ -14,6 +14,7 @@ from data_pipeline.rendered.filming.recording import Recording
 from data_pipeline.rendered.pictures.raster import cut_out
 from data_pipeline.rendered.sound.compose import Note
 from data_pipeline.rendered.sound.instruments import CLASSES
+from data_pipeline.rendered.variety import VARIETIES
 
 NOTES = [Note(0.2 * k, 0.2 * k + 0.18, 60 + 2 * (k % 4), 100) for k in range(10)]
 CLEAN = Recording(list(range(256)) * 3, None, 0.0, 0.0, None, None, None, None, seed=0)
@@ -99,6 +100,12 @@ def test_everything_depends_on_the_seed():
     first, again, other = (np.stack([frame for frame, _ in film_of("cello", seed=seed)]) for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+def test_styles_of_the_held_out_set_are_not_used():
+    assert VARIETIES["broad"].scene is not None
+    assert not set(VARIETIES["broad"].styles) & set(VARIETIES["far"].styles)
+    assert all(VARIETIES[name].scene is None for name in ("plain", "wide", "far"))
 
 
 def test_a_film_can_be_drawn_twice():
