@@ -89,6 +89,7 @@ def choose_shot(rng: np.random.Generator, ranges: SceneRanges, framing: Framing)
         angle = float(rng.uniform(-np.pi, np.pi) if rng.random() < 0.25 else rng.normal(0, 0.35))
     extents = framing.measure(angle, alone)
     instrument = np.array(extents.instrument)
+    unit_px = 1.0
     for _ in range(_ATTEMPTS):
         views = choose_views(rng, ranges, frames=framing.frames, scene_px=framing.scene_px)
         unit_px = _unit_px(name, rng, ranges, framing, extents)
