@@ -95,13 +95,16 @@ def define_flags() -> None:
         "Smallest and largest share of the frame that a player takes, such as '0.1,0.15'.",
     )
     command.define_paths(
-        "soundfont", [], "General MIDI .sf2 files, used by the solos in turn; by default the one in pretty_midi."
+        "soundfont",
+        [],
+        "General MIDI .sf2 or .sf3 files, or folders of recorded notes, <class>/A4.mp3|wav|flac|ogg|m4a, used by the "
+        "solos in turn; by default the soundfont in pretty_midi.",
     )
     flags.DEFINE_enum(
         "variety",
         "plain",
         tuple(VARIETIES),
-        "plain: one timbre per class; wide: many; broad: more of everything; far: timbres that no other one has.",
+        "plain: one timbre per class; wide: many; broad: more, played and recorded in many ways; far: other timbres.",
     )
     command.define_path(
         "pictures", None, "Folder with pictures of instruments, <class>/*.png|svg|jpg|webp, that players hold."

@@ -21,9 +21,12 @@ from data_pipeline.rendered.drawing.style import choose_style
 from data_pipeline.rendered.filming.footage import Footage
 from data_pipeline.rendered.pictures.folder import HeldPicture
 from data_pipeline.rendered.pictures.raster import UnusablePicture, read_cutout
-from data_pipeline.rendered.sound import arrange, reverberation, synthesise
+from data_pipeline.rendered.sound import arrange, broad_sound, playable, reverberation, synthesise
 from data_pipeline.rendered.sound.compose import Note, Song
 from data_pipeline.rendered.sound.instruments import INSTRUMENTS, Instrument
+from data_pipeline.rendered.sound.note_folder import NoteFolder
+from data_pipeline.rendered.sound.playing import Playing
+from data_pipeline.rendered.sound.recording import Recording
 from data_pipeline.rendered.sound.reverberation import Room
 from data_pipeline.rendered.sound.synthesise import RATE_HZ, Renderer
 from data_pipeline.rendered.variety import VARIETIES, Variety
@@ -40,6 +43,8 @@ class SoloSound:
         song: Key, tempo and metre.
         room: Tuning and recording situation.
         samples: (samples,) float32 mono at `RATE_HZ`.
+        playing: Manner of playing, in varieties that draw one.
+        recording: Room, microphone, noises and codec, in varieties that draw them.
     """
 
     instrument: Instrument
@@ -48,6 +53,8 @@ class SoloSound:
     song: Song
     room: Room
     samples: np.ndarray
+    playing: Playing | None = None
+    recording: Recording | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +112,31 @@ def make_sound(
     """
     composition_rng, sound_rng, _, kind_rng = solo_streams(name, index=index, seed=seed)
     instrument, renderer = variety.choose_timbre(kinds, INSTRUMENTS[name], renderer, kind_rng)
+    programs = variety.class_programs(kinds, INSTRUMENTS[name])
+    if kinds.situations is not None:
+        room = reverberation.choose_room(sound_rng, kinds.room)
+        made = broad_sound.make_broad_sound(
+            instrument,
+            renderer,
+            room,
+            kinds.situations,
+            (composition_rng, sound_rng),
+            seconds=seconds,
+            keys=kinds.keys,
+            programs=programs,
+        )
+        return SoloSound(
+            made.instrument,
+            renderer,
+            notes=made.notes,
+            song=made.song,
+            room=room,
+            samples=made.samples,
+            playing=made.playing,
+            recording=made.recording,
+        )
     notes, song = arrange.compose_solo(instrument, composition_rng, seconds=seconds, keys=kinds.keys)
+    instrument, notes, _ = playable.make_playable(renderer, instrument, notes, programs=programs)
     situation = reverberation.choose_room(sound_rng, kinds.room)
     dry = synthesise.synthesise(renderer, instrument, notes, sound_rng, seconds=seconds, cents=situation.cents)
     samples = reverberation.record(dry, situation, sound_rng, rate_hz=RATE_HZ)
@@ -156,6 +187,8 @@ def render_solo(
     facts = {"instrument": name, "index": index, "seed": seed, "seconds": seconds, "style": style_name}
     if held:
         facts["picture"] = held.facts
+    if isinstance(pictures, Footage):
+        facts["shot"] = pictures.shot.name
     facts |= _facts(sound, pictures, boxes)
     write_atomically(target.with_suffix(".json"), json.dumps(facts) + "\n")
 
@@ -181,11 +214,23 @@ def _facts(
         "gm_program": sound.instrument.gm_program,
         "renderer": {"name": renderer.name, "version": renderer.version},
         "soundfont": font and {"name": font.name, "sha256": font.sha256, "licence": font.licence},
+        **({"recorded_notes": font.sets[sound.instrument.name][0].name} if isinstance(font, NoteFolder) else {}),
         "beats_per_minute": round(30 / sound.song.eighth_s, 2),
         "mode": sound.song.mode,
         "tonic": sound.song.tonic,
         "room": {key: np.round(value, 3).tolist() for key, value in dataclasses.asdict(sound.room).items()},
+        **({"playing": _rounded(dataclasses.asdict(sound.playing))} if sound.playing else {}),
+        **({"recording": _rounded(dataclasses.asdict(sound.recording))} if sound.recording else {}),
         "mirrored": pictures.look.mirror,
         "notes": [[round(n.start_s, 4), round(n.end_s, 4), n.pitch, n.velocity] for n in sound.notes],
         "boxes": [[round(edge, 4) for edge in box] for box in boxes],
     }
+
+
+def _rounded(value: Any) -> Any:
+    """Returns values of a JSON file with their numbers rounded to four digits."""
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(one) for one in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value

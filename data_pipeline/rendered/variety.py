@@ -7,7 +7,9 @@ import numpy as np
 
 from data_pipeline.command import InputError
 from data_pipeline.rendered.filming.ranges import SceneRanges
+from data_pipeline.rendered.sound.broad_sound import Situations
 from data_pipeline.rendered.sound.instruments import Instrument
+from data_pipeline.rendered.sound.note_folder import NoteFolder
 from data_pipeline.rendered.sound.reverberation import RoomRanges
 from data_pipeline.rendered.sound.synthesise import Renderer, additive_renderer
 
@@ -25,6 +27,7 @@ class Variety:
         keys: Pitch classes (0 is C) of the tonics; with few of them the solos share notes and harmonics.
         room: Ranges of recording situations.
         styles: Drawing styles, names in `style.STYLES`.
+        situations: Ranges of expressive playing and of recordings; None for notes as they are composed.
         scene: Ranges of furnished scenes that a camera records; None for a still background and a whole player.
     """
 
@@ -34,6 +37,7 @@ class Variety:
     keys: tuple[int, ...] = ALL_KEYS
     room: RoomRanges = dataclasses.field(default_factory=RoomRanges)
     styles: tuple[str, ...] = ("plain",)
+    situations: Situations | None = None
     scene: SceneRanges | None = None
 
 
@@ -53,9 +57,7 @@ _WIDE_ROOM = RoomRanges(
 _BROAD_ROOM = RoomRanges(
     cents=(-39.8, 38.9),
     tilt_db_per_octave=(-4, 4),
-    reverb_seconds=(0.1, 3.5),
-    reverb_level=(0.005, 0.8),
-    noise_dbfs=(-75, -42),
+    noise_dbfs=(-80, -52),
     level_dbfs=(-32, -13),
     peaks=3,
     peak_db=9.0,
@@ -80,11 +82,11 @@ VARIETIES = {
             "xylophone": (12,),
         },
         room=_BROAD_ROOM,
+        situations=Situations(),
         styles=("plain",),
         scene=SceneRanges(),
     ),
-    # Disjoint from "wide" and "broad": other related programs where General MIDI has some, else the additive
-    # synthesiser.
+    # Disjoint from the others: other related programs where General MIDI has some, else the additive synthesiser.
     "far": Variety(
         programs={
             "accordion": (23,),
@@ -116,10 +118,16 @@ def choose_variety(name: str) -> Variety:
     return VARIETIES[name]
 
 
+def class_programs(variety: Variety, instrument: Instrument) -> tuple[int, ...]:
+    """Returns the General MIDI programs that the solos of a class may have."""
+    programs = tuple(variety.programs.get(instrument.name, ()))
+    return (instrument.gm_program, *programs) if variety.own_program else programs
+
+
 def choose_timbre(
     variety: Variety, instrument: Instrument, renderer: Renderer, rng: np.random.Generator
 ) -> tuple[Instrument, Renderer]:
-    """Draws the General MIDI program and the renderer of one solo.
+    """Draws the General MIDI program and the renderer of one solo, or one instrument of a folder of recorded notes.
 
     Args:
         variety: Variety of the set.
@@ -130,9 +138,15 @@ def choose_timbre(
     Returns:
         The instrument with its program, and the renderer.
     """
-    programs = variety.programs.get(instrument.name, ())
-    if variety.own_program or (renderer.font and not renderer.font.bundled):
-        programs = (instrument.gm_program, *programs)  # in a user's soundfont the class's own program is new, too
+    if isinstance(renderer.font, NoteFolder):
+        sets = renderer.font.sets[instrument.name]
+        chosen = sets[int(rng.integers(len(sets)))]
+        return instrument, dataclasses.replace(
+            renderer, font=dataclasses.replace(renderer.font, sets={instrument.name: (chosen,)})
+        )
+    # In a user's soundfont the class's own program is new, too.
+    own = variety.own_program or (renderer.font is not None and not renderer.font.bundled)
+    programs = class_programs(dataclasses.replace(variety, own_program=own), instrument)
     additive = rng.random() < variety.additive_share
     program = programs[int(rng.integers(len(programs)))] if programs else None
     if renderer.font is None or program is None or (additive and renderer.font.bundled):

@@ -42,7 +42,7 @@ class SoloSet:
         solos_per_instrument: Number of solos of each of the eleven classes, 1 to 1000.
         seconds: Length of a solo.
         seed: Seed, 0 or larger.
-        renderers: Renderers from `synthesise.choose_renderer`; the solos of a class use them in turn.
+        renderers: Renderers from `synthesise.choose_renderer`; the solos of a class use those that have it in turn.
         area: Smallest and largest share of the frame that a player takes.
         variety: Name of the range of timbres, keys, rooms and styles, see `variety`.
         pictures: Pictures of instruments that some players hold; None for drawn instruments only.
@@ -63,6 +63,12 @@ class SoloSet:
     def __post_init__(self) -> None:
         if not self.renderers:
             raise InputError("a set needs a renderer")
+        missing = [name for name in CLASSES if not any(renderer.has(name) for renderer in self.renderers)]
+        if missing:
+            raise InputError(
+                f"the recorded notes lack {', '.join(missing)}; add folders for them, or a soundfont for these "
+                "classes, as in --soundfont=FILE.sf2,DIR"
+            )
         choose_variety(self.variety)
         if not 1 <= self.solos_per_instrument <= _MOST_SOLOS:
             raise InputError(f"solos_per_instrument={self.solos_per_instrument} must be 1 to {_MOST_SOLOS}; try 16")
@@ -166,13 +172,14 @@ def render_jobs(solos: SoloSet, jobs: list[tuple[str, int]], *, workers: int, do
 
 
 def _render(solos: SoloSet, name: str, index: int) -> None:
+    able = [renderer for renderer in solos.renderers if renderer.has(name)]
     solo.render_solo(
         solos.folder,
         name,
         index=index,
         seed=solos.seed,
         seconds=solos.seconds,
-        renderer=solos.renderers[index % len(solos.renderers)],
+        renderer=able[index % len(able)],
         options=solo.SoloOptions(
             solos.area,
             choose_variety(solos.variety),

@@ -149,7 +149,7 @@ def _mallets(instrument: Instrument, song: Song, rng: np.random.Generator) -> li
     for note in _alone(instrument, song, rng):
         length_s = note.end_s - note.start_s
         if length_s > 0.45:
-            notes += _roll(note, rng)
+            notes += roll(note, rng)
         else:
             notes.append(note)
             if rng.random() < 0.15:
@@ -157,7 +157,7 @@ def _mallets(instrument: Instrument, song: Song, rng: np.random.Generator) -> li
     return notes
 
 
-def _roll(note: Note, rng: np.random.Generator) -> list[Note]:
+def roll(note: Note, rng: np.random.Generator) -> list[Note]:
     """Splits a long note into strokes, because a wooden bar rings only briefly."""
     length_s = note.end_s - note.start_s
     strokes = max(2, round(length_s / float(rng.uniform(0.09, 0.13))))

@@ -96,18 +96,18 @@ def record(sound: np.ndarray, room: Room, rng: np.random.Generator, *, rate_hz: 
     echo = _echo(room, rng, rate_hz=rate_hz)
     size: int = scipy.fft.next_fast_len(sound.size + echo.size - 1, real=True)  # pyright: ignore[reportAssignmentType]
     freq_hz = np.fft.rfftfreq(size, 1 / rate_hz).astype(np.float32)
-    response = np.asarray(scipy.fft.rfft(echo, size)) * _equaliser(room, freq_hz)
+    response = np.asarray(scipy.fft.rfft(echo, size)) * equaliser_gain(room, freq_hz)
     spectrum = np.asarray(scipy.fft.rfft(sound, size)) * response
     wet = np.asarray(scipy.fft.irfft(spectrum, size))[: sound.size]
     level = np.sqrt(np.mean(wet**2))
     gain = 10 ** (room.level_dbfs / 20) / level
     gain = min(gain, 10 ** (PEAK_LIMIT_DBFS / 20) / np.abs(wet).max())
-    noise = _noise(sound.size, rng) * 10 ** (room.noise_dbfs / 20)
+    noise = room_noise(sound.size, rng) * 10 ** (room.noise_dbfs / 20)
     peak = 10 ** (PEAK_LIMIT_DBFS / 20)
     return np.clip(wet * gain + noise, -peak, peak).astype(np.float32)
 
 
-def _equaliser(room: Room, freq_hz: np.ndarray) -> np.ndarray:
+def equaliser_gain(room: Room, freq_hz: np.ndarray) -> np.ndarray:
     """Returns the gain at each frequency."""
     octaves = np.log2(np.clip(freq_hz, *_TILT_BAND_HZ) / _TILT_PIVOT_HZ)
     gain = np.exp2(octaves * _octaves(room.tilt_db_per_octave))
@@ -133,7 +133,7 @@ def _echo(room: Room, rng: np.random.Generator, *, rate_hz: int) -> np.ndarray:
     return tail
 
 
-def _noise(count: int, rng: np.random.Generator) -> np.ndarray:
+def room_noise(count: int, rng: np.random.Generator) -> np.ndarray:
     """Returns noise of unit level with less treble than white noise, like that of a room."""
     white = rng.standard_normal(count + 1, dtype=np.float32)
     return (white[1:] + np.float32(0.9) * white[:-1]) / np.float32(np.hypot(1, 0.9))

@@ -1,7 +1,6 @@
 """Checks General MIDI soundfont files and identifies them."""
 
 import dataclasses
-import functools
 import hashlib
 import importlib.resources
 import pathlib
@@ -11,6 +10,8 @@ from data_pipeline.command import InputError
 # TimGM6mb by Tim Brechbill, the file in the pretty_midi wheel; Debian (`timgm6mb-soundfont`) and Alpine
 # (`soundfont-timgm`, GPL-2.0-only) distribute the same bank.
 _BUNDLED_SHA256 = "82475b91a76de15cb28a104707d3247ba932e228bada3f47bba63c6b31aaf7a1"
+# The INFO list with the name and the copyright text stands at the beginning of a file.
+_HEADER_BYTES = 1 << 18
 _BUNDLED_LICENCE = "GPL-2.0-only (TimGM6mb by Tim Brechbill)"
 
 
@@ -46,14 +47,19 @@ def describe_soundfont(path: pathlib.Path) -> SoundFont:
         InputError: The file does not exist, or is not a RIFF file of type `sfbk`.
     """
     if not path.is_file():
-        raise InputError(f"soundfont {path} is not a file; give an .sf2 file, or leave --soundfont out")
-    content = read_soundfont(path)
+        raise InputError(
+            f"soundfont {path} is neither a file nor a folder; give an .sf2 or .sf3 file, a folder of recorded "
+            "notes, or leave --soundfont out"
+        )
+    with path.open("rb") as file:
+        content = file.read(_HEADER_BYTES)
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     if content[:4] != b"RIFF" or content[8:12] != b"sfbk":
         raise InputError(
             f"soundfont {path} begins with {content[:12]!r} instead of RIFF....sfbk, so it is no SoundFont 2 "
-            "file; give an .sf2 file, or leave --soundfont out"
+            "file; give an .sf2 or .sf3 file, or leave --soundfont out"
         )
-    digest = hashlib.sha256(content).hexdigest()
     if digest == _BUNDLED_SHA256:
         licence = _BUNDLED_LICENCE
     else:
@@ -67,17 +73,11 @@ def describe_soundfont(path: pathlib.Path) -> SoundFont:
     )
 
 
-@functools.lru_cache(maxsize=2)
-def read_soundfont(path: pathlib.Path) -> bytes:
-    """Reads a soundfont file; cached, so a worker reads it once."""
-    return path.read_bytes()
-
-
 def _info_text(content: bytes, key: bytes) -> str:
     """Returns a text from the INFO list at the beginning of the file, or an empty string."""
     if content[12:16] != b"LIST" or content[20:24] != b"INFO":
         return ""
-    place, end = 24, 20 + int.from_bytes(content[16:20], "little")
+    place, end = 24, min(20 + int.from_bytes(content[16:20], "little"), len(content))
     while place + 8 <= end:
         size = int.from_bytes(content[place + 4 : place + 8], "little")
         if content[place : place + 4] == key:

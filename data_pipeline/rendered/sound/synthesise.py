@@ -1,20 +1,27 @@
-"""Renders notes with a General MIDI soundfont, or with the additive synthesiser when nothing can render one."""
+"""Renders notes with a soundfont, with recorded notes, or with the additive synthesiser when nothing can render one."""
 
 import dataclasses
 import importlib.metadata
 import importlib.util
 import io
 import pathlib
-import wave
 from collections.abc import Sequence
 
 import numpy as np
-import soxr
 
 from data_pipeline.command import InputError
-from data_pipeline.rendered.sound import additive, soundfont
+from data_pipeline.rendered.sound import (
+    additive,
+    note_folder,
+    performed_midi,
+    sampler,
+    soundfont,
+    soundfont_player,
+)
 from data_pipeline.rendered.sound.compose import Note
 from data_pipeline.rendered.sound.instruments import Instrument
+from data_pipeline.rendered.sound.note_folder import NoteFolder
+from data_pipeline.rendered.sound.performance import Played, play_plainly
 from data_pipeline.rendered.sound.soundfont import SoundFont
 
 RATE_HZ = 44_100
@@ -30,14 +37,18 @@ class Renderer:
     """How notes become sound.
 
     Attributes:
-        name: "soundfont" or "additive".
-        version: Version of the library that renders, or of the additive synthesiser.
-        font: The soundfont; None for the additive synthesiser.
+        name: "soundfont", "recorded_notes" or "additive".
+        version: Version of the library that renders, of the sampler or of the additive synthesiser.
+        font: The soundfont or the folder of recorded notes; None for the additive synthesiser.
     """
 
     name: str
     version: str
-    font: SoundFont | None
+    font: SoundFont | NoteFolder | None
+
+    def has(self, name: str) -> bool:
+        """Returns whether the renderer may play a class; a folder of recorded notes may lack some."""
+        return not isinstance(self.font, NoteFolder) or name in self.font.sets
 
 
 def choose_renderer(name: str, font_path: pathlib.Path | None) -> Renderer:
@@ -45,7 +56,7 @@ def choose_renderer(name: str, font_path: pathlib.Path | None) -> Renderer:
 
     Args:
         name: "soundfont", "additive", or "auto" for the soundfont where `midirenderer` is installed.
-        font_path: An `.sf2` file; None for the one in `pretty_midi`.
+        font_path: An `.sf2` or `.sf3` file or a folder of recorded notes; None for the soundfont in `pretty_midi`.
 
     Raises:
         InputError: The name is unknown, the soundfont is invalid, or no package can render it.
@@ -56,13 +67,15 @@ def choose_renderer(name: str, font_path: pathlib.Path | None) -> Renderer:
         if font_path is not None:
             raise InputError("renderer='additive' uses no soundfont; leave --soundfont out, or the renderer")
         return additive_renderer()
+    if font_path is not None and font_path.is_dir():
+        return Renderer("recorded_notes", sampler.VERSION, note_folder.describe_folder(font_path))
     font = soundfont.describe_soundfont(font_path or soundfont.bundled_path())
     if has_midirenderer():
         return Renderer("soundfont", f"midirenderer {importlib.metadata.version('midirenderer')}", font)
     if name == "soundfont" or font_path is not None:
         raise InputError(
             "the package midirenderer, which renders soundfonts, is not installed (it has no wheel for Linux "
-            "on aarch64); install it, or use --renderer=additive without --soundfont"
+            "on aarch64); install it, use a folder of recorded notes, or use --renderer=additive without --soundfont"
         )
     return additive_renderer()
 
@@ -104,16 +117,80 @@ def synthesise(
     """
     samples = round(seconds * RATE_HZ)
     vibrato = int(rng.integers(0, 40))
-    if renderer.font is None:
+    if isinstance(renderer.font, NoteFolder):
+        sound = _sample(renderer.font, instrument, play_plainly(notes), rng, seconds=seconds, cents=cents)
+    elif renderer.font is None:
         sound = additive.synthesise_additive(instrument.name, notes, rng, seconds=seconds, rate_hz=RATE_HZ, cents=cents)
     else:
-        sound = _render_soundfont(renderer.font, _midi(instrument, notes, cents=cents, vibrato=vibrato))
-        if not sound.any():
-            raise InputError(
-                f"soundfont {renderer.font.path} is silent for {instrument.name} (General MIDI program "
-                f"{instrument.gm_program}, counted from 0); use a General MIDI soundfont that has it"
-            )
+        midi = _midi(instrument, notes, cents=cents, vibrato=vibrato)
+        sound = soundfont_player.play_midi(renderer.font.path, instrument.gm_program, midi, rate_hz=RATE_HZ)
+        _require_sound(sound, renderer.font, instrument)
     return np.pad(sound[:samples], (0, max(0, samples - sound.size)))
+
+
+def synthesise_performance(
+    renderer: Renderer,
+    instrument: Instrument,
+    played: Sequence[Played],
+    rng: np.random.Generator,
+    *,
+    seconds: float,
+    cents: float,
+    shift: int = 0,
+) -> np.ndarray:
+    """Renders notes with their curves of pitch and level; the additive synthesiser does without the curves.
+
+    Args:
+        renderer: Renderer from `choose_renderer`.
+        instrument: Gives program and timbre.
+        played: Notes to play, within `seconds`.
+        rng: Random generator of the additive synthesiser and of the choice between recordings.
+        seconds: Length of the sound.
+        cents: Tuning of the instrument, in hundredths of a semitone.
+        shift: Semitones between the pitches of the samples that are used and those that they usually serve for. The
+            samples are resampled, which moves their resonances.
+
+    Returns:
+        (samples,) float32 mono at `RATE_HZ`.
+
+    Raises:
+        InputError: The soundfont cannot be played, or has no sound for the instrument.
+    """
+    samples = round(seconds * RATE_HZ)
+    if isinstance(renderer.font, NoteFolder):
+        sound = _sample(renderer.font, instrument, played, rng, seconds=seconds, cents=cents, shift=shift)
+    elif renderer.font is None:
+        notes = [one.note for one in played]
+        sound = additive.synthesise_additive(instrument.name, notes, rng, seconds=seconds, rate_hz=RATE_HZ, cents=cents)
+    else:
+        midi = performed_midi.write_performance(played, instrument.gm_program, cents=cents, shift=shift)
+        sound = soundfont_player.play_midi(
+            renderer.font.path, instrument.gm_program, midi, rate_hz=RATE_HZ * 2 ** (shift / 12), dry=True
+        )
+        _require_sound(sound, renderer.font, instrument)
+    return np.pad(sound[:samples], (0, max(0, samples - sound.size)))
+
+
+def _sample(
+    font: NoteFolder,
+    instrument: Instrument,
+    played: Sequence[Played],
+    rng: np.random.Generator,
+    *,
+    seconds: float,
+    cents: float,
+    shift: int = 0,
+) -> np.ndarray:
+    note_set = font.sets[instrument.name][0]
+    return sampler.play_recordings(note_set, instrument, played, rng, seconds=seconds, cents=cents, shift=shift)
+
+
+def _require_sound(sound: np.ndarray, font: SoundFont, instrument: Instrument) -> None:
+    if not sound.any():
+        raise InputError(
+            f"soundfont {font.path} is silent for {instrument.name} (General MIDI program {instrument.gm_program}, "
+            "counted from 0); use a General MIDI soundfont that has it"
+        )
 
 
 def _midi(instrument: Instrument, notes: Sequence[Note], *, cents: float, vibrato: int) -> bytes:
@@ -129,17 +206,3 @@ def _midi(instrument: Instrument, notes: Sequence[Note], *, cents: float, vibrat
     content = io.BytesIO()
     score.write(content)
     return content.getvalue()
-
-
-def _render_soundfont(font: SoundFont, midi: bytes) -> np.ndarray:
-    import midirenderer  # pyright: ignore[reportMissingImports]  (not on every platform)
-
-    try:
-        content = midirenderer.render_wave_from(soundfont.read_soundfont(font.path), midi)
-    except (ValueError, RuntimeError) as error:
-        raise InputError(f"soundfont {font.path} cannot be played: {error}; use another .sf2 file") from error
-    with wave.open(io.BytesIO(content)) as file:
-        channels, rate_hz = file.getnchannels(), file.getframerate()
-        raw = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
-    mono = raw.reshape(-1, channels).mean(axis=1, dtype=np.float32) / 32768
-    return soxr.resample(mono, rate_hz, RATE_HZ).astype(np.float32)

@@ -109,7 +109,7 @@ def test_auto_falls_back_where_midirenderer_is_missing(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("missing.sf2", None, "is not a file"),
+        ("missing.sf2", None, "is neither a file nor a folder"),
         ("text.sf2", b"hello", "begins with b'hello' instead of RIFF....sfbk"),
         ("sound.wav", b"RIFF\x10\x00\x00\x00WAVEfmt ", "so it is no SoundFont 2 file"),
     ],
