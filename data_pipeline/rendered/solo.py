@@ -91,6 +91,12 @@ def held_streams(name: str, *, index: int, seed: int) -> tuple[np.random.Generat
     return choice, appearance
 
 
+def is_filmed(kinds: Variety, name: str, *, index: int, seed: int) -> bool:
+    """Draws whether a solo is filmed in a scene; the other random streams stay as they are."""
+    (rng,) = np.random.default_rng([seed, zlib.crc32(name.encode()), index]).spawn(7)[6:]
+    return kinds.scene is not None and bool(rng.random() < kinds.scene.filmed)
+
+
 def make_sound(
     name: str,
     *,
@@ -172,7 +178,10 @@ def render_solo(
     _, _, picture_rng, kind_rng = solo_streams(name, index=index, seed=seed)
     style_name, style = choose_style(kinds.styles, kind_rng.spawn(1)[0])
     staging = Staging(options.area, style, held and _read_held(held, held_streams(name, index=index, seed=seed)[1]))
-    animate = functools.partial(Footage, ranges=kinds.scene) if kinds.scene else Animation
+    animate = Animation
+    if kinds.scene is not None and is_filmed(kinds, name, index=index, seed=seed):
+        animate = functools.partial(Footage, ranges=kinds.scene)
+        style_name, staging = "filmed", dataclasses.replace(staging, style=None)
     pictures = animate(name, sound.notes, picture_rng, index=index, seed=seed, seconds=seconds, staging=staging)
     boxes: list[tuple[float, float, float, float]] = []
 

@@ -26,7 +26,7 @@ class Variety:
         additive_share: Probability that the additive synthesiser makes a solo, 0 to 1, when no soundfont was named.
         keys: Pitch classes (0 is C) of the tonics; with few of them the solos share notes and harmonics.
         room: Ranges of recording situations.
-        styles: Drawing styles, names in `style.STYLES`.
+        styles: Drawing styles of solos that are not filmed, names in `style.STYLES`.
         situations: Ranges of expressive playing and of recordings; None for notes as they are composed.
         scene: Ranges of furnished scenes that a camera records; None for a still background and a whole player.
     """
@@ -83,7 +83,7 @@ VARIETIES = {
         },
         room=_BROAD_ROOM,
         situations=Situations(),
-        styles=("plain",),
+        styles=("plain", "tinted", "grey", "blurred", "grainy"),
         scene=SceneRanges(),
     ),
     # Disjoint from the others: other related programs where General MIDI has some, else the additive synthesiser.

@@ -12,6 +12,7 @@ class SceneRanges:
     Pairs are (smallest, largest). Lengths are shares of the frame's side unless a field says otherwise.
 
     Attributes:
+        filmed: Probability that a solo is filmed; the others look like those of varieties without scenes.
         shots: Probability of each shot: "full" (the whole player), "part" (a part of player and instrument), "close"
             (the instrument fills most of the frame), "alone" (the instrument without a player).
         full_scale: Size of the player in a full shot, relative to the size that a variety without scenes gives.
@@ -37,6 +38,7 @@ class SceneRanges:
         caption: Probability of a caption or a logo.
     """
 
+    filmed: float = 0.8
     shots: tuple[float, float, float, float] = (0.4, 0.28, 0.2, 0.12)
     full_scale: Range = (0.6, 1.08)
     part_scale: Range = (1.2, 2.0)

@@ -1,11 +1,13 @@
 """Filmed solos: boxes hold the visible part of the player in every shot, seeds decide everything."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from data_pipeline.rendered import solo
 from data_pipeline.rendered.drawing.animation import FRAME_PX, Held, Staging
 from data_pipeline.rendered.drawing.look import Look
 from data_pipeline.rendered.drawing.motion import Pose
@@ -15,6 +17,7 @@ from data_pipeline.rendered.filming.footage import Footage
 from data_pipeline.rendered.filming.ranges import SceneRanges
 from data_pipeline.rendered.filming.recording import Recording
 from data_pipeline.rendered.pictures.raster import cut_out
+from data_pipeline.rendered.sound import synthesise
 from data_pipeline.rendered.sound.compose import Note
 from data_pipeline.rendered.sound.instruments import CLASSES
 from data_pipeline.rendered.variety import VARIETIES
@@ -131,3 +134,28 @@ def test_listeners_are_drawn_and_silent_instruments_are_rare_and_small():
     change = np.abs(first_frame((0.0, 0.0, 0.0, 1.0)) - first_frame((1.0,))).max(axis=2)
     assert (change > 20).mean() > 0.03
     assert SceneRanges().silent_instrument <= 0.1 and SceneRanges().silent_length[1] ** 2 < 0.06
+
+
+def test_four_in_five_broad_solos_are_filmed_and_none_of_the_others():
+    filmed = {
+        variety: [solo.is_filmed(VARIETIES[variety], name, index=k, seed=0) for name in CLASSES for k in range(20)]
+        for variety in VARIETIES
+    }
+    assert 0.73 < np.mean(filmed["broad"]) < 0.87
+    assert not any(any(filmed[variety]) for variety in ("plain", "wide", "far"))
+
+
+def test_a_rendered_solo_names_its_shot(tmp_path):
+    index = next(k for k in range(9) if solo.is_filmed(VARIETIES["broad"], "tuba", index=k, seed=0))
+    solo.render_solo(
+        tmp_path,
+        "tuba",
+        index=index,
+        seed=0,
+        seconds=2.0,
+        renderer=synthesise.additive_renderer(),
+        options=solo.SoloOptions(kinds=VARIETIES["broad"]),
+    )
+    facts = json.loads((tmp_path / "tuba" / f"tuba_{index:03d}.json").read_text(encoding="utf-8"))
+    assert facts["style"] == "filmed" and facts["shot"] in ("full", "part", "close", "alone")
+    assert len(facts["boxes"]) == 20 and np.ptp(np.array(facts["boxes"])[:, [0, 2]], axis=1).min() > 0
