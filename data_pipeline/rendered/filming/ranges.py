@@ -48,7 +48,7 @@ class SceneRanges:
     window: Range = (0.75, 1.0)
     drift: float = 0.12
     shake: float = 0.012
-    flat: float = 0.3
+    flat: float = 0.0
     listeners: tuple[float, ...] = (0.55, 0.25, 0.12, 0.08)
     silent_instrument: float = 0.06
     silent_length: Range = (0.12, 0.22)
