@@ -1,6 +1,7 @@
 """Renders one solo from its seed to two files: the video, and facts about it as JSON."""
 
 import dataclasses
+import functools
 import json
 import pathlib
 import zlib
@@ -17,6 +18,7 @@ from data_pipeline.rendered.drawing import animation
 from data_pipeline.rendered.drawing.animation import Animation, Held, Staging
 from data_pipeline.rendered.drawing.look import AREA
 from data_pipeline.rendered.drawing.style import choose_style
+from data_pipeline.rendered.filming.footage import Footage
 from data_pipeline.rendered.pictures.folder import HeldPicture
 from data_pipeline.rendered.pictures.raster import UnusablePicture, read_cutout
 from data_pipeline.rendered.sound import arrange, broad_sound, playable, reverberation, synthesise
@@ -87,6 +89,12 @@ def held_streams(name: str, *, index: int, seed: int) -> tuple[np.random.Generat
     """Returns the random streams of a held picture: its choice, and its appearance; `solo_streams` stay as they are."""
     choice, appearance = np.random.default_rng([seed, zlib.crc32(name.encode()), index]).spawn(6)[4:]
     return choice, appearance
+
+
+def is_filmed(kinds: Variety, name: str, *, index: int, seed: int) -> bool:
+    """Draws whether a solo is filmed in a scene; the other random streams stay as they are."""
+    (rng,) = np.random.default_rng([seed, zlib.crc32(name.encode()), index]).spawn(7)[6:]
+    return kinds.scene is not None and bool(rng.random() < kinds.scene.filmed)
 
 
 def make_sound(
@@ -169,15 +177,12 @@ def render_solo(
     sound = make_sound(name, index=index, seed=seed, seconds=seconds, renderer=renderer, kinds=kinds)
     _, _, picture_rng, kind_rng = solo_streams(name, index=index, seed=seed)
     style_name, style = choose_style(kinds.styles, kind_rng.spawn(1)[0])
-    pictures = Animation(
-        name,
-        sound.notes,
-        picture_rng,
-        index=index,
-        seed=seed,
-        seconds=seconds,
-        staging=Staging(options.area, style, held and _read_held(held, held_streams(name, index=index, seed=seed)[1])),
-    )
+    staging = Staging(options.area, style, held and _read_held(held, held_streams(name, index=index, seed=seed)[1]))
+    animate = Animation
+    if kinds.scene is not None and is_filmed(kinds, name, index=index, seed=seed):
+        animate = functools.partial(Footage, ranges=kinds.scene)
+        style_name, staging = "filmed", dataclasses.replace(staging, style=None)
+    pictures = animate(name, sound.notes, picture_rng, index=index, seed=seed, seconds=seconds, staging=staging)
     boxes: list[tuple[float, float, float, float]] = []
 
     def without_boxes() -> Iterator[np.ndarray]:
@@ -191,6 +196,8 @@ def render_solo(
     facts = {"instrument": name, "index": index, "seed": seed, "seconds": seconds, "style": style_name}
     if held:
         facts["picture"] = held.facts
+    if isinstance(pictures, Footage):
+        facts["shot"] = pictures.shot.name
     facts |= _facts(sound, pictures, boxes)
     write_atomically(target.with_suffix(".json"), json.dumps(facts) + "\n")
 
@@ -204,7 +211,9 @@ def _read_held(held: HeldPicture, rng: np.random.Generator) -> Held:
         ) from error
 
 
-def _facts(sound: SoloSound, pictures: Animation, boxes: list[tuple[float, float, float, float]]) -> dict[str, Any]:
+def _facts(
+    sound: SoloSound, pictures: Animation | Footage, boxes: list[tuple[float, float, float, float]]
+) -> dict[str, Any]:
     """Returns the facts for the JSON file; boxes are (ymin, xmin, ymax, xmax), 0 to 1, one per frame."""
     renderer, font = sound.renderer, sound.renderer.font
     room = {key: np.round(value, 3).tolist() for key, value in dataclasses.asdict(sound.room).items()}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from data_pipeline.command import InputError
+from data_pipeline.rendered.filming.ranges import SceneRanges
 from data_pipeline.rendered.sound.broad_sound import Situations
 from data_pipeline.rendered.sound.instruments import Instrument
 from data_pipeline.rendered.sound.note_folder import NoteFolder
@@ -25,8 +26,9 @@ class Variety:
         additive_share: Probability that the additive synthesiser makes a solo, 0 to 1, when no soundfont was named.
         keys: Pitch classes (0 is C) of the tonics; with few of them the solos share notes and harmonics.
         room: Ranges of recording situations.
-        styles: Drawing styles, names in `style.STYLES`.
+        styles: Drawing styles of solos that are not filmed, names in `style.STYLES`.
         situations: Ranges of expressive playing and of recordings; None for notes as they are composed.
+        scene: Ranges of furnished scenes that a camera records; None for a still background and a whole player.
     """
 
     programs: Mapping[str, tuple[int, ...]] = dataclasses.field(default_factory=dict)
@@ -36,6 +38,7 @@ class Variety:
     room: RoomRanges = dataclasses.field(default_factory=RoomRanges)
     styles: tuple[str, ...] = ("plain",)
     situations: Situations | None = None
+    scene: SceneRanges | None = None
 
 
 # C and G: two solos in these keys share six of seven notes.
@@ -81,6 +84,7 @@ VARIETIES = {
         room=_BROAD_ROOM,
         situations=Situations(),
         styles=("plain", "tinted", "grey", "blurred", "grainy"),
+        scene=SceneRanges(),
     ),
     # Disjoint from the others: other related programs where General MIDI has some, else the additive synthesiser.
     "far": Variety(

@@ -21,9 +21,9 @@ FRAME_PX = 256
 FPS = 10
 MAX_BOX_AREA = 0.38
 # Shapes are drawn this many times larger and averaged, which smooths their edges.
-_OVERSAMPLE = 2
+OVERSAMPLE = 2
 _MARGIN_PX = 4
-_LEAN = 0.035
+LEAN = 0.035
 
 FIGURES = {
     "accordion": figure_keys.draw_accordion,
@@ -119,7 +119,7 @@ class Animation:
             self._draw_figure, self._overhang = figure.draw, figure.overhang
         self._stage = self._find_room()
         self._background = draw_background(
-            rng, size_px=FRAME_PX * _OVERSAMPLE, feet_y=self._stage.feet_px[1] / (FRAME_PX * _OVERSAMPLE)
+            rng, size_px=FRAME_PX * OVERSAMPLE, feet_y=self._stage.feet_px[1] / (FRAME_PX * OVERSAMPLE)
         )
         self._draw_shadow()
 
@@ -130,7 +130,7 @@ class Animation:
             A (height, width, 3) uint8 frame, and the box (ymin, xmin, ymax, xmax) of player and instrument in shares of
             the frame, 0 to 1.
         """
-        still = self._background.reduce(_OVERSAMPLE)
+        still = self._background.reduce(OVERSAMPLE)
         left, top = self._stage.area_px[:2]
         patch = self._background.crop(self._stage.area_px)
         for pose in self.poses:
@@ -139,10 +139,10 @@ class Animation:
             pen = self._pen(ImageDraw.Draw(moving), pose, origin, self._stage.unit_px, moving)
             self._draw_figure(pen, self.look, pose)
             picture = still.copy()
-            picture.paste(moving.reduce(_OVERSAMPLE), (left // _OVERSAMPLE, top // _OVERSAMPLE))
+            picture.paste(moving.reduce(OVERSAMPLE), (left // OVERSAMPLE, top // OVERSAMPLE))
             low, high = pen.extent()
             reach = np.array([low[1] + top, low[0] + left, high[1] + top, high[0] + left])
-            ymin, xmin, ymax, xmax = np.clip(reach / (FRAME_PX * _OVERSAMPLE), 0, 1).tolist()
+            ymin, xmin, ymax, xmax = np.clip(reach / (FRAME_PX * OVERSAMPLE), 0, 1).tolist()
             yield np.asarray(self._style(picture) if self._style else picture), (ymin, xmin, ymax, xmax)
 
     def _pen(
@@ -161,20 +161,20 @@ class Animation:
             unit_px=unit_px,
             angle=look.angle,
             mirror=look.mirror,
-            lean=_LEAN * pose.sway,
+            lean=LEAN * pose.sway,
         )
 
     def _find_room(self) -> _Stage:
         """Measures the figure in its extreme poses and places it inside the frame, except for an overhang at a side."""
         low, high = np.full(2, np.inf), np.full(2, -np.inf)
-        for pose in _extreme_poses(self.poses):
+        for pose in extreme_poses(self.poses):
             pen = self._pen(None, pose, (0.0, 0.0), 1.0)
             self._draw_figure(pen, self.look, pose)
             reach = pen.extent()
             low, high = np.minimum(low, reach[0]), np.maximum(high, reach[1])
-        side_px = FRAME_PX * _OVERSAMPLE
+        side_px = FRAME_PX * OVERSAMPLE
         unit_px = side_px * float(np.sqrt(self.look.area / np.prod(high - low)))
-        margin_px = _MARGIN_PX * _OVERSAMPLE
+        margin_px = _MARGIN_PX * OVERSAMPLE
         # A wide figure must fit as well as a square one.
         unit_px = min(unit_px, float((side_px - 2 * margin_px) / (high - low).max()))
         free_px = side_px - 2 * margin_px - (high - low) * unit_px
@@ -185,7 +185,7 @@ class Animation:
             corner[0] = -self._overhang * width_px if at_left else side_px - (1 - self._overhang) * width_px
         origin = corner - low * unit_px
         reach = np.concatenate([corner - margin_px, corner + (high - low) * unit_px + margin_px])
-        edges = np.clip(np.round(reach / _OVERSAMPLE), 0, FRAME_PX).astype(int) * _OVERSAMPLE
+        edges = np.clip(np.round(reach / OVERSAMPLE), 0, FRAME_PX).astype(int) * OVERSAMPLE
         origin_px = (float(origin[0]), float(origin[1]))
         feet = self._pen(None, self.poses[0], origin_px, unit_px).to_pixels([(0.0, FLOOR_Y)])[0]
         return _Stage(
@@ -205,7 +205,7 @@ class Animation:
         self._background.paste((20, 16, 24), mask=veil)
 
 
-def _extreme_poses(poses: Sequence[Pose]) -> list[Pose]:
+def extreme_poses(poses: Sequence[Pose]) -> list[Pose]:
     """Returns the poses in which a value is smallest or largest, and some others."""
     values = np.array([(p.glow, p.pitch, p.stroke, p.bellows, p.sway, *p.lifts) for p in poses])
     combined = np.concatenate([values, values[:, 2:3] + values[:, 4:5], values[:, 2:3] - values[:, 4:5]], axis=1)

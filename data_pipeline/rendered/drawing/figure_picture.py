@@ -187,9 +187,7 @@ def _mouthpiece_is_right(visible: Bool[np.ndarray, "height width"]) -> bool:
 
 def _change_look(picture: Image.Image, look: Look, rng: np.random.Generator) -> Image.Image:
     """Changes hue, saturation, brightness and contrast, and lights the picture from one side."""
-    shape = np.asarray(picture)[..., 3] > 127
-    if shape.any() and np.percentile(np.asarray(picture)[shape, :3], 98) < _SILHOUETTE:
-        picture = _colour_silhouette(picture, shape, look.body)
+    picture = colour_if_silhouette(picture, look.body)
     alpha = picture.getchannel("A")
     colours = picture.convert("RGB")
     hue, saturation, value = colours.convert("HSV").split()
@@ -206,8 +204,14 @@ def _change_look(picture: Image.Image, look: Look, rng: np.random.Generator) -> 
     return Image.merge("RGBA", (*Image.fromarray(lit).split(), alpha))
 
 
-def _colour_silhouette(picture: Image.Image, shape: Bool[np.ndarray, "height width"], body: Colour) -> Image.Image:
-    """Gives a black shape the colour of the instrument; an outline keeps dark lines and is filled with the colour."""
+def colour_if_silhouette(picture: Image.Image, body: Colour) -> Image.Image:
+    """Gives a black shape the colour of the instrument and leaves other pictures as they are.
+
+    An outline keeps dark lines and is filled with the colour.
+    """
+    shape = np.asarray(picture)[..., 3] > 127
+    if not shape.any() or np.percentile(np.asarray(picture)[shape, :3], 98) >= _SILHOUETTE:
+        return picture
     reach = _LINE_GAP_PX
     closed = ndimage.binary_closing(np.pad(shape, 2 * reach), ndimage.generate_binary_structure(2, 1), reach)
     filled = ndimage.binary_fill_holes(closed)

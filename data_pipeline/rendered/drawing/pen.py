@@ -30,7 +30,11 @@ def from_hsv(hue: float, saturation: float, value: float) -> Colour:
 
 
 class Pen:
-    """A pen in figure coordinates: x to the right, y down; the unit is about the length of a player's arm."""
+    """A pen in figure coordinates: x to the right, y down; the unit is about the length of a player's arm.
+
+    Attributes:
+        of_person: Whether the next shapes belong to a person, and not to an instrument.
+    """
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class Pen:
         angle: float = 0.0,
         mirror: bool = False,
         lean: float = 0.0,
+        instrument_only: bool = False,
     ) -> None:
         """Creates a pen.
 
@@ -53,7 +58,10 @@ class Pen:
             angle: Tilt of the figure in radians, clockwise.
             mirror: Whether left and right are swapped.
             lean: How far the figure leans to the right per unit above the floor; the feet stay.
+            instrument_only: Whether shapes of persons are left out.
         """
+        self.of_person = False
+        self._instrument_only = instrument_only
         self._canvas = canvas
         self._image = image
         self._unit_px = unit_px
@@ -65,38 +73,30 @@ class Pen:
         self._offset += np.array([lean * FLOOR_Y, 0.0]) @ turn
         self._reached: list[np.ndarray] = []
         self._margins_px: list[float] = []
+        self._reached_by_person: list[bool] = []
 
     def polygon(self, points: Sequence[Point] | np.ndarray, fill: Colour, edge: Colour | None = None) -> None:
         """Fills a polygon, with a thin outline when an edge colour is given."""
         pixels = self._place(points, 0.0)
-        if self._canvas is None:
+        if self._canvas is None or self._is_left_out:
             return
-        flat = pixels.ravel().tolist()
-        self._canvas.polygon(flat, fill=fill)
+        self._fill_polygon(self._canvas, pixels, fill)
         if edge is not None:
+            flat = pixels.ravel().tolist()
             width = max(1, round(_EDGE * self._unit_px))
             self._canvas.line([*flat, *flat[:4]], fill=edge, width=width, joint="curve")
 
     def line(self, points: Sequence[Point] | np.ndarray, width: float, fill: Colour) -> None:
         """Draws a line with round ends and joints; the width is in figure units."""
         pixels = self._place(points, width / 2)
-        if self._canvas is None:
-            return
-        width_px = max(1, round(width * self._unit_px))
-        self._canvas.line(pixels.ravel().tolist(), fill=fill, width=width_px, joint="curve")
-        if width_px > 3:
-            radius = width_px / 2 - 0.5
-            for x, y in (pixels[0], pixels[-1]):
-                self._canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+        if self._canvas is not None and not self._is_left_out:
+            self._draw_line(self._canvas, pixels, max(1, round(width * self._unit_px)), fill)
 
     def disc(self, centre: Point, radius: float, fill: Colour, edge: Colour | None = None) -> None:
         """Fills a circle, with a thin outline when an edge colour is given."""
         x, y = self._place([centre], radius)[0].tolist()
-        if self._canvas is None:
-            return
-        reach = radius * self._unit_px
-        width = max(1, round(_EDGE * self._unit_px))
-        self._canvas.ellipse((x - reach, y - reach, x + reach, y + reach), fill=fill, outline=edge, width=width)
+        if self._canvas is not None and not self._is_left_out:
+            self._draw_disc(self._canvas, (x, y), radius * self._unit_px, fill, edge)
 
     def tube(self, points: Sequence[Point] | np.ndarray, widths: Sequence[float], fill: Colour) -> None:
         """Fills a tube whose width changes along a smooth line through the points."""
@@ -138,9 +138,33 @@ class Pen:
 
     def _place(self, points: Sequence[Point] | np.ndarray, margin: float) -> np.ndarray:
         pixels = self.to_pixels(points)
-        self._reached.append(pixels)
-        self._margins_px.append(margin * self._unit_px)
+        if not self._is_left_out:
+            self._reached.append(pixels)
+            self._margins_px.append(margin * self._unit_px)
+            self._reached_by_person.append(self.of_person)
         return pixels
+
+    @property
+    def _is_left_out(self) -> bool:
+        return self._instrument_only and self.of_person
+
+    def _fill_polygon(self, canvas: ImageDraw.ImageDraw, pixels: np.ndarray, fill: Colour) -> None:
+        canvas.polygon(pixels.ravel().tolist(), fill=fill)
+
+    def _draw_line(self, canvas: ImageDraw.ImageDraw, pixels: np.ndarray, width_px: int, fill: Colour) -> None:
+        canvas.line(pixels.ravel().tolist(), fill=fill, width=width_px, joint="curve")
+        if width_px > 3:
+            radius = width_px / 2 - 0.5
+            for x, y in (pixels[0], pixels[-1]):
+                canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+
+    def _draw_disc(
+        self, canvas: ImageDraw.ImageDraw, centre: Point, radius_px: float, fill: Colour, edge: Colour | None
+    ) -> None:
+        x, y = centre
+        width = max(1, round(_EDGE * self._unit_px))
+        corners = (x - radius_px, y - radius_px, x + radius_px, y + radius_px)
+        canvas.ellipse(corners, fill=fill, outline=edge, width=width)
 
     @property
     def unit_px(self) -> float:
@@ -152,6 +176,18 @@ class Pen:
         margins = np.repeat(self._margins_px, [len(pixels) for pixels in self._reached])[:, None]
         pixels = np.concatenate(self._reached)
         return (pixels - margins).min(axis=0), (pixels + margins).max(axis=0)
+
+    def shape_boxes(self, *, without_person: bool = False) -> np.ndarray:
+        """Returns (shapes, 4) boxes (left, top, right, bottom) in pixels of the shapes so far.
+
+        Args:
+            without_person: Whether the shapes of persons are left out.
+        """
+        starts = np.cumsum([0, *(len(pixels) for pixels in self._reached[:-1])])
+        pixels, margins = np.concatenate(self._reached), np.array(self._margins_px)[:, None]
+        low, high = np.minimum.reduceat(pixels, starts) - margins, np.maximum.reduceat(pixels, starts) + margins
+        boxes = np.concatenate([low, high], axis=1)
+        return boxes[~np.array(self._reached_by_person)] if without_person else boxes
 
 
 _TURN = np.linspace(0, 2 * np.pi, 28, endpoint=False)

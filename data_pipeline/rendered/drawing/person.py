@@ -1,5 +1,9 @@
 """Draws the player without the instrument: legs, torso, head and arms, in figure coordinates (see `pen`)."""
 
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
 import numpy as np
 
 from data_pipeline.rendered.drawing.look import Look
@@ -8,8 +12,24 @@ from data_pipeline.rendered.drawing.pen import Pen, Point, box, oval, shade
 
 SHOULDER_Y = -0.5
 _HEAD = (0.0, -1.0)
+_Parameters = ParamSpec("_Parameters")
 
 
+def _of_person(
+    draw: Callable[Concatenate[Pen, _Parameters], None],
+) -> Callable[Concatenate[Pen, _Parameters], None]:
+    """Makes the pen record that what the function draws belongs to a person."""
+
+    @functools.wraps(draw)
+    def marked(pen: Pen, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> None:
+        pen.of_person = True
+        draw(pen, *args, **kwargs)
+        pen.of_person = False
+
+    return marked
+
+
+@_of_person
 def draw_standing(pen: Pen, look: Look) -> None:
     """Draws legs and torso of a standing player."""
     for side in (-1, 1):
@@ -18,6 +38,7 @@ def draw_standing(pen: Pen, look: Look) -> None:
     _draw_torso(pen, look)
 
 
+@_of_person
 def draw_seated(pen: Pen, look: Look) -> None:
     """Draws a chair and the legs and torso of a player who sits with the knees apart."""
     pen.polygon(box(-0.42, 0.42, 0.42, 0.54), look.chair, shade(look.chair, 0.6))
@@ -29,6 +50,7 @@ def draw_seated(pen: Pen, look: Look) -> None:
         pen.polygon(oval((0.55 * side, 1.18), 0.15, 0.06), look.shoes)
 
 
+@_of_person
 def draw_head(pen: Pen, look: Look, pose: Pose, *, lean: float = 0.0) -> None:
     """Draws neck, head, hair and face; the head nods at the start of a note.
 
@@ -53,6 +75,7 @@ def draw_head(pen: Pen, look: Look, pose: Pose, *, lean: float = 0.0) -> None:
     _draw_face(pen, look, (x, y))
 
 
+@_of_person
 def draw_arm(pen: Pen, look: Look, side: int, hand: Point, *, bend: float = 0.22) -> None:
     """Draws an arm from a shoulder to a hand.
 
