@@ -38,7 +38,7 @@ class SceneRanges:
         caption: Probability of a caption or a logo.
     """
 
-    filmed: float = 0.8
+    filmed: float = 0.5
     shots: tuple[float, float, float, float] = (0.4, 0.28, 0.2, 0.12)
     full_scale: Range = (0.6, 1.08)
     part_scale: Range = (1.2, 2.0)

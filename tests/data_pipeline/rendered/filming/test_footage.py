@@ -136,12 +136,12 @@ def test_listeners_are_drawn_and_silent_instruments_are_rare_and_small():
     assert SceneRanges().silent_instrument <= 0.1 and SceneRanges().silent_length[1] ** 2 < 0.06
 
 
-def test_four_in_five_broad_solos_are_filmed_and_none_of_the_others():
+def test_half_of_the_broad_solos_are_filmed_and_none_of_the_others():
     filmed = {
         variety: [solo.is_filmed(VARIETIES[variety], name, index=k, seed=0) for name in CLASSES for k in range(20)]
         for variety in VARIETIES
     }
-    assert 0.73 < np.mean(filmed["broad"]) < 0.87
+    assert 0.42 < np.mean(filmed["broad"]) < 0.58
     assert not any(any(filmed[variety]) for variety in ("plain", "wide", "far"))
 
 
