@@ -6,6 +6,7 @@ import librosa
 import numpy as np
 import optax
 import pytest
+from jax.sharding import AxisType, PartitionSpec
 
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.methods.mpnet import MinusPlus
@@ -88,7 +89,7 @@ def train_step_of(*, round_name="minus", **objective):
 
 @pytest.fixture(scope="module", params=["short frame net", pytest.param("ResNet", marks=pytest.mark.slow)])
 def runs(request):
-    """Trains one step on one device and several on all devices, in float64; returns (states, metrics) of both."""
+    """Trains a step on one device, several on all devices and one by shard_map, in float64; returns states, metrics."""
     assert jax.device_count() >= 2
     with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
         if request.param != "ResNet":
@@ -106,7 +107,17 @@ def runs(request):
             state, metrics = step(state, shard(batch))
             many[0].append(unreplicate(state))
             many[1].append(unreplicate(metrics))
-    return one, many
+        return one, many, shard_mapped_step(start, batch)
+
+
+def shard_mapped_step(state, batch):
+    """Runs a step as `parallel` would without pmap: on a mesh with the same axis; the step itself stays as it is."""
+    mesh = jax.make_mesh((jax.device_count(),), (DEVICE_AXIS,), axis_types=(AxisType.Auto,))
+    whole, divided = PartitionSpec(), PartitionSpec(DEVICE_AXIS)
+    step = jax.shard_map(
+        train_step_of(), mesh=mesh, in_specs=(whole, divided), out_specs=(whole, whole), check_vma=False
+    )
+    return jax.device_get(jax.jit(step)(state, batch))
 
 
 def assert_close(one, other, atol):
@@ -115,7 +126,7 @@ def assert_close(one, other, atol):
 
 
 def test_all_devices_give_the_same_result_as_one_device(runs):
-    (one, one_metrics), (many, many_metrics) = runs
+    (one, one_metrics), (many, many_metrics), _ = runs
     assert_close(one_metrics[0], many_metrics[0], 1e-10)
     # With plain gradient descent, the change of the parameters is proportional to the gradient.
     gradients = [jax.tree.map(lambda a, b: (a - b) / RATE, s[0].params, s[1].params) for s in (one, many)]
@@ -124,8 +135,15 @@ def test_all_devices_give_the_same_result_as_one_device(runs):
     assert_close(one[1].batch_stats, many[1].batch_stats, 1e-10)
 
 
+def test_shard_map_gives_the_same_step_as_pmap(runs):
+    _, (states, metrics), (mapped_state, mapped_metrics) = runs
+    assert_close(mapped_metrics, metrics[0], 1e-12)
+    assert_close(mapped_state.params, states[1].params, 1e-12)
+    assert_close(mapped_state.batch_stats, states[1].batch_stats, 1e-12)
+
+
 def test_the_loss_of_one_batch_falls(runs):
-    _, (states, metrics) = runs
+    _, (states, metrics), _ = runs
     losses = [float(m["loss"]) for m in metrics]
     assert losses[-1] < 0.9 * losses[0]
     assert int(states[-1].step) == STEPS
@@ -145,7 +163,7 @@ def moved(one, other):
 
 
 def test_only_the_parameters_of_the_round_are_trained(runs):
-    _, (states, _) = runs
+    _, (states, _), _ = runs
     for net in ("frame_net", "minus_net"):
         assert moved(states[0].params[net], states[-1].params[net])[0]
         assert moved(states[0].batch_stats[net], states[-1].batch_stats[net])[0]
@@ -153,7 +171,7 @@ def test_only_the_parameters_of_the_round_are_trained(runs):
 
 
 def test_each_step_of_the_recursion_has_its_own_statistics(runs):
-    _, (states, _) = runs
+    _, (states, _), _ = runs
     before, after = (states[i].batch_stats["minus_net"]["norm_in"]["mean"] for i in (0, 1))
     assert before.shape == after.shape == (SOURCES, 1)
     assert before[0] == before[1] and abs(after[0] - after[1]) > 1e-3
