@@ -1,9 +1,9 @@
 // Keeps the audio elements of a page, and the video that is shown, at one position. Browsers do not let pages from the
 // disk read local media, so the sounds are not decoded but played by plain elements, whose rates are corrected.
 class InStep extends EventTarget {
-  static FAR_S = 0.15; // A larger difference is removed by a seek, a smaller one by another rate.
+  static FAR_S = 0.12; // A larger difference is removed by a seek, a smaller one by another rate.
   static NEAR_S = 0.004;
-  static MOST_CHANGE = 0.04; // Greatest change of the rate of a sound.
+  static MOST_CHANGE = 0.08; // Greatest change of the rate of a sound.
   static PERIOD_MS = 80;
   static PATIENCE_MS = 4000; // Elements that are not ready after this time are left behind.
 
@@ -158,7 +158,7 @@ class InStep extends EventTarget {
         element.playbackRate = 1;
         if (now < element.duration - InStep.FAR_S) element.currentTime = now;
       } else {
-        const change = Math.min(InStep.MOST_CHANGE, Math.max(-InStep.MOST_CHANGE, 1.5 * ahead));
+        const change = Math.min(InStep.MOST_CHANGE, Math.max(-InStep.MOST_CHANGE, 2 * ahead));
         element.playbackRate = Math.abs(ahead) < InStep.NEAR_S ? 1 : 1 - change;
       }
     }
