@@ -1,7 +1,7 @@
 """Renews the picture of the README: `python docs/take_picture.py runs/demo/apart/index.html docs/page.png`.
 
-It opens a page of `mpnet-jax separate` in Chromium (`chromium` on the PATH, with playwright from the extra `dev`), seeks
-and stores what is seen. `make demo` writes the page.
+It opens a page of `mpnet-jax separate` in Chromium (`chromium` on the PATH, with playwright from the extra `dev`),
+seeks and stores what is seen. `make demo` writes the page.
 """
 
 import io
