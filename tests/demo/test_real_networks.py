@@ -1,6 +1,7 @@
 """Uses the page in Chromium with the networks that ship with the package, on a rendered scene of two players."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -70,7 +71,7 @@ def test_a_scene_is_separated_mixed_and_pointed_at(page, demo, scene):
     keys = page.evaluate("[...demo.player.rows.keys()]")
     assert keys == ["1", "2", "residual"]
 
-    # The decoded sounds are those of the files, are not silent, and sum to the recording.
+    # The decoded sounds are those of the files and are not silent.
     for key in keys:
         content = demo.ask("GET", f"/api/results/{identifier}/sounds/{key}.wav")[2]
         expected, _ = soundfile.read(io.BytesIO(content), always_2d=True)
@@ -91,7 +92,7 @@ def test_a_scene_is_separated_mixed_and_pointed_at(page, demo, scene):
     left, right = heard_at(page, 0.25), heard_at(page, 0.75)
     assert min(rms(left), rms(right)) > 0.005
     assert rms(left - right) > 0.2 * max(rms(left), rms(right))
-    assert "--place=0.750,0.500" in page.text_content("#code-shell").replace("0.749", "0.750")
+    assert re.search(r" --place=0\.7[45]\d,0\.(49|50)\d$", page.text_content("#code-shell"))
     page.keyboard.press("Escape")
     assert "--place" not in page.text_content("#code-shell")
 
