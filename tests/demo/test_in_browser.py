@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from tests.support.browser import needs_chromium
-from tests.support.demo_page import SAMPLES, point, ready, until
+from tests.support.demo_page import SAMPLES, point, ready, until, while_playing
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(900), needs_chromium]
 
@@ -32,13 +32,13 @@ def test_a_video_is_sent_separated_mixed_and_pointed_at(page, demo, duet):
 
     # Both sounds are heard; the solo of one silences the other.
     page.keyboard.press("Space")
-    until(page, "demo.player.level('1') > 0.05 && demo.player.level('2') > 0.02")
+    while_playing(page, "demo.player.level('1') > 0.05 && demo.player.level('2') > 0.02")
     page.click('[data-row="1"] .solo')
-    until(page, "demo.player.level('2') === 0 && demo.player.level('1') > 0.05")
+    while_playing(page, "demo.player.level('2') === 0 && demo.player.level('1') > 0.05")
     assert page.get_attribute('[data-row="1"] .solo', "aria-pressed") == "true"
     page.click('[data-row="1"] .solo')
     page.click('[data-row="1"] .mute')
-    until(page, "demo.player.level('1') === 0")
+    while_playing(page, "demo.player.level('1') === 0")
     page.click('[data-row="1"] .mute')
     page.keyboard.press("Home")
     until(page, "Math.abs(document.getElementById('picture').currentTime - demo.player.time) < 0.2")
@@ -46,7 +46,7 @@ def test_a_video_is_sent_separated_mixed_and_pointed_at(page, demo, duet):
     # Two places have two sounds.
     left, right = point(page, 0.02, 0.5), point(page, 0.98, 0.5)
     assert np.sqrt(np.mean((left - right) ** 2)) > 0.05
-    until(page, "demo.player.level('1') === 0 && demo.player.level('2') === 0")
+    while_playing(page, "demo.player.level('1') === 0 && demo.player.level('2') === 0")
     until(page, "document.getElementById('share-now').textContent === '98 %'")
     page.keyboard.press("Escape")
     assert page.locator('[data-row="place"]').count() == 0

@@ -12,7 +12,7 @@ from mpnet_jax.demo.limits import Limits
 from mpnet_jax.demo.networks import Networks
 from tests.demo.conftest import Demo
 from tests.support.browser import needs_chromium
-from tests.support.demo_page import ready, until
+from tests.support.demo_page import ready, until, while_playing
 
 pytestmark = [
     pytest.mark.slow,
@@ -81,11 +81,11 @@ def test_a_scene_is_separated_mixed_and_pointed_at(page, demo, scene):
     # The solo of one row silences the others, measured by analysers behind their gains.
     assert page.evaluate("demo.player.open() ?? demo.player.rows.get('1').analyser instanceof AnalyserNode")
     page.click("#play")
-    until(page, "demo.player.level('1') > 0.005 || demo.player.level('2') > 0.005")
+    while_playing(page, "demo.player.level('1') > 0.005 || demo.player.level('2') > 0.005")
     for solo, silent in (("1", "2"), ("2", "1")):
         page.click(f'[data-row="{solo}"] .solo')
         quiet = f"demo.player.level('{silent}') < {SILENT} && demo.player.level('residual') < {SILENT}"
-        until(page, f"{quiet} && demo.player.level('{solo}') > 0.005")
+        while_playing(page, f"{quiet} && demo.player.level('{solo}') > 0.005")
         page.click(f'[data-row="{solo}"] .solo')
 
     # The players' places have two different sounds, and the shell command names the place.

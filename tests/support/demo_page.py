@@ -27,6 +27,11 @@ def until(page, expression, *, seconds=WAIT_MS / 1000):
     raise AssertionError(f"never true: {expression}")
 
 
+def while_playing(page, expression):
+    """Waits until an expression is true; playback starts again at its end, which a loaded machine may reach first."""
+    until(page, f"(demo.player.playing || void demo.player.play(), {expression})")
+
+
 def ready(page):
     page.wait_for_selector("html[data-ready]", state="attached")
 
