@@ -124,8 +124,8 @@ def test_an_installed_wheel_separates_a_video(installed: Path, hostile: Path, wr
         "sound1.wav", "sound1.mp4", "overview.mp4", "residual.wav", "separation.json", "index.html"
     }  # fmt: skip
     (lines,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
-    done = bare(installed / "python", "-c", f"{lines}\nprint(left.shape, here.shape)", cwd=hostile)
-    assert (done.returncode, done.stdout) == (0, "(1, 44100) (1, 44100)\n"), done.stderr
+    done = bare(installed / "python", "-c", f"{lines}\nprint(left.shape == here.shape, left.any())", cwd=hostile)
+    assert (done.returncode, done.stdout) == (0, "True True\n"), done.stderr
     done = bare(installed / "mpnet-jax", "train", "--config=quickstart", "--workdir=run", cwd=hostile)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "no data set at" in done.stderr, done.stderr
 
