@@ -17,6 +17,8 @@ COMMANDS = {
     "train": ("mpnet_jax.train", "train a model"),
     "evaluate": ("mpnet_jax.evaluate", "measure a trained model"),
     "compare": ("mpnet_jax.compare", "compare the methods"),
+    "report": ("mpnet_jax.report", "compare evaluated runs on one page"),
+    "models": ("mpnet_jax.list_models", "list the models that ship, or describe a trained one"),
     "download": ("data_pipeline.download", "download the videos of a list"),
     "prepare": ("data_pipeline.prepare", "make a data set of videos"),
     "render": ("data_pipeline.render_solos", "render videos of single players"),

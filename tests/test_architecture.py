@@ -9,7 +9,7 @@ from tests.support.repository import ROOT
 
 # Listed from top to bottom. A module or subpackage may import itself and those in lower layers.
 LAYERS = (
-    ("train", "evaluate", "separate", "compare", "convert", "export"),
+    ("train", "evaluate", "separate", "compare", "convert", "export", "list_models"),
     ("comparison", "demo"),
     ("separation",),
     ("evaluation",),

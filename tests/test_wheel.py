@@ -1,6 +1,7 @@
 """Tests of the package as users have it: without the packages of training, and installed outside of the checkout."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,14 +38,6 @@ def python(program: str, *arguments: str, cwd: Path = ROOT, path: Path = ROOT) -
     )
 
 
-COMMAND = """
-import sys
-from mpnet_jax.__main__ import main
-sys.argv[0] = "mpnet-jax"
-main()
-"""
-
-
 def test_the_base_commands_need_no_package_of_training() -> None:
     done = python("import mpnet_jax, mpnet_jax.separate, mpnet_jax.export; mpnet_jax.Separator, mpnet_jax.Separation")
     assert done.returncode == 0, done.stderr
@@ -53,8 +46,8 @@ def test_the_base_commands_need_no_package_of_training() -> None:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the unpacked wheel."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     for name in ("mpnet_jax", "data_pipeline", "configs"):
         ignored = shutil.ignore_patterns("__pycache__")
@@ -65,9 +58,37 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = subprocess.run([sys.executable, *command], cwd=folder / "source", capture_output=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def site(wheel: Path) -> Path:
+    """A folder with the unpacked wheel."""
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(folder / "site")
-    return folder / "site"
+        archive.extractall(wheel.parent / "site")
+    return wheel.parent / "site"
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path) -> Path:
+    """The folder of the programs of a new environment, into which pip installed the wheel and what it needs."""
+    folder = wheel.parent / "environment"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    pip = [folder / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    reached = subprocess.run(
+        [*pip, "download", "--no-deps", "absl-py", f"--dest={wheel.parent / 'probe'}"], capture_output=True, text=True
+    )
+    if reached.returncode:
+        pytest.skip(f"pip reaches no package index: {reached.stderr.strip().splitlines()[-1:]}")
+    done = subprocess.run([*pip, "install", wheel], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder / "bin"
+
+
+def bare(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a program outside of the checkout and without its paths."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, encoding="utf-8", timeout=600)
 
 
 @pytest.fixture
@@ -83,22 +104,30 @@ def hostile(tmp_path: Path) -> Path:
 def test_the_wheel_has_no_package_but_its_own(site: Path) -> None:
     names = {path.name for path in site.iterdir() if not path.name.endswith(".dist-info")}
     assert names == {"mpnet_jax", "data_pipeline"}
-    for name in ("configs/quickstart.py", "py.typed", "pretrained/small.safetensors", "pretrained/small.json"):
+    files = ("configs/quickstart.py", "py.typed", "pretrained/small.safetensors", "pretrained/small.json")
+    files += ("pretrained/models.json", "report/mixer.css", "separation/page.js", "separation/in_step.js")
+    for name in files:
         assert (site / "mpnet_jax" / name).is_file(), name
 
 
 @pytest.mark.slow
 @pytest.mark.e2e
-def test_the_wheel_separates_a_video_without_the_packages_of_training(site: Path, hostile: Path, write_video) -> None:
-    video = write_video(hostile / "a.mp4", seconds=1.0)
-    program = COMMAND.replace(
-        "main()", f"import mpnet_jax\nassert mpnet_jax.__file__.startswith({str(site)!r})\nmain()"
-    )
-    options = ("-o", "out", "--novideos", "--names=none", "--sounds=1")
-    done = python(program, "separate", video.name, *options, cwd=hostile, path=site)
+@pytest.mark.timeout(3600)
+def test_an_installed_wheel_separates_a_video(installed: Path, hostile: Path, write_video) -> None:
+    video = write_video(hostile / "concert.mp4", seconds=1.0)
+    absent = "import importlib.util, sys; sys.exit(any(map(importlib.util.find_spec, ('tensorflow', 'configs'))))"
+    assert bare(installed / "python", "-I", "-c", absent, cwd=hostile).returncode == 0
+    done = bare(installed / "mpnet-jax", "separate", video.name, "-o", "out", "--sounds=1", cwd=hostile)
     assert done.returncode == 0, done.stderr
     names = {path.name for path in (hostile / "out").iterdir()}
-    assert names == {"sound1.wav", "residual.wav", "separation.json", "index.html"}
+    assert names == {
+        "sound1.wav", "sound1.mp4", "overview.mp4", "residual.wav", "separation.json", "index.html"
+    }  # fmt: skip
+    (lines,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    done = bare(installed / "python", "-c", f"{lines}\nprint(left.shape == here.shape, left.any())", cwd=hostile)
+    assert (done.returncode, done.stdout) == (0, "True True\n"), done.stderr
+    done = bare(installed / "mpnet-jax", "train", "--config=quickstart", "--workdir=run", cwd=hostile)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1) and "no data set at" in done.stderr, done.stderr
 
 
 @pytest.mark.slow

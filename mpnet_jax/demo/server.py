@@ -63,8 +63,7 @@ def create_app(
         return pages.result(request, store.get(request.path_params["id"]))
 
     async def style(request: Request) -> Response:
-        del request
-        return FileResponse(Path(report.__file__).parent / "report.css", media_type="text/css")
+        return FileResponse(Path(report.__file__).parent / Path(request.url.path).name, media_type="text/css")
 
     async def refused(request: Request, error: Exception) -> Response:
         if isinstance(error, RefusalError):
@@ -93,7 +92,7 @@ def create_app(
     routes = [
         Route("/", home),
         Route("/results/{id}", result),
-        Route("/static/report.css", style),
+        *(Route(f"/static/{name}", style) for name in ("report.css", "mixer.css")),
         Mount("/static", StaticFiles(directory=_HERE / "static")),
         *(Route(f"/api/{path}", handler, methods=[method]) for method, path, handler in _table(api)),
     ]

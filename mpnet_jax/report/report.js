@@ -69,7 +69,7 @@
   });
 
   // One sound at a time; a line moves over the pictures of its example.
-  const sounds = all("audio");
+  const sounds = all(".example audio");
   const follow = (sound, example) => {
     example.style.setProperty("--at", Math.min(1, sound.currentTime / Number(example.dataset.seconds)));
     if (!sound.paused) requestAnimationFrame(() => follow(sound, example));
@@ -115,12 +115,12 @@
     };
     await Promise.all([
       ...images.map((image) => look(image, "load", "error", drawn)),
-      ...sounds.map((sound) => {
+      ...all("audio").map((sound) => {
         sound.load();
         return look(sound, "loadedmetadata", "error", heard);
       }),
     ]);
-    root.dataset.selfcheck = JSON.stringify({ images: images.length, sounds: sounds.length, broken: broken.sort() });
+    root.dataset.selfcheck = JSON.stringify({ images: images.length, sounds: all("audio").length, broken: broken.sort() });
   };
   if (location.hash === "#selfcheck") selfcheck();
 })();

@@ -14,7 +14,7 @@ from mpnet_jax.separation.journal import read_maps, read_windows
 from mpnet_jax.separation.stems import RESIDUAL, stem_path
 
 _STATE = "state.json"
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Finished:
         summary: JSON-ready summary, as in `separation.json` without its windows.
         facts: JSON-ready facts from which the other files are read: `windows` (their number), `rate_hz`, `channels`,
             `hop_s` (seconds from one window to the next), `maps` (shape of the energy maps), `numbers` (of the
-            sounds in the windows' file, in the order of their final numbers), `audio`, `frequency_axis`, and `features`
-            (shapes of the stored feature maps; None if they were not kept).
+            sounds in the windows' file, in the order of their final numbers), `audio`, `frequency_axis`, `features`
+            (shapes of the stored feature maps; None if they were not kept), and `peaks` (of the stems in their order).
     """
 
     folder: Path
@@ -60,6 +60,11 @@ class Finished:
         """The sound files by number, the residual last; they sum to the recording."""
         numbers = [sound["number"] for sound in self.summary["sounds"]]
         return {number: stem_path(self.folder, number) for number in (*numbers, RESIDUAL)}
+
+    @property
+    def peaks(self) -> dict[int, list[float]]:
+        """The outline of each stem by number; see `peaks.Peaks`."""
+        return dict(zip(self.stems, self.facts["peaks"], strict=True))
 
     def windows(self) -> Iterator[dict[str, Any]]:
         """Yields the JSON-ready windows; see `journal.read_windows`."""

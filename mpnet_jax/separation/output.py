@@ -9,15 +9,16 @@ from typing import Any
 from data_pipeline.command import InputError
 from mpnet_jax.pretrained.imagenet_names import label
 from mpnet_jax.separation.choice import check_choice, chosen_numbers
+from mpnet_jax.separation.curves import Curves, Moments
 from mpnet_jax.separation.finished import Finished
 from mpnet_jax.separation.formats import FileFormat, write_stems
 from mpnet_jax.separation.mixes import write_mixes
-from mpnet_jax.separation.page import Curves, write_page
+from mpnet_jax.separation.page import Drawn, write_page
 from mpnet_jax.separation.progress import Progress, no_progress
 from mpnet_jax.separation.results import write_results
 from mpnet_jax.separation.source import Source
 from mpnet_jax.separation.stems import RESIDUAL
-from mpnet_jax.separation.videos import video_frames, write_videos
+from mpnet_jax.separation.videos import Target, video_frames, write_videos
 
 NAMES = ("none", "page", "files")
 # Fields of a pattern for file names.
@@ -131,7 +132,12 @@ def write_output(
     }
     suffix = output.format.kind
     files = {number: f"{name}.{suffix}" for number, name in names.items()}
+    curves, moments = Curves(), Moments()
+    for window in finished.windows():
+        curves.add(window)
+        moments.add(window)
     videos: dict[int, str] = {}
+    posters: dict[int, bytes] = {}
     if output.videos and chosen:
         if source is None:
             raise InputError(f"{summary['video']['file']} is not there any more; write without videos")
@@ -145,9 +151,9 @@ def write_output(
             done[0] += more_s
             progress(min(1.0, done[0] / seconds))
 
-        write_videos(
+        posters = write_videos(
             video_frames(source, tuple(summary["video"]["picture_px"])),
-            {number: folder / name for number, name in videos.items()},
+            {number: Target(folder / name, moments.seconds.get(number)) for number, name in videos.items()},
             stems=finished.stems,
             rate_hz=facts["rate_hz"],
             layout=facts["layout"],
@@ -171,16 +177,14 @@ def write_output(
             sound | {"file": files.get(number), "video": videos.get(number)} for number, sound in sounds.items()
         ],
         "residual": summary["residual"] | {"file": files.get(RESIDUAL)},
-        "others": [{"file": f"{path.stem}.{suffix}"} | fact for path, fact in others.items()],
+        "others": [{"file": f"{path.stem}.{suffix}"} | mix.facts for path, mix in others.items()],
         "overview": videos.get(RESIDUAL),
         "files": written_as,
         "settings": summary["settings"] | _settings(output),
     }
-    curves = Curves()
-    for window in finished.windows():
-        curves.add(window)
     write_results(folder / "separation.json", written, finished.windows())
-    write_page(folder / "index.html", written, curves)
+    drawn = Drawn(curves, finished.peaks, [mix.peaks for mix in others.values()], posters)
+    write_page(folder / "index.html", written, drawn)
     progress(1.0)
     return written
 

@@ -176,6 +176,7 @@ def separate_source(
         "audio": dataclasses.asdict(audio),
         "frequency_axis": model.method.config.audio.frequency_axis,
         "features": features.shapes if features else None,
+        "peaks": [stems.peaks(number) for number in (*kept, RESIDUAL)],
     }
     if features is not None:
         band_spectra(folder, facts).write()

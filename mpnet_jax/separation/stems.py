@@ -12,6 +12,7 @@ import soundfile
 from jaxtyping import Float
 
 from data_pipeline.command import InputError
+from mpnet_jax.separation.peaks import Peaks
 from mpnet_jax.separation.synthesis import Piece
 
 _BLOCK = 1 << 16
@@ -44,12 +45,17 @@ class Stems:
         self.samples = 0
         self._squares: dict[int, float] = {}
         self._sums: dict[int, np.ndarray] = {}  # by number: float64 (channels,)
+        self._peaks: dict[int, Peaks] = {}
 
     @property
     def energy(self) -> dict[int, float]:
         """Sum of squares by number, without the constant offset of each channel."""
         constant = {number: float(np.square(sums).sum()) / max(self.samples, 1) for number, sums in self._sums.items()}
         return {number: max(squares - constant[number], 0.0) for number, squares in self._squares.items()}
+
+    def peaks(self, number: int) -> list[float]:
+        """Returns the peaks of a number; see `Peaks`."""
+        return self._peaks[number].values()
 
     def path(self, number: int) -> Path:
         """Returns the temporary file of a number."""
@@ -81,7 +87,7 @@ class Stems:
             return
         target = self._folder / "sum.wav"
         with sound_errors(self._folder), self._new(target) as out:
-            self._squares[RESIDUAL], self._sums[RESIDUAL] = 0.0, np.zeros(self._channels)
+            self._reset(RESIDUAL)
             for blocks in read_blocks([self.path(number) for number in (RESIDUAL, *numbers)]):
                 self._put(out, RESIDUAL, sum(blocks[1:], blocks[0]).T)
         target.replace(self.path(RESIDUAL))
@@ -110,15 +116,20 @@ class Stems:
     def _file(self, number: int) -> soundfile.SoundFile:
         if number not in self._files:
             file = self._files[number] = self._new(self.path(number))
-            self._squares[number], self._sums[number] = 0.0, np.zeros(self._channels)
+            self._reset(number)
             for begin in range(0, self.samples, _BLOCK):
-                file.write(np.zeros((min(_BLOCK, self.samples - begin), self._channels), np.float32))
+                self._put(file, number, np.zeros((self._channels, min(_BLOCK, self.samples - begin)), np.float32))
         return self._files[number]
+
+    def _reset(self, number: int) -> None:
+        self._squares[number], self._sums[number] = 0.0, np.zeros(self._channels)
+        self._peaks[number] = Peaks()
 
     def _put(self, file: soundfile.SoundFile, number: int, sound: Float[np.ndarray, "channels samples"]) -> None:
         file.write(sound.T)
         self._squares[number] += float(np.sum(np.square(sound), dtype=np.float64))
         self._sums[number] += sound.sum(axis=1, dtype=np.float64)
+        self._peaks[number].add(sound)
 
     def _new(self, path: Path) -> soundfile.SoundFile:
         name = sound_name(path)

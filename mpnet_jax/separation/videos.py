@@ -2,13 +2,16 @@
 
 import concurrent.futures
 import contextlib
+import io
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import av
 import numpy as np
 import soxr
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from data_pipeline.media.downmix import Downmix
 from data_pipeline.media.video_writer import AAC_RATES_HZ, Planes, VideoWriter
@@ -22,9 +25,22 @@ FPS = 10
 SHORT_SIDE_PX = 360  # Maximum shorter side of the written videos.
 _PICTURES_A_MAP = 5  # Heat maps are updated once in this many frames.
 _PRESET = "ultrafast"
+_POSTER_QUALITY = 80
 _RATE_HZ = 48_000  # Sample rate of the videos if AAC does not support that of the recording.
 
 Maps = Float[np.ndarray, "window number rows columns"]
+
+
+class Target(NamedTuple):
+    """A video to write.
+
+    Attributes:
+        path: The file.
+        poster_s: Time of its poster in seconds; None for no poster.
+    """
+
+    path: Path
+    poster_s: float | None
 
 
 def video_frames(source: Source, picture_px: tuple[int, int]) -> Iterator[np.ndarray]:
@@ -40,7 +56,7 @@ def video_frames(source: Source, picture_px: tuple[int, int]) -> Iterator[np.nda
 
 def write_videos(
     pictures: Iterator[np.ndarray],
-    files: Mapping[int, Path],
+    files: Mapping[int, Target],
     *,
     stems: Mapping[int, Path],
     rate_hz: int,
@@ -48,19 +64,24 @@ def write_videos(
     maps: Maps,
     hop_s: float,
     progress: Callable[[float], None],
-) -> None:
+) -> dict[int, bytes]:
     """Writes all videos in one pass over the frames.
 
     Args:
         pictures: The frames, see `video_frames`.
-        files: Files to write, by the number of the sound, the loudest first; `RESIDUAL` is the number of the overview.
+        files: Videos to write, by the number of the sound, the loudest first; `RESIDUAL` is the number of the overview.
         stems: Sound files of all sounds and of the residual, by number; they sum to the recording.
         rate_hz: Sample rate of the stems.
         layout: FFmpeg's names of the channels; empty if they are unknown.
         maps: The energy maps; see `journal.read_maps`.
         hop_s: Seconds from one window to the next.
         progress: Called with the seconds of video that were written.
+
+    Returns:
+        The posters by number: frames with their heat maps, as JPEG files.
     """
+    moments = {number: int(file.poster_s * FPS) for number, file in files.items() if file.poster_s is not None}
+    images: dict[int, bytes] = {}
     numbers = [number for number in files if number != RESIDUAL]
     sounds = _sounds(stems, rate_hz, layout)
     rate = video_rate_hz(rate_hz)
@@ -68,9 +89,9 @@ def write_videos(
         first = next(sounds)
         writers = {
             number: stack.enter_context(
-                VideoWriter(path, fps=FPS, rate_hz=rate, channels=len(first[RESIDUAL]), preset=_PRESET)
+                VideoWriter(file.path, fps=FPS, rate_hz=rate, channels=len(first[RESIDUAL]), preset=_PRESET)
             )
-            for number, path in files.items()
+            for number, file in files.items()
         }
         # Entered last: after an error, the threads have ended before the videos that they write are closed.
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(files)))
@@ -78,10 +99,13 @@ def write_videos(
         drawn: dict[int, overlay.Overlay | None] = {}
         size = None
 
-        def add(number: int, picture: np.ndarray, sound: np.ndarray) -> None:
+        def add(number: int, index: int, picture: np.ndarray, sound: np.ndarray) -> None:
             heat = drawn[number]
-            writers[number].show(picture if heat is None else heat.over(picture))
+            shown = picture if heat is None else heat.over(picture)
+            writers[number].show(shown)
             writers[number].play(sound)
+            if index == moments.get(number):
+                images[number] = _jpeg(shown)
 
         for index, chunk in enumerate(itertools.chain([first], sounds)):
             picture = next(pictures)
@@ -91,10 +115,18 @@ def write_videos(
             base = planes(np.ascontiguousarray(picture[:height, :width]))
             if index % _PICTURES_A_MAP == 0:
                 drawn = _draw(maps_at(maps, index / FPS, hop_s), numbers, height, width)
-            done = [pool.submit(add, number, base, chunk[number]) for number in files]
+            done = [pool.submit(add, number, index, base, chunk[number]) for number in files]
             for task in done:
                 task.result()
             progress(1 / FPS)
+    return images
+
+
+def _jpeg(planes: UInt8[np.ndarray, "rows width"]) -> bytes:
+    """Returns the planes of a frame (YUV 4:2:0) as a JPEG file."""
+    file = io.BytesIO()
+    av.VideoFrame.from_ndarray(planes, format="yuv420p").to_image().save(file, "JPEG", quality=_POSTER_QUALITY)
+    return file.getvalue()
 
 
 def video_rate_hz(rate_hz: int) -> int:

@@ -23,6 +23,8 @@ from data_pipeline.media import reader
 from mpnet_jax.demo.limits import Limits
 from mpnet_jax.demo.server import Server, create_app, listen
 from mpnet_jax.demo.store import Store
+from tests.support.browser import CHROMIUM
+from tests.support.demo_page import WAIT_MS
 
 BORDER_HZ = 1000.0
 GRID = (6, 8)
@@ -221,3 +223,37 @@ def duet(tmp_path_factory, write_video) -> Path:
     sound = 0.2 * np.sin(2 * np.pi * 300 * time_s) + 0.1 * np.sin(2 * np.pi * 3000 * time_s)
     path = tmp_path_factory.mktemp("videos") / "duet.mp4"
     return write_video(path, seconds=4.0, sound=np.stack([sound, 0.5 * sound]))
+
+
+@pytest.fixture
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install playwright")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, demo):
+    """A page that fails the test if a script fails, and that may not leave the machine."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(WAIT_MS)
+    problems, foreign = [], []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    # Chromium reports every answer of 400 and above on its console; some tests ask for such answers.
+    expected = ("Failed to load resource",)
+    page.on(
+        "console",
+        lambda message: (
+            message.type in ("error", "warning")
+            and not message.text.startswith(expected)
+            and problems.append(message.text)
+        ),
+    )
+    page.on("request", lambda sent: sent.url.startswith((demo.address, "data:", "blob:")) or foreign.append(sent.url))
+    page.on("dialog", lambda dialog: dialog.accept())
+    yield page
+    page.close()
+    assert foreign == []
+    assert problems == []

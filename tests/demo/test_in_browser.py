@@ -1,85 +1,15 @@
 """Uses the page as a person would, in Chromium; the networks are those of `conftest`, which need no training."""
 
 import io
-import time
 
 import numpy as np
 import pytest
 import soundfile
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; pip install playwright")
-
-from tests.support.browser import CHROMIUM, needs_chromium
+from tests.support.browser import needs_chromium
+from tests.support.demo_page import SAMPLES, point, ready, until, while_playing
 
 pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(900), needs_chromium]
-WAIT_MS = 60_000
-
-LEVELS = "() => Object.fromEntries([...demo.player.rows.keys()].map((key) => [key, demo.player.level(key)]))"
-# Samples of a decoded row, of both channels.
-SAMPLES = """(key) => {
-  const buffer = demo.player.rows.get(key).buffer;
-  return [buffer.sampleRate, ...[0, 1].map((channel) => [...buffer.getChannelData(channel).subarray(20000, 21000)])];
-}"""
-
-
-@pytest.fixture
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser, demo):
-    """A page that fails the test if a script fails, and that may not leave the machine."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(WAIT_MS)
-    problems, foreign = [], []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    # Chromium reports every answer of 400 and above on its console; some tests ask for such answers.
-    expected = ("Failed to load resource",)
-    page.on(
-        "console",
-        lambda message: (
-            message.type in ("error", "warning")
-            and not message.text.startswith(expected)
-            and problems.append(message.text)
-        ),
-    )
-    page.on("request", lambda sent: sent.url.startswith((demo.address, "data:", "blob:")) or foreign.append(sent.url))
-    page.on("dialog", lambda dialog: dialog.accept())
-    yield page
-    page.close()
-    assert foreign == []
-    assert problems == []
-
-
-def until(page, expression):
-    """Waits until an expression is true; the page's policy forbids Playwright's own function for it."""
-    end = time.monotonic() + WAIT_MS / 1000
-    while time.monotonic() < end:
-        try:
-            if page.evaluate(expression):
-                return
-        except sync_api.Error:  # The page is being left.
-            page.wait_for_load_state()
-        time.sleep(0.02)
-    raise AssertionError(f"never true: {expression}")
-
-
-def ready(page):
-    page.wait_for_selector("html[data-ready]", state="attached")
-
-
-def point(page, x, y):
-    """Clicks a place of the picture and returns the samples that are then played."""
-    picture = page.locator("#overlay")
-    box = picture.bounding_box()
-    page.evaluate("demo.pointing.answeredMs = 0")
-    picture.click(position={"x": x * box["width"], "y": y * box["height"]})
-    until(page, "demo.pointing.answeredMs > 0 && demo.player.rows.has('place')")
-    return np.array(page.evaluate(SAMPLES, "place")[1])
 
 
 def test_a_video_is_sent_separated_mixed_and_pointed_at(page, demo, duet):
@@ -102,13 +32,13 @@ def test_a_video_is_sent_separated_mixed_and_pointed_at(page, demo, duet):
 
     # Both sounds are heard; the solo of one silences the other.
     page.keyboard.press("Space")
-    until(page, "demo.player.level('1') > 0.05 && demo.player.level('2') > 0.02")
+    while_playing(page, "demo.player.level('1') > 0.05 && demo.player.level('2') > 0.02")
     page.click('[data-row="1"] .solo')
-    until(page, "demo.player.level('2') === 0 && demo.player.level('1') > 0.05")
+    while_playing(page, "demo.player.level('2') === 0 && demo.player.level('1') > 0.05")
     assert page.get_attribute('[data-row="1"] .solo', "aria-pressed") == "true"
     page.click('[data-row="1"] .solo')
     page.click('[data-row="1"] .mute')
-    until(page, "demo.player.level('1') === 0")
+    while_playing(page, "demo.player.level('1') === 0")
     page.click('[data-row="1"] .mute')
     page.keyboard.press("Home")
     until(page, "Math.abs(document.getElementById('picture').currentTime - demo.player.time) < 0.2")
@@ -116,7 +46,7 @@ def test_a_video_is_sent_separated_mixed_and_pointed_at(page, demo, duet):
     # Two places have two sounds.
     left, right = point(page, 0.02, 0.5), point(page, 0.98, 0.5)
     assert np.sqrt(np.mean((left - right) ** 2)) > 0.05
-    until(page, "demo.player.level('1') === 0 && demo.player.level('2') === 0")
+    while_playing(page, "demo.player.level('1') === 0 && demo.player.level('2') === 0")
     until(page, "document.getElementById('share-now').textContent === '98 %'")
     page.keyboard.press("Escape")
     assert page.locator('[data-row="place"]').count() == 0

@@ -173,7 +173,7 @@ def test_unknown_sounds_have_no_name(tmp_path, model, oracle, video, namer):
     out = tmp_path / "out"
     summary = separate_video(video, out, model, dict(sounds=2, videos=False, names="files"), namer=namer)
     assert {(sound["name"], sound["name_probability"]) for sound in summary["sounds"]} == {(None, None)}
-    assert "Sound 1</h3>" in (out / "index.html").read_text()
+    assert "<b>Sound 1</b>" in (out / "index.html").read_text()
     assert files(out) == {"sound1.wav", "sound2.wav"}
 
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from mpnet_jax.separation.page import Curves
+from mpnet_jax.separation.curves import Curves, Moments
 from mpnet_jax.separation.results import Tally, write_results
 
 
@@ -53,3 +53,10 @@ def test_curves_of_any_length_have_few_points():
     np.testing.assert_array_equal(points[:, 1], np.where(points[:, 0] >= 5001, 0.25, 0.0))
     assert np.all(np.diff(points[:, 0]) > 0)
     assert all(share == 0 for _, share in curves.of(7))
+
+
+def test_moments_are_where_a_sound_and_where_all_sounds_are_heard():
+    moments = Moments()
+    for place, energies in enumerate(({"s1": 0.5}, {"s1": 0.9}, {"s1": 0.4, "s2": 0.3}, {"s1": 0.8, "s2": 0.1}, {})):
+        moments.add(window(place, **energies))
+    assert moments.seconds == {1: 2.0, 2: 3.0, 0: 3.0}

@@ -48,6 +48,7 @@ export class Pointing {
       const where = `${left} % from the left, ${top} % from the top`;
       this.mixer.showPlace(where, peaksOf(buffer), () => this.leave());
       this.mixer.showMix();
+      this.showCommand(`${x.toFixed(3)},${y.toFixed(3)}`);
       say(`You hear the place ${where}.`);
       const shares = (await (await share).json()).share;
       if (asked.signal.aborted) return;
@@ -56,6 +57,13 @@ export class Pointing {
     } catch (error) {
       if (error.name !== "AbortError") showProblem(error);
     }
+  }
+
+  // The command of the page is that of the place that is heard.
+  showCommand(place) {
+    const code = element("code-shell");
+    code.dataset.command ??= code.textContent;
+    code.textContent = code.dataset.command + (place ? ` --place=${place}` : "");
   }
 
   mark(x, y) {
@@ -76,6 +84,7 @@ export class Pointing {
     element("marker").hidden = true;
     element("share").hidden = true;
     this.share = null;
+    this.showCommand(null);
     say("You hear the mix.");
   }
 

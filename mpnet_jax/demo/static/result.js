@@ -70,7 +70,7 @@ function keyboard(player, pointing) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (event.key === "Escape") pointing.leave();
     // Keys that the focused control uses itself stay its own.
-    if (event.target.closest("input:not([type=checkbox]), select, textarea")) return;
+    if (event.target.closest("input:not([type=checkbox], #seek), select, textarea")) return;
     const pressed = event.target.closest("button, a, input");
     if (event.key === " " && !pressed) player.toggle();
     else if (event.key === "ArrowLeft") player.seek(player.time - ARROW_S);

@@ -86,6 +86,34 @@ def curve(points: Sequence[Sequence[float | int]], *, label: str, unit: str = ""
     return plane.svg(title.strip(), parts)
 
 
+def curves(lines: Sequence[tuple[str, str, Sequence[Sequence[float | int]]]], *, x_label: str, y_label: str) -> str:
+    """Draws several lines, whose colours are those of their CSS classes.
+
+    Args:
+        lines: (name, CSS class, pairs of argument and value) of each line; pairs that are not finite are ignored.
+        x_label: Name of the arguments.
+        y_label: Name of the values.
+
+    Returns:
+        An SVG element, or "" where no line has two points.
+    """
+    tables = [(name, kind, _finite(points)) for name, kind, points in lines]
+    tables = [line for line in tables if len(line[2]) > 1]
+    if not tables:
+        return ""
+    every = np.concatenate([table for _, _, table in tables])
+    plane = Plane(
+        (float(every[:, 0].min()), float(every[:, 0].max())),
+        widened(float(every[:, 1].min()), float(every[:, 1].max())),
+    )
+    parts = [plane.axes(x_label, y_label)]
+    for name, kind, table in tables:
+        parts.append(
+            f'<polyline class="curve {kind}" points="{plane.path(table)}"><title>{escape(name)}</title></polyline>'
+        )
+    return plane.svg(f"{y_label} over {x_label}: {', '.join(name for name, _, _ in tables)}", parts)
+
+
 def choice(points: Sequence[Sequence[float | int]], chosen: float | int | None, *, x_label: str, y_label: str) -> str:
     """Draws a line over the values of a parameter and marks the chosen one.
 

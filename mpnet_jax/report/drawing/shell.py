@@ -11,7 +11,7 @@ class Section(NamedTuple):
 
     Attributes:
         anchor: Its address within the page.
-        title: Heading.
+        title: Heading; empty for a part without heading and link.
         content: HTML.
     """
 
@@ -20,8 +20,28 @@ class Section(NamedTuple):
     content: str
 
 
+class Assets(NamedTuple):
+    """What a page needs beyond the common style sheet and script.
+
+    Attributes:
+        styles: Style sheets.
+        scripts: Scripts, which run after the common one.
+    """
+
+    styles: Sequence[str] = ()
+    scripts: Sequence[str] = ()
+
+
 def page(
-    *, title: str, kind: str, heading: str, subtitle: str, hero: str, sections: Sequence[Section], foot: str
+    *,
+    title: str,
+    kind: str,
+    heading: str,
+    subtitle: str,
+    hero: str,
+    sections: Sequence[Section],
+    foot: str,
+    more: Assets | None = None,
 ) -> str:
     """Returns a page as HTML that needs no other file but the media it links.
 
@@ -33,8 +53,9 @@ def page(
         hero: HTML of the upper part.
         sections: Sections in their order.
         foot: HTML below the sections.
+        more: Further style sheets and scripts.
     """
-    assets = resources.files("mpnet_jax.report")
+    assets, more = resources.files("mpnet_jax.report"), more or Assets()
     shown = [section for section in sections if section.content]
     parts = {
         "title": title,
@@ -42,14 +63,21 @@ def page(
         "heading": heading,
         "subtitle": subtitle,
         "hero": hero,
-        "contents": "".join(f'<li><a href="#{section.anchor}">{section.title}</a></li>' for section in shown),
-        "sections": "".join(
-            f'<section aria-labelledby="{section.anchor}"><h2 id="{section.anchor}">{section.title}</h2>'
-            f"{section.content}</section>"
-            for section in shown
+        "contents": "".join(
+            f'<li><a href="#{section.anchor}">{section.title}</a></li>' for section in shown if section.title
         ),
+        "sections": "".join(_section(section) for section in shown),
         "foot": foot,
-        "css": (assets / "report.css").read_text(encoding="utf-8"),
-        "js": (assets / "report.js").read_text(encoding="utf-8"),
+        "css": "\n".join([(assets / "report.css").read_text(encoding="utf-8"), *more.styles]),
+        "js": "\n".join([(assets / "report.js").read_text(encoding="utf-8"), *more.scripts]),
     }
     return Template((assets / "page.html").read_text(encoding="utf-8")).substitute(parts)
+
+
+def _section(section: Section) -> str:
+    if not section.title:
+        return section.content
+    return (
+        f'<section aria-labelledby="{section.anchor}"><h2 id="{section.anchor}">{section.title}</h2>'
+        f"{section.content}</section>"
+    )
