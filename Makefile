@@ -25,13 +25,13 @@ BENCHMARKS := runs/benchmarks
 # Index of PyTorch's CPU builds.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: help setup demo quickstart quickstart-report data small-data wide-data small-resnet-data compare-data far-data pretrained-data bench bench-separate test test-all test-devices lint types format clean
+.PHONY: help setup demo quickstart quickstart-report data small-data wide-data small-resnet-data compare-data far-data broad-data bench bench-separate test test-all test-devices lint types format clean
 
 help:
 	@echo 'make demo        separate a video of two rendered players with the model that ships: $(DEMO)/apart/index.html'
 	@echo 'make quickstart  render, prepare, train, evaluate, report: $(RUN)/report/index.html'
 	@echo 'make quickstart-report  afterwards: mixtures of 2 to 5 sounds, counting, localisation'
-	@echo 'make wide-data    the data set of configs/rendered_wide.py;  make compare-data  those of configs/compare_rendered.py'
+	@echo 'make wide-data    the data set of configs/rendered_wide.py;  make compare-data  those of configs/compare_rendered.py;  make broad-data  those of configs/rendered_broad.py'
 	@echo 'make test        fast tests;  make test-all  all of them;  make test-devices  parallel ones on 8 devices'
 	@echo 'make bench       step time and loader compared with PyTorch, and memory: $(BENCHMARKS)/*.json'
 	@echo 'make bench-separate  speed, memory and quality of separate, with the model that ships'
@@ -87,7 +87,7 @@ compare-data: small-resnet-data $(WIDE)
 	$(BIN)/python -m data_pipeline.render_solos --out=$(SMALL) --area=0.1,0.15 --solos_per_instrument=4 --seconds=12 --seed=1
 	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(SMALL) --data_dir=data/px106 --name=rendered_small --frame_px=160 --split=test
 
-# The data of the model that ships: solos of many kinds, and two test sets that share no sound with them.
+# Solos of many kinds, and two test sets that share no sound with them.
 $(FREE)/.ready: data_pipeline/fetch_packages.sh $(READY)
 	data_pipeline/fetch_packages.sh $(FREE)
 	$(BIN)/python -m data_pipeline.gather_pictures --packages=$(FREE)/packages --out=$(FREE)/pictures
@@ -98,7 +98,7 @@ far-data: $(READY)
 	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_far --variety=far --solos_per_instrument=6 --seed=3
 	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_far --data_dir=data --name=rendered_far --split=test
 
-pretrained-data: far-data $(FREE)/.ready
+broad-data: far-data $(FREE)/.ready
 	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_broad --variety=broad --solos_per_instrument=64 --seconds=16 --seed=6 \
 		--soundfont=$(FREE)/soundfonts/TimGM6mb.sf2,$(FREE)/soundfonts/FluidR3_GM.sf2,$(FREE)/soundfonts/GeneralUser-v1.47.sf2,$(FREE)/notes,$(FREE)/soundfonts/MuseScore_General_Full.sf2,$(FREE)/soundfonts/sf_GMbank.sf2 \
 		--pictures=$(FREE)/pictures

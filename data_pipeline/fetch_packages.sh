@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches the free soundfonts, recorded notes and pictures that the data of configs/pretrained.py are rendered from:
+# Fetches the free soundfonts, recorded notes and pictures that the data of configs/rendered_broad.py are rendered from:
 #
 #   data_pipeline/fetch_packages.sh DIR
 #
