@@ -55,6 +55,19 @@ def test_a_video_is_sent_separated_mixed_and_pointed_at(page, demo, duet):
     page.wait_for_selector("#problem:not([hidden])")
     assert "outside the picture" in page.text_content("#problem")
 
+    # A row that joins after the end of the recording is not started, and can be replaced and removed.
+    page.evaluate(
+        """async () => {
+          await demo.player.play();
+          const buffer = demo.player.rows.get("1").buffer;
+          demo.player.offset = demo.player.seconds + 1;
+          for (let time = 0; time < 2; time += 1) demo.player.set("late", buffer);
+          demo.player.remove("late");
+          demo.player.seek(0);
+          demo.player.pause();
+        }"""
+    )
+
     # The recursion, the arrow keys and a name.
     until(page, "/1 of 2/.test(document.getElementById('step-text').textContent)")
     page.fill('[data-row="2"] .name', "<i>flute</i>")

@@ -113,9 +113,10 @@ export class Player extends EventTarget {
     const start = Math.ceil(when * rate) / rate;
     const position = Math.round((this.offset + start - this.startedAt) * rate) / rate;
     for (const row of rows) {
+      if (position >= row.buffer.duration) continue; // A source that was never started cannot be stopped.
       row.source = new AudioBufferSourceNode(this.context, { buffer: row.buffer });
       row.source.connect(row.gain);
-      if (position < row.buffer.duration) row.source.start(start, Math.max(0, position));
+      row.source.start(start, Math.max(0, position));
     }
   }
 
