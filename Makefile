@@ -118,6 +118,7 @@ bench: $(READY)
 
 bench-separate: data
 	$(BIN)/python -m benchmarks.separation_speed --json=$(BENCHMARKS)/separation_speed.json
+	$(BIN)/python -m benchmarks.place_speed --json=$(BENCHMARKS)/place_speed.json
 	$(BIN)/python -m benchmarks.rendered_players --json=$(BENCHMARKS)/rendered_players.json
 
 test: $(READY)

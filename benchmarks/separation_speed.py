@@ -28,13 +28,13 @@ from data_pipeline.rendered.drawing.animation import FPS, FRAME_PX
 from data_pipeline.rendered.sound.synthesise import RATE_HZ
 
 
-def write_scene(path: Path, files: tuple[Path, Path], seconds: float) -> None:
+def write_scene(path: Path, files: tuple[Path, ...], seconds: float) -> None:
     """Writes a video of two solos side by side, repeated to the given length."""
     waves = [reader.read_audio(file, RATE_HZ) for file in files]
     samples = min(map(len, waves)) // RATE_HZ * RATE_HZ
     count = samples * FPS // RATE_HZ
-    left, right = (reader.read_frames(file, np.arange(count) / FPS, FRAME_PX) for file in files)
-    pictures = [np.concatenate(pair, axis=1) for pair in zip(left, right, strict=True)]
+    shown = (reader.read_frames(file, np.arange(count) / FPS, FRAME_PX) for file in files)
+    pictures = [np.concatenate(pair, axis=1) for pair in zip(*shown, strict=True)]
     repeats = -(-round(seconds * FPS) // count)
     sound = np.tile(0.5 * (waves[0][:samples] + waves[1][:samples]), repeats)
     write_video(
