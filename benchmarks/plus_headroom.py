@@ -31,13 +31,14 @@ from mpnet_jax.methods.mpnet import MinusPlus
 from mpnet_jax.methods.registry import method_of
 from mpnet_jax.metrics.aggregate import mixture_means, summarise
 from mpnet_jax.metrics.workers import Job, SourceScores, score_mixtures
-from mpnet_jax.recursion.minus_plus import EPSILON, by_candidate, energy_order
+from mpnet_jax.recursion.minus_plus import by_candidate, energy_order
 from mpnet_jax.recursion.networks import Batch, separate_clips
+from mpnet_jax.recursion.rules import EPSILON
 from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.run.data import open_splits, split_list
 from mpnet_jax.run.facts import this_command
 from mpnet_jax.steps.device_pass import HostBatch, Separator
-from mpnet_jax.steps.losses import ratio_target
+from mpnet_jax.steps.mask_losses import ratio_target
 from mpnet_jax.steps.separate_step import waveforms
 from mpnet_jax.steps.separated_mixtures import device_inputs
 from mpnet_jax.weights.trained import TrainedNetworks

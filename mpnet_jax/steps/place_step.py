@@ -10,9 +10,10 @@ from jaxtyping import Array, Float, Int
 
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.models.mpnet import MPNet
-from mpnet_jax.recursion.minus_plus import Rules, minus_plus
+from mpnet_jax.recursion.minus_plus import minus_plus
 from mpnet_jax.recursion.networks import Batch, apply_net, bind, of_mixture
 from mpnet_jax.recursion.places import places, row_and_column
+from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.steps.separate_step import waveforms, written_shares
 
@@ -39,6 +40,7 @@ def make_place_step(
     mask: str,
     with_plus: bool,
     search: Search,
+    plus_threshold: float = 0.0,
     with_features: bool = False,
 ) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
     """Builds the pass that `parallel.parallel_map` runs; each sample is a window of a video with its own picture.
@@ -53,6 +55,7 @@ def make_place_step(
         mask: "binary" or "ratio".
         with_plus: Whether to run the Plus-Net.
         search: How many sounds to search, and how far apart.
+        plus_threshold: See `separate_step.written_shares`.
         with_features: Whether to return what the mask of every place is computed from; it takes one more pass of the
             Minus-Net.
 
@@ -81,7 +84,13 @@ def make_place_step(
         # (batch, height, width, k): one visual vector per place of the picture.
         vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look_at_places")
         height, width = vectors.shape[1:3]
-        networks = bind({"minus_net": model, "plus_net": model}, variables, steps=search.steps, with_plus=with_plus)
+        networks = bind(
+            {"minus_net": model, "plus_net": model},
+            variables,
+            steps=search.steps,
+            with_plus=with_plus,
+            passes=rules.plus_passes,
+        )
         separation = minus_plus(
             mixture,
             places(vectors, search.neighbourhood),
@@ -90,7 +99,7 @@ def make_place_step(
             rules=of_mixture(rules, linear),
             skip_finished=True,
         )
-        shares = written_shares(separation, mixture, rules=rules, mask=mask, axis=axis)
+        shares = written_shares(separation, mixture, rules=rules, mask=mask, axis=axis, plus_threshold=plus_threshold)
         by_step = {
             "active": separation.active,
             "place": row_and_column(separation.chosen, width),

@@ -20,7 +20,7 @@ def computed() -> dict[str, np.ndarray]:
     from mpnet_jax.models.frame_net import FrameNetSpec
     from mpnet_jax.models.mpnet import MPNet
     from mpnet_jax.parallel import DEVICE_AXIS
-    from mpnet_jax.recursion.minus_plus import Rules
+    from mpnet_jax.recursion.rules import Rules
     from mpnet_jax.spectrogram.frequency import frequency_axis
     from mpnet_jax.steps.losses import Objective
     from mpnet_jax.steps.separate_step import make_separate_step
@@ -70,7 +70,7 @@ def computed() -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    import tests.conftest  # noqa: F401, I001 (sets the compiler's options)
+    import tests.conftest  # noqa: F401 (sets the compiler's options)
     from mpnet_jax.models import frame_net
     from tests.support.short_frame_net import ShortFrameNet
 
