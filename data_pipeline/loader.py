@@ -64,7 +64,6 @@ def training_batches(
     seed: int,
     first_step: int = 0,
     sharding: Sharding = Sharding(),
-    in_phase: bool = False,
 ) -> Iterator[Batch]:
     """Yields endless training batches; batch number i is a pure function of (seed, first_step + i).
 
@@ -77,14 +76,14 @@ def training_batches(
         seed: Seed of the pipeline.
         first_step: Step of the first batch.
         sharding: Share of this process.
-        in_phase: Whether to compute `source_in_phase`.
 
     Yields:
         `mixture_magnitude` (batch, freq_linear, time) float32, `source_magnitude` (batch, source, freq_linear, time)
         float32, `source_label` (batch, source) int32, `frames` (batch, source, frame, height, width, 3) uint8, `valid`
         (batch,) bool; batch is this process's share. Where features of the split's frames are kept, `features` (batch,
-        source, frame, h, w, channel) float16 takes the place of `frames`. With `in_phase` also `source_in_phase` (batch, source, freq_linear, time)
-        float32, the sources' parts in phase with the mixture, |S| cos(angle between S and X), which may be negative.
+        source, frame, h, w, channel) float16 takes the place of `frames`. With `mixing.in_phase` also `source_in_phase`
+        (batch, source, freq_linear, time) float32, the sources' parts in phase with the mixture, |S| cos(angle between
+        S and X), also below 0.
     """
     table = ClipTable(store.clips, audio, sources=mixing.sources, same_class=mixing.same_class)
     slots = sharding.slots(batch_size)
@@ -94,7 +93,7 @@ def training_batches(
         return draw_mixture(table, mixing, seed=seed, step=step, slot=slots[place])
 
     numbers = tf.data.Dataset.range(first_step * len(slots), np.iinfo(np.int64).max)
-    maker = MixtureMaker(store, audio, frames, sources=mixing.sources, truth=mixing.truth, in_phase=in_phase)
+    maker = MixtureMaker(store, audio, frames, sources=mixing.sources, truth=mixing.truth, in_phase=mixing.in_phase)
     failures: list[ValueError] = []
     examples = _examples(numbers, plan, maker, failures).map(lambda example: example | {"valid": True})
     return _prefetched(examples.batch(len(slots), drop_remainder=True), failures)
@@ -153,7 +152,7 @@ class MixtureMaker:
         sources: Number of sources of a mixture.
         for_rebuilding: Whether to add phase, waveforms and boxes, which evaluation needs.
         truth: See `MixingSpec`.
-        in_phase: Whether to add the sources' parts in phase with the mixture; not with another truth than "magnitude".
+        in_phase: See `MixingSpec`.
 
     Attributes:
         shapes: Shape and dtype of each array, in the order in which they are made.
@@ -288,9 +287,9 @@ class MixtureMaker:
 def along_mixture(spectra: np.ndarray, mixture: np.ndarray, magnitude: np.ndarray, *, out: np.ndarray) -> None:
     """Computes the part of each source in phase with the mixture: |S| cos(angle between S and X).
 
-    Where it is not negative, it is the best magnitude for an estimate that uses the mixture's phase. Over all sources
-    it sums to the mixture's magnitude. Source: Erdogan et al. 2015, "Phase-sensitive and recognition-boosted
-    speech separation".
+    Where it is not below 0, it is the best magnitude for an estimate that uses the mixture's phase. Over all sources it
+    sums to the mixture's magnitude. Source: Erdogan et al. 2015, "Phase-sensitive and recognition-boosted speech
+    separation".
 
     Args:
         spectra: Spectra of the sources, complex64 (source, time, freq).

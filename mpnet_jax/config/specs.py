@@ -57,10 +57,16 @@ def data_spec(config: Config) -> DataSpec:
         records=DataSetSpec(config.audio.rate_hz, data.fps, data.frame_px, chunk_seconds=0.0),
         audio=audio_spec(config),
         frames=frame_spec(config),
-        mixing=MixingSpec(**config.mixing.to_dict()),
+        mixing=MixingSpec(**config.mixing.to_dict(), in_phase=needs_in_phase(config)),
         cache_gib=data.picture_cache_gib,
         cache_dir=data.picture_cache_dir,
     )
+
+
+def needs_in_phase(config: Config) -> bool:
+    """Returns whether the loss is an SI-SDR, which depends on the phase of the sources."""
+    with_plus = bool(config.rounds.plus or config.rounds.both)
+    return with_plus and config.mask == "ratio" and config.loss.ratio_plus == "si_sdr"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -81,8 +81,8 @@ class MinusPlus(registry.Method):
             )
         if self._plus_distance == "si_sdr" and config.mixing.truth != "magnitude":
             raise InputError(
-                f"config.loss.ratio_plus=si_sdr needs whole sources, not config.mixing.truth={config.mixing.truth}; set "
-                "that to magnitude (the SI-SDR takes the phase into account by itself)"
+                f"config.loss.ratio_plus=si_sdr needs whole sources; set config.mixing.truth="
+                f"{config.mixing.truth} to magnitude (the SI-SDR takes the phase into account by itself)"
             )
 
     @property
@@ -92,11 +92,6 @@ class MinusPlus(registry.Method):
         if self.config.mask == "ratio":
             return loss.ratio_plus
         return {"share": "cross_entropy", "missed": "missed"}[loss.binary_plus]
-
-    @property
-    def needs_in_phase(self) -> bool:
-        """Whether the loss needs the parts of the sources in phase with the mixture."""
-        return self.with_plus and self._plus_distance == "si_sdr"
 
     @property
     def statistics_sets(self) -> Mapping[str, int]:
@@ -145,6 +140,7 @@ class MinusPlus(registry.Method):
             plus_source=fields.plus_source,
             plus_conserves=fields.plus_conserves,
             plus_passes=fields.plus_passes,
+            plus_threshold=self.config.evaluation.plus_threshold,
             epsilon_relative=epsilon_relative,
             epsilon_absolute=epsilon_absolute,
         )
@@ -204,7 +200,6 @@ class MinusPlus(registry.Method):
             rules=self.rules(),
             mask=self.config.mask,
             with_plus=result == _MPNET,
-            plus_threshold=self.config.evaluation.plus_threshold,
         )
 
     def place_step(
@@ -227,7 +222,6 @@ class MinusPlus(registry.Method):
             mask=mask or self.config.mask,
             with_plus=result == _MPNET and steps > 1,
             search=Search(steps, self.config.recursion.neighbourhood),
-            plus_threshold=self.config.evaluation.plus_threshold,
             with_features=with_features,
         )
 

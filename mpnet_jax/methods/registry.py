@@ -236,13 +236,7 @@ class Method(abc.ABC):
             audio=self.audio,
             mixing=self.data.mixing,
             seed=self.config.seed,
-            in_phase=self.needs_in_phase,
         )
-
-    @property
-    def needs_in_phase(self) -> bool:
-        """Whether the loss needs the parts of the sources in phase with the mixture; see `loader.training_batches`."""
-        return False
 
     # Evaluation.
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from absl import logging
 
-# The Plus-Net has several input channels where the Minus-Net has one. This is the axis of the input channels in each leaf.
+# The Plus-Net has several input channels where the Minus-Net has one. This is the axis of these channels in each leaf.
 _INPUT_AXIS = {
     ("norm_in", "scale"): 0,
     ("norm_in", "bias"): 0,

@@ -41,6 +41,8 @@ class Rules:
             sounds as they are, as in the paper, so that a part may belong to two sounds.
         plus_passes: How often each sound is completed: once in its own step, and then in sweeps over all sounds, in
             which the other sounds are those of all steps.
+        plus_threshold: In the sounds that are written out, M_r adds nothing in bins in which it is not greater. 0 is no
+            limit for ratio masks, and one half for binary masks. The recursion itself ignores it.
         epsilon_relative: A step is active while S_{i-1} amounts to more than this share of S_0. None keeps every step
             active while a candidate is open.
         epsilon_absolute: A step is active while S_{i-1} also amounts to more than this linear magnitude; ignored where
@@ -59,6 +61,7 @@ class Rules:
     plus_source: str = "remix"
     plus_conserves: bool = False
     plus_passes: int = 1
+    plus_threshold: float = 0.0
     epsilon_relative: float | None = None
     epsilon_absolute: float = 0.0
 

@@ -40,7 +40,6 @@ def make_place_step(
     mask: str,
     with_plus: bool,
     search: Search,
-    plus_threshold: float = 0.0,
     with_features: bool = False,
 ) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
     """Builds the pass that `parallel.parallel_map` runs; each sample is a window of a video with its own picture.
@@ -55,7 +54,6 @@ def make_place_step(
         mask: "binary" or "ratio".
         with_plus: Whether to run the Plus-Net.
         search: How many sounds to search, and how far apart.
-        plus_threshold: See `separate_step.written_shares`.
         with_features: Whether to return what the mask of every place is computed from; it takes one more pass of the
             Minus-Net.
 
@@ -99,7 +97,7 @@ def make_place_step(
             rules=of_mixture(rules, linear),
             skip_finished=True,
         )
-        shares = written_shares(separation, mixture, rules=rules, mask=mask, axis=axis, plus_threshold=plus_threshold)
+        shares = written_shares(separation, mixture, rules=rules, mask=mask, axis=axis)
         by_step = {
             "active": separation.active,
             "place": row_and_column(separation.chosen, width),

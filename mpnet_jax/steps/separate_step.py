@@ -26,14 +26,13 @@ def written_shares(
     rules: Rules,
     mask: str,
     axis: FrequencyAxis,
-    plus_threshold: float = 0.0,
 ) -> Float[Array, "step batch freq time"]:
     """Returns the share of the linear mixture that each step's sound has when it is written out.
 
     The recursion itself always uses soft masks. Binary masks are thresholded here and nowhere else, on the linear axis:
     each bin of the thresholded M keeps or drops what M acts on, and each bin of the thresholded M_r adds or does not
-    add what M_r acts on. Ratio masks stay soft, but M_r may have to exceed a threshold to add anything. Source: Sec.
-    3.1, 3.3 and 4.1.
+    add what M_r acts on. Ratio masks stay soft, but M_r adds nothing up to `Rules.plus_threshold`. Source: Sec. 3.1,
+    3.3 and 4.1.
 
     Args:
         separation: Results of all steps.
@@ -41,7 +40,6 @@ def written_shares(
         rules: Rules of the recursion.
         mask: "binary" or "ratio".
         axis: Frequency axis of the networks.
-        plus_threshold: M_r adds nothing in bins in which it is not greater. 0 is one half for binary masks.
 
     Returns:
         Shares in [0, 1].
@@ -50,15 +48,15 @@ def written_shares(
     def linear_share(part: Array) -> Array:
         return axis.unwarp(jnp.clip(part / jnp.maximum(mixture, EPSILON), 0.0, 1.0))
 
-    if mask == "ratio" and not plus_threshold:
+    if mask == "ratio" and not rules.plus_threshold:
         return linear_share(separation.sounds)
     reference = rules.reference(separation.before, mixture)
     moved = axis.unwarp(jax.nn.sigmoid(separation.plus_logits))
     if mask == "ratio":
-        parts, moved = linear_share(separation.masks * reference), jnp.where(moved > plus_threshold, moved, 0.0)
+        parts, moved = linear_share(separation.masks * reference), jnp.where(moved > rules.plus_threshold, moved, 0.0)
     else:
         parts = (axis.unwarp(separation.masks) > 0.5) * linear_share(reference)
-        moved = (moved > (plus_threshold or 0.5)).astype(parts.dtype)
+        moved = (moved > (rules.plus_threshold or 0.5)).astype(parts.dtype)
     written = replayed(parts, moved, linear_share(separation.remixes), jnp.ones(()), rules=rules)
     return jnp.minimum(written.sounds, 1.0)
 
@@ -150,7 +148,6 @@ def make_separate_step(
     rules: Rules,
     mask: str,
     with_plus: bool,
-    plus_threshold: float = 0.0,
 ) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
     """Builds the evaluation pass of MP-Net; see `evaluation_step`. Source: Sec. 3.2.
 
@@ -161,14 +158,13 @@ def make_separate_step(
         rules: Rules of the recursion.
         mask: "binary" or "ratio".
         with_plus: Whether to run the Plus-Net.
-        plus_threshold: See `written_shares`.
     """
     assert not model.train
 
     def separated(variables: dict[str, Any], batch: Batch, mixture: Array) -> Written:
         separation = separate_clips(model, variables, batch, mixture, rules=rules, with_plus=with_plus)
         count = batch["frames"].shape[1]
-        shares = written_shares(separation, mixture, rules=rules, mask=mask, axis=axis, plus_threshold=plus_threshold)
+        shares = written_shares(separation, mixture, rules=rules, mask=mask, axis=axis)
         reference = rules.reference(separation.before, mixture)
         return Written(
             share=by_candidate(shares, separation.chosen, count),

@@ -42,7 +42,7 @@ def computed() -> dict[str, np.ndarray]:
         mixed = {"mixture_magnitude": own.sum(1), "mixture_phase": phase, "source_magnitude": own}
         return mixed | {"frames": frames[:, :sources]}
 
-    variables = random_variables(model, frames, jnp.ones((2, 8, audio.time_frames)))
+    variables = random_variables(model, jnp.asarray(frames), jnp.ones((2, 8, audio.time_frames)))
     for net, sets in (("minus_net", 2), ("plus_net", 1)):
         statistics = variables["batch_stats"]
         statistics[net] = jax.tree.map(lambda x, n=sets: np.stack([x] * n), statistics[net])
