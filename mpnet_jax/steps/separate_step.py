@@ -57,7 +57,7 @@ def written_shares(
     else:
         parts = (axis.unwarp(separation.masks) > 0.5) * linear_share(reference)
         moved = (moved > (rules.plus_threshold or 0.5)).astype(parts.dtype)
-    written = replayed(parts, moved, linear_share(separation.remixes), jnp.ones(()), rules=rules)
+    written = replayed(parts, moved, linear_share(separation.remixes), jnp.ones((1, 1, 1)), rules=rules)
     return jnp.minimum(written.sounds, 1.0)
 
 
