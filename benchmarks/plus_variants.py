@@ -129,7 +129,7 @@ class _Compared(NamedTuple):
     method: Any
     mnet: Any
     mpnet: Any
-    store: Any
+    store: Any = None
 
 
 def scores_of(config: Any, mnet: Path, workdir: Path, numbers: Sequence[int]) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def scores_of(config: Any, mnet: Path, workdir: Path, numbers: Sequence[int]) ->
         facts = {"asked": asked, "seconds_per_step": seconds["seconds"] / seconds["step"]}
         kept = {"facts": facts, "by_mixture": {}}
     method = method_of(config)
-    compared = _Compared(method, *networks, None)
+    compared = _Compared(method, networks[0], networks[1])
     missing = [number for number in numbers if str(number) not in kept["by_mixture"]]
     if missing:
         compared = compared._replace(store=open_splits(method.data, ("validation",))["validation"])

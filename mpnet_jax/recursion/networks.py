@@ -84,7 +84,7 @@ def seen_in(batch: Batch) -> Array:
 
 
 def apply_net(
-    model: MPNet, net: str, params: Any, statistics: Any, *inputs: Array, method: str, rngs: Any = None, **named: Array
+    model: MPNet, net: str, params: Any, statistics: Any, *inputs: Array, method: str, rngs: Any = None, **named: Any
 ) -> tuple[Array, Any]:
     """Runs one network of a model with its parameters and running statistics.
 

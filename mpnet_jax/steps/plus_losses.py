@@ -133,9 +133,9 @@ def si_sdr(
 
     It is computed from complex spectrograms and runs no inverse transform. By Parseval's theorem, products of
     spectrograms are nearly those of the waveforms: the windows overlap evenly except at the ends, and the inverse
-    transform removes only what no waveform has (1.4 dB for random errors in every bin). Since the estimate has the mixture's phase, its product with a source
-    is that of its magnitude with the source's part in phase. For a silent source, which has no SI-SDR, the result is
-    the level of the estimate above that of the mixture - 30 dB, at least 0.
+    transform removes only what no waveform has. Since the estimate has the
+    mixture's phase, its product with a source is that of its magnitude with the source's part in phase. For a silent
+    source, which has no SI-SDR, the result is the level of the estimate above that of the mixture - 30 dB, at least 0.
 
     Args:
         share: Share of the mixture that each sound has, on the networks' axis.

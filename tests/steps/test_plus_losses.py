@@ -119,13 +119,14 @@ def test_si_sdr_is_nearly_that_of_the_waveforms(problem):
     waves, mixture, truth = problem
     rng = np.random.default_rng(1)
     ideal = np.clip(truth.sources[0] / np.maximum(np.abs(mixture), 1e-6), 0.0, 1.0)
-    for noise in (0.0, 0.2, 0.5):
-        share = np.clip(ideal + noise * rng.uniform(-1, 1, ideal.shape), 0.0, 1.0)
+    noisy = np.clip(ideal + 0.3 * rng.uniform(-1, 1, ideal.shape), 0.0, 1.0)
+    # The mixture itself is the spectrogram of a waveform, so only the ends differ. From another spectrogram the inverse
+    # transform removes a part of the error that no waveform has.
+    for share, least, most in ((np.ones_like(ideal), -0.2, 0.2), (ideal, 0.0, 2.0), (noisy, 0.0, 4.0)):
         sounds = librosa.istft(share * mixture, hop_length=HOP, n_fft=FFT, window="hann", length=SAMPLES)
         found = si_sdr(jnp.asarray(share[:, None]), jnp.array([[0], [1]]), truth)
-        # In decibels. The inverse transform removes a part of random errors that the spectrogram counts.
         gained = of_waveforms(waves, sounds) + 10 * np.asarray(found[:, 0])
-        assert np.all((gained > -0.2) & (gained < (2.0 if noise else 0.5))), gained
+        assert np.all((gained > least) & (gained < most)), gained
 
 
 def test_si_sdr_follows_the_order_of_the_steps_and_not_the_level(problem):
