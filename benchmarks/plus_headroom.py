@@ -104,7 +104,7 @@ def all_ways(method: MinusPlus) -> Callable[[dict[str, Any], Batch], dict[str, A
         shares = {
             "minus": (chosen, solo / whole),
             "learnt": (chosen, separation.sounds / whole),
-            "perfect": (chosen, perfect_share(truth, solo, separation.remixes, mixture)),
+            "perfect": (chosen, perfect_share(truth, solo, separation.remixes[: len(truth)], mixture)),
             "true_minus": (true_order, true_sounds(by_loudness, mixture) / whole),
             "true_both": (true_order, ratio_target(by_loudness, mixture)),
         }

@@ -87,6 +87,7 @@ class EvaluationSpec:
         places_mixtures: Scenes of each kind for localisation.
         places_frame_px: Shorter side of its frames.
         far_name: Data set far from the training data.
+        plus_threshold: See `Rules`.
     """
 
     mixtures: dict[str, int]
@@ -101,6 +102,12 @@ class EvaluationSpec:
     places_mixtures: int
     places_frame_px: int
     far_name: str
+    plus_threshold: float
+
+    @property
+    def scoring(self) -> dict[str, Any]:
+        """Settings that scores of given networks depend on; without the defaults of fields that were added later."""
+        return {"bss": self.bss} | ({"plus_threshold": self.plus_threshold} if self.plus_threshold else {})
 
     def list_spec(self, split: str, sources: int | None = None) -> MixtureListSpec:
         """Returns how the fixed mixtures of a split, or of "far", are drawn.
@@ -145,4 +152,5 @@ def evaluation_spec(config: Config) -> EvaluationSpec:
         places_mixtures=e.places.mixtures,
         places_frame_px=e.places.frame_px,
         far_name=e.far.name,
+        plus_threshold=e.plus_threshold,
     )

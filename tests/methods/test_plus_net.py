@@ -96,6 +96,14 @@ def test_a_config_of_before_these_fields_means_the_paper_s_plus_net(tmp_path):
     assert not data_spec(config).mixing.in_phase
 
 
+def test_scores_of_another_threshold_are_not_taken_for_those_of_this_one(tmp_path):
+    config = config_with(tmp_path)
+    assert method_of(config).evaluation.scoring == {"bss": "fft"}  # as before there was a threshold
+    config.evaluation.plus_threshold = 0.25
+    method = method_of(config)
+    assert method.evaluation.scoring == {"bss": "fft", "plus_threshold": 0.25} and method.rules().plus_threshold == 0.25
+
+
 def test_only_an_si_sdr_needs_the_phase_of_the_sources(tmp_path):
     wanted = [("ratio", "si_sdr", 2), ("ratio", "absolute", 2), ("binary", "si_sdr", 2), ("ratio", "si_sdr", 0)]
     found = [
