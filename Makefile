@@ -87,7 +87,7 @@ compare-data: small-resnet-data $(WIDE)
 	$(BIN)/python -m data_pipeline.render_solos --out=$(SMALL) --area=0.1,0.15 --solos_per_instrument=4 --seconds=12 --seed=1
 	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(SMALL) --data_dir=data/px106 --name=rendered_small --frame_px=160 --split=test
 
-# Solos of many kinds, and two test sets that share no sound with them.
+# Many short solos of many kinds, because networks that see few scenes learn them by heart; and two test sets that share no sound with them.
 $(FREE)/.ready: data_pipeline/fetch_packages.sh $(READY)
 	data_pipeline/fetch_packages.sh $(FREE)
 	$(BIN)/python -m data_pipeline.gather_pictures --packages=$(FREE)/packages --out=$(FREE)/pictures
@@ -99,7 +99,7 @@ far-data: $(READY)
 	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_far --data_dir=data --name=rendered_far --split=test
 
 broad-data: far-data $(FREE)/.ready
-	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_broad --variety=broad --solos_per_instrument=64 --seconds=16 --seed=6 \
+	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_broad --variety=broad --solos_per_instrument=240 --seconds=6 --seed=6 \
 		--soundfont=$(FREE)/soundfonts/TimGM6mb.sf2,$(FREE)/soundfonts/FluidR3_GM.sf2,$(FREE)/soundfonts/GeneralUser-v1.47.sf2,$(FREE)/notes,$(FREE)/soundfonts/MuseScore_General_Full.sf2,$(FREE)/soundfonts/sf_GMbank.sf2 \
 		--pictures=$(FREE)/pictures
 	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_broad --data_dir=data --name=rendered_broad

@@ -22,7 +22,8 @@ from data_pipeline import command
 from mpnet_jax.config.specs import Config
 from mpnet_jax.configs import base, small_resnet
 from mpnet_jax.recursion.candidates import Candidates
-from mpnet_jax.recursion.minus_plus import Rules, Separation
+from mpnet_jax.recursion.rules import Rules
+from mpnet_jax.recursion.separation import Separation
 
 STEPS = 6
 SIZES: dict[str, tuple[Callable[[], Config], int]] = {

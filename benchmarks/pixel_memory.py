@@ -23,8 +23,8 @@ from mpnet_jax.config.specs import Config
 from mpnet_jax.configs import base
 from mpnet_jax.methods.registry import method_of
 from mpnet_jax.recursion.candidates import mean_magnitude
-from mpnet_jax.recursion.minus_plus import Rules
 from mpnet_jax.recursion.places import CHUNK_BYTES, places
+from mpnet_jax.recursion.rules import Rules
 
 SIDES = (14, 28)  # sides of the map of candidates
 STEPS = 6

@@ -12,7 +12,7 @@ Plus-Net (`true_both`). All scores are also given separately for mixtures whose 
 loudness and for the others.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +23,23 @@ from absl import flags, logging
 from jaxtyping import Array
 
 from benchmarks.harness import record
+from benchmarks.harness.mixture_scores import MIXTURE, variant_means
 from data_pipeline import command
 from data_pipeline.command import InputError
 from data_pipeline.loader import evaluation_batches
 from mpnet_jax.config import saved_config
 from mpnet_jax.methods.mpnet import MinusPlus
 from mpnet_jax.methods.registry import method_of
-from mpnet_jax.metrics.aggregate import mixture_means, summarise
-from mpnet_jax.metrics.workers import Job, SourceScores, score_mixtures
-from mpnet_jax.recursion.minus_plus import EPSILON, by_candidate, energy_order
+from mpnet_jax.metrics.aggregate import summarise
+from mpnet_jax.metrics.workers import Job, score_mixtures
+from mpnet_jax.recursion.minus_plus import by_candidate, energy_order
 from mpnet_jax.recursion.networks import Batch, separate_clips
+from mpnet_jax.recursion.rules import EPSILON
 from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.run.data import open_splits, split_list
 from mpnet_jax.run.facts import this_command
 from mpnet_jax.steps.device_pass import HostBatch, Separator
-from mpnet_jax.steps.losses import ratio_target
+from mpnet_jax.steps.mask_losses import ratio_target
 from mpnet_jax.steps.separate_step import waveforms
 from mpnet_jax.steps.separated_mixtures import device_inputs
 from mpnet_jax.weights.trained import TrainedNetworks
@@ -102,7 +104,7 @@ def all_ways(method: MinusPlus) -> Callable[[dict[str, Any], Batch], dict[str, A
         shares = {
             "minus": (chosen, solo / whole),
             "learnt": (chosen, separation.sounds / whole),
-            "perfect": (chosen, perfect_share(truth, solo, separation.remixes, mixture)),
+            "perfect": (chosen, perfect_share(truth, solo, separation.remixes[: len(truth)], mixture)),
             "true_minus": (true_order, true_sounds(by_loudness, mixture) / whole),
             "true_both": (true_order, ratio_target(by_loudness, mixture)),
         }
@@ -148,7 +150,7 @@ def main() -> None:
     )
     checkpoints.close()
     videos = [[store.clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]
-    found = {name: _means(name, scores) for name in VARIANTS}
+    found = {name: variant_means(name, scores) for name in VARIANTS}
     found |= {
         f"{name} - {to}": {metric: means - found[to][metric] for metric, means in found[name].items()}
         for name, to in VARIANTS.items()
@@ -191,14 +193,7 @@ def _jobs(separator: Separator, batches: Iterable[HostBatch], in_order: list[boo
             truth = batch["source_waveform"][i]
             untouched = np.broadcast_to(truth.sum(0), truth.shape)
             in_order.append(bool(out[IN_ORDER][i]))
-            yield Job(truth, {"mixture": untouched} | {name: out[name][i] for name in VARIANTS})
-
-
-def _means(variant: str, scores: Sequence[Mapping[str, SourceScores]]) -> dict[str, np.ndarray]:
-    """Returns the mean scores of each mixture for a variant; NaN where a source has no score."""
-    ratios = {name: np.stack([getattr(s[variant], name) for s in scores]) for name in ("sdr", "sir", "sar")}
-    nsdr = ratios.pop("sdr") - np.stack([s["mixture"].sdr for s in scores])
-    return {name: mixture_means(values)[0] for name, values in ({"nsdr": nsdr} | ratios).items()}
+            yield Job(truth, {MIXTURE: untouched} | {name: out[name][i] for name in VARIANTS})
 
 
 if __name__ == "__main__":

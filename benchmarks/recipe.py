@@ -93,17 +93,17 @@ def summary(runs: dict[str, dict[str, float]]) -> dict[str, float]:
 @contextlib.contextmanager
 def patched(trial: str) -> Iterator[None]:
     """Adds what no config field does: noise on the targets of the masks, for "label_noise"."""
-    from mpnet_jax.steps import losses
+    from mpnet_jax.steps import mask_losses
 
     if trial != "label_noise":
         yield
         return
-    targets = dict(losses.TARGETS)
-    losses.TARGETS.update({name: noisy(target) for name, target in targets.items()})
+    targets = dict(mask_losses.TARGETS)
+    mask_losses.TARGETS.update({name: noisy(target) for name, target in targets.items()})
     try:
         yield
     finally:
-        losses.TARGETS.update(targets)
+        mask_losses.TARGETS.update(targets)
 
 
 def noisy(target: Callable[..., Any]) -> Callable[..., Any]:

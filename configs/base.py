@@ -75,6 +75,10 @@ def get_config() -> ml_collections.ConfigDict:
     model.unet_features = 64  # channels after the first halving
     model.plus_features = 64  # the same for the Plus-Net, which is as deep as the Minus-Net
     model.plus_start = "random"  # random | minus_net: the Plus-Net's initial weights, random or the Minus-Net's
+    model.plus_looks = False  # whether the Plus-Net returns k maps that the sound's visual vector weights, or one map
+    # Log spectrograms that the Plus-Net sees: remix (what its mask acts on, always the first), sound (the one that it
+    # completes), remaining (the remaining mixture without that sound), mixture (S_0).
+    model.plus_inputs = "remix,sound"
     model.plus_bias = 0.0  # initial bias before the Plus-Net's sigmoid: 0 gives half of the remix back, -3 almost none
     model.resnet_features = 64  # channels of the first stage
     model.resnet_dilated = True  # the last stage (of either frame network) is dilated and keeps its resolution
@@ -99,11 +103,19 @@ def get_config() -> ml_collections.ConfigDict:
     # places, so six sounds always find an open one.
     recursion.neighbourhood = 0.15
     recursion.place_side = 1  # side of the square of places that is one candidate in counting and separation
+    recursion.plus_source = "remix"  # remix (Eq. 9) | others: earlier sounds, or all of S_0 but the step's own sound
+    recursion.plus_conserves = False  # whether what the Plus-Net adds to a sound is taken from where it was
+    recursion.plus_passes = 1  # how often each sound is completed: in its step, then in sweeps over all (conserving)
     recursion.unroll = "auto"  # auto | yes | no: whether to unroll the loop; auto unrolls on a CPU
 
     config.loss = loss = ml_collections.ConfigDict()
     loss.ratio = "absolute"  # absolute (Sec. 4.2) | cross_entropy: loss of ratio masks; binary masks: cross entropy
-    loss.ratio_plus = "absolute"  # the same for the sounds after the Plus-Net
+    # Loss of the sounds after the Plus-Net, for ratio masks: absolute | cross_entropy (of their shares of S_0) |
+    # magnitude (relative to the mean of S_0) | log_magnitude | si_sdr (of complex spectrograms)
+    loss.ratio_plus = "absolute"
+    # The same for binary masks: share (cross entropy of the sound's share) | missed (of M_r, with the bins that the
+    # thresholded sound lacks)
+    loss.binary_plus = "share"
     loss.plus = "effective"  # effective: loss of the complete sound (Eqs. 9 and 10) | sum: loss of M + M_r (the text)
     loss.index_ratio = False  # whether source n of N has the weight 2^n / N (released code)
     loss.remaining = "after"  # after | before (released code, no gradient): remaining mixture at the last step
@@ -163,6 +175,7 @@ def get_config() -> ml_collections.ConfigDict:
     evaluation.floor_dbfs = -40.0  # windows below this level, in a video scaled to mixing.level_dbfs, are not used
     evaluation.seed = 1  # seed of the fixed mixtures
     evaluation.bss = "fft"  # implementation of BSS Eval: fft (this project) | mir_eval (the package, slower)
+    evaluation.plus_threshold = 0.0  # the Plus-Net's mask adds nothing to a written sound below; 0: binary masks 0.5
     evaluation.examples = 12  # mixtures shown in the report
 
     evaluation.counting = counting = ml_collections.ConfigDict()  # counting of sounds (--counting)

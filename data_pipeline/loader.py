@@ -81,7 +81,9 @@ def training_batches(
         `mixture_magnitude` (batch, freq_linear, time) float32, `source_magnitude` (batch, source, freq_linear, time)
         float32, `source_label` (batch, source) int32, `frames` (batch, source, frame, height, width, 3) uint8, `valid`
         (batch,) bool; batch is this process's share. Where features of the split's frames are kept, `features` (batch,
-        source, frame, h, w, channel) float16 takes the place of `frames`.
+        source, frame, h, w, channel) float16 takes the place of `frames`. With `mixing.in_phase` also `source_in_phase`
+        (batch, source, freq_linear, time) float32, the sources' parts in phase with the mixture, |S| cos(angle between
+        S and X), also below 0.
     """
     table = ClipTable(store.clips, audio, sources=mixing.sources, same_class=mixing.same_class)
     slots = sharding.slots(batch_size)
@@ -91,7 +93,7 @@ def training_batches(
         return draw_mixture(table, mixing, seed=seed, step=step, slot=slots[place])
 
     numbers = tf.data.Dataset.range(first_step * len(slots), np.iinfo(np.int64).max)
-    maker = MixtureMaker(store, audio, frames, sources=mixing.sources, truth=mixing.truth)
+    maker = MixtureMaker(store, audio, frames, sources=mixing.sources, truth=mixing.truth, in_phase=mixing.in_phase)
     failures: list[ValueError] = []
     examples = _examples(numbers, plan, maker, failures).map(lambda example: example | {"valid": True})
     return _prefetched(examples.batch(len(slots), drop_remainder=True), failures)
@@ -150,6 +152,7 @@ class MixtureMaker:
         sources: Number of sources of a mixture.
         for_rebuilding: Whether to add phase, waveforms and boxes, which evaluation needs.
         truth: See `MixingSpec`.
+        in_phase: See `MixingSpec`.
 
     Attributes:
         shapes: Shape and dtype of each array, in the order in which they are made.
@@ -164,6 +167,7 @@ class MixtureMaker:
         sources: int,
         for_rebuilding: bool = False,
         truth: str = "magnitude",
+        in_phase: bool = False,
     ) -> None:
         self._store = store
         self._truth = truth
@@ -176,6 +180,8 @@ class MixtureMaker:
             "source_magnitude": ((sources, *spectrum), np.float32),
             "source_label": ((sources,), np.int32),
         }
+        if in_phase:
+            self.shapes["source_in_phase"] = (sources, *spectrum), np.float32
         if for_rebuilding:
             self.shapes |= {
                 "mixture_phase": (spectrum, np.float32),
@@ -210,9 +216,15 @@ class MixtureMaker:
             mixture = spectra.sum(0)  # the transform is linear: the sources' spectra sum to the mixture's
             np.abs(mixture, out=magnitudes[-1, columns])
             if self._truth == "phase_sensitive":
-                along_mixture(spectra, mixture, magnitudes[-1, columns], out=magnitudes[:-1, columns])
+                own = magnitudes[:-1, columns]
+                along_mixture(spectra, mixture, magnitudes[-1, columns], out=own)
+                np.maximum(own, 0.0, out=own)
             else:
                 np.abs(spectra, out=magnitudes[:-1, columns])
+            if "source_in_phase" in example:
+                parts = np.empty_like(magnitudes[:-1, columns])
+                along_mixture(spectra, mixture, magnitudes[-1, columns], out=parts)
+                example["source_in_phase"][:, :, columns] = parts.swapaxes(1, 2)
             if "mixture_phase" in example:
                 example["mixture_phase"][:, columns] = np.angle(mixture).T
         # One transpose at the end is faster than one per group of columns.
@@ -273,11 +285,11 @@ class MixtureMaker:
 
 
 def along_mixture(spectra: np.ndarray, mixture: np.ndarray, magnitude: np.ndarray, *, out: np.ndarray) -> None:
-    """Computes the part of each source in phase with the mixture: |S| cos(angle between S and X), at least 0.
+    """Computes the part of each source in phase with the mixture: |S| cos(angle between S and X).
 
-    It is the best magnitude for an estimate that uses the mixture's phase. Over all sources it sums to the mixture's
-    magnitude wherever no source is clipped at 0. Source: Erdogan et al. 2015, "Phase-sensitive and recognition-boosted
-    speech separation".
+    Where it is not below 0, it is the best magnitude for an estimate that uses the mixture's phase. Over all sources it
+    sums to the mixture's magnitude. Source: Erdogan et al. 2015, "Phase-sensitive and recognition-boosted speech
+    separation".
 
     Args:
         spectra: Spectra of the sources, complex64 (source, time, freq).
@@ -288,7 +300,6 @@ def along_mixture(spectra: np.ndarray, mixture: np.ndarray, magnitude: np.ndarra
     np.multiply(np.real(spectra), np.real(mixture), out=out)
     out += np.imag(spectra) * np.imag(mixture)
     out /= np.maximum(magnitude, np.finfo(np.float32).tiny)
-    np.maximum(out, 0.0, out=out)
 
 
 def _lift(window: np.ndarray, level: float) -> float:

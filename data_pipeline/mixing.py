@@ -39,6 +39,8 @@ class MixingSpec:
         level_dbfs: Root-mean-square level after normalisation, in dB relative to full scale.
         augment: Whether to crop and flip the frames at random (one draw per source) instead of cutting the centre.
         truth: Target of each source: "magnitude", or "phase_sensitive" for its part in phase with the mixture.
+        in_phase: Whether a training mixture also holds the sources' parts in phase with it, for a loss that needs both
+            these and the magnitudes.
         classifier_share: Probability that a source shows its class as a classifier knows it; see `class_features`.
     """
 
@@ -53,6 +55,7 @@ class MixingSpec:
     augment: bool = True
     truth: str = "magnitude"
     classifier_share: float = 0.0
+    in_phase: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

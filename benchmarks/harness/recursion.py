@@ -10,8 +10,10 @@ import numpy as np
 from mpnet_jax.config.specs import Config, audio_spec
 from mpnet_jax.methods.registry import method_of
 from mpnet_jax.recursion.candidates import Candidates
-from mpnet_jax.recursion.minus_plus import Rules, Separation, minus_plus
+from mpnet_jax.recursion.minus_plus import minus_plus
 from mpnet_jax.recursion.networks import bind
+from mpnet_jax.recursion.rules import Rules
+from mpnet_jax.recursion.separation import Separation
 
 # Constant outputs of the networks' last layers, so that only the visual vector decides the mask.
 _FEATURE, _GIVEN_BACK = 1.0, -100.0

@@ -30,7 +30,8 @@ CHOICES = {
     "model.initial_weights": ("released", "he"),
     "mask": ("binary", "ratio"),
     "loss.ratio": ("absolute", "cross_entropy"),
-    "loss.ratio_plus": ("absolute", "cross_entropy"),
+    "loss.ratio_plus": ("absolute", "cross_entropy", "magnitude", "log_magnitude", "si_sdr"),
+    "loss.binary_plus": ("share", "missed"),
     "loss.plus": ("effective", "sum"),
     "audio.frequency_axis": ("log", "released", "mel", "linear"),
     "recursion.mask_on": ("remaining", "original"),
@@ -38,6 +39,7 @@ CHOICES = {
     "recursion.subtracted": ("solo", "final"),
     "recursion.energy": ("magnitude", "power", "written"),
     "recursion.remainder": ("mean", "rms"),
+    "recursion.plus_source": ("remix", "others"),
     "loss.remaining": ("after", "before"),
     "recursion.training_order": ("ground_truth", "predicted", "drawn"),
     "recursion.unroll": ("auto", "yes", "no"),
@@ -47,6 +49,8 @@ CHOICES = {
     "optimiser.schedule": ("steps", "cosine", "exponential", "constant"),
     "evaluation.bss": ("fft", "mir_eval"),
 }
+
+PLUS_INPUTS = ("remix", "sound", "remaining", "mixture")
 
 _AT_LEAST_ONE = (
     "batch_size",
@@ -59,6 +63,7 @@ _AT_LEAST_ONE = (
     "data.feature_views",
     "mixing.sources",
     "recursion.place_side",
+    "recursion.plus_passes",
     "model.visual_channels",
     "model.unet_depth",
     "model.unet_features",
@@ -97,6 +102,7 @@ _UNIT_INTERVAL = (
     "optimiser.decay",
     "optimiser.average_decay",
     "model.feature_dropout",
+    "evaluation.plus_threshold",
 )
 
 _NOT_NEGATIVE = (
@@ -209,7 +215,22 @@ def check(config: Config) -> None:
             f"config.mixing.gain_low={config.mixing.gain_low} has no level in decibels; give a gain above 0, such as "
             "0.1 for 20 dB under 1, or set config.mixing.gain_scale='linear'"
         )
+    _check_plus_inputs(config)
     _check_spectrogram(config)
+
+
+def plus_inputs(config: Config) -> tuple[str, ...]:
+    """Returns the names of the Plus-Net's input channels."""
+    return tuple(config.model.plus_inputs.split(","))
+
+
+def _check_plus_inputs(config: Config) -> None:
+    names = plus_inputs(config)
+    if names[0] != "remix" or not set(names) <= set(PLUS_INPUTS) or len(set(names)) < len(names):
+        raise InputError(
+            f"config.model.plus_inputs={config.model.plus_inputs!r} must be remix and then, with commas, any of "
+            f"{', '.join(PLUS_INPUTS[1:])}, each once; the paper has remix,sound"
+        )
 
 
 def _check_fields(flat: dict[str, Any]) -> None:

@@ -57,10 +57,16 @@ def data_spec(config: Config) -> DataSpec:
         records=DataSetSpec(config.audio.rate_hz, data.fps, data.frame_px, chunk_seconds=0.0),
         audio=audio_spec(config),
         frames=frame_spec(config),
-        mixing=MixingSpec(**config.mixing.to_dict()),
+        mixing=MixingSpec(**config.mixing.to_dict(), in_phase=needs_in_phase(config)),
         cache_gib=data.picture_cache_gib,
         cache_dir=data.picture_cache_dir,
     )
+
+
+def needs_in_phase(config: Config) -> bool:
+    """Returns whether the loss is an SI-SDR, which depends on the phase of the sources."""
+    with_plus = bool(config.rounds.plus or config.rounds.both)
+    return with_plus and config.mask == "ratio" and config.loss.ratio_plus == "si_sdr"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +87,7 @@ class EvaluationSpec:
         places_mixtures: Scenes of each kind for localisation.
         places_frame_px: Shorter side of its frames.
         far_name: Data set far from the training data.
+        plus_threshold: See `Rules`.
     """
 
     mixtures: dict[str, int]
@@ -95,6 +102,12 @@ class EvaluationSpec:
     places_mixtures: int
     places_frame_px: int
     far_name: str
+    plus_threshold: float
+
+    @property
+    def scoring(self) -> dict[str, Any]:
+        """Settings that scores of given networks depend on; without the defaults of fields that were added later."""
+        return {"bss": self.bss} | ({"plus_threshold": self.plus_threshold} if self.plus_threshold else {})
 
     def list_spec(self, split: str, sources: int | None = None) -> MixtureListSpec:
         """Returns how the fixed mixtures of a split, or of "far", are drawn.
@@ -139,4 +152,5 @@ def evaluation_spec(config: Config) -> EvaluationSpec:
         places_mixtures=e.places.mixtures,
         places_frame_px=e.places.frame_px,
         far_name=e.far.name,
+        plus_threshold=e.plus_threshold,
     )

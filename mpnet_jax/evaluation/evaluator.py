@@ -88,10 +88,9 @@ class Evaluator:
         facts = {
             "networks": dict(self.networks.fingerprints),
             "mixtures": fingerprint(store, mixtures),
-            "bss": self._spec.bss,
             "definitions": DEFINITIONS,
             "amid": amid,
-        }
+        } | self._spec.scoring
         with ScoreLog(self._workdir / "scores", name, facts) as log:
             missing = [index for index in range(len(mixtures)) if index not in log.done]
             with _progress(len(mixtures), name, done=len(log.done)) as bar:

@@ -1,6 +1,6 @@
 """MP-Net: the Minus-Net and, in later rounds, the Plus-Net. Source: Sec. 3."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,14 +8,15 @@ import jax
 from absl import logging
 
 from data_pipeline.command import InputError
+from mpnet_jax.config.check import plus_inputs
 from mpnet_jax.config.rounds import Round, RoundKind
 from mpnet_jax.methods import registry, settings
 from mpnet_jax.models import transfer
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.recursion.candidates import ENERGIES
-from mpnet_jax.recursion.minus_plus import Rules
-from mpnet_jax.recursion.networks import WrittenEnergy
+from mpnet_jax.recursion.networks import WrittenEnergy, plus_sets
+from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.run import start_from
 from mpnet_jax.steps.count_step import make_count_step
 from mpnet_jax.steps.losses import Objective
@@ -61,6 +62,45 @@ class MinusPlus(registry.Method):
                 "0, or take mixtures of at least 2 sources"
             )
 
+        try:
+            self.rules()
+        except ValueError as error:
+            raise InputError(f"config.recursion.{error}") from None
+        if self.with_plus:
+            self._check_plus_loss()
+
+    def _check_plus_loss(self) -> None:
+        """Raises InputError where the loss of the completed sounds does not fit the recursion or the data."""
+        config = self.config
+        shares = self._plus_distance in ("absolute", "cross_entropy")
+        if config.loss.plus == "sum" and (not shares or config.recursion.plus_conserves):
+            raise InputError(
+                "config.loss.plus=sum compares M + M_r with the source's share; with loss.ratio_plus="
+                f"{config.loss.ratio_plus}, loss.binary_plus={config.loss.binary_plus} or "
+                "recursion.plus_conserves=True only effective has a meaning"
+            )
+        if self._plus_distance == "si_sdr" and config.mixing.truth != "magnitude":
+            raise InputError(
+                f"config.loss.ratio_plus=si_sdr needs whole sources; set config.mixing.truth="
+                f"{config.mixing.truth} to magnitude (the SI-SDR takes the phase into account by itself)"
+            )
+
+    @property
+    def _plus_distance(self) -> str:
+        """Loss of the sounds after the Plus-Net; see `completion_loss`."""
+        loss = self.config.loss
+        if self.config.mask == "ratio":
+            return loss.ratio_plus
+        return {"share": "cross_entropy", "missed": "missed"}[loss.binary_plus]
+
+    @property
+    def statistics_sets(self) -> Mapping[str, int]:
+        """Number of sets of running statistics: one for each run of a network, or one for all of them."""
+        config = self.config
+        steps = config.mixing.sources if config.model.statistics_per_step else 1
+        passes = config.recursion.plus_passes if config.model.statistics_per_step else 1
+        return {"minus_net": steps, "plus_net": plus_sets(steps, passes)}
+
     @property
     def with_plus(self) -> bool:
         """Whether a round trains a Plus-Net."""
@@ -73,6 +113,8 @@ class MinusPlus(registry.Method):
             **settings.visual_fields(self.config),
             plus_features=fields.plus_features if self.with_plus else 0,
             plus_bias=fields.plus_bias,
+            plus_inputs=plus_inputs(self.config),
+            plus_looks=fields.plus_looks,
             stop_gradient_input=fields.stop_gradient_input,
         )
 
@@ -95,17 +137,22 @@ class MinusPlus(registry.Method):
             energy=WrittenEnergy(self.axis) if fields.energy == "written" else ENERGIES[fields.energy],
             floor=fields.floor,
             remainder=fields.remainder,
+            plus_source=fields.plus_source,
+            plus_conserves=fields.plus_conserves,
+            plus_passes=fields.plus_passes,
+            plus_threshold=self.config.evaluation.plus_threshold,
             epsilon_relative=epsilon_relative,
             epsilon_absolute=epsilon_absolute,
         )
 
     def begin(self, state: TrainState, each: Round) -> TrainState:
-        """Returns the state that a round begins with; a new Plus-Net may begin as the trained Minus-Net's U-Net."""
+        """Returns the state that a round begins with; a new Plus-Net may begin as the trained Minus-Net."""
         if "plus_net" in each.trained and self.config.model.plus_start == "minus_net":
             statistics = state.batch_stats
             if transfer.has_learnt(statistics["minus_net"]) and not transfer.has_learnt(statistics["plus_net"]):
-                logging.info("the Plus-Net begins as the Minus-Net's U-Net")
-                state = state.replace(**transfer.plus_of_minus(state.variables))
+                looks = self.config.model.plus_looks
+                logging.info("the Plus-Net begins as the Minus-Net%s", "" if looks else "'s U-Net")
+                state = state.replace(**transfer.plus_of_minus(state.variables, whole=looks))
         return self.state_in(state, each)
 
     def started_from(self, state: TrainState) -> TrainState:
@@ -133,7 +180,7 @@ class MinusPlus(registry.Method):
             objective=Objective(
                 mask=config.mask,
                 distance=settings.distance(config),
-                plus_distance=settings.distance(config, "ratio_plus"),
+                plus_distance=self._plus_distance,
                 plus=config.loss.plus,
                 remaining=config.loss.remaining,
                 remaining_weight=config.loss.remaining_weight,

@@ -15,7 +15,8 @@ from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.recursion.networks import Batch, seen_in
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.steps.learnt import merge
-from mpnet_jax.steps.losses import TARGETS, class_loss, magnitude_weight, mask_loss
+from mpnet_jax.steps.losses import class_loss
+from mpnet_jax.steps.mask_losses import TARGETS, magnitude_weight, mask_loss
 from mpnet_jax.steps.separate_step import Written, evaluation_step
 from mpnet_jax.steps.train_state import TrainState
 from mpnet_jax.steps.train_step import Learning, gradient_step, noise_keys

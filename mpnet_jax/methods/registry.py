@@ -140,6 +140,11 @@ class Method(abc.ABC):
     def model_inputs(self) -> tuple[jax.ShapeDtypeStruct, ...]:
         """Returns the shapes that the networks are initialised with."""
 
+    @property
+    def statistics_sets(self) -> Mapping[str, int]:
+        """Number of sets of running statistics by network, where a network is run several times for one result."""
+        return {}
+
     def initial_state(self) -> TrainState:
         """Returns the state at step 0, without an optimiser: a pure function of the config."""
         state = create_train_state(
@@ -147,7 +152,7 @@ class Method(abc.ABC):
             jax.random.key(self.config.seed, impl="rbg"),
             self.model(),
             inputs=self.model_inputs(),
-            statistics_sets=self.config.mixing.sources if self.config.model.statistics_per_step else 1,
+            statistics_sets=self.statistics_sets,
         )
         return state.replace(**settings.with_pretrained_trunk(self.config, state.variables))
 
@@ -226,7 +231,11 @@ class Method(abc.ABC):
         from data_pipeline.loader import training_batches
 
         return functools.partial(
-            training_batches, store, audio=self.audio, mixing=self.data.mixing, seed=self.config.seed
+            training_batches,
+            store,
+            audio=self.audio,
+            mixing=self.data.mixing,
+            seed=self.config.seed,
         )
 
     # Evaluation.

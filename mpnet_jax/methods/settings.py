@@ -147,9 +147,9 @@ def keep_features(config: Config, trunk: dict[str, Any], stores: Mapping[str, An
         kept.of_classes = ClassFeatures(kept.mean(), imagenet.class_weights(stores["train"].classes))
 
 
-def distance(config: Config, field: str = "ratio") -> str:
+def distance(config: Config) -> str:
     """Returns the loss between masks and targets; a binary target is a probability, so cross entropy alone fits it."""
-    return "cross_entropy" if config.mask == "binary" else config.loss[field]
+    return "cross_entropy" if config.mask == "binary" else config.loss.ratio
 
 
 def visual_fields(config: Config) -> dict[str, Any]:

@@ -19,7 +19,10 @@ class MPNet(nn.Module):
         unet_depth: Number of halvings in the Minus-Net and in the Plus-Net.
         unet_features: Channels of the Minus-Net's first layer.
         plus_features: Channels of the Plus-Net's first layer; 0 builds no Plus-Net.
-        plus_bias: Initial bias of the Plus-Net's logits.
+        plus_bias: Initial bias of the Plus-Net's logits, or of each of its feature maps.
+        plus_inputs: Spectrograms that the Plus-Net sees, one input channel each: names of `PlusInputs`.
+        plus_looks: Whether the Plus-Net returns k feature maps, which the visual vector of the sound weights as it does
+            the Minus-Net's, instead of one map.
         frame_spec: Kind and size of the frame network.
         classes: Number of classes of an auxiliary classification of the visual vectors; 0 builds none.
         initial_weights: Initial weights of the U-Nets; see `unet.UNet`.
@@ -42,6 +45,8 @@ class MPNet(nn.Module):
     initial_weights: str = "released"
     plus_features: int = 0
     plus_bias: float = 0.0
+    plus_inputs: tuple[str, ...] = ("remix", "sound")
+    plus_looks: bool = False
     train: bool = False
     axis_name: str | None = None
     statistics_decay: float = 0.9
@@ -66,7 +71,8 @@ class MPNet(nn.Module):
         shared["initial_weights"] = self.initial_weights
         self.minus_net = UNet(self.unet_depth, self.unet_features, self.visual_channels, **shared)
         if self.plus_features:
-            self.plus_net = UNet(self.unet_depth, self.plus_features, 1, bias=self.plus_bias, **shared)
+            maps = self.visual_channels if self.plus_looks else 1
+            self.plus_net = UNet(self.unet_depth, self.plus_features, maps, bias=self.plus_bias, **shared)
 
     def look(self, seen: Array) -> Float[Array, "batch source k"]:
         """Returns one visual vector for each clip; see `visual.clip_vectors`."""
@@ -105,16 +111,20 @@ class MPNet(nn.Module):
         return self.minus_net(self._log(remaining)[..., None], vectors[..., None])[..., 0]
 
     def give_back(
-        self, remix: Float[Array, "batch freq time"], sound: Float[Array, "batch freq time"]
+        self, *spectra: Float[Array, "batch freq time"], vectors: Float[Array, "batch k"] | None = None
     ) -> Float[Array, "batch freq time"]:
-        """Returns the Plus-Net's mask logits: which part of the earlier sounds belongs to this sound. Source: Eq. 9.
+        """Returns the Plus-Net's mask logits: which part of the other sounds belongs to this sound. Source: Eq. 9.
 
         Args:
-            remix: Sum of the sounds that were separated before (linear magnitudes).
-            sound: The sound that was separated now (linear magnitudes).
+            spectra: Linear magnitudes in the order of `plus_inputs`; by default the sum of the sounds that were
+                separated before, and the sound that was separated now.
+            vectors: Visual vector of the sound's candidate, for a Plus-Net that looks.
         """
-        # Both spectrograms are input channels: (batch, freq, time, 2) -> (batch, freq, time, 1) -> (batch, freq, time).
-        return self.plus_net(self._log(jnp.stack([remix, sound], axis=-1)))[..., 0]
+        assert len(spectra) == len(self.plus_inputs) and (vectors is not None) == self.plus_looks
+        # The spectrograms are input channels: (batch, freq, time, channel) -> (batch, freq, time, 1), one map or the
+        # weighted sum of all -> (batch, freq, time).
+        log = self._log(jnp.stack(spectra, axis=-1))
+        return self.plus_net(log, None if vectors is None else vectors[..., None])[..., 0]
 
     def _log(self, magnitude: Array) -> Array:
         # Without this stop, a later step's loss would reach the masks of the earlier steps through its input.
@@ -126,7 +136,8 @@ class MPNet(nn.Module):
     ) -> tuple[Float[Array, "batch source k"], Float[Array, "batch freq time k"]]:
         """Applies every network once, so that `init` creates all parameters."""
         if self.plus_features:
-            self.give_back(remaining, remaining)
+            vectors = jnp.ones((len(remaining), self.visual_channels)) if self.plus_looks else None
+            self.give_back(*[remaining] * len(self.plus_inputs), vectors=vectors)
         vectors = self.look(seen)
         if self.classes:
             self.classify(vectors)

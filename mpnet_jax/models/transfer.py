@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from absl import logging
 
-# The Plus-Net has two input channels where the Minus-Net has one. This is the axis of the input channels in each leaf.
+# The Plus-Net has several input channels where the Minus-Net has one. This is the axis of these channels in each leaf.
 _INPUT_AXIS = {
     ("norm_in", "scale"): 0,
     ("norm_in", "bias"): 0,
@@ -14,7 +14,7 @@ _INPUT_AXIS = {
     ("norm_in", "var"): 1,
     ("down_0", "kernel"): 2,
 }
-_LAST = "up_0"  # The last layer also differs: the Plus-Net has one output channel, the Minus-Net k.
+_LAST = "up_0"  # The last layer also differs: a Plus-Net that does not look has one output channel, the Minus-Net k.
 _INITIAL = {"mean": 0.0, "var": 1.0}  # Initial running statistics.
 
 
@@ -23,14 +23,17 @@ def has_learnt(statistics: Any) -> bool:
     return any(np.any(np.asarray(x) != _INITIAL[path[-1].key]) for path, x in jax.tree.leaves_with_path(statistics))
 
 
-def plus_of_minus(variables: dict[str, Any]) -> dict[str, Any]:
+def plus_of_minus(variables: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
     """Copies the Minus-Net's weights to the Plus-Net.
 
-    The Plus-Net's first input channel, the remix of earlier sounds, takes the weights of the Minus-Net's input. The
-    weights of its second input channel, the sound, and its last layer stay as they are.
+    The Plus-Net's first input channel, the remix of other sounds, takes the weights of the Minus-Net's input. The
+    weights of its other input channels and its last layer stay as they are.
 
     Args:
         variables: MP-Net's {"params", "batch_stats"}; both U-Nets have the same width.
+        whole: Whether to copy the last layer, too, of a Plus-Net that looks, and to set the first convolution's weights
+            of the other input channels to zero. The Plus-Net then is the Minus-Net, asked for the sound's source in the
+            remix, until it learns to use its other inputs.
 
     Returns:
         The variables with the new Plus-Net, whose running statistics are those of the Minus-Net's first step.
@@ -38,23 +41,25 @@ def plus_of_minus(variables: dict[str, Any]) -> dict[str, Any]:
     params, statistics = variables["params"], variables["batch_stats"]
     first = jax.tree.map(lambda x: np.asarray(x)[:1], statistics["minus_net"])
     return {
-        "params": params | {"plus_net": _copied(params["plus_net"], params["minus_net"])},
-        "batch_stats": statistics | {"plus_net": _copied(statistics["plus_net"], first)},
+        "params": params | {"plus_net": _copied(params["plus_net"], params["minus_net"], whole)},
+        "batch_stats": statistics | {"plus_net": _copied(statistics["plus_net"], first, whole)},
     }
 
 
-def _copied(plus: dict[str, Any], minus: dict[str, Any]) -> dict[str, Any]:
+def _copied(plus: dict[str, Any], minus: dict[str, Any], whole: bool) -> dict[str, Any]:
     """Returns the Plus-Net's leaves {layer: {name: leaf}} with the Minus-Net's values wherever both have them."""
     return {
-        layer: {name: _leaf(layer, name, leaf, minus[layer][name]) for name, leaf in leaves.items()}
+        layer: {name: _leaf(layer, name, leaf, minus[layer][name], whole) for name, leaf in leaves.items()}
         for layer, leaves in plus.items()
     }
 
 
-def _leaf(layer: str, name: str, plus: Any, minus: Any) -> Any:
-    if layer == _LAST:
+def _leaf(layer: str, name: str, plus: Any, minus: Any, whole: bool) -> Any:
+    if layer == _LAST and not whole:
         return plus
     plus = np.array(plus)
+    if whole and name == "kernel" and (layer, name) in _INPUT_AXIS:
+        plus[...] = 0.0
     axis = _INPUT_AXIS.get((layer, name))
     if axis is None:
         plus[...] = minus

@@ -44,6 +44,11 @@ class Candidates(NamedTuple):
     chunk_bytes: int | None = None
 
 
+def vectors_of(candidates: Candidates, chosen: Int[Array, " batch"]) -> Float[Array, "batch k"]:
+    """Returns the visual vectors of the chosen candidates."""
+    return jnp.take_along_axis(candidates.vectors, chosen[:, None, None], axis=1)[:, 0]
+
+
 def closes(candidates: Candidates, chosen: Int[Array, " batch"]) -> Bool[Array, "batch candidate"]:
     """Returns which candidates are closed once the chosen ones were taken."""
     if candidates.closed_by is None:

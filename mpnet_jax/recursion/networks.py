@@ -11,7 +11,10 @@ from jaxtyping import Array, Float
 
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.recursion.candidates import Candidates
-from mpnet_jax.recursion.minus_plus import Networks, Rules, Separation, minus_plus
+from mpnet_jax.recursion.completion import PlusInputs
+from mpnet_jax.recursion.minus_plus import minus_plus
+from mpnet_jax.recursion.rules import Rules
+from mpnet_jax.recursion.separation import Networks, Separation
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 
 Batch = dict[str, Array]
@@ -49,13 +52,39 @@ def statistics_for_steps(statistics: Any, steps: int) -> Any:
     return jax.tree.map(lambda x: x[np.minimum(np.arange(steps), x.shape[0] - 1)], statistics)
 
 
+def plus_sets(steps: int, passes: int) -> int:
+    """Returns how many sets of running statistics a Plus-Net has, one for each of its calls."""
+    return max(steps - 1 + (passes - 1) * steps, 1)
+
+
+def statistics_for_calls(statistics: Any, steps: int, passes: int) -> Any:
+    """Returns one set of running statistics per call of the Plus-Net; see `Networks.statistics`.
+
+    Args:
+        statistics: Those of training, perhaps with another number of steps, or a single set for all calls.
+        steps: Steps of the recursion. Those beyond the last one of training use its sets.
+        passes: See `Rules.plus_passes`.
+    """
+    calls = steps - 1 + (passes - 1) * steps
+
+    def for_calls(x: Array) -> Array:
+        trained = (x.shape[0] + 1) // passes  # steps in training
+        if trained < 2:
+            return x[np.zeros(calls, int)]
+        of_steps = np.minimum(np.arange(steps - 1), trained - 2)
+        of_sweeps = [sweep * trained - 1 + np.minimum(np.arange(steps), trained - 1) for sweep in range(1, passes)]
+        return x[np.concatenate([of_steps, *of_sweeps])]
+
+    return jax.tree.map(for_calls, statistics)
+
+
 def seen_in(batch: Batch) -> Array:
     """Returns what a batch shows of its clips: kept features of their frames where it has them, else the frames."""
     return batch["features"] if "features" in batch else batch["frames"]
 
 
 def apply_net(
-    model: MPNet, net: str, params: Any, statistics: Any, *inputs: Array, method: str, rngs: Any = None
+    model: MPNet, net: str, params: Any, statistics: Any, *inputs: Array, method: str, rngs: Any = None, **named: Any
 ) -> tuple[Array, Any]:
     """Runs one network of a model with its parameters and running statistics.
 
@@ -64,9 +93,10 @@ def apply_net(
         net: "frame_net", "minus_net" or "plus_net".
         params: Parameters of that network.
         statistics: Running statistics of that network.
-        inputs: Arguments of the method.
+        inputs: Positional arguments of the method.
         method: Name of a method of `MPNet`.
         rngs: Random keys by name, for a frame network with noise in training.
+        named: Keyword arguments of the method.
 
     Returns:
         The output, and the running statistics: updated in training form, else unchanged.
@@ -74,12 +104,14 @@ def apply_net(
     variables = {"params": {net: params}, "batch_stats": {net: statistics}}
     # In training form `mutable` returns the collection, with statistics that a frozen part leaves as they are.
     if not model.train:
-        return cast(Array, model.apply(variables, *inputs, method=method)), statistics
-    output, updated = model.apply(variables, *inputs, method=method, mutable=["batch_stats"], rngs=rngs)
+        return cast(Array, model.apply(variables, *inputs, method=method, **named)), statistics
+    output, updated = model.apply(variables, *inputs, method=method, mutable=["batch_stats"], rngs=rngs, **named)
     return output, updated["batch_stats"][net]
 
 
-def bind(models: Mapping[str, MPNet], variables: dict[str, Any], *, steps: int, with_plus: bool) -> Networks:
+def bind(
+    models: Mapping[str, MPNet], variables: dict[str, Any], *, steps: int, with_plus: bool, passes: int = 1
+) -> Networks:
     """Returns the functions that the recursion calls, with their parameters and running statistics bound.
 
     Args:
@@ -88,6 +120,7 @@ def bind(models: Mapping[str, MPNet], variables: dict[str, Any], *, steps: int, 
         variables: Parameters and running statistics.
         steps: Steps of the recursion.
         with_plus: Whether to run the Plus-Net.
+        passes: See `Rules.plus_passes`.
     """
     params, sets = variables["params"], variables["batch_stats"]
 
@@ -98,14 +131,15 @@ def bind(models: Mapping[str, MPNet], variables: dict[str, Any], *, steps: int, 
         own = params["minus_net"]
         return apply_net(models["minus_net"], "minus_net", own, statistics, remaining, vectors, method="mask_logits")
 
-    def plus(remix: Array, sound: Array, statistics: Any) -> tuple[Array, Any]:
-        return apply_net(
-            models["plus_net"], "plus_net", params["plus_net"], statistics, remix, sound, method="give_back"
-        )
+    def plus(given: PlusInputs, statistics: Any) -> tuple[Array, Any]:
+        model = models["plus_net"]
+        spectra = [getattr(given, name) for name in model.plus_inputs]
+        seen = {"vectors": given.vectors} if model.plus_looks else {}
+        return apply_net(model, "plus_net", params["plus_net"], statistics, *spectra, method="give_back", **seen)
 
     statistics = {"minus": statistics_for_steps(sets["minus_net"], steps)}
     if with_plus:
-        statistics["plus"] = statistics_for_steps(sets["plus_net"], steps - 1)
+        statistics["plus"] = statistics_for_calls(sets["plus_net"], steps, passes)
     return Networks(minus, plus if with_plus else None, statistics, mask)
 
 
@@ -134,7 +168,13 @@ def separate_clips(
     return minus_plus(
         mixture,
         Candidates(vectors),
-        bind({"minus_net": model, "plus_net": model}, variables, steps=steps, with_plus=with_plus),
+        bind(
+            {"minus_net": model, "plus_net": model},
+            variables,
+            steps=steps,
+            with_plus=with_plus,
+            passes=rules.plus_passes,
+        ),
         steps=steps,
         rules=of_mixture(rules, batch["mixture_magnitude"]),
     )

@@ -8,9 +8,10 @@ from jaxtyping import Array, Shaped
 
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.recursion.candidates import Candidates
-from mpnet_jax.recursion.minus_plus import Rules, minus_plus
+from mpnet_jax.recursion.minus_plus import minus_plus
 from mpnet_jax.recursion.networks import Batch, apply_net, bind, of_mixture
 from mpnet_jax.recursion.places import places
+from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 
 # Candidates of the recursion: the clips, or the places of one picture that shows all clips side by side.
@@ -54,7 +55,13 @@ def make_count_step(
         separation = minus_plus(
             axis.warp(linear + rules.floor),
             candidates,
-            bind({"minus_net": model, "plus_net": model}, variables, steps=steps, with_plus=with_plus),
+            bind(
+                {"minus_net": model, "plus_net": model},
+                variables,
+                steps=steps,
+                with_plus=with_plus,
+                passes=rules.plus_passes,
+            ),
             steps=steps,
             rules=of_mixture(rules, linear),
         )

@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from mpnet_jax.recursion.minus_plus import EPSILON, Rules, Separation
+from mpnet_jax.recursion.rules import Rules
+from mpnet_jax.recursion.separation import Separation
+from mpnet_jax.steps.mask_losses import TARGETS, magnitude_weight, mask_loss
+from mpnet_jax.steps.plus_losses import InPhase, completion_loss
 
-# Shares are kept this far from 0 and 1, so that their logarithms are finite.
-_SHARE_MARGIN = 1e-6
 _REMAINING_FLOOR = 0.01  # linear magnitude of the remaining mixture that the released code does not penalise
 
 
@@ -21,7 +22,7 @@ class Objective:
     Attributes:
         mask: Kind of the masks' targets, "binary" or "ratio".
         distance: Distance between a mask and its target, "cross_entropy" or "absolute"; see `mask_loss`.
-        plus_distance: Distance between a sound completed by the Plus-Net and its source; see `share_loss`.
+        plus_distance: Distance between a sound completed by the Plus-Net and its source; see `completion_loss`.
         plus: Estimate that the loss of the Plus-Net compares with the source's share of S_0: "effective" for the share
             of the completed sound (Eqs. 9 and 10), or "sum" for M + M_r (the paper's words).
         remaining: Remaining mixture that is penalised: "after" the last step, with a gradient through all steps, or
@@ -44,66 +45,6 @@ class Objective:
     class_weight: float = 0.0
 
 
-def magnitude_weight(mixture: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Returns the weight of each bin, in [1e-3, 10]; loud bins count more. Source: released code."""
-    return jnp.clip(jnp.log1p(mixture), 1e-3, 10.0)
-
-
-def binary_cross_entropy(logits: Float[Array, "*shape"], targets: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """Returns the cross entropy of sigmoid(logits) against targets in [0, 1], in nats."""
-    # The usual form max(x, 0) + log1p(exp(-|x|)) has a wrong derivative at exactly zero.
-    return jax.nn.softplus(logits) - logits * targets
-
-
-def binary_target(source: Float[Array, "*#shape"], reference: Float[Array, "*#shape"]) -> Float[Array, "*#shape"]:
-    """Returns 1 where a source is more than half of the spectrogram that its mask acts on, else 0. Source: Sec. 3.1."""
-    return (source > 0.5 * reference).astype(source.dtype)
-
-
-def ratio_target(source: Float[Array, "*#shape"], reference: Float[Array, "*#shape"]) -> Float[Array, "*#shape"]:
-    """Returns the source's share, in [0, 1], of the spectrogram that its mask acts on. Source: Sec. 4.1."""
-    return jnp.clip(source / jnp.maximum(reference, EPSILON), 0.0, 1.0)
-
-
-TARGETS = {"binary": binary_target, "ratio": ratio_target}
-
-
-def mask_loss(
-    logits: Float[Array, "*shape"], targets: Float[Array, "*shape"], *, distance: str
-) -> Float[Array, "*shape"]:
-    """Returns the loss of the mask sigmoid(logits), bin by bin.
-
-    Args:
-        logits: Logits of the mask.
-        targets: Targets in [0, 1].
-        distance: "cross_entropy", which is least at the mean of the targets and steep for a wrong mask, or "absolute",
-            which is least at their median and flat where the sigmoid saturates.
-    """
-    if distance == "cross_entropy":
-        return binary_cross_entropy(logits, targets)
-    return jnp.abs(jax.nn.sigmoid(logits) - targets)
-
-
-def share_loss(
-    share: Float[Array, "*shape"], targets: Float[Array, "*shape"], *, distance: str
-) -> Float[Array, "*shape"]:
-    """Returns the loss of a mask that is not the output of a sigmoid, bin by bin.
-
-    The mask may leave [0, 1]. It is clipped in value but not in gradient, so that it can come back.
-
-    Args:
-        share: The mask.
-        targets: Targets in [0, 1].
-        distance: See `mask_loss`.
-    """
-    margin = _SHARE_MARGIN if distance == "cross_entropy" else 0.0
-    clipped = jnp.clip(share, margin, 1.0 - margin)
-    share = share + jax.lax.stop_gradient(clipped - share)  # a straight-through gradient
-    if distance == "cross_entropy":
-        return -(targets * jnp.log(share) + (1.0 - targets) * jnp.log1p(-share))
-    return jnp.abs(share - targets)
-
-
 def class_loss(logits: Float[Array, "batch source class"], labels: Int[Array, "batch source"]) -> Float[Array, ""]:
     """Returns the mean cross entropy of the sources' classes, in nats."""
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
@@ -118,6 +59,7 @@ def separation_loss(
     objective: Objective,
     minus_weight: float,
     with_plus: bool,
+    in_phase: InPhase | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Returns the loss of the Minus-Net's masks, of the completed sounds, and of the remaining mixture.
 
@@ -129,6 +71,7 @@ def separation_loss(
         objective: Loss to minimise.
         minus_weight: Weight of the loss of the Minus-Net's masks.
         with_plus: Whether to add the loss of the sounds completed by the Plus-Net.
+        in_phase: True sources as the SI-SDR of the completed sounds needs them; None for every other distance.
 
     Returns:
         The loss (mean over steps and batch) and its unweighted parts `loss_minus`, `loss_plus` (with a Plus-Net only)
@@ -150,10 +93,15 @@ def separation_loss(
     parts = {"loss_minus": jnp.mean(source_weight * minus), "loss_remaining": jnp.mean(weight * left)}
     loss = minus_weight * parts["loss_minus"] + objective.remaining_weight * parts["loss_remaining"]
     if with_plus:
-        whole = separation.sounds / jnp.maximum(mixture, EPSILON)
-        if objective.plus == "sum":
-            whole = jax.nn.sigmoid(separation.mask_logits) + jax.nn.sigmoid(separation.plus_logits)
-        of_whole = share_loss(whole, TARGETS[objective.mask](truth, mixture), distance=objective.plus_distance)
-        parts["loss_plus"] = jnp.mean(weight * of_whole)
+        parts["loss_plus"] = completion_loss(
+            separation,
+            truth,
+            mixture,
+            mask=objective.mask,
+            distance=objective.plus_distance,
+            of_sum=objective.plus == "sum",
+            rules=rules,
+            in_phase=in_phase,
+        )
         loss += parts["loss_plus"]
     return loss, parts

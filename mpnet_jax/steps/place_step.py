@@ -10,9 +10,10 @@ from jaxtyping import Array, Float, Int
 
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.models.mpnet import MPNet
-from mpnet_jax.recursion.minus_plus import Rules, minus_plus
+from mpnet_jax.recursion.minus_plus import minus_plus
 from mpnet_jax.recursion.networks import Batch, apply_net, bind, of_mixture
 from mpnet_jax.recursion.places import places, row_and_column
+from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.steps.separate_step import waveforms, written_shares
 
@@ -81,7 +82,13 @@ def make_place_step(
         # (batch, height, width, k): one visual vector per place of the picture.
         vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look_at_places")
         height, width = vectors.shape[1:3]
-        networks = bind({"minus_net": model, "plus_net": model}, variables, steps=search.steps, with_plus=with_plus)
+        networks = bind(
+            {"minus_net": model, "plus_net": model},
+            variables,
+            steps=search.steps,
+            with_plus=with_plus,
+            passes=rules.plus_passes,
+        )
         separation = minus_plus(
             mixture,
             places(vectors, search.neighbourhood),

@@ -9,11 +9,14 @@ from jaxtyping import Array, Float, Int
 
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.models.mpnet import MPNet
-from mpnet_jax.recursion.minus_plus import EPSILON, Rules, Separation, by_candidate
+from mpnet_jax.recursion.completion import replayed
+from mpnet_jax.recursion.minus_plus import by_candidate
 from mpnet_jax.recursion.networks import Batch, separate_clips
+from mpnet_jax.recursion.rules import EPSILON, Rules
+from mpnet_jax.recursion.separation import Separation
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.spectrogram.inverse import inverse_stft
-from mpnet_jax.steps.losses import TARGETS
+from mpnet_jax.steps.mask_losses import TARGETS
 
 
 def written_shares(
@@ -28,7 +31,8 @@ def written_shares(
 
     The recursion itself always uses soft masks. Binary masks are thresholded here and nowhere else, on the linear axis:
     each bin of the thresholded M keeps or drops what M acts on, and each bin of the thresholded M_r adds or does not
-    add what M_r acts on. Source: Sec. 3.1, 3.3 and 4.1.
+    add what M_r acts on. Ratio masks stay soft, but M_r adds nothing up to `Rules.plus_threshold`. Source: Sec. 3.1,
+    3.3 and 4.1.
 
     Args:
         separation: Results of all steps.
@@ -44,12 +48,17 @@ def written_shares(
     def linear_share(part: Array) -> Array:
         return axis.unwarp(jnp.clip(part / jnp.maximum(mixture, EPSILON), 0.0, 1.0))
 
-    if mask == "ratio":
+    if mask == "ratio" and not rules.plus_threshold:
         return linear_share(separation.sounds)
-    kept = axis.unwarp(separation.masks) > 0.5
-    given_back = axis.unwarp(jax.nn.sigmoid(separation.plus_logits)) > 0.5
-    shares = kept * linear_share(rules.reference(separation.before, mixture))
-    return jnp.minimum(shares + given_back * linear_share(separation.remixes), 1.0)
+    reference = rules.reference(separation.before, mixture)
+    moved = axis.unwarp(jax.nn.sigmoid(separation.plus_logits))
+    if mask == "ratio":
+        parts, moved = linear_share(separation.masks * reference), jnp.where(moved > rules.plus_threshold, moved, 0.0)
+    else:
+        parts = (axis.unwarp(separation.masks) > 0.5) * linear_share(reference)
+        moved = (moved > (rules.plus_threshold or 0.5)).astype(parts.dtype)
+    written = replayed(parts, moved, linear_share(separation.remixes), jnp.ones((1, 1, 1)), rules=rules)
+    return jnp.minimum(written.sounds, 1.0)
 
 
 def waveforms(

@@ -1,6 +1,6 @@
 """The training state: everything that a checkpoint holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -63,7 +63,7 @@ def create_train_state(
     model: nn.Module,
     *,
     inputs: Sequence[jax.ShapeDtypeStruct],
-    statistics_sets: int,
+    statistics_sets: Mapping[str, int],
 ) -> TrainState:
     """Initialises a state at step 0.
 
@@ -71,8 +71,8 @@ def create_train_state(
         key: Random key; the parameters depend on it alone.
         model: The model in evaluation form.
         inputs: Shapes of the model's arguments.
-        statistics_sets: Sets of running statistics of the Minus-Net: one, or one per step of the recursion. The
-            Plus-Net, which the first step does not run, has one set fewer, but at least one.
+        statistics_sets: Number of sets of running statistics, by network; they have a leading axis then. A network
+            that is not listed has one set, without that axis.
 
     Returns:
         The state on the default device, without an optimiser state.
@@ -81,10 +81,9 @@ def create_train_state(
     def initialise(key: jax.Array) -> TrainState:
         variables = model.init(key, *(jnp.zeros(x.shape, x.dtype) for x in inputs))
         statistics = dict(variables["batch_stats"])
-        sets_of = {"minus_net": statistics_sets, "plus_net": max(statistics_sets - 1, 1)}
-        for net in statistics.keys() & sets_of.keys():
+        for net in statistics.keys() & statistics_sets.keys():
             statistics[net] = jax.tree.map(
-                lambda x, sets=sets_of[net]: jnp.broadcast_to(x, (sets, *x.shape)), statistics[net]
+                lambda x, sets=statistics_sets[net]: jnp.broadcast_to(x, (sets, *x.shape)), statistics[net]
             )
         return TrainState(jnp.zeros((), jnp.int32), dict(variables["params"]), statistics, opt_state=())
 

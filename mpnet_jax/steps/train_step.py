@@ -13,11 +13,13 @@ from mpnet_jax.models.frame_net import NOISE
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import mean_over_devices
 from mpnet_jax.recursion.candidates import Candidates, EnergyFn, mean_magnitude
-from mpnet_jax.recursion.minus_plus import Rules, energy_order, minus_plus
+from mpnet_jax.recursion.minus_plus import energy_order, minus_plus
 from mpnet_jax.recursion.networks import Batch, WrittenEnergy, apply_net, bind, of_mixture, seen_in
+from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.steps.learnt import merge, networks, select
 from mpnet_jax.steps.losses import Objective, class_loss, separation_loss
+from mpnet_jax.steps.plus_losses import InPhase
 from mpnet_jax.steps.train_state import TrainState
 
 
@@ -35,6 +37,13 @@ def training_order(
     if how == "drawn":
         return jnp.broadcast_to(jnp.arange(sources.shape[1]), sources.shape[:2])
     return energy_order(sources, energy)
+
+
+def in_phase_of(batch: Batch, axis: FrequencyAxis) -> InPhase | None:
+    """Returns the true sources as the SI-SDR needs them, where a batch holds their parts in phase with the mixture."""
+    if "source_in_phase" not in batch:
+        return None
+    return InPhase(batch["mixture_magnitude"], batch["source_magnitude"], batch["source_in_phase"], axis)
 
 
 def noise_keys(step: Array, axis_name: str | None) -> dict[str, Array]:
@@ -162,7 +171,7 @@ def make_train_step(
         separation = minus_plus(
             mixture,
             Candidates(vectors),
-            bind(models, variables, steps=steps, with_plus=with_plus),
+            bind(models, variables, steps=steps, with_plus=with_plus, passes=rules.plus_passes),
             steps=steps,
             rules=of_mixture(rules, linear),
             order=training_order(objective.order, sources, true_energy),
@@ -176,6 +185,7 @@ def make_train_step(
             objective=objective,
             minus_weight=float("minus_net" in trained),
             with_plus=with_plus,
+            in_phase=in_phase_of(batch, axis),
         )
         new_statistics = {"frame_net": frame_statistics}
         for name, by_step in separation.statistics.items():

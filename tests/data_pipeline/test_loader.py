@@ -332,3 +332,16 @@ def test_what_is_in_phase_with_the_mixture(store):
         owners = np.sum(along["source_magnitude"][slot] > 0.5 * np.abs(mixture) + 1e-4, axis=0)
         assert owners.max() == 1
     assert np.any(np.sum(plain["source_magnitude"] > 0.5 * plain["mixture_magnitude"][:, None] + 1e-4, axis=1) == 2)
+
+
+def test_a_loss_that_needs_the_phase_gets_signed_parts_beside_the_magnitudes(store):
+    plain, along, both = (
+        batches(store, 1, frames=None, mixing=MixingSpec(2, **options))[0]
+        for options in ({}, {"truth": "phase_sensitive"}, {"in_phase": True})
+    )
+    assert both.keys() - plain.keys() == {"source_in_phase"} and both["source_in_phase"].dtype == np.float32
+    assert_same(plain, {name: x for name, x in both.items() if name != "source_in_phase"})
+    np.testing.assert_array_equal(np.maximum(both["source_in_phase"], 0.0), along["source_magnitude"])
+    # The parts sum to the mixture, those below 0 with them.
+    assert both["source_in_phase"].min() < 0
+    np.testing.assert_allclose(both["source_in_phase"].sum(1), both["mixture_magnitude"], atol=1e-4)

@@ -16,7 +16,7 @@ from mpnet_jax.evaluation.counting import (
     noise_batches,
     with_silent_clips,
 )
-from mpnet_jax.recursion.minus_plus import Rules
+from mpnet_jax.recursion.rules import Rules
 
 AUDIO = AudioSpec(rate_hz=8000, clip_samples=4032, fft_samples=254, hop_samples=64)
 # Remaining mixtures: of one, two and three sounds, of two sounds that leave a third, of silence, and of a faint sound.

@@ -23,8 +23,9 @@ from mpnet_jax.models.pixelplayer import PixelPlayer, Synthesizer
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.pretrained import torch_weights
 from mpnet_jax.recursion.candidates import Candidates
-from mpnet_jax.recursion.minus_plus import Rules, minus_plus
+from mpnet_jax.recursion.minus_plus import minus_plus
 from mpnet_jax.recursion.networks import bind
+from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.steps.train_state import TrainState

@@ -15,10 +15,13 @@ from mpnet_jax.models.resnet import ResNet18
 from mpnet_jax.models.unet import UNet
 from mpnet_jax.pretrained import torch_weights
 from mpnet_jax.recursion.candidates import Candidates
-from mpnet_jax.recursion.minus_plus import Networks, Rules, by_candidate, minus_plus
+from mpnet_jax.recursion.minus_plus import by_candidate, minus_plus
 from mpnet_jax.recursion.networks import WrittenEnergy, of_mixture
+from mpnet_jax.recursion.rules import Rules
+from mpnet_jax.recursion.separation import Networks
 from mpnet_jax.spectrogram.frequency import frequency_axis
-from mpnet_jax.steps.losses import Objective, binary_target, magnitude_weight, separation_loss
+from mpnet_jax.steps.losses import Objective, separation_loss
+from mpnet_jax.steps.mask_losses import binary_target, magnitude_weight
 
 pytestmark = pytest.mark.golden
 

@@ -9,7 +9,10 @@ from data_pipeline.command import InputError
 from mpnet_jax.config.rounds import Round
 from mpnet_jax.methods.mpnet import MinusPlus
 from mpnet_jax.methods.registry import method_of
+from mpnet_jax.models.frame_net import FrameNetSpec
+from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.models.transfer import has_learnt, plus_of_minus
+from tests.support.random_variables import random_variables
 from tests.support.short_frame_net import ShortFrameNet
 from tests.support.tiny_run import tiny_config
 
@@ -64,6 +67,32 @@ def test_the_remix_takes_the_place_of_the_mixture(state, config):
         method="listen",
     )
     np.testing.assert_allclose(actual, expected[..., 0], rtol=1e-5, atol=1e-5)
+
+
+INPUTS = ("remix", "sound", "remaining", "mixture")
+
+
+def test_a_plus_net_that_looks_begins_as_the_whole_minus_net():
+    """It is the Minus-Net of the first step, asked for the sound's source in the remix, whatever else it is given."""
+    model = MPNet(3, 2, 2, FrameNetSpec(resnet_features=1), plus_features=2, plus_looks=True, plus_inputs=INPUTS)
+    variables = random_variables(model, jnp.zeros((2, 1, 1, 16, 16, 3), jnp.uint8), jnp.ones((2, 8, 8)))
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(1)
+        spectra = [jnp.asarray(rng.gamma(0.5, 1.0, (2, 8, 8))) for _ in INPUTS]
+        vectors = jnp.asarray(rng.standard_normal((2, 3)))
+        variables = jax.tree.map(lambda x: np.asarray(x, np.float64), variables)
+        sets = {net: jax.tree.map(lambda x: np.stack([x, x + 1]), x) for net, x in variables["batch_stats"].items()}
+        result = plus_of_minus({"params": variables["params"], "batch_stats": sets}, whole=True)
+        statistics = jax.tree.map(lambda x: x[1], result["batch_stats"]["plus_net"])
+        own = {"params": result["params"], "batch_stats": {"plus_net": statistics}}
+        given = model.apply(own, *spectra, vectors=vectors, method="give_back")
+        asked = model.apply(variables, spectra[0], vectors, method="mask_logits")
+        given, asked = np.asarray(given), np.asarray(asked)
+    assert asked.dtype == np.float64 and np.std(asked) > 0.1
+    np.testing.assert_allclose(given, asked, rtol=1e-12, atol=1e-12)
+    # The other inputs begin without weight and with a gradient.
+    kernel = result["params"]["plus_net"]["down_0"]["kernel"]
+    assert kernel.shape[2] == 4 and not kernel[:, :, 1:].any()
 
 
 def test_other_weights_do_not_change(state):

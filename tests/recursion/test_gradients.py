@@ -10,8 +10,8 @@ from mpnet_jax.methods.mpnet import MinusPlus
 from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
-from mpnet_jax.recursion.minus_plus import Rules
 from mpnet_jax.recursion.networks import bind
+from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.steps.losses import Objective
 from mpnet_jax.steps.train_state import TrainState

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from mpnet_jax.recursion.candidates import Candidates, mean_power
-from mpnet_jax.recursion.minus_plus import Networks, Rules, by_candidate, energy_order, minus_plus, subtract
+from mpnet_jax.recursion.minus_plus import by_candidate, energy_order, minus_plus, subtract
+from mpnet_jax.recursion.rules import Rules
+from mpnet_jax.recursion.separation import Networks
 
 FREQ, TIME = 6, 5
 LARGE = 100.0  # sigmoid(100) is 1 in float32, sigmoid(-100) 4e-44
@@ -57,6 +59,11 @@ def vectors_of(sources):
     return jnp.broadcast_to(jnp.eye(count), (batch, count, count))
 
 
+def blind(plus):
+    """Returns a Plus-Net that is given the remix and the sound alone, as in the paper."""
+    return plus and (lambda given, statistics: plus(given.remix, given.sound, statistics))
+
+
 def run(sources, *, minus=None, plus=None, steps=None, statistics=None, closed_by=None, **options):
     steps = steps or sources.shape[1]
     options["rules"] = Rules(**options.pop("rules", {}))
@@ -69,7 +76,7 @@ def run(sources, *, minus=None, plus=None, steps=None, statistics=None, closed_b
         lambda mixture, vectors: minus_plus(
             mixture,
             Candidates(vectors, closed_by),
-            Networks(minus, plus, statistics),
+            Networks(minus, blind(plus), statistics),
             steps=steps,
             **options,
         )
@@ -348,7 +355,7 @@ def test_product_subtraction_uses_the_share_of_the_final_sound(mask_on):
         Candidates(jnp.ones((1, 2, 1))),
         Networks(
             lambda remaining, s: (jnp.zeros((*remaining.shape, 1)), s),
-            lambda remix, sound, s: (jnp.full_like(sound, -np.log(3.0)), s),
+            lambda given, s: (jnp.full_like(given.sound, -np.log(3.0)), s),
             {"minus": jnp.zeros(2), "plus": jnp.zeros(1)},
         ),
         steps=2,
@@ -377,7 +384,7 @@ def test_the_unrolled_recursion_has_no_loop(steps, with_plus):
     """On a CPU, the gradient of a convolution is many times slower inside a loop, even for one step."""
 
     def run(mixture, unroll):
-        plus = (lambda remix, sound, s: (sound, s)) if with_plus else None
+        plus = (lambda given, s: (given.sound, s)) if with_plus else None
         networks = Networks(
             lambda remaining, s: (jnp.ones((*remaining.shape, 1)), s),
             plus,

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from mpnet_jax.recursion.candidates import mean_power
-from mpnet_jax.recursion.minus_plus import Networks, Rules, minus_plus
+from mpnet_jax.recursion.minus_plus import minus_plus
 from mpnet_jax.recursion.places import energy_map, neighbours, places, row_and_column
+from mpnet_jax.recursion.rules import Rules
+from mpnet_jax.recursion.separation import Networks
 
 HEIGHT, WIDTH, FREQ, TIME = 7, 9, 6, 5
 LARGE = 100.0  # sigmoid(100) is 1 in float32

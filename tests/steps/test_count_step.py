@@ -7,8 +7,9 @@ import pytest
 
 from mpnet_jax.evaluation.counting import counted
 from mpnet_jax.recursion.candidates import Candidates
-from mpnet_jax.recursion.minus_plus import Rules, minus_plus
+from mpnet_jax.recursion.minus_plus import minus_plus
 from mpnet_jax.recursion.networks import apply_net, bind
+from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.steps.count_step import make_count_step, side_by_side
 from mpnet_jax.steps.place_step import Search, make_place_step
 from tests.steps.test_place_step import AUDIO, AXIS, MODEL, random_batch, variables  # noqa: F401

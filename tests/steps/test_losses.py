@@ -5,16 +5,16 @@ import optax
 import pytest
 
 from mpnet_jax.recursion.candidates import Candidates
-from mpnet_jax.recursion.minus_plus import Networks, Rules, minus_plus
-from mpnet_jax.steps.losses import (
-    Objective,
+from mpnet_jax.recursion.minus_plus import minus_plus
+from mpnet_jax.recursion.rules import Rules
+from mpnet_jax.recursion.separation import Networks
+from mpnet_jax.steps.losses import Objective, class_loss, separation_loss
+from mpnet_jax.steps.mask_losses import (
     binary_cross_entropy,
     binary_target,
-    class_loss,
     magnitude_weight,
     mask_loss,
     ratio_target,
-    separation_loss,
     share_loss,
 )
 
@@ -75,7 +75,7 @@ LOGITS = (np.log(2.0), 0.0)
 
 def one_bin(biases, sources, order=((1, 0),), plus_logit=None, rules=PAPER, **options):
     mixture = jnp.full((1, 1, 1), 3.0)
-    plus_net = None if plus_logit is None else lambda remix, sound, s: (jnp.full_like(sound, plus_logit), s)
+    plus_net = None if plus_logit is None else lambda given, s: (jnp.full_like(given.sound, plus_logit), s)
     separation = minus_plus(
         mixture,
         Candidates(jnp.ones((1, 2, 1))),

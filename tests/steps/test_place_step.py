@@ -9,8 +9,8 @@ from mpnet_jax.configs import quickstart
 from mpnet_jax.methods.registry import method_of
 from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
-from mpnet_jax.recursion.minus_plus import Rules
 from mpnet_jax.recursion.places import energy_map
+from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.steps.place_step import Search, make_place_step
 from tests.support.random_variables import random_variables

@@ -14,8 +14,8 @@ from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS, parallel_step, replicate, shard, unreplicate
 from mpnet_jax.recursion.candidates import mean_magnitude
-from mpnet_jax.recursion.minus_plus import Rules
 from mpnet_jax.recursion.networks import statistics_for_steps
+from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.spectrogram.frequency import frequency_axis
 from mpnet_jax.steps import train_step
 from mpnet_jax.steps.losses import Objective
@@ -231,7 +231,7 @@ def test_initial_state_has_one_set_of_statistics_per_step():
             jax.ShapeDtypeStruct(FRAMES_SHAPE, jnp.uint8),
             jax.ShapeDtypeStruct((BATCH, ROWS, AUDIO.time_frames), jnp.float32),
         ),
-        statistics_sets=3,
+        statistics_sets={"minus_net": 3, "plus_net": 2},
     )
     state = jax.eval_shape(create, jax.random.key(0))
     reference = random_variables_of_sets(3)

@@ -12,8 +12,8 @@ from data_pipeline.spec import AudioSpec
 from mpnet_jax.methods.miml import nmf
 from mpnet_jax.methods.miml.class_net import ClassNet
 from mpnet_jax.methods.miml.network import MIML
-from mpnet_jax.recursion.minus_plus import EPSILON
 from mpnet_jax.recursion.networks import Batch, seen_in
+from mpnet_jax.recursion.rules import EPSILON
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.steps.learnt import merge
 from mpnet_jax.steps.separate_step import Written, evaluation_step

@@ -1,0 +1,273 @@
+"""Trains a Plus-Net on trained M-Nets: `python -m benchmarks.plus_variants --mnets=RUN,... --variant=NAME --json=FILE`.
+
+Each M-Net, for example one for each seed, gets the Plus-Net of the variant: `--plus_steps` on the frozen M-Net, then
+`--both_steps` of both. The result is compared with the M-Net that it began with on the validation mixtures of
+`--sources` sounds, mixture by mixture; intervals are over videos, of all runs together. A finished training and its
+scores are not repeated when the same command is given again, and one that was interrupted goes on.
+
+`--choose_threshold` also chooses `config.evaluation.plus_threshold` on the validation mixtures of the training's number
+of sounds. These are among the mixtures that are scored, so the gain by the threshold alone is then a little too large.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import flags, logging
+
+from benchmarks.harness import record
+from benchmarks.harness.mixture_scores import MIXTURE, variant_means
+from data_pipeline import command
+from data_pipeline.atomic import write_atomically
+from data_pipeline.command import InputError
+from mpnet_jax.config import check, saved_config
+from mpnet_jax.metrics.aggregate import summarise
+from mpnet_jax.run.facts import this_command
+
+# Whole names of the fields that a variant changes; all else is the M-Net's config. "paper" is the default Plus-Net.
+_BEGINS = {"model.plus_start": "minus_net"}
+_LOOKS = _BEGINS | {"model.plus_looks": True}
+_SEES = {"model.plus_inputs": "remix,sound,remaining,mixture"}
+_OTHERS = _SEES | {"recursion.plus_source": "others"}
+_CONSERVES = {"recursion.plus_conserves": True}
+_SWEEPS = _CONSERVES | {"recursion.plus_passes": 2}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "begins": _BEGINS,
+    "looks_random": {"model.plus_looks": True},
+    "looks": _LOOKS,
+    "sees": _SEES,
+    "others": _OTHERS,
+    "conserves": _CONSERVES,
+    "sweeps": _SWEEPS,
+    "cross_entropy": {"loss.ratio_plus": "cross_entropy"},
+    "magnitude": {"loss.ratio_plus": "magnitude"},
+    "log_magnitude": {"loss.ratio_plus": "log_magnitude"},
+    "si_sdr": {"loss.ratio_plus": "si_sdr"},
+    "missed": {"loss.binary_plus": "missed"},  # for M-Nets with binary masks
+    "looks_others": _LOOKS | _OTHERS,
+    "looks_conserves": _LOOKS | _OTHERS | _CONSERVES,
+    "looks_sweeps": _LOOKS | _OTHERS | _SWEEPS,
+    "looks_sweeps_si_sdr": _LOOKS | _OTHERS | _SWEEPS | {"loss.ratio_plus": "si_sdr"},
+    "looks_missed": _LOOKS | _OTHERS | _CONSERVES | {"loss.binary_plus": "missed"},
+}
+METRICS = ("nsdr", "sir", "sar")
+_SCORES = "plus_variants.json"  # in the folder of a run: scores of its mixtures
+
+
+def main() -> None:
+    """Runs the command."""
+    values = flags.FLAGS
+    file = record.check_file(values.json)
+    if values.variant not in VARIANTS:
+        raise InputError(f"--variant={values.variant!r} is unknown; use one of {', '.join(VARIANTS)}")
+    numbers = [int(number) for number in values.sources]
+    configs = {folder.name: config_of(folder) for folder in values.mnets}
+    if len(configs) < len(values.mnets):
+        raise InputError("two of --mnets have the same name; rename one, since the new runs are named after them")
+    found: dict[str, Any] = {}
+    for folder in values.mnets:
+        workdir = values.runs / f"{values.variant}-{folder.name}"
+        trained = train(configs[folder.name], workdir)
+        found[folder.name] = scores_of(trained, folder, workdir, numbers)
+        results = {name: summary([scores], numbers) | scores["facts"] for name, scores in found.items()}
+        record.write(
+            file,
+            {
+                "command": this_command(),
+                "what": "NSDR, SIR and SAR of validation mixtures in dB, with 95 % intervals over videos",
+                "variant": values.variant,
+                "changes": VARIANTS[values.variant],
+                "runs": results,
+                "together": summary(list(found.values()), numbers),
+            },
+        )
+    for number, by_metric in summary(list(found.values()), numbers).items():
+        logging.info("%s, %s sounds: NSDR %s dB", values.variant, number, by_metric["difference"]["nsdr"])
+
+
+def config_of(mnet: Path) -> Any:
+    """Returns the config of the run that trains the variant's Plus-Net on an M-Net.
+
+    Raises:
+        InputError: The folder is no run of an M-Net alone, or the variant does not fit it.
+    """
+    values = flags.FLAGS
+    config = saved_config.restored(saved_config.require_recorded(mnet), mnet / "config.json")
+    if config.method != "mpnet" or config.rounds.plus or config.rounds.both:
+        raise InputError(
+            f"--mnets={mnet} holds a run with another method or rounds; give runs of config.method=mpnet with "
+            "rounds.plus=0 and rounds.both=0"
+        )
+    fields = {
+        "name": f"{values.variant}-{mnet.name}",
+        "start_from": str(mnet),
+        "data.directory": str(values.data_dir),
+        "rounds.minus": 0,
+        "rounds.plus": values.plus_steps,
+        "rounds.both": values.both_steps,
+    }
+    config.update_from_flattened_dict(fields | VARIANTS[values.variant])
+    check.check(config)
+    return config
+
+
+def train(config: Any, workdir: Path) -> Any:
+    """Trains a run, or what is left of it; returns its config."""
+    from mpnet_jax.train import train as run
+
+    if status := run(config, workdir):
+        raise SystemExit(status)
+    return config
+
+
+class _Compared(NamedTuple):
+    """The M-Net and the MP-Net of a run, and the data that they are compared on."""
+
+    method: Any
+    mnet: Any
+    mpnet: Any
+    store: Any = None
+
+
+def scores_of(config: Any, mnet: Path, workdir: Path, numbers: Sequence[int]) -> dict[str, Any]:
+    """Returns the scores of a run's mixtures, read from its folder where they are there already.
+
+    Returns:
+        JSON-ready {"facts": ..., "by_mixture": {number of sounds: {"videos": ..., "mnet": {metric: values}, "mpnet":
+        ...}}}; `null` stands for a missing value.
+    """
+    from mpnet_jax.methods.registry import method_of
+    from mpnet_jax.run.checkpoint import Checkpoints
+    from mpnet_jax.run.data import open_splits
+    from mpnet_jax.weights.trained import TrainedNetworks
+
+    values = flags.FLAGS
+    of_mnet = saved_config.restored(saved_config.require_recorded(mnet), mnet / "config.json")
+    networks = []
+    # The M-Net that training began with is the best one on validation; no MP-Net is chosen by what it is scored on.
+    for made_by, folder, kind in ((of_mnet, mnet, "best"), (config, workdir, "latest")):
+        checkpoints = Checkpoints(folder, read_only=True)
+        networks.append(TrainedNetworks(method_of(made_by), checkpoints, kind))
+        checkpoints.close()
+    asked = {
+        "networks": [each.fingerprints for each in networks],
+        "choose_threshold": values.choose_threshold,
+        "plus_threshold": config.evaluation.plus_threshold,
+    }
+    path, kept = workdir / _SCORES, {}
+    if path.is_file():
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    if kept.get("facts", {}).get("asked") != asked:
+        seconds = json.loads((workdir / "time.json").read_text(encoding="utf-8"))
+        facts = {"asked": asked, "seconds_per_step": seconds["seconds"] / seconds["step"]}
+        kept = {"facts": facts, "by_mixture": {}}
+    method = method_of(config)
+    compared = _Compared(method, networks[0], networks[1])
+    missing = [number for number in numbers if str(number) not in kept["by_mixture"]]
+    if missing:
+        compared = compared._replace(store=open_splits(method.data, ("validation",))["validation"])
+        if values.choose_threshold:
+            compared, kept["facts"]["thresholds"] = with_threshold(compared, config, workdir)
+            kept["facts"]["plus_threshold"] = compared.method.config.evaluation.plus_threshold
+    for number in missing:
+        kept["by_mixture"][str(number)] = score(compared, workdir, number)
+        write_atomically(path, json.dumps(kept) + "\n")
+    return kept
+
+
+def with_threshold(compared: _Compared, config: Any, workdir: Path) -> tuple[_Compared, dict[str, float]]:
+    """Returns the comparison with the best threshold on validation, and the scores of all in dB."""
+    from mpnet_jax.evaluation import plus_threshold
+    from mpnet_jax.methods.registry import method_of
+
+    def at(threshold: float) -> Any:
+        changed = config.copy_and_resolve_references()
+        changed.evaluation.plus_threshold = threshold
+        return method_of(changed)
+
+    _, batches = mixtures_of(compared, workdir, config.mixing.sources)
+    scores = plus_threshold.scores_by_threshold(
+        lambda threshold: compared.mpnet.separator(at(threshold).separate_step("mpnet")), batches
+    )
+    method = at(plus_threshold.best(scores))
+    return compared._replace(method=method), {f"{threshold:g}": value for threshold, value in scores.items()}
+
+
+def mixtures_of(compared: _Compared, workdir: Path, number: int) -> tuple[list[Any], Iterator[Any]]:
+    """Returns the fixed validation mixtures of a number of sounds, and their batches."""
+    from data_pipeline.loader import evaluation_batches
+    from mpnet_jax.run.data import split_list
+
+    method, store = compared.method, compared.store
+    spec = method.evaluation.list_spec("validation", number)
+    mixtures = split_list(method.audio, workdir, store, spec, "validation")
+    size = method.evaluation.batch_size
+    batches = evaluation_batches(store, mixtures, audio=method.audio, frames=method.data.frames, batch_size=size)
+    return mixtures, batches
+
+
+def score(compared: _Compared, workdir: Path, number: int) -> dict[str, Any]:
+    """Returns the scores of both networks on every validation mixture of a number of sounds."""
+    from mpnet_jax.metrics.workers import Job, score_mixtures
+    from mpnet_jax.steps.separated_mixtures import device_inputs
+
+    mixtures, batches = mixtures_of(compared, workdir, number)
+    passes = {
+        name: networks.separator(compared.method.separate_step(name))
+        for name, networks in (("mnet", compared.mnet), ("mpnet", compared.mpnet))
+    }
+
+    def jobs() -> Iterator[Job]:
+        for batch in batches:
+            inputs = device_inputs(batch)
+            out = {name: separator(inputs)["waveform"] for name, separator in passes.items()}
+            for i in np.flatnonzero(batch["valid"]):
+                truth = batch["source_waveform"][i]
+                untouched = np.broadcast_to(truth.sum(0), truth.shape)
+                yield Job(truth, {MIXTURE: untouched} | {name: sounds[i] for name, sounds in out.items()})
+
+    bss = compared.method.evaluation.bss
+    scores = list(score_mixtures(jobs(), workers=flags.FLAGS.workers, method=bss))
+    clips = compared.store.clips
+    found = {name: variant_means(name, scores) for name in passes}
+    return {"videos": [[clips[plan.clip].video_id for plan in mixture] for mixture in mixtures]} | {
+        name: {metric: [float(x) if np.isfinite(x) else None for x in means[metric]] for metric in METRICS}
+        for name, means in found.items()
+    }
+
+
+def summary(runs: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> dict[str, Any]:
+    """Returns means with intervals of M-Net, MP-Net and their difference, over the mixtures of all runs."""
+    out: dict[str, Any] = {}
+    for number in map(str, numbers):
+        lists = [run["by_mixture"][number] for run in runs]
+        videos = [ids for each in lists for ids in each["videos"]]
+        scores = {
+            name: {
+                metric: np.array([x for each in lists for x in each[name][metric]], np.float64) for metric in METRICS
+            }
+            for name in ("mnet", "mpnet")
+        }
+        scores["difference"] = {metric: scores["mpnet"][metric] - scores["mnet"][metric] for metric in METRICS}
+        out[number] = {
+            name: {metric: summarise(x, videos) for metric, x in by_metric.items()}
+            for name, by_metric in scores.items()
+        }
+    return out
+
+
+if __name__ == "__main__":
+    command.define_paths("mnets", None, "Folders of runs of an M-Net alone.", required=True)
+    flags.DEFINE_string("variant", "paper", "Name of the variant.")
+    flags.DEFINE_integer("plus_steps", 1500, "Steps of the Plus-Net's own round.", lower_bound=1)
+    flags.DEFINE_integer("both_steps", 0, "Steps of the round that trains both.", lower_bound=0)
+    flags.DEFINE_list("sources", ["2", "3"], "Numbers of sounds in the validation mixtures.")
+    flags.DEFINE_bool("choose_threshold", False, "Whether to choose the threshold of the Plus-Net's mask.")
+    flags.DEFINE_integer("workers", 1, "Scoring processes.", lower_bound=1)
+    command.define_path("runs", "runs/plus_variants", "Folder of the new runs.")
+    command.define_path("data_dir", "data", "Folder of prepared sets.")
+    command.define_path("json", None, "File of the results.")
+    command.run(main)
