@@ -33,6 +33,7 @@ _SEES = {"model.plus_inputs": "remix,sound,remaining,mixture"}
 _OTHERS = _SEES | {"recursion.plus_source": "others"}
 _CONSERVES = {"recursion.plus_conserves": True}
 _SWEEPS = _CONSERVES | {"recursion.plus_passes": 2}
+_MISSED = {"loss.ratio_plus": "missed", "loss.binary_plus": "missed"}  # of which one holds, by the masks
 VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {},
     "begins": _BEGINS,
@@ -46,12 +47,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "magnitude": {"loss.ratio_plus": "magnitude"},
     "log_magnitude": {"loss.ratio_plus": "log_magnitude"},
     "si_sdr": {"loss.ratio_plus": "si_sdr"},
-    "missed": {"loss.binary_plus": "missed"},  # for M-Nets with binary masks
+    "missed": _MISSED,
     "looks_others": _LOOKS | _OTHERS,
     "looks_conserves": _LOOKS | _OTHERS | _CONSERVES,
     "looks_sweeps": _LOOKS | _OTHERS | _SWEEPS,
     "looks_sweeps_si_sdr": _LOOKS | _OTHERS | _SWEEPS | {"loss.ratio_plus": "si_sdr"},
-    "looks_missed": _LOOKS | _OTHERS | _CONSERVES | {"loss.binary_plus": "missed"},
+    "looks_missed": _LOOKS | _MISSED,
+    "looks_conserves_missed": _LOOKS | _OTHERS | _CONSERVES | _MISSED,
+    "looks_sweeps_missed": _LOOKS | _OTHERS | _SWEEPS | _MISSED,
 }
 METRICS = ("nsdr", "sir", "sar")
 _SCORES = "plus_variants.json"  # in the folder of a run: scores of its mixtures

@@ -111,7 +111,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.loss = loss = ml_collections.ConfigDict()
     loss.ratio = "absolute"  # absolute (Sec. 4.2) | cross_entropy: loss of ratio masks; binary masks: cross entropy
     # Loss of the sounds after the Plus-Net, for ratio masks: absolute | cross_entropy (of their shares of S_0) |
-    # magnitude (relative to the mean of S_0) | log_magnitude | si_sdr (of complex spectrograms)
+    # magnitude (relative to the mean of S_0) | log_magnitude | si_sdr (of complex spectrograms) | missed (cross entropy
+    # of the Plus-Net's mask M_r with what the sound lacks)
     loss.ratio_plus = "absolute"
     # The same for binary masks: share (cross entropy of the sound's share) | missed (of M_r, with the bins that the
     # thresholded sound lacks)

@@ -30,7 +30,7 @@ CHOICES = {
     "model.initial_weights": ("released", "he"),
     "mask": ("binary", "ratio"),
     "loss.ratio": ("absolute", "cross_entropy"),
-    "loss.ratio_plus": ("absolute", "cross_entropy", "magnitude", "log_magnitude", "si_sdr"),
+    "loss.ratio_plus": ("absolute", "cross_entropy", "magnitude", "log_magnitude", "si_sdr", "missed"),
     "loss.binary_plus": ("share", "missed"),
     "loss.plus": ("effective", "sum"),
     "audio.frequency_axis": ("log", "released", "mel", "linear"),

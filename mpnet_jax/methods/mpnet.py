@@ -91,7 +91,7 @@ class MinusPlus(registry.Method):
         loss = self.config.loss
         if self.config.mask == "ratio":
             return loss.ratio_plus
-        return {"share": "cross_entropy", "missed": "missed"}[loss.binary_plus]
+        return "cross_entropy" if loss.binary_plus == "share" else loss.binary_plus
 
     @property
     def statistics_sets(self) -> Mapping[str, int]:

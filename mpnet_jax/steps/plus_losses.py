@@ -13,7 +13,6 @@ from mpnet_jax.spectrogram.frequency import FrequencyAxis
 from mpnet_jax.steps.mask_losses import (
     TARGETS,
     binary_cross_entropy,
-    binary_target,
     clipped,
     magnitude_weight,
     share_loss,
@@ -67,7 +66,7 @@ def completion_loss(
     if distance in ("magnitude", "log_magnitude"):
         return jnp.mean(magnitude(separation.sounds, truth, mixture, logarithmic=distance == "log_magnitude"))
     if distance == "missed":
-        return jnp.mean(missed(separation, truth, mixture, rules=rules))
+        return jnp.mean(missed(separation, truth, mixture, mask=mask, rules=rules))
     whole = separation.sounds / jnp.maximum(mixture, EPSILON)
     if distance == "si_sdr":
         assert in_phase is not None
@@ -101,29 +100,41 @@ def missed(
     truth: Float[Array, "step batch freq time"],
     mixture: Float[Array, "batch freq time"],
     *,
+    mask: str,
     rules: Rules,
 ) -> Float[Array, "call batch freq time"]:
-    """Returns the cross entropy of M_r with the bins that the written sound lacks, bin by bin, for each call.
+    """Returns the cross entropy of M_r with what the sound lacks, bin by bin, for each call but the first.
 
-    Binary masks are written out thresholded, and a loss of the sum of soft masks never asks M_r for more than one half:
-    then nothing is given back. Here the target of M_r is 1 where what the thresholded sound lacks of its source is more
-    than half of what M_r would move, which is where moving it brings the sound nearer. A bin weighs as much as M_r
-    could move there, and bins that should move weigh as much as all others together (up to a factor), since they are
-    rare and would be drowned.
+    The target of M_r is related to what it acts on as the targets of M are: for ratio masks it is the share of that
+    which the sound lacks, for binary masks 1 where the sound lacks more than half of it, which is where moving it
+    brings the sound nearer. A bin weighs as much as M_r could move there.
+
+    The gradient of M_r is its error. The losses of the complete sound multiply it by M_r (1 - M_r) instead: once M_r is
+    near 0 everywhere, nothing is given back, and they never learn to.
+
+    Binary masks are written out thresholded, and what counts is what the thresholded sound lacks. Bins that should move
+    are rare then, and would be drowned; they weigh as much as all others together, up to a factor.
     """
     steps, calls = len(truth), len(separation.plus_logits)
-    kept = (separation.masks > 0.5) * rules.reference(separation.before, mixture)
-    moved = (jax.nn.sigmoid(separation.plus_logits) > 0.5).astype(kept.dtype)
-    written = jax.lax.stop_gradient(replayed(kept, moved, separation.remixes, mixture, rules=rules))
     # The first call never runs: no sound comes before the first step.
-    incomplete, sources, logits = written.incomplete[1:], written.sources[1:], separation.plus_logits[1:]
+    logits = separation.plus_logits[1:]
+    if mask == "binary":
+        kept = (separation.masks > 0.5) * rules.reference(separation.before, mixture)
+        moved = (jax.nn.sigmoid(separation.plus_logits) > 0.5).astype(kept.dtype)
+        written = replayed(kept, moved, separation.remixes, mixture, rules=rules)
+        incomplete, sources = written.incomplete[1:], written.sources[1:]
+    else:
+        incomplete, sources = separation.incomplete[1:], separation.remixes[1:]
+    incomplete, sources = jax.lax.stop_gradient((incomplete, sources))
     lacking = jnp.concatenate([truth] * (calls // steps))[1:] - incomplete
-    target = binary_target(lacking, sources)
+    target = TARGETS[mask](lacking, sources)
     stake = magnitude_weight(mixture) * jnp.minimum(sources / jnp.maximum(mixture, EPSILON), 1.0)
-    # Of each call and sample, so that no sample depends on its batch.
-    positive, negative = (jnp.sum(stake * part, (-2, -1), keepdims=True) for part in (target, 1.0 - target))
-    balance = jnp.clip(negative / jnp.maximum(positive, EPSILON), 1.0, _MOST_WEIGHT)
-    return stake * jnp.where(target > 0, balance, 1.0) * binary_cross_entropy(logits, target)
+    if mask == "binary":
+        # Of each call and sample, so that no sample depends on its batch.
+        positive, negative = (jnp.sum(stake * part, (-2, -1), keepdims=True) for part in (target, 1.0 - target))
+        balance = jnp.clip(negative / jnp.maximum(positive, EPSILON), 1.0, _MOST_WEIGHT)
+        stake = stake * jnp.where(target > 0, balance, 1.0)
+    return stake * binary_cross_entropy(logits, target)
 
 
 def si_sdr(

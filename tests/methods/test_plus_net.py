@@ -37,7 +37,7 @@ def test_every_variant_is_a_valid_config(tmp_path, name):
         config = config_with(tmp_path, mask=mask, **VARIANTS[name])
         check.check(config)
         rules = method_of(config).rules()
-        assert rules.plus_conserves == ("conserves" in name or "sweeps" in name or name == "looks_missed")
+        assert rules.plus_conserves == ("conserves" in name or "sweeps" in name)
 
 
 def test_the_networks_have_the_inputs_and_maps_of_the_config(tmp_path, monkeypatch):
@@ -63,7 +63,7 @@ def test_the_networks_have_the_inputs_and_maps_of_the_config(tmp_path, monkeypat
         ({"recursion.plus_passes": 0}, "config.recursion.plus_passes=0 must be at least 1"),
         ({"recursion.plus_passes": 2}, "config.recursion.plus_passes=2 would add the same part"),
         ({"recursion.plus_conserves": True, "recursion.subtracted": "final"}, "subtracted=final and floor=0 they do"),
-        ({"loss.ratio_plus": "mse"}, "use one of absolute, cross_entropy, magnitude, log_magnitude, si_sdr"),
+        ({"loss.ratio_plus": "mse"}, "use one of absolute, cross_entropy, magnitude, log_magnitude, si_sdr, missed"),
         ({"loss.binary_plus": "mse"}, "config.loss.binary_plus='mse' is unknown; use one of share, missed"),
         ({"loss.plus": "sum", "loss.ratio_plus": "si_sdr"}, "only effective has a meaning"),
         ({"loss.plus": "sum", "recursion.plus_conserves": True}, "only effective has a meaning"),

@@ -59,12 +59,46 @@ def test_the_missed_part_is_what_the_thresholded_sound_lacks():
         remixes=([3.6, 1.6, 3.6],),
     )
     mixture, truth = jnp.full((1, 1, 3), 4.0), bins([1.0, 1.6, 4.0], [3.0, 2.4, 0.0])
-    loss = np.asarray(missed(found, truth, mixture, rules=Rules()))[0, 0, 0]
+    loss = np.asarray(missed(found, truth, mixture, mask="binary", rules=Rules()))[0, 0, 0]
     weight = np.log(5.0)
     stake = weight * np.array([0.9, 0.4, 0.9])
     balance = (0.4 + 0.9) / 0.9  # bins that should stay weigh 0.4 + 0.9, the one that should move 0.9
     expected = stake * [balance * -np.log(0.3), -np.log(0.5), -np.log(0.8)]
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_m_r_of_ratio_masks_learns_the_share_that_the_sound_lacks():
+    found = separation_of(
+        masks=([0.75, 0.75, 0.75], [0.5, 0.5, 0.5]),
+        before=([4.0, 4.0, 4.0], [1.0, 1.0, 1.0]),
+        moved=([0.3, 0.3, 0.3],),
+        remixes=([3.0, 3.0, 3.0],),
+    )
+    found = found._replace(incomplete=bins([3.0, 3.0, 3.0], [0.5, 0.5, 0.5]))
+    mixture, truth = jnp.full((1, 1, 3), 4.0), bins([3.0, 4.0, 0.0], [1.25, 0.0, 4.0])
+    loss = np.asarray(missed(found, truth, mixture, mask="ratio", rules=Rules()))[0, 0, 0]
+    # It lacks 0.75 of 3, nothing, and more than there is.
+    stake = np.log(5.0) * 0.75
+    expected = [-(0.25 * np.log(0.3) + 0.75 * np.log(0.7)), -np.log(0.7), -np.log(0.3)]
+    np.testing.assert_allclose(loss, stake * np.array(expected), rtol=1e-5)
+
+
+def test_m_r_near_zero_learns_from_what_was_missed_and_not_from_the_sound():
+    """Losses of the sound have no gradient there: a Plus-Net that gives nothing back would never learn to."""
+    truth, mixture, logits = bins([2.0], [2.0]), jnp.full((1, 1, 1), 4.0), jnp.full((2, 1, 1, 1), -20.0)
+    found = separation_of(([0.9], [0.5]), ([4.0], [0.4]), ([0.5],), ([3.6],))
+    found = found._replace(incomplete=bins([3.6], [0.2]))
+
+    def of_m_r(x):
+        return jnp.sum(missed(found._replace(plus_logits=x), truth, mixture, mask="ratio", rules=Rules()))
+
+    def of_sound(x):
+        return jnp.sum(
+            magnitude(found.incomplete + jax.nn.sigmoid(x) * found.remixes, truth, mixture, logarithmic=False)
+        )
+
+    assert float(jax.grad(of_m_r)(logits)[1, 0, 0, 0]) < -0.5
+    assert abs(float(jax.grad(of_sound)(logits)[1, 0, 0, 0])) < 1e-6
 
 
 def test_no_positive_bin_weighs_more_than_ten_times_as_much():
@@ -76,7 +110,7 @@ def test_no_positive_bin_weighs_more_than_ten_times_as_much():
         remixes=([3.6] * count,),
     )
     truth = bins([4.0] * count, [4.0] + [0.0] * (count - 1))
-    loss = np.asarray(missed(found, truth, jnp.full((1, 1, count), 4.0), rules=Rules()))[0, 0, 0]
+    loss = np.asarray(missed(found, truth, jnp.full((1, 1, count), 4.0), mask="binary", rules=Rules()))[0, 0, 0]
     np.testing.assert_allclose(loss[0] / loss[1], 10.0, rtol=1e-5)
 
 
@@ -84,7 +118,9 @@ def test_only_m_r_learns_what_was_missed():
     def loss(fields):
         found = separation_of(([0.9, 0.4], [0.2, 0.8]), ([4.0, 4.0], [0.4, 2.4]), ([0.3, 0.5],), ([3.6, 1.6],))
         found = found._replace(**fields)
-        return jnp.mean(missed(found, bins([1.0, 1.6], [3.0, 2.4]), jnp.full((1, 1, 2), 4.0), rules=Rules()))
+        return jnp.mean(
+            missed(found, bins([1.0, 1.6], [3.0, 2.4]), jnp.full((1, 1, 2), 4.0), mask="binary", rules=Rules())
+        )
 
     found = separation_of(([0.9, 0.4], [0.2, 0.8]), ([4.0, 4.0], [0.4, 2.4]), ([0.3, 0.5],), ([3.6, 1.6],))
     gradient = jax.grad(loss)({"mask_logits": found.mask_logits, "plus_logits": found.plus_logits})

@@ -60,7 +60,13 @@ def after_a_step(monkeypatch, objective, trained):
 
 @pytest.mark.parametrize(
     ("mask", "distance"),
-    [("ratio", "si_sdr"), ("ratio", "magnitude"), ("ratio", "log_magnitude"), ("binary", "missed")],
+    [
+        ("ratio", "si_sdr"),
+        ("ratio", "magnitude"),
+        ("ratio", "log_magnitude"),
+        ("ratio", "missed"),
+        ("binary", "missed"),
+    ],
 )
 def test_the_plus_net_alone_learns_in_its_round(monkeypatch, mask, distance):
     objective = Objective(mask=mask, plus_distance=distance, remaining_weight=0.0)
