@@ -136,7 +136,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/vulture
-	$(BIN)/shellcheck --external-sources .ci/run data_pipeline/*.sh launch/*.sh launch/slurm.sbatch
+	$(BIN)/shellcheck --external-sources .ci/run data_pipeline/*.sh launch/*.sh launch/*.sbatch
 
 types: $(READY)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
