@@ -5,7 +5,7 @@ split), the far set, and scenes for localisation. Two sounds differ by up to 20 
 6.7 dB on average). All methods have the frozen frame network and the recipe of `configs/rendered_wide.py`.
 
 Command: python -m mpnet_jax.compare --config=configs/compare_rendered.py --processes=2
-About 24 hours of one core (estimated, at 0.3 seconds for a step of two sounds): 14 of training and 10 of evaluation. The
+About 24 hours of one core (estimated, at 0.3 seconds for a step of two sounds), 10 of them for the evaluation. The
 ablations take 6 more; `--only='cells/*'` leaves them out.
 """
 

@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import IO, NamedTuple
 
 from mpnet_jax.processes.stop_request import StopRequest
 
+# The C library, loaded before a fork, after which the child must not import.
+_LIBRARY = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 _LONGEST_PAUSE_SECONDS = 0.5
 
@@ -60,7 +62,7 @@ def run_all(
                         stderr=output,
                         pass_fds=kept_open,
                         process_group=0,
-                        preexec_fn=_PREPARE,
+                        preexec_fn=_end_with_parent,
                     )
                     if at_once > 1 and sys.platform.startswith("linux"):
                         cores = sorted(os.sched_getaffinity(0))
@@ -79,13 +81,7 @@ def run_all(
     return statuses
 
 
-def _end_with_parent() -> Callable[[], None] | None:
-    """Returns a function for a child process that requests SIGTERM when the parent dies (Linux)."""
-    if not sys.platform.startswith("linux"):
-        return None
-    # Loaded before the fork, after which the child must not import.
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(_PARENT_DEATH_SIGNAL, int(signal.SIGTERM), 0, 0, 0) and None
-
-
-_PREPARE = _end_with_parent()
+def _end_with_parent() -> None:
+    """Lets this process get SIGTERM when its parent dies (Linux)."""
+    if _LIBRARY is not None:
+        _LIBRARY.prctl(_PARENT_DEATH_SIGNAL, int(signal.SIGTERM), 0, 0, 0)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -118,11 +118,10 @@ def common(*samples: Mapping[int, Sample]) -> list[dict[int, Sample]]:
     return [{seed: of[seed] for seed in sorted(seeds)} for of in samples]
 
 
-def draws_of(samples: Iterable[Mapping[int, Sample]]) -> Draws:
+def draws_of(samples: Sequence[Mapping[int, Sample]]) -> Draws:
     """Returns the draws for samples that have the same seeds."""
-    listed = list(samples)
-    videos = {video for of in listed for sample in of.values() for row in sample.video_ids for video in row}
-    return _draws(tuple(sorted(listed[0])), tuple(sorted(videos)))
+    videos = {video for of in samples for sample in of.values() for row in sample.video_ids for video in row}
+    return _draws(tuple(sorted(samples[0])), tuple(sorted(videos)))
 
 
 @functools.lru_cache(maxsize=16)  # a few MB each

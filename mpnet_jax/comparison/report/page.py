@@ -78,7 +78,8 @@ def _curves(entries: Mapping[str, Any]) -> str:
     """Draws the curves of each number of sounds in training. Source: Figs. 4 and 5."""
     parts = []
     for sources in sorted({entry["sources"] for entry in entries.values()}):
-        curves = _with_ratio_masks([entry for entry in entries.values() if entry["sources"] == sources])
+        same = [entry for entry in entries.values() if entry["sources"] == sources]
+        curves = [entry for entry in same if entry["mask"] != "binary"] or same
         series = [
             (_name(entry), style, {int(number): values for number, values in entry["mixes"].items()})
             for style, entry in enumerate(curves)
@@ -87,11 +88,6 @@ def _curves(entries: Mapping[str, Any]) -> str:
             keys = legend([(name, style) for name, style, _ in series])
             parts.append(f"<h3>Trained on mixtures of {sources}</h3>{keys}{cards}")
     return "".join(parts)
-
-
-def _with_ratio_masks(entries: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Leaves out the entries with binary masks, unless there are no others."""
-    return [entry for entry in entries if entry["mask"] in ("ratio", NO_MASK)] or entries
 
 
 def _name(entry: Mapping[str, Any]) -> str:

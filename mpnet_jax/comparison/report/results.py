@@ -108,9 +108,8 @@ def _swapped(entry: Entry) -> dict[str, Any]:
 
 def _localisation(entry: Entry) -> list[dict[str, Any]]:
     """Returns the scenes of the first seed, with the energy map's scores over all seeds."""
-    first = next((result["localisation"] for result in entry.results.values() if "localisation" in result), [])
     out = []
-    for scene in first:
+    for scene in next((result["localisation"] for result in entry.results.values() if "localisation" in result), []):
         name = f"places, {scene['scene']}"
         drawn = {key: mean(entry.samples(name, key, of_what=_ENERGY_MAP)) for key in scene["guesses"][_ENERGY_MAP]}
         out.append(scene | {"guesses": scene["guesses"] | {_ENERGY_MAP: estimated(drawn, low=0.0, high=1.0)}})
