@@ -1,7 +1,7 @@
 """Compares methods: `python -m mpnet_jax.compare --config=configs/compare_rendered.py [--workdir=DIR]`.
 
 Trains and evaluates every missing cell of `config.compare` by `mpnet_jax.train` and `mpnet_jax.evaluate` in separate
-processes, then writes tables and figures. Cells that begin with the networks of another form a chain with it.
+processes, then writes tables and a page. Cells that begin with the networks of another form a chain with it.
 `--processes=N` makes several chains at once; `--cells=i/n` makes every n-th, for a scheduler that starts n such
 commands. A command that was stopped or killed resumes within its cell when it is run again.
 """
@@ -142,5 +142,5 @@ if __name__ == "__main__":
     flags.DEFINE_string("cells", ALL, "i/n makes every n-th chain of cells, from number i on (0 to n - 1).")
     flags.DEFINE_integer("processes", 1, "Number of chains to make at once, each on its own core.", lower_bound=1)
     flags.DEFINE_bool("list", False, "Make no cell; list them with the number of their chain.")
-    flags.DEFINE_bool("report_only", False, "Make no cell; write tables and figures of the finished ones.")
+    flags.DEFINE_bool("report_only", False, "Make no cell; write tables and page of the finished ones.")
     command.run(main)
