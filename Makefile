@@ -17,6 +17,7 @@ VIDEOS := data/videos/rendered_solos
 # Solos for localisation: other melodies and players, each at most 15 % of the picture.
 SMALL := data/videos/rendered_small
 WIDE := data/videos/rendered_wide
+COMPARED := data/videos/rendered_compare
 # Free soundfonts, recorded notes and pictures.
 FREE := data/free
 RUN := runs/quickstart
@@ -79,13 +80,15 @@ small-resnet-data: $(READY)
 	$(BIN)/python -m data_pipeline.render_solos --out=$(VIDEOS)
 	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(VIDEOS) --data_dir=data/px106 --name=rendered_solos --frame_px=106
 
-# Wide solos, a far set that shares no timbre or style with them, and the solos on which training starts.
-compare-data: small-resnet-data $(WIDE)
-	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(WIDE) --data_dir=data/px106 --name=rendered_compare --frame_px=106
+# A set that shares no timbre, melody or style with the others.
+far-data: $(READY)
 	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_far --variety=far --solos_per_instrument=6 --seed=3
-	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_far --data_dir=data/px106 --name=rendered_far --split=test --frame_px=106
-	$(BIN)/python -m data_pipeline.render_solos --out=$(SMALL) --area=0.1,0.15 --solos_per_instrument=4 --seconds=12 --seed=1
-	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(SMALL) --data_dir=data/px106 --name=rendered_small --frame_px=160 --split=test
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_far --data_dir=data --name=rendered_far --split=test
+
+# Twice as many wide solos, whose test split has 132 videos, a far set, and scenes for localisation.
+compare-data: small-data far-data
+	$(BIN)/python -m data_pipeline.render_solos --out=$(COMPARED) --variety=wide --solos_per_instrument=64 --seed=2
+	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(COMPARED) --data_dir=data --name=rendered_compare
 
 # Many short solos of many kinds, because networks that see few scenes learn them by heart; and two test sets that share no sound with them.
 $(FREE)/.ready: data_pipeline/fetch_packages.sh $(READY)
@@ -93,10 +96,6 @@ $(FREE)/.ready: data_pipeline/fetch_packages.sh $(READY)
 	$(BIN)/python -m data_pipeline.gather_pictures --packages=$(FREE)/packages --out=$(FREE)/pictures
 	ln -sf "$$($(BIN)/python -c 'from data_pipeline.rendered.sound.soundfont import bundled_path; print(bundled_path().resolve())')" $(FREE)/soundfonts/
 	@touch $@
-
-far-data: $(READY)
-	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_far --variety=far --solos_per_instrument=6 --seed=3
-	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=data/videos/rendered_far --data_dir=data --name=rendered_far --split=test
 
 broad-data: far-data $(FREE)/.ready
 	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_broad --variety=broad --solos_per_instrument=240 --seconds=6 --seed=6 \
@@ -137,7 +136,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/vulture
-	$(BIN)/shellcheck --external-sources .ci/run data_pipeline/*.sh launch/*.sh launch/slurm.sbatch
+	$(BIN)/shellcheck --external-sources .ci/run data_pipeline/*.sh launch/*.sh launch/*.sbatch
 
 types: $(READY)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python

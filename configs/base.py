@@ -194,36 +194,18 @@ def get_config() -> ml_collections.ConfigDict:
     far.mixtures = 220  # fixed mixtures of it, with the run's number of sounds
 
     config.compare = compare = ml_collections.ConfigDict()  # the cells of mpnet_jax.compare: methods x settings x seeds
-    compare.methods = ("miml", "pixelplayer", "mnet", "mpnet")
+    compare.methods = ("mnet", "mnet_longer", "mpnet", "pixelplayer", "miml")
     compare.settings = ("binary-mix2", "ratio-mix2", "ratio-mix3")  # mask and sounds in training; MIML has no mask
     compare.seeds = (0, 1, 2)
+    compare.changes = ()  # "method: field=value field=value" for fields that this method alone changes
     compare.mixes = (2, 3, 4, 5)  # numbers of sounds on which every cell is evaluated
     compare.far = True  # whether to evaluate on config.evaluation.far
     compare.counting = True  # whether to count sounds with MP-Net
     compare.localisation = True  # whether to localise sounds with MP-Net
-    compare.keep_runs = True  # whether to keep checkpoints and reports of finished cells
-    compare.takeover_minutes = 10.0  # time without renewal after which another machine's claim on a cell expires
-
-    # PixelPlayer's networks, trained once for each seed, from which all methods but MIML start.
-    compare.start = start = ml_collections.ConfigDict()
-    start.steps = 0  # training steps; 0 starts from random weights
-    start.setting = "ratio-mix2"
-    start.learning_rate = 1e-3
-    start.changes = ""  # "field=value field=value": changes of its config, such as other data and levels
-
-    compare.rates = rates = ml_collections.ConfigDict()  # learning rates; each method uses the best on validation
-    rates.tried = (3e-4, 1e-3, 3e-3)
-    rates.setting = "ratio-mix2"
-    rates.seed = 0
-    rates.share = 1.0  # share of the training steps; with 1 the best trial is also the cell of its setting and seed
 
     compare.ablations = ablations = ml_collections.ConfigDict()  # evaluated on the validation split alone
-    ablations.changes = ()  # "name: field=value field=value", each compared with the unchanged config
-    ablations.method = "mpnet"
+    ablations.changes = ()  # "method name: field=value field=value", each compared with the unchanged method
     ablations.setting = "ratio-mix2"
-    ablations.seed = 0
-    ablations.repeated = ()  # names of the changes that are trained with every seed of compare.seeds
+    ablations.seeds = (0,)
     ablations.mixes = (2, 3)  # numbers of sounds
-    ablations.share = 1.0  # share of the training steps; with 1 the unchanged config is a finished cell
-    ablations.hours = 0.0  # no ablation starts after this many hours of ablations; 0 sets no limit
     return config

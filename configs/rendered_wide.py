@@ -8,7 +8,7 @@ from typing import Any
 
 import ml_collections
 
-from mpnet_jax.configs import compare_rendered, quickstart
+from mpnet_jax.configs import quickstart
 
 
 def get_config() -> ml_collections.ConfigDict:
@@ -18,8 +18,13 @@ def get_config() -> ml_collections.ConfigDict:
     config.rounds.minus, config.rounds.plus, config.rounds.both = 1500, 0, 0
 
     config.frames.count = 3  # a frame may mislead, and kept features cost no time
-    compared = compare_rendered.get_config()
     config.data.name = "rendered_wide"
-    config.mixing = compared.mixing
-    config.evaluation = compared.evaluation
+    config.mixing.gain_scale = "decibels"
+    config.mixing.gain_low, config.mixing.gain_high = 10**-0.5, 10**0.5  # a range of 20 dB
+
+    config.evaluation.level_difference_db = 20.0
+    config.evaluation.level_distribution = "triangular"
+    config.evaluation.validation_mixtures = 110  # each of the 55 pairs of classes twice
+    config.evaluation.far.name = "rendered_far"
+    config.evaluation.examples = 3
     return config

@@ -16,7 +16,7 @@ from tests.support.repository import ROOT
 
 # Flags and config fields of text that is no path. A new one must be added here or be defined as a path.
 TEXT_FLAGS = {
-    *("allocator", "area", "batches", "beam_options", "coordinator", "frames", "group", "host", "instruments"),
+    *("allocator", "area", "batches", "beam_options", "cells", "coordinator", "frames", "group", "host", "instruments"),
     *(
         "label",
         "minutes",
@@ -34,8 +34,7 @@ TEXT_FLAGS = {
     ),
 }
 TEXT_FIELDS = {
-    *("name", "data.name", "evaluation.far.name", "evaluation.places.name", "method", "compare.ablations.method"),
-    *("compare.ablations.setting", "compare.rates.setting", "compare.start.setting", "compare.start.changes"),
+    *("name", "data.name", "evaluation.far.name", "evaluation.places.name", "method", "compare.ablations.setting"),
 }
 AWKWARD = ("a b", "it's", 'say "x"', "two\nlines", "-x", "--out", "$HOME", "*", "~", "a\\b", "x" * 255, "")
 

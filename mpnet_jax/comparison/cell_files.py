@@ -1,7 +1,7 @@
 """Reads and writes a cell's result: a JSON file with all that the tables need, small enough to be committed."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,9 @@ from mpnet_jax.configs import base
 FACTS = ("commit", "machine", "python", "packages", "date")
 # Decimals of the values by mixture. Only the methods' values are compared mixture by mixture.
 _DIGITS = {"methods": 3, "beside": 2}
-# Prefixes of the evaluation fields that no number of a kind of cell depends on.
-_SHOWN = ("evaluation.batch_size", "evaluation.examples")
+# Prefixes of the fields that no number depends on: of any cell, and of an ablation, which uses no test split.
+_WITHOUT_EFFECT = ("name", "evaluation.batch_size", "evaluation.examples")
 _OF_TEST_SPLIT = ("evaluation.far.", "evaluation.places.", "evaluation.counting.", "evaluation.mixtures")
-_WITHOUT = {"cells": _SHOWN, "ablations": (*_SHOWN, *_OF_TEST_SPLIT)}
-_WITHOUT["trials"] = _WITHOUT["starts"] = (*_WITHOUT["ablations"], "evaluation.other_mixtures", "evaluation.bss")
-# Prefixes of the training fields that no number depends on: for all cells, and for cells without a Plus-Net.
-_NO_NUMBER = ("name",)
-_OF_PLUS = ("loss.plus", "loss.ratio_plus", "model.plus_", "optimiser.scale.plus_net")
 _KEPT = ("mixes", "far", "left_out", "differences")
 
 
@@ -37,6 +32,11 @@ def read(workdir: Path, cell: Cell) -> dict[str, Any] | None:
         raise InputError(f"{path} cannot be read as JSON ({error}); delete it to make the cell again") from None
 
 
+def is_finished(workdir: Path, cell: Cell) -> bool:
+    """Returns whether a cell has its file."""
+    return (workdir / f"{cell.path}.json").is_file()
+
+
 def read_all(workdir: Path, cells: Iterable[Cell]) -> dict[Cell, dict[str, Any]]:
     """Returns the contents of the finished cells' files."""
     return {cell: found for cell in cells if (found := read(workdir, cell)) is not None}
@@ -49,51 +49,36 @@ def write(workdir: Path, cell: Cell, result: Mapping[str, Any]) -> None:
     write_atomically(path, "{\n" + ",\n".join(lines) + "\n}\n", shared=True)
 
 
-def described(cell: Cell) -> dict[str, Any]:
-    """Returns the fields of a cell for its file."""
-    out = {"kind": cell.kind, "method": cell.method, "mask": cell.mask, "sources": cell.sources, "seed": cell.seed}
-    return out | ({"change": cell.change, "overrides": dict(cell.overrides)} if cell.change else {})
+def origin(workdir: Path, cell: Cell) -> dict[str, str] | None:
+    """Returns path and hash of the networks that a cell's run begins with; None for random ones."""
+    made = read(workdir, cell.start) if cell.start else None
+    return {"path": cell.start.path, "networks": made["networks"]} if cell.start and made else None
 
 
-def origin(workdir: Path, start: Cell) -> dict[str, Any]:
-    """Returns what identifies a start; one of the same name may have been trained at another time."""
-    made = read(workdir, start) or {}
-    return {"path": start.path, "score": made.get("score"), "date": made.get("made", {}).get("date")}
-
-
-def settings(cell: Cell, grid: Grid, rate: float) -> dict[str, Any]:
+def settings(cell: Cell, grid: Grid) -> dict[str, Any]:
     """Returns the config fields that a cell's numbers depend on, as read from JSON.
 
     These are the training fields that differ from `configs/base.py`, and the evaluation fields.
     """
-    defaults, run = flatten(base.get_config()), grid.method(cell, rate).flat_config()
-    without = _NO_NUMBER if cell.method == "miml" else (*_NO_NUMBER, "miml.")
-    if run["method"] != "mpnet" or not (run["rounds.plus"] or run["rounds.both"]):
-        without += _OF_PLUS
-    trained = {
+    defaults, run = flatten(base.get_config()), grid.method(cell).flat_config()
+    without = _WITHOUT_EFFECT + (_OF_TEST_SPLIT if cell.kind == "ablations" else ())
+    without += () if run["method"] == "miml" else ("miml.",)
+    without += tuple(f"optimiser.round_scale.{name}" for name in ("minus", "plus", "both") if not run[f"rounds.{name}"])
+    with_plus = run["method"] == "mpnet" and run["rounds.plus"] + run["rounds.both"] > 0
+    fields = {
         field: value
         for field, value in run.items()
-        if value != defaults[field] and not is_free(field) and not field.startswith(without)
+        if field.startswith("evaluation.") or (value != defaults[field] and not is_free(field))
+        if not field.startswith(without) and (with_plus or "plus" not in field)
     }
-    without = _WITHOUT[cell.kind]
-    evaluated = {
-        field: value
-        for field, value in run.items()
-        if field.startswith("evaluation.") and not field.startswith(without)
-    }
-    return json.loads(json.dumps(trained | evaluated | grid.changes(cell, rate)))
+    return json.loads(json.dumps(fields | grid.changes(cell)))
 
 
 def refuse_other_settings(workdir: Path, grid: Grid) -> None:
-    """Raises InputError for a finished cell whose settings differ from those of this config.
-
-    Files of earlier versions, which have no settings, are accepted.
-    """
+    """Raises InputError for a finished cell whose settings or first networks are not those of this comparison."""
     defaults = json.loads(json.dumps(flatten(base.get_config())))
-    for cell, made in read_all(workdir, grid.plan).items():
-        if "settings" not in made:
-            continue
-        wanted = settings(cell, grid, made["rate"] if cell.rate is not None else made["learning_rate"]["rate"])
+    for cell, made in read_all(workdir, grid).items():
+        wanted = settings(cell, grid)
         # The default of a field that was added later is the earlier behaviour.
         recorded = {field: defaults.get(field) for field in wanted} | made["settings"]
         for field in sorted(recorded):
@@ -103,38 +88,28 @@ def refuse_other_settings(workdir: Path, grid: Grid) -> None:
                     f"with {wanted.get(field, defaults.get(field))!r} now; set it as it was, delete the file, or "
                     "compare in another --workdir"
                 )
+        first = origin(workdir, cell)
+        if first and first != made["start"]:
+            raise InputError(
+                f"{workdir / cell.path}.json began with other networks than those of {first['path']}; delete the file "
+                f"and its run, runs/{cell.run_name}, to make it again"
+            )
 
 
-def sessions(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the training sessions of a run for a cell's file; empty for a run of an earlier version."""
-    return [{key: line[key] for key in ("step", *FACTS)} for line in lines]
-
-
-def diverged(result: Mapping[str, Any]) -> bool:
-    """Returns whether a cell's training diverged, in which case its file has no score."""
-    return result.get("score", 0.0) is None
-
-
-def result(
-    cell: Cell, metrics: Mapping[str, Any], *, choice: Mapping[str, Any], commands: Sequence[str], minutes: float
-) -> dict[str, Any]:
-    """Returns the content of an evaluated cell's file.
+def result(cell: Cell, metrics: Mapping[str, Any], *, minutes: float, **known: Any) -> dict[str, Any]:
+    """Returns the content of a cell's file.
 
     Args:
         cell: The evaluated cell.
         metrics: Content of its run's metrics.json.
-        choice: Its learning rate and how that was chosen.
-        commands: Commands that made it.
         minutes: Duration of the evaluation.
+        known: More entries: `settings`, `start` (see `origin`) and `commands`, which made it.
 
     Returns:
         JSON-ready dict. `lists` is the evaluation's `by_mixture`: one value for each mixture, method and metric, with
         three decimals, and two under `beside` (mixture, oracle and swapped pictures). `rows` has indices into `videos`.
     """
     run = metrics["run"]
-    steps = {"trained": run["steps"], "evaluated": run["step"]}
-    if len(run["step_of"]) > 1:
-        steps["round_one"] = run["step_of"]["mnet"]
     lists = dict(metrics["by_mixture"])
     counting = dict(metrics.get("counting", {}))
     if counting:
@@ -144,13 +119,14 @@ def result(
     videos = sorted({video for of in lists.values() for row in of["video_ids"] for video in row})
     places = {video: place for place, video in enumerate(videos)}
     return {
-        "cell": described(cell),
-        "learning_rate": dict(choice),
-        "steps": steps,
+        "cell": {key: getattr(cell, key) for key in ("kind", "method", "mask", "sources", "seed", "change")},
+        **known,
+        "steps": {"trained": run["steps"], "evaluated": run["step"]},
         "minutes": {"training": run["training_minutes"], "evaluation": round(minutes, 1)},
-        "made": {"commands": list(commands)} | {key: run[key] for key in FACTS},
-        "trained": sessions(metrics["sessions"]),
-        "data": {"name": run["data"], "sha256": run["data_sha256"], "split": run["split"]},
+        "made": {key: run[key] for key in FACTS},
+        "trained": [{key: line[key] for key in ("step", *FACTS)} for line in metrics["sessions"]],
+        "data": {"name": run["data"], "sha256": run["data_sha256"]},
+        "networks": list(run["networks"].values())[-1],
         "methods": metrics["methods"] | {name: metrics[name] for name in ("mixture", "oracle", "swapped")},
         **{key: metrics[key] for key in _KEPT if key in metrics},
         **({"counting": counting} if counting else {}),
@@ -163,16 +139,14 @@ def result(
 def refuse_other_mixtures(cell: Cell, new: Mapping[str, Any], others: Mapping[Cell, Mapping[str, Any]]) -> None:
     """Raises InputError for a result whose records or mixtures differ from those of the other cells."""
     for other, old in others.items():
-        if not (old.get("data") and new.get("data")):  # a file of an earlier version
-            continue
         if old["data"]["name"] == new["data"]["name"] and old["data"]["sha256"] != new["data"]["sha256"]:
             raise InputError(
                 f"{cell.path} was trained on other records of {new['data']['name']} than {other.path}; "
                 "prepare the data set as it was, or compare in another --workdir"
             )
-        if other.sources != cell.sources or old["data"].get("split") != new["data"].get("split"):
+        if (other.kind, other.sources) != (cell.kind, cell.sources):
             continue
-        for name in old.get("lists", {}).keys() & new.get("lists", {}).keys():
+        for name in old["lists"].keys() & new["lists"].keys():
             if old["lists"][name]["outline_sha256"] != new["lists"][name]["outline_sha256"]:
                 raise InputError(
                     f"{cell.path} was evaluated on another list {name} of mixtures than {other.path}; "
@@ -181,14 +155,12 @@ def refuse_other_mixtures(cell: Cell, new: Mapping[str, Any], others: Mapping[Ce
 
 
 def _compact(of: Mapping[str, Any], places: Mapping[str, int]) -> dict[str, Any]:
-    rest = {key: value for key, value in of.items() if key not in ("video_ids", *_DIGITS)}
-    rows = [[places[video] for video in row] for row in of["video_ids"]]
-    return rest | {"rows": rows} | {key: _short(of[key], digits) for key, digits in _DIGITS.items() if key in of}
-
-
-def _short(by_name: Mapping[str, Any], digits: int) -> dict[str, Any]:
-    """Rounds the values of {name: {metric: values}}."""
-    return {
-        name: {key: [None if value is None else round(value, digits) for value in values] for key, values in of.items()}
-        for name, of in by_name.items()
-    }
+    """Returns a list of mixtures with indices of videos and rounded values."""
+    out = {key: value for key, value in of.items() if key != "video_ids"}
+    out["rows"] = [[places[video] for video in row] for row in of["video_ids"]]
+    for key in _DIGITS.keys() & of.keys():
+        out[key] = {
+            name: {metric: [one and round(one, _DIGITS[key]) for one in values] for metric, values in by_metric.items()}
+            for name, by_metric in of[key].items()
+        }
+    return out

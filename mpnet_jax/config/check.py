@@ -89,7 +89,6 @@ _AT_LEAST_ONE = (
     "evaluation.places.frame_px",
     "evaluation.far.mixtures",
     "evaluation.batch_size",
-    "compare.takeover_minutes",
 )
 
 _UNIT_INTERVAL = (
@@ -97,8 +96,6 @@ _UNIT_INTERVAL = (
     "mixing.silent_probability",
     "model.statistics_decay",
     "recursion.neighbourhood",
-    "compare.rates.share",
-    "compare.ablations.share",
     "optimiser.decay",
     "optimiser.average_decay",
     "model.feature_dropout",
@@ -133,9 +130,6 @@ _NOT_NEGATIVE = (
     "optimiser.weight_decay",
     "evaluation.level_difference_db",
     "evaluation.examples",
-    "compare.ablations.hours",
-    "compare.start.steps",
-    "compare.start.learning_rate",
 )
 
 

@@ -87,6 +87,8 @@ def require_recorded(workdir: Path) -> dict[str, Any]:
 def restored(recorded: dict[str, Any], where: Path) -> Config:
     """Returns the config of a flat one; missing fields take the values of `configs/base.py`.
 
+    Fields of `compare.` are left out: no run depends on them, and those of earlier versions are unknown.
+
     Args:
         recorded: Flat config from `read_recorded` or a model file.
         where: File that holds it, for error messages.
@@ -95,6 +97,7 @@ def restored(recorded: dict[str, Any], where: Path) -> Config:
         InputError: A field is unknown to this version, or its value is wrong.
     """
     config = base.get_config()
+    recorded = {name: value for name, value in recorded.items() if not name.startswith("compare.")}
     unknown = sorted(recorded.keys() - flatten(config).keys())
     if unknown:
         raise InputError(f"{where} has the field {unknown[0]}, which this version does not know; use the one it is of")

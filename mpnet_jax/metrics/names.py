@@ -6,7 +6,7 @@ METRICS = ("nsdr", "sdr", "sir", "sar", "amid")
 LOWER_IS_BETTER = frozenset({"amid"})
 METHODS = {"mnet": "M-Net", "mpnet": "MP-Net", "pixelplayer": "PixelPlayer", "miml": "MIML"}
 METHODS |= {"miml_told": "MIML, told the classes"}  # The true classes replace those of its class network.
-METHODS |= {"mnet_round_one": "M-Net of round one"}  # Of a run of MP-Net; "mnet" is trained alone.
+METHODS |= {"mnet_longer": "M-Net, trained longer", "mpnet_paper": "MP-Net, as in the paper"}  # Of a comparison.
 BASELINES = {"mixture": "Mixture", "oracle": "Oracle masks", "swapped": "Swapped pictures"}
 
 

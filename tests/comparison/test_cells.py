@@ -1,104 +1,154 @@
-"""Tests of the cells of a config and of their runs."""
+"""Tests of the cells of a config, of their pairs and of their runs."""
 
 import pytest
 
 from data_pipeline.command import InputError
-from mpnet_jax.comparison import cells
-from mpnet_jax.comparison.cells import Cell
+from mpnet_jax.comparison.cells import Grid
 from mpnet_jax.config import check as config_module
 from mpnet_jax.configs import base, compare_rendered
 
+SEED0 = "ratio-mix2-seed0"
 
-def config_of(**fields):
+
+def grid_of(**fields) -> Grid:
+    """Returns the comparison of `compare_rendered` without ablations, with changed fields of `compare`."""
     config = compare_rendered.get_config()
-    config.compare.ablations.repeated = ()
+    config.compare.ablations.changes = ()
     config.update_from_flattened_dict({f"compare.{name.replace('__', '.')}": value for name, value in fields.items()})
-    return config
+    config_module.check(config)
+    return Grid(config)
 
 
-def test_the_grid_of_the_paper():
-    plan = cells.plan(base.get_config())
-    names = [cell.name for cell in plan.cells]
-    assert len(names) == len(set(names)) == 3 * 3 * 3 + 2 * 3
-    assert names[:5] == [
-        "miml-none-mix2-seed0",
-        "miml-none-mix3-seed0",
-        "pixelplayer-binary-mix2-seed0",
-        "pixelplayer-ratio-mix2-seed0",
-        "pixelplayer-ratio-mix3-seed0",
+def differing(grid: Grid, first: str, second: str) -> dict:
+    """Returns the fields by which the configs of two cells differ, with both values."""
+    cells = {cell.path: cell for cell in grid}
+    flat = [config_module.flatten(grid.config(cells[path])) for path in (first, second)]
+    return {field: (flat[0][field], flat[1][field]) for field in flat[0] if flat[0][field] != flat[1][field]}
+
+
+def test_the_grid_of_the_paper() -> None:
+    grid = Grid(base.get_config())
+    names = [cell.name for cell in grid.cells]
+    assert len(names) == len(set(names)) == 4 * 3 * 3 + 2 * 3
+    assert names[:4] == [f"mnet-{setting}-seed0" for setting in ("binary-mix2", "ratio-mix2", "ratio-mix3")] + [
+        "mnet_longer-binary-mix2-seed0"
     ]
     assert not any("binary-mix3" in name for name in names)
-    assert [trial.name for trial in plan.trials][-3:] == [
-        "mpnet-ratio-mix2-seed0-rate0.0003",
-        "mpnet-ratio-mix2-seed0-rate0.001",
-        "mpnet-ratio-mix2-seed0-rate0.003",
+    assert grid.ablations == ()
+
+
+def test_mpnet_is_its_m_net_with_the_rounds_of_the_plus_net() -> None:
+    assert differing(grid_of(), f"cells/mnet-{SEED0}", f"cells/mpnet-{SEED0}") == {
+        "start_from": ("", f"mnet-{SEED0}"),
+        "rounds.minus": (6000, 0),
+        "rounds.plus": (0, 1500),
+        "rounds.both": (0, 1000),
+    }
+
+
+def test_the_control_is_the_m_net_trained_on_as_the_last_round_trains_it() -> None:
+    assert differing(grid_of(), f"cells/mpnet-{SEED0}", f"cells/mnet_longer-{SEED0}") == {
+        "rounds.minus": (0, 1000),
+        "rounds.plus": (1500, 0),
+        "rounds.both": (1000, 0),
+        "optimiser.round_scale.minus": (1.0, 0.3),
+    }
+
+
+def test_pixelplayer_differs_from_the_m_net_in_its_networks_alone() -> None:
+    assert differing(grid_of(), f"cells/mnet-{SEED0}", f"cells/pixelplayer-{SEED0}") == {
+        "method": ("mpnet", "pixelplayer"),
+        "rounds.minus": (6000, 0),
+        "rounds.both": (0, 6000),
+        "optimiser.round_scale.both": (0.3, 1.0),
+    }
+
+
+def test_seeds_and_settings_differ_in_what_they_name() -> None:
+    grid = grid_of()
+    assert differing(grid, f"cells/mnet-{SEED0}", "cells/mnet-ratio-mix2-seed2") == {"seed": (0, 2)}
+    assert differing(grid, f"cells/mnet-{SEED0}", "cells/mnet-binary-mix2-seed0") == {"mask": ("ratio", "binary")}
+    assert differing(grid, f"cells/mnet-{SEED0}", "cells/mnet-ratio-mix3-seed0") == {"mixing.sources": (2, 3)}
+
+
+def test_one_method_may_change_fields_of_its_own() -> None:
+    grid = grid_of(methods=("mpnet", "mpnet_paper"), changes=("mpnet_paper: loss.plus=sum rounds.plus=100",))
+    changed = differing(grid, f"cells/mpnet-{SEED0}", f"cells/mpnet_paper-{SEED0}")
+    assert changed == {"loss.plus": ("effective", "sum"), "rounds.plus": (1500, 100)}
+    # Both begin with the same M-Net, which the grid has although it does not name it.
+    assert [cell.name for cell in grid.chains(f"*-{SEED0}")[0]] == [
+        f"{method}-{SEED0}" for method in ("mnet", "mpnet", "mpnet_paper")
     ]
-    assert len(plan.trials) == 4 * 3
-    assert plan.ablations == ()
 
 
-@pytest.mark.parametrize("method", ["pixelplayer", "mnet", "mpnet"])
-def test_every_method_trains_for_as_many_steps(method):
-    config = config_of()
-    cell = Cell("cells", method, "ratio", 2, 1)
-    run = cells.changed(config, cell, 3e-3)
-    config_module.check(run)
-    steps = run.rounds
-    assert steps.minus + steps.both == config.rounds.minus + config.rounds.both
-    assert steps.plus == (config.rounds.plus if method == "mpnet" else 0)
-    assert (run.mask, run.mixing.sources, run.seed, run.optimiser.learning_rate) == ("ratio", 2, 1, 3e-3)
-    # A round that trains from the start has the full learning rate.
-    first = "both" if method == "pixelplayer" else "minus"
-    assert run.optimiser.round_scale[first] == 1.0
+ABLATIONS = (
+    "mpnet sum: loss.plus=sum",
+    "mpnet short: rounds.both=10",
+    "mpnet mel: audio.frequency_axis=mel",
+    "pixelplayer double_rate: optimiser.learning_rate=2e-2",
+)
 
 
-def test_a_share_of_the_steps_is_of_each_round():
-    config = config_of()
-    config.rounds.update(minus=1500, plus=150, both=200)
-    run = cells.changed(config, Cell("trials", "mpnet", "ratio", 2, 0, share=0.5), 1e-3)
-    assert [run.rounds[name] for name in ("minus", "plus", "both")] == [750, 75, 100]
+def test_an_ablation_differs_in_its_fields_from_the_cell_without_a_change() -> None:
+    grid = grid_of(ablations__changes=ABLATIONS)
+    for name, method, fields in (
+        ("sum", "mpnet", {"loss.plus": ("effective", "sum")}),
+        ("short", "mpnet", {"rounds.both": (1000, 10)}),
+        ("double_rate", "pixelplayer", {"optimiser.learning_rate": (1e-2, 2e-2)}),
+        ("mel", "mnet", {"audio.frequency_axis": ("log", "mel")}),
+    ):
+        default = f"ablations/default-{method}-{SEED0}"
+        assert differing(grid, default, f"ablations/{name}-{method}-{SEED0}") == fields
+        assert differing(grid, default, f"cells/{method}-{SEED0}") == {}
+    # What changes the M-Net, too, begins with an M-Net of the same change.
+    changed = differing(grid, f"ablations/default-mpnet-{SEED0}", f"ablations/mel-mpnet-{SEED0}")
+    assert changed == {
+        "audio.frequency_axis": ("log", "mel"),
+        "start_from": (f"mnet-{SEED0}", f"mnet-{SEED0}-mel"),
+    }
 
 
-def test_the_best_trial_is_the_run_of_its_cell():
-    plan = cells.plan(config_of(ablations__changes=("other: loss.remaining_weight=0.1",)))
-    trial = next(trial for trial in plan.trials if trial.method == "mpnet" and trial.rate == 1e-3)
-    cell = next(cell for cell in plan.cells if cell.name == "mpnet-ratio-mix2-seed0")
-    default, other = plan.ablations
-    assert trial.run_name(1e-3) == cell.run_name(1e-3) == default.run_name(1e-3)
-    assert len({cell.run_name(1e-3), cell.run_name(3e-3), other.run_name(1e-3)}) == 3
-    assert plan.trials_of(cell) == tuple(trial for trial in plan.trials if trial.method == "mpnet")
-
-
-def test_every_run_has_a_name_of_its_own():
-    plan = cells.plan(config_of(rates__share=0.5, ablations__changes=("a: recursion.mask_on=original",)))
-    runs = {(cell.run_name(1e-3), repr(cells.changes(cell, config_of(), 1e-3))) for cell in plan if not cell.rate}
+def test_equal_trainings_share_a_run_and_others_have_their_own() -> None:
+    grid = grid_of(ablations__changes=ABLATIONS)
+    runs = {(cell.run_name, repr(sorted(grid.changes(cell).items()))) for cell in grid}
     assert len({name for name, _ in runs}) == len({fields for _, fields in runs}) == len(runs)
+    assert len({cell.run_name for cell in grid}) == len(grid.cells) + len(ABLATIONS) + 1  # one more M-Net
 
 
-def test_an_ablation_changes_its_fields():
-    config = config_of(ablations__changes=("bare: rounds.plus=0 rounds.both=0 recursion.mask_on=original",))
-    default, bare = cells.plan(config).ablations
-    assert (default.name, bare.name) == ("default-ratio-mix2-seed0", "bare-ratio-mix2-seed0")
-    run = cells.changed(config, bare, 1e-3)
-    assert (run.rounds.plus, run.rounds.both, run.recursion.mask_on) == (0, 0, "original")
+def test_ablations_are_made_with_their_seeds() -> None:
+    grid = grid_of(ablations__changes=("mnet mel: audio.frequency_axis=mel",), ablations__seeds=(1, 2))
+    assert [cell.name for cell in grid.ablations] == [
+        f"{change}-mnet-ratio-mix2-seed{seed}" for seed in (1, 2) for change in ("default", "mel")
+    ]
 
 
-def test_named_ablations_and_no_change_are_made_with_every_seed():
-    plan = cells.plan(compare_rendered.get_config())
-    repeated = [(cell.change, cell.seed) for cell in plan.ablations if cell.seed]
-    assert repeated == [(change, seed) for seed in (1, 2) for change in ("default", "mel")]
-    mel = next(cell for cell in plan.ablations if cell.name == "mel-ratio-mix2-seed2")
-    assert mel.start is not None and mel.start.path == "starts/start_mel-ratio-mix2-seed2"
+def test_chains_keep_cells_together_that_depend_on_each_other() -> None:
+    grid = grid_of(ablations__changes=ABLATIONS)
+    chains = grid.chains()
+    assert sorted(cell.path for chain in chains.values() for cell in chain) == sorted(cell.path for cell in grid)
+    made: set = set()
+    for chain in chains.values():
+        runs = {cell.run_name for cell in chain}
+        assert not runs & made
+        made |= runs
+        for place, cell in enumerate(chain):
+            assert cell.start is None or cell.start in chain[:place]
+    shares = [grid.chains(share=f"{index}/5") for index in range(5)]
+    assert sorted(index for share in shares for index in share) == list(chains)
+    assert grid.chains(share=f"3/{len(chains)}") == {3: chains[3]}
+    # The longest chains come first in each seed, so that several shares have equal parts.
+    methods = [chain[0].method for chain in chains.values()][:8]
+    assert methods == ["mnet"] * 3 + ["pixelplayer"] * 3 + ["miml"] * 2
 
 
-def test_a_pattern_includes_the_trials():
-    plan = cells.plan(config_of())
-    some = plan.matching("mnet-binary-*")
-    assert [cell.name for cell in some.cells] == [f"mnet-binary-mix2-seed{seed}" for seed in (0, 1, 2)]
-    assert {trial.method for trial in some.trials} == {"mnet"}
-    assert plan.matching("trials/*").cells == ()
-    with pytest.raises(InputError, match=r"--only=mpnett fits no cell of the grid; a cell is named like starts/start"):
-        plan.matching("mpnett")
+def test_a_pattern_includes_the_cells_that_others_begin_with() -> None:
+    grid = grid_of()
+    chains = grid.chains("mpnet-binary-*")
+    assert [[cell.name for cell in chain] for chain in chains.values()] == [
+        [f"{method}-binary-mix2-seed{seed}" for method in ("mnet", "mpnet")] for seed in (0, 1, 2)
+    ]
+    with pytest.raises(InputError, match=r"--only=mpnett fits no cell of the comparison; .* named like cells/mnet-b"):
+        grid.chains("mpnett")
 
 
 @pytest.mark.parametrize(
@@ -108,33 +158,27 @@ def test_a_pattern_includes_the_trials():
         ({"methods": ("mpnet", "mpnet")}, "config.compare.methods=('mpnet', 'mpnet') must name at least one"),
         ({"seeds": ()}, "config.compare.seeds=() must name at least one, and none twice"),
         ({"settings": ("soft-mix2",)}, "config.compare.settings holds 'soft-mix2'; give binary-mixN or ratio-mixN"),
-        ({"rates__setting": "ratio"}, "config.compare.rates.setting holds 'ratio'"),
-        ({"rates__share": 1.5}, "config.compare.rates.share=1.5 must lie between 0 and 1"),
-        ({"takeover_minutes": 0.5}, "config.compare.takeover_minutes=0.5 must be at least 1"),
         ({"mixes": (1, 2)}, "config.compare.mixes=(1, 2) must be numbers of sounds from 2 to 8"),
+        ({"changes": ("unet: mask=ratio",)}, "config.compare.changes names 'unet', which is unknown"),
+        ({"changes": ("mpnet mask=ratio",)}, "config.compare.changes holds 'mpnet mask=ratio'; write 'method: field"),
+        ({"ablations__setting": "ratio"}, "config.compare.ablations.setting holds 'ratio'"),
         ({"ablations__mixes": (2, 9)}, "config.compare.ablations.mixes=(2, 9) must be numbers of sounds from 2 to 8"),
+        ({"ablations__changes": ("mpnet: mask=ratio",)}, "must name each change, not default"),
+        ({"ablations__changes": ("mpnet default: mask=ratio",)}, "must name each change, not default"),
         (
-            {"ablations__repeated": ("bark",)},
-            "config.compare.ablations.repeated names 'bark', which is no name in config.compare.ablations.changes",
-        ),
-        ({"ablations__changes": ("mask_on=original",)}, "config.compare.ablations.changes holds 'mask_on=original'"),
-        ({"ablations__changes": ("default: mask=ratio",)}, "give each a name of its own (not default)"),
-        (
-            {"ablations__changes": ("a: mask=ratio",), "ablations__method": "unet"},
-            "config.compare.ablations.method='unet' is unknown",
+            {"ablations__changes": ("mpnet a: mixing.sources=3", "mnet a: mixing.sources=4")},
+            "must not repeat a name",
         ),
     ],
 )
-def test_an_invalid_comparison_is_one_sentence(fields, sentence):
+def test_an_invalid_comparison_is_one_sentence(fields, sentence) -> None:
     with pytest.raises(InputError) as refused:
-        config = config_of(**fields)
-        config_module.check(config)
-        cells.plan(config)
+        grid_of(**fields)
     assert sentence in str(refused.value)
 
 
-@pytest.mark.parametrize("change", ["a: recursion.mask=original", "a: batch_size=many", "a: mask.on=1"])
-def test_an_ablation_of_an_unknown_field_is_refused(change):
-    config = config_of(ablations__changes=(change,))
-    with pytest.raises(InputError, match=r"config\.compare: ablations/a-ratio-mix2-seed0 cannot set config\."):
-        cells.changed(config, cells.plan(config).ablations[1], 1e-3)
+@pytest.mark.parametrize("change", ["recursion.mask=original", "batch_size=many", "mask.on=1", "rounds.minus=many"])
+def test_an_ablation_of_an_unknown_field_or_type_is_refused(change: str) -> None:
+    grid = grid_of(ablations__changes=(f"mnet a: {change}",))
+    with pytest.raises(InputError, match=r"config\.compare: ablations/a-mnet-ratio-mix2-seed0 cannot set config\."):
+        grid.config(grid.ablations[1])

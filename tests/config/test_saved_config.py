@@ -7,6 +7,7 @@ import pytest
 
 from data_pipeline.command import InputError
 from mpnet_jax.config import saved_config
+from mpnet_jax.config.check import flatten
 from mpnet_jax.configs import base
 
 
@@ -44,3 +45,9 @@ def test_a_workdir_that_is_a_file_or_damaged_is_refused(tmp_path: Path) -> None:
         (tmp_path / "config.json").write_bytes(content)
         with pytest.raises(InputError, match=r"config\.json is not readable .*; restore it"):
             saved_config.claim_workdir(tmp_path, base.get_config())
+
+
+def test_fields_of_a_comparison_are_left_out(tmp_path: Path) -> None:
+    recorded = flatten(base.get_config()) | {"compare.start.steps": 2000, "compare.seeds": [7], "seed": 3}
+    config = saved_config.restored(recorded, tmp_path / "config.json")
+    assert config.seed == 3 and config.compare == base.get_config().compare

@@ -80,6 +80,40 @@ def test_kubernetes_passes_the_shown_manifest_to_kubectl(programs) -> None:
     assert programs.run("kubernetes.sh", "delete", NAME="my-run").returncode == 0
     assert programs.calls() == [
         ["kubectl", "apply", "--filename=-"],
-        ["kubectl", "delete", "job/my-run", "service/my-run"],
+        ["kubectl", "delete", "--ignore-not-found", "job/my-run", "service/my-run"],
     ]
     assert manifests(programs.inputs()[0] or "") == manifests(shown.stdout)
+
+
+def compared(*flags: str, **variables: str) -> dict:
+    """Returns the Job of a comparison."""
+    shown = run("kubernetes.sh", "--dry_run", "compare", *flags, **KUBERNETES, **variables)
+    assert shown.returncode == 0, shown.stderr
+    assert "${" not in shown.stdout
+    return yaml.safe_load(shown.stdout)
+
+
+def test_kubernetes_shares_the_cells_of_a_comparison_among_pods() -> None:
+    job = compared(*FLAGS, HOSTS="32", AT_ONCE="8", NAME="cells")
+    spec, (container,) = job["spec"], job["spec"]["template"]["spec"]["containers"]
+    assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 32, 8)
+    assert container["command"] == ["python", "-m", "mpnet_jax.compare"]
+    # Kubernetes replaces the variable by the index of the pod.
+    assert container["args"] == [
+        *(flag.replace("$(", "$$(") for flag in FLAGS),
+        "--cells=$(JOB_COMPLETION_INDEX)/32",
+    ]
+    assert container["resources"]["requests"] == {"cpu": "1", "memory": "6Gi"}
+    assert {"name": "JAX_PLATFORMS", "value": "cpu"} in container["env"]
+    assert compared(*FLAGS, HOSTS="3")["spec"]["parallelism"] == 3
+
+
+def test_a_pod_of_a_comparison_that_was_stopped_is_no_failure() -> None:
+    spec = compared(*FLAGS)["spec"]
+    rules = {
+        value: rule["action"]
+        for rule in spec["podFailurePolicy"]["rules"]
+        for value in rule.get("onExitCodes", {"values": ["disruption"]})["values"]
+    }
+    assert rules == {2: "FailJob", "disruption": "Ignore", 143: "Ignore"}
+    assert spec["backoffLimitPerIndex"] == 2 and spec["template"]["spec"]["restartPolicy"] == "Never"

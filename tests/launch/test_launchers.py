@@ -111,7 +111,8 @@ def test_gpu_refuses_a_machine_without_gpu(programs) -> None:
         ("kubernetes.sh", {"CLAIM": "share"}, ("apply",), "IMAGE= must name a container image"),
         ("kubernetes.sh", KUBERNETES | {"NAME": "My run"}, ("apply",), "NAME=My run must be small letters"),
         ("kubernetes.sh", KUBERNETES | {"HOSTS": "1.5"}, ("apply",), "HOSTS=1.5 must be a whole number"),
-        ("kubernetes.sh", KUBERNETES, ("start",), "step 'start' is unknown; use apply, logs or delete"),
+        ("kubernetes.sh", KUBERNETES, ("start",), "step 'start' is unknown; use apply, compare, logs or delete"),
+        ("kubernetes.sh", KUBERNETES | {"AT_ONCE": "0"}, ("compare",), "AT_ONCE=0 must be a whole number of at least"),
         ("kubernetes.sh", KUBERNETES, ("apply", "--a=1\n2"), "a flag holds a control character"),
     ],
 )

@@ -54,3 +54,30 @@ def test_slurm_gives_up_after_many_restarts(restarts: str, programs) -> None:
 def test_slurm_refuses_to_run_outside_a_job() -> None:
     refused = run("slurm.sbatch", *FLAGS)
     assert refused.returncode == 2 and "no SLURM job here; submit it with sbatch" in refused.stderr
+
+
+def test_slurm_shows_the_calls_of_a_comparison() -> None:
+    step, requeue = calls_shown(run("slurm_compare.sbatch", "--dry_run", *FLAGS, SLURM_JOB_ID="123"))
+    assert step[0] == "srun" and "JAX_PLATFORMS=cpu" in step
+    assert after(step, "mpnet_jax.compare") == [*FLAGS, "--cells=INDEX/COUNT"]
+    assert requeue == ["scontrol", "requeue", "123"]
+
+
+TASK = JOB | {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_MAX": "31"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "status", "share"),
+    [({}, 0, "5/32"), ({}, 138, "5/32"), ({"COUNT": "40"}, 1, "5/40")],
+)
+def test_a_task_of_an_array_makes_its_share_of_the_cells(variables: dict, status: int, share: str, programs) -> None:
+    programs.answer("srun", statuses=(status,))
+    assert programs.run("slurm_compare.sbatch", *FLAGS, **(TASK | variables)).returncode == status
+    step, *rest = programs.calls()
+    assert after(step, "mpnet_jax.compare") == [*FLAGS, f"--cells={share}"]
+    assert rest == ([["scontrol", "requeue", "123"]] if status == 138 else [])
+
+
+def test_a_comparison_outside_an_array_is_refused() -> None:
+    refused = run("slurm_compare.sbatch", *FLAGS)
+    assert refused.returncode == 2 and "no SLURM array here; submit it with sbatch --array" in refused.stderr

@@ -1,7 +1,7 @@
 """Programs that stand in for training and evaluation, and a comparison that runs them.
 
-`python tests/support/stand_ins.py compare WORKDIR` makes a comparison, which calls the other commands. Environment
-variables control what they do. WORKDIR/../journal has a line for the begin and the end of each program.
+`python tests/support/stand_ins.py compare --workdir=WORKDIR` makes a comparison, which calls the other commands.
+Environment variables control what they do. WORKDIR/../journal has a line for the begin and the end of each program.
 """
 
 import json
@@ -22,7 +22,7 @@ GAIN = {"pixelplayer": 1.0, "mnet": 2.0, "mpnet": 3.0, "miml": 0.0, "miml_told":
 
 
 def grid_config(workdir: Path):
-    """Returns a config with two methods, two seeds and one ablation for the stand-ins."""
+    """Returns a config with the methods of a pair and PixelPlayer, two seeds and an ablation for the stand-ins."""
     from mpnet_jax.configs import base  # not imported by the programs, to save time
 
     config = base.get_config()
@@ -34,16 +34,11 @@ def grid_config(workdir: Path):
         "rounds.minus": 20,
         "rounds.plus": 5,
         "rounds.both": 10,
-        "compare.methods": ("pixelplayer", "mpnet"),
+        "compare.methods": ("mnet", "mpnet", "pixelplayer"),
         "compare.settings": ("ratio-mix2",),
         "compare.seeds": (0, 1),
         "compare.mixes": (2, 3),
-        "compare.rates.tried": (1e-3, 3e-3),
-        "compare.start.steps": int(os.environ.get("START", "0")),
-        "compare.start.changes": "data.name=rendered_far",
-        "compare.keep_runs": os.environ.get("KEEP") != "no",
-        "compare.ablations.hours": float(os.environ.get("HOURS", "0")),
-        "compare.ablations.changes": ("original: recursion.mask_on=original",),
+        "compare.ablations.changes": ("mpnet original: recursion.mask_on=original",),
     }
     config.update_from_flattened_dict(fields)
     return config
@@ -51,27 +46,17 @@ def grid_config(workdir: Path):
 
 def train(values: dict[str, str], workdir: Path) -> int:
     method = values["config.method"]
-    if os.environ.get("CRASH") == method:
+    if os.environ.get("CRASH") in (method, workdir.name):
         sys.stderr.write("error: out of memory\n")
-        return 2
-    if os.environ.get("DIVERGE") in (values["config.optimiser.learning_rate"], workdir.name):
-        sys.stderr.write("error: the loss is not finite at step 3\n")
         return 2
     start = values.get("config.start_from")
     if start is not None and not (Path(start) / "checkpoints").is_dir():
         sys.stderr.write(f"error: config.start_from={start} is no workdir of a run\n")
         return 2
     (workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
-    steps = sum(int(values[f"config.rounds.{name}"]) for name in ("minus", "plus", "both"))
     if not (workdir / "time.json").exists():
         nap("train", workdir)
-    # The smallest rate has the greatest score.
-    score = 10.0 - 1000 * float(values["config.optimiser.learning_rate"])
-    (workdir / "validation.jsonl").write_text(json.dumps({"step": steps, "si_sdr_improvement": score}) + "\n")
-    (workdir / "sessions.jsonl").write_text(json.dumps(SESSION) + "\n")
-    (workdir / "time.json").write_text(json.dumps({"step": steps, "seconds": 60.0}) + "\n")
-    name = values.get("config.data.name", "rendered")
-    (workdir / "data.json").write_text(json.dumps({"name": name, "sha256": name + os.environ.get("DATA", "d")}) + "\n")
+    (workdir / "time.json").write_text(json.dumps({"seconds": 60.0}) + "\n")
     return 0
 
 
@@ -81,8 +66,9 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
     own = int(values["config.mixing.sources"])
     numbers = sorted({own, *map(int, values.get("mix", str(own)).split(","))})
     rng = random.Random(int(values["config.seed"]))  # noqa: S311
-    names = ["mnet", "mpnet"] if values["config.rounds.plus"] != "0" else [values["config.method"]]
-    names = {"mpnet": ["mnet"], "miml": ["miml_told", "miml"]}.get(names[0], names) if len(names) == 1 else names
+    method = values["config.method"] if values["config.rounds.plus"] != "0" else f"{values['config.method']} alone"
+    names = {"mpnet": ["mpnet"], "mpnet alone": ["mnet"], "miml alone": ["miml_told", "miml"]}.get(method)
+    names = names or ["pixelplayer"]
 
     def score(name: str, metric: str, number: int) -> float:
         """Orders methods and masks as the paper does; scores fall with more sounds, least for recursive methods."""
@@ -124,7 +110,7 @@ def evaluate(values: dict[str, str], workdir: Path) -> int:
         | {
             "steps": 35,
             "step": 30,
-            "step_of": {name: 30 if name == names[-1] else 20 for name in names if name != "miml_told"},
+            "networks": {names[-1]: f"networks of {workdir.name}"},
             "training_minutes": 1.0,
             "data": "rendered",
             "data_sha256": "rendered" + os.environ.get("DATA", "d"),
@@ -178,14 +164,16 @@ def nap(word: str, workdir: Path) -> None:
     time.sleep(60.0 if os.environ.get("SLOW") == f"{word} {workdir.name}" else float(os.environ.get("NAP", "0")))
 
 
-def compare_by_stand_ins(workdir: Path, only: str) -> int:
+def compare_by_stand_ins(workdir: Path, arguments: list[str]) -> int:
     from absl import logging
 
     from data_pipeline import command
     from mpnet_jax.compare import compare
+    from mpnet_jax.comparison.programs import Programs
 
     logging.set_verbosity(logging.INFO)
-    programs = [sys.executable, __file__]
+    given = dict(argument[2:].split("=", 1) for argument in arguments)
+    programs = [[sys.executable, __file__, word] for word in ("train", "evaluate", "compare")]
     status = []
     command.guarded(
         lambda: status.append(
@@ -193,10 +181,10 @@ def compare_by_stand_ins(workdir: Path, only: str) -> int:
                 grid_config(workdir),
                 workdir,
                 given=["--config=stand_in.py"],
-                only=only,
-                minutes=float(os.environ.get("MINUTES", "inf")),
-                train=[*programs, "train"],
-                evaluate=[*programs, "evaluate"],
+                only=given.get("only", "*"),
+                share=given.get("cells", "0/1"),
+                processes=int(given.get("processes", "1")),
+                called=Programs(*programs),
             )
         )
     )
@@ -205,10 +193,10 @@ def compare_by_stand_ins(workdir: Path, only: str) -> int:
 
 def main() -> int:
     word, *rest = sys.argv[1:]
-    if word == "compare":
-        return compare_by_stand_ins(Path(rest[0]), rest[1] if len(rest) > 1 else "*")
     values = dict(pair if len(pair := part[2:].split("=", 1)) == 2 else (pair[0], "") for part in rest)
     workdir = Path(values["workdir"])
+    if word == "compare":
+        return compare_by_stand_ins(workdir, rest)
     journal = workdir.parents[2] / "journal"
 
     def note(what: str) -> None:
@@ -221,6 +209,9 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, stopped)
     note("begins")
+    if hasattr(os, "sched_getaffinity"):
+        with journal.open("a") as file:
+            file.write(f"cores {len(os.sched_getaffinity(0))}\n")
     status = {"train": train, "evaluate": evaluate}[word](values, workdir)
     note("ends")
     return status

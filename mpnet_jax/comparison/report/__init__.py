@@ -1,1 +1,1 @@
-"""Results of a comparison as JSON, Markdown, figures and a web page."""
+"""Results of a comparison as JSON, Markdown and a web page."""

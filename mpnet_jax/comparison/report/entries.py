@@ -2,41 +2,34 @@
 
 import dataclasses
 import functools
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from mpnet_jax.comparison.cell_files import diverged
 from mpnet_jax.comparison.cells import Cell
 from mpnet_jax.metrics.names import METRICS
 from mpnet_jax.metrics.resampling import Drawn, Draws, Sample, paired
 
-# The M-Net that MP-Net's later rounds start from: it comes out of MP-Net's run.
-ROUND_ONE = "mnet_round_one"
 TOLD = "miml_told"  # MIML with the true classes, evaluated with MIML's run
-# SAR in dB: true sounds separated by true masks have 15 to 20, the untouched mixture 150.
-UNTOUCHED = 40.0
-METHODS = (TOLD, "miml", "pixelplayer", ROUND_ONE, "mnet", "mpnet")
-_SECOND_METHOD = {"mpnet": ROUND_ONE, "miml": TOLD}  # the other method that a cell of the method evaluates
-_NAME_IN_CELL = {ROUND_ONE: "mnet"}  # where it differs from the method's
+METHODS = (TOLD, "miml", "pixelplayer", "mnet", "mnet_longer", "mpnet_paper", "mpnet")
+_NAMES = {"mnet_longer": "mnet", "mpnet_paper": "mpnet"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A row of the tables: a method with its mask and number of sounds in training.
+    """A row of the tables: a method with its mask, number of sounds in training and, in an ablation, change.
 
     Attributes:
         method: One of `METHODS`.
-        mask: See `Cell`.
-        sources: See `Cell`.
+        mask, sources, change: See `Cell`.
         results: The contents of its cells' files by seed.
     """
 
     method: str
     mask: str
     sources: int
+    change: str
     results: Mapping[int, Mapping[str, Any]]
 
     @property
@@ -50,13 +43,9 @@ class Entry:
         return f"mix{self.sources}"
 
     @property
-    def is_second(self) -> bool:
-        """Whether it is the other method of a cell, whose steps and swapped pictures the cell's file lacks."""
-        return self.method in _SECOND_METHOD.values()
-
-    @property
     def _name(self) -> str:
-        return _NAME_IN_CELL.get(self.method, self.method)
+        """Name in the cells' files, which hold the names of results of `mpnet_jax.methods`."""
+        return _NAMES.get(self.method, self.method)
 
     def samples(
         self, name: str, metric: str, *, of_what: str | None = None, part: str = "methods"
@@ -70,26 +59,6 @@ class Entry:
                 array = np.array([np.nan if value is None else value for value in values], np.float64)
                 samples[seed] = Sample(array, _video_ids(result, listed))
         return samples
-
-    def mixtures(self, name: str) -> dict[str, Any]:
-        """Returns facts about a list of mixtures over all seeds; empty without the list.
-
-        Returns:
-            `seeds`, `count`, `left_out` ({reason: count}), `untouched` (number of mixtures with a SAR over `UNTOUCHED`
-            dB, where a sound was left as the mixture, or nearly) and `sar_median`, which these do not move.
-        """
-        lists = [result["lists"][name] for result in self.results.values() if name in result["lists"]]
-        if not lists:
-            return {}
-        reasons = Counter(reason for of in lists for reason in of.get("left_out", {}).get(self._name, {}).values())
-        sar = [value for of in lists for value in of["methods"][self._name]["sar"] if value is not None]
-        return {
-            "seeds": len(lists),
-            "count": sum(len(of["rows"]) for of in lists),
-            "left_out": dict(reasons.most_common()),
-            "untouched": sum(value > UNTOUCHED for value in sar),
-            "sar_median": float(np.median(sar)) if sar else None,
-        }
 
     def counted_right(self, mode: str, *, as_trained: bool) -> dict[int, Sample]:
         """Returns whether the number of sounds was right; `as_trained` keeps samples of 1 to `sources` sounds."""
@@ -105,16 +74,14 @@ class Entry:
         return samples
 
 
-def gather(made: Mapping[Cell, Mapping[str, Any]]) -> dict[str, Entry]:
-    """Returns the entries of the finished cells that did not diverge, by key, in the order of the tables."""
-    by_row: dict[tuple[str, str, int], dict[int, Any]] = {}
+def gather(made: Mapping[Cell, Mapping[str, Any]]) -> list[Entry]:
+    """Returns the entries of finished cells in the order of the tables."""
+    by_row: dict[tuple[str, str, int, str], dict[int, Any]] = {}
     for cell, result in made.items():
-        if cell.kind == "cells" and not diverged(result):
-            for method in filter(None, (_SECOND_METHOD.get(cell.method), cell.method)):
-                by_row.setdefault((method, cell.mask, cell.sources), {})[cell.seed] = result
+        for method in (TOLD, "miml") if cell.method == "miml" else (cell.method,):
+            by_row.setdefault((method, cell.mask, cell.sources, cell.change), {})[cell.seed] = result
     rows = sorted(by_row, key=lambda row: (METHODS.index(row[0]), row[1], row[2]))
-    entries = (Entry(*row, results=dict(sorted(by_row[row].items()))) for row in rows)
-    return {entry.key: entry for entry in entries if not entry.is_second or entry.samples(entry.own, "nsdr")}
+    return [Entry(*row, results=dict(sorted(by_row[row].items()))) for row in rows]
 
 
 def mean(samples: Mapping[int, Sample]) -> Drawn | None:
@@ -151,11 +118,10 @@ def common(*samples: Mapping[int, Sample]) -> list[dict[int, Sample]]:
     return [{seed: of[seed] for seed in sorted(seeds)} for of in samples]
 
 
-def draws_of(samples: Iterable[Mapping[int, Sample]]) -> Draws:
+def draws_of(samples: Sequence[Mapping[int, Sample]]) -> Draws:
     """Returns the draws for samples that have the same seeds."""
-    listed = list(samples)
-    videos = {video for of in listed for sample in of.values() for row in sample.video_ids for video in row}
-    return _draws(tuple(sorted(listed[0])), tuple(sorted(videos)))
+    videos = {video for of in samples for sample in of.values() for row in sample.video_ids for video in row}
+    return _draws(tuple(sorted(samples[0])), tuple(sorted(videos)))
 
 
 @functools.lru_cache(maxsize=16)  # a few MB each

@@ -7,7 +7,7 @@ from typing import Any
 from mpnet_jax.comparison.cells import NO_MASK
 from mpnet_jax.comparison.report import published
 from mpnet_jax.comparison.report.entries import Entry, common, difference, draws_of, mean
-from mpnet_jax.metrics.names import method_name, unit
+from mpnet_jax.metrics.names import method_name
 from mpnet_jax.metrics.resampling import Drawn, Sample
 
 # From the one that separates worst to the one that separates best.
@@ -21,8 +21,8 @@ def observations(entries: Mapping[str, Entry]) -> list[dict[str, Any]]:
     """Returns the observations that the finished cells can test.
 
     Returns:
-        JSON-ready dicts with `claim`, `where` (mask and sounds, or method), `unit`, `difference` (an estimate) and
-        `verdict`: see `verdict`.
+        JSON-ready dicts with `claim`, `where` (mask and sounds, or method), `difference` (an estimate) and `verdict`:
+        see `verdict`.
     """
     entries = {key: entry for key, entry in entries.items() if entry.method in _ORDER}
     tests = (_better_methods, _better_masks, _harder, _slower_decay, _counts)
@@ -48,7 +48,7 @@ def _better_methods(entries: Mapping[str, Entry]) -> Iterator[dict[str, Any]]:
                 setting = {"mask": entry.mask, "sources": entry.sources, "metric": metric}
                 observed = metric == "nsdr" or published.separates_better(better, worse, **setting)
                 if observed and other.sources == entry.sources and other.mask in (entry.mask, NO_MASK):
-                    yield from _line(claim, _where(entry), unit(metric), _gain(entry, other, metric))
+                    yield from _line(claim, _where(entry), _gain(entry, other, metric))
 
 
 def _better_masks(entries: Mapping[str, Entry]) -> Iterator[dict[str, Any]]:
@@ -58,7 +58,7 @@ def _better_masks(entries: Mapping[str, Entry]) -> Iterator[dict[str, Any]]:
             other = entries.get(f"{entry.method}-{'binary' if mask == 'ratio' else 'ratio'}-mix{entry.sources}")
             if entry.mask == mask and other is not None:
                 where = f"{method_name(entry.method)}, mix-{entry.sources}"
-                yield from _line(claim, where, unit(metric), _gain(entry, other, metric))
+                yield from _line(claim, where, _gain(entry, other, metric))
 
 
 def _harder(entries: Mapping[str, Entry]) -> Iterator[dict[str, Any]]:
@@ -69,7 +69,7 @@ def _harder(entries: Mapping[str, Entry]) -> Iterator[dict[str, Any]]:
             # Each on its own mixtures, which share videos.
             means = _means(entry.samples(entry.own, "nsdr"), other.samples(other.own, "nsdr"))
             drawn = means[0] - means[1] if means else None
-            yield from _line("Mixtures of 3 are harder than of 2 (NSDR)", where, "dB", drawn)
+            yield from _line("Mixtures of 3 are harder than of 2 (NSDR)", where, drawn)
 
 
 def _slower_decay(entries: Mapping[str, Entry]) -> Iterator[dict[str, Any]]:
@@ -82,7 +82,7 @@ def _slower_decay(entries: Mapping[str, Entry]) -> Iterator[dict[str, Any]]:
             claim = f"{method_name(entry.method)} loses less from {few} to {many} sounds than PixelPlayer (NSDR)"
             means = _means(*(of.samples(f"mix{n}", "nsdr") for of in (entry, other) for n in (many, few)))
             drawn = (means[0] - means[1]) - (means[2] - means[3]) if means else None
-            yield from _line(claim, _where(entry), "dB", drawn)
+            yield from _line(claim, _where(entry), drawn)
 
 
 def _counts(entries: Mapping[str, Entry]) -> Iterator[dict[str, Any]]:
@@ -91,7 +91,7 @@ def _counts(entries: Mapping[str, Entry]) -> Iterator[dict[str, Any]]:
         for mode in ("clips", "pixels"):
             right = mean(entry.counted_right(mode, as_trained=True))
             drawn = None if right is None else right - _COUNT
-            yield from _line(claim, f"{_where(entry)}, by {mode}", "", drawn, low=-_COUNT, high=1.0 - _COUNT)
+            yield from _line(claim, f"{_where(entry)}, by {mode}", drawn, low=-_COUNT, high=1.0 - _COUNT)
 
 
 def _gain(better: Entry, worse: Entry, metric: str) -> Drawn | None:
@@ -116,7 +116,7 @@ def _where(entry: Entry) -> str:
     return f"mix-{entry.sources}" if entry.mask == NO_MASK else f"{entry.mask}, mix-{entry.sources}"
 
 
-def _line(claim: str, where: str, unit: str, drawn: Drawn | None, **bounds: float) -> Iterator[dict[str, Any]]:
+def _line(claim: str, where: str, drawn: Drawn | None, **bounds: float) -> Iterator[dict[str, Any]]:
     if drawn is not None:
         estimate = drawn.estimate(**bounds)
-        yield {"claim": claim, "where": where, "unit": unit, "difference": estimate, "verdict": verdict(estimate)}
+        yield {"claim": claim, "where": where, "difference": estimate, "verdict": verdict(estimate)}

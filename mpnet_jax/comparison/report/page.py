@@ -7,12 +7,11 @@ from typing import Any
 
 from mpnet_jax.comparison.cells import NO_MASK
 from mpnet_jax.comparison.report.observations import FAILS, HOLDS, OPEN
-from mpnet_jax.comparison.report.sections import FIGURES, MARKS, Cell, Section, Table, finished, sections
+from mpnet_jax.comparison.report.sections import CURVES, MARKS, Cell, Section, Table, finished, sections
 from mpnet_jax.metrics.names import METRICS, method_name
 from mpnet_jax.report.drawing import shell, sortable
 from mpnet_jax.report.drawing.numbers import MISSING, breakable, number
 from mpnet_jax.report.drawing.series import legend
-from mpnet_jax.report.drawing.tiles import tiles
 from mpnet_jax.report.sections import differences, robustness, tables
 
 _VERDICTS = {HOLDS: "better", FAILS: "worse", OPEN: "open"}
@@ -26,14 +25,12 @@ def grid_page(results: Mapping[str, Any]) -> str:
         results: The dictionary of `results.results`.
     """
     entries = results["entries"]
-    fewest = min((entry["sources"] for entry in entries.values()), default=0)
-    first = [entry for entry in entries.values() if entry["sources"] == fewest]
     return shell.page(
         title="Comparison of methods",
         kind="Sound separation, methods compared",
         heading="Methods compared",
         subtitle=escape(f"{finished(results)}; dB except AMID; intervals of 95 % over seeds and videos"),
-        hero=tiles([(escape(_name(entry)), "NSDR", entry["test"].get("nsdr")) for entry in _with_ratio_masks(first)]),
+        hero="",
         sections=[
             shell.Section(section.anchor, section.title, _content(section, entries)) for section in sections(results)
         ],
@@ -46,7 +43,7 @@ def _content(section: Section, entries: Mapping[str, Any]) -> str:
     for block in section.blocks:
         if isinstance(block, Table):
             parts.append(_table(section, block))
-        elif block == FIGURES:
+        elif block == CURVES:
             parts.append(_curves(entries))
         else:
             parts.append(f'<p class="note">{_text(differences.BETTER if block == MARKS else block)}</p>')
@@ -65,10 +62,9 @@ def _table(section: Section, table: Table) -> str:
 
 def _cell(cell: Cell) -> sortable.Cell:
     if cell.value is not None:
-        return differences.marked(cell.value, cell.verdict, percent=cell.share)
+        return differences.marked(cell.value, cell.verdict)
     if re.fullmatch(r"-?\d+(\.\d+)?", cell.text):
-        shown = number(float(cell.text), digits=len(cell.text.partition(".")[2]))
-        return sortable.Cell(f"<b>{shown}</b>" if cell.verdict else shown, float(cell.text))
+        return sortable.Cell(number(float(cell.text), digits=len(cell.text.partition(".")[2])), float(cell.text))
     if said := _VERDICTS.get(cell.text):
         return sortable.Cell(f'<small class="verdict {said}">{cell.text}</small>', kind="words")
     return sortable.Cell(breakable(_text(cell.text)), kind="words") if cell.text else sortable.Cell(MISSING)
@@ -82,7 +78,8 @@ def _curves(entries: Mapping[str, Any]) -> str:
     """Draws the curves of each number of sounds in training. Source: Figs. 4 and 5."""
     parts = []
     for sources in sorted({entry["sources"] for entry in entries.values()}):
-        curves = _with_ratio_masks([entry for entry in entries.values() if entry["sources"] == sources])
+        same = [entry for entry in entries.values() if entry["sources"] == sources]
+        curves = [entry for entry in same if entry["mask"] != "binary"] or same
         series = [
             (_name(entry), style, {int(number): values for number, values in entry["mixes"].items()})
             for style, entry in enumerate(curves)
@@ -91,11 +88,6 @@ def _curves(entries: Mapping[str, Any]) -> str:
             keys = legend([(name, style) for name, style, _ in series])
             parts.append(f"<h3>Trained on mixtures of {sources}</h3>{keys}{cards}")
     return "".join(parts)
-
-
-def _with_ratio_masks(entries: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Leaves out the entries with binary masks, unless there are no others."""
-    return [entry for entry in entries if entry["mask"] in ("ratio", NO_MASK)] or entries
 
 
 def _name(entry: Mapping[str, Any]) -> str:

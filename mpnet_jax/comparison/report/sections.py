@@ -1,23 +1,21 @@
 """Describes the sections of a comparison's results, which `markdown` and `page` write as results.md and results.html.
 
-A table has a row for each method and group: the training mixtures, the number of sounds, or a list of mixtures. The
-page shows it so; results.md spreads the groups over columns, in the shape of the paper's tables.
+A table has a row for each method and group: the training mixtures, the number of sounds, or a list of mixtures.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mpnet_jax.comparison.report import published
-from mpnet_jax.comparison.report.entries import UNTOUCHED
 from mpnet_jax.metrics.names import METRICS, method_name
-from mpnet_jax.report.drawing.numbers import count_of, mapping
-from mpnet_jax.report.sections.differences import OVER_ROUND_ONE, pair_name, verdict
+from mpnet_jax.report.drawing.numbers import count_of
+from mpnet_jax.report.sections.differences import pair_name, verdict
 
-FIGURES, MARKS = "figures", "marks"  # in `Section.blocks`, the places of the curves and of what marks mean
+CURVES, MARKS = "curves", "marks"  # in `Section.blocks`, the places of the curves and of what marks mean
 _HEADS = (*(metric.upper() for metric in METRICS), "mixtures")  # of the cells that `_estimates` returns
 _PAPER_HEADS = tuple(metric.upper() for metric in published.METRICS)
 _COUNTED = {"as_trained": "1 to as many as in training", "all": "any"}
-_MEASURES = {"pointing": True, "iou": False, "auc": False, "player": True}  # whether the page shows it in percent
+_MEASURES = ("pointing", "iou", "auc", "player")
 _SETTING = ("method", "mask", "trained on")
 
 
@@ -27,13 +25,11 @@ class Cell(NamedTuple):
     Attributes:
         text: Text or formatted number of a cell without an estimate.
         value: Estimate with its mean and its interval.
-        share: Whether the page shows the estimate in percent.
-        verdict: "better", "worse" or "open" for a difference, "best" for the best value of a row, else "".
+        verdict: "better", "worse" or "open" for a difference, else "".
     """
 
     text: str = ""
     value: Mapping[str, Any] | None = None
-    share: bool = False
     verdict: str = ""
 
 
@@ -44,22 +40,18 @@ class Table(NamedTuple):
         heads: Column heads.
         rows: Cells, as many in each row as there are heads.
         title: Pairs of methods that the rows compare, or "".
-        group: Column of the groups; used with `wide` alone.
-        wide: {column head in results.md: (group, head)} of a table that results.md spreads.
     """
 
     heads: Sequence[str]
     rows: Sequence[Sequence[Cell]]
     title: str = ""
-    group: int = 0
-    wide: Mapping[str, tuple[str, str]] | None = None
 
 
 Blocks = list[str | Table]
 
 
 class Section(NamedTuple):
-    """A section with its tables and, as strings, its notes, `FIGURES` and `MARKS`."""
+    """A section with its tables and, as strings, its notes, `CURVES` and `MARKS`."""
 
     anchor: str
     title: str
@@ -72,7 +64,6 @@ def sections(results: Mapping[str, Any]) -> list[Section]:
     found = [
         Section("numbers", "Separation, by mixtures of the test split", _separation(results, "test")),
         Section("far", "The same on the far set, which nothing was trained on", _separation(results, "far")),
-        Section("mixtures", "Mixtures, over all seeds, and what has no SDR, SIR and SAR", _mixtures(entries)),
         Section("training", "How long each was trained, and whether it looks", _training(entries)),
         Section("observations", "What the paper observed", _observations(results["observations"])),
         Section("differences", "Paired differences, test split", _differences(results["differences"])),
@@ -80,7 +71,6 @@ def sections(results: Mapping[str, Any]) -> list[Section]:
         Section("robustness", "More sounds than in training", _curves(entries)),
         Section("counting", "Count of the sounds", _counting(entries)),
         Section("localisation", "Where the sound comes from", _localisation(entries)),
-        Section("rates", "Learning rates", _rates(results["rates"], results["rates_at_edge"])),
         Section("ablations", "Ablations, on the validation split", _ablations(results["ablations"])),
         Section("published", "Published: another data set, not comparable with the numbers above", _published()),
     ]
@@ -94,56 +84,29 @@ def finished(results: Mapping[str, Any]) -> str:
 
 def _separation(results: Mapping[str, Any], part: str) -> Blocks:
     """Source: Tables 1 and 2."""
-    entries, failed = results["entries"], results["failed"]
-    rows = []
-    for key in dict.fromkeys([*(key for key, entry in entries.items() if entry[part]), *failed]):
-        method, mask, sounds = key.rsplit("-", 2)
-        values = entries[key][part] if key in entries else {}
-        seeds = [str(len(entries[key]["seeds"]))] if values else []
-        seeds += [f"{len(failed[key])} failed"] if key in failed else []
-        setting = [method_name(method), mask, sounds.replace("mix", "mix-")]
-        rows.append(_row(*setting, ", ".join(seeds), *_estimates(values)))
-    groups = sorted({row[2].text for row in rows})
+    rows = [
+        _row(*_setting(entry), str(len(entry["seeds"])), *_estimates(entry[part]))
+        for entry in results["entries"].values()
+        if entry[part]
+    ]
     for name, mask in (("mixture", ""), ("oracle", "binary")):
-        for group in groups:
+        for group in sorted({row[2].text for row in rows}):
             key = group.replace("mix-", "far_mix" if part == "far" else "mix")
             if values := results["beside"][name].get(key):
                 rows.append(_row(method_name(name), mask, group, "", *_estimates(values)))
-    wide = {f"{group} {head}": (group, head) for group in groups for head in ("seeds", *_PAPER_HEADS)}
-    table = Table([*_SETTING, "seeds", *_HEADS], rows, group=2, wide=wide)
-    lost = "; ".join(f"{key}, seed {', '.join(map(str, seeds))}" for key, seeds in failed.items())
-    notes = [f"Training failed, the loss was not finite: {lost}."] if lost else []
-    notes += [results["definitions"]["MIML"]] if "MIML" in results["definitions"] else []
-    return [table, *notes] if part == "test" else [table]
-
-
-def _mixtures(entries: Mapping[str, Any]) -> Blocks:
-    rows = []
-    for entry in entries.values():
-        cells = []
-        for found in (entry["mixtures"]["test"], entry["mixtures"]["far"]):
-            reasons = ", ".join(f"{count} {reason}" for reason, count in found.get("left_out", {}).items()) or "none"
-            counts = [str(found["count"]), reasons, str(found["untouched"])] if found else [""] * 3
-            cells += [*counts, _number(found.get("sar_median"))]
-        rows.append(_row(*_setting(entry), *cells))
-    note = (
-        "A silent estimate counts in NSDR, as 0; any other reason leaves the mixture out of NSDR as well. A SAR of "
-        f"over {UNTOUCHED:.0f} dB is that of a sound left as the mixture, or nearly."
-    )
-    of_each = ["left out", f"SAR over {UNTOUCHED:.0f}", "median SAR"]
-    return [note, Table([*_SETTING, "test", *of_each, "far", *of_each], rows)]
+    table = Table([*_SETTING, "seeds", *_HEADS], rows)
+    note = results["definitions"].get("MIML")
+    return [table, note] if note and part == "test" else [table]
 
 
 def _training(entries: Mapping[str, Any]) -> Blocks:
     rows = []
     for entry in entries.values():
-        if steps := entry["steps"]:
-            rates = ", ".join(f"{rate:g}" for rate in entry["rate"])
-            trained, evaluated = dict.fromkeys(steps.get("trained", ())), steps["evaluated"]
-            chosen = [", ".join(map(str, found)) for found in (trained, evaluated)]
-            swapped = [Cell(value=entry["swapped"].get(part)) for part in ("test", "far")]
-            rows.append(_row(*_setting(entry), rates, *chosen, _number(entry["minutes"], 1), *swapped))
-    heads = ["learning rate", "steps", "best by validation, a seed each", "minutes", "NSDR, pictures swapped", "far"]
+        trained, evaluated = dict.fromkeys(entry["steps"]["trained"]), entry["steps"]["evaluated"]
+        chosen = [", ".join(map(str, found)) for found in (trained, evaluated)]
+        swapped = [Cell(value=entry["swapped"].get(part)) for part in ("test", "far")]
+        rows.append(_row(*_setting(entry), *chosen, f"{entry['minutes']:.1f}", *swapped))
+    heads = ["steps", "best by validation, a seed each", "minutes", "NSDR, pictures swapped", "far"]
     return [Table([*_SETTING, *heads], rows)]
 
 
@@ -171,18 +134,17 @@ def _curves(entries: Mapping[str, Any]) -> Blocks:
         for entry in sorted(entries.values(), key=lambda entry: entry["sources"])
         for number, values in entry["mixes"].items()
     ]
-    wide = {f"NSDR of {number}": (number, "NSDR") for number in numbers}
-    table = Table(["trained on", "method", "mask", "sounds", *_HEADS], rows, group=3, wide=wide)
+    table = Table(["trained on", "method", "mask", "sounds", *_HEADS], rows)
     note = "The number of its training has more mixtures than the others, see `config.evaluation`."
-    return [note, FIGURES, table] if len(numbers) > 1 else []
+    return [note, CURVES, table] if len(numbers) > 1 else []
 
 
 def _counting(entries: Mapping[str, Any]) -> Blocks:
     rows = []
     for entry in entries.values():
         for mode, found in entry.get("counting", {}).items():
-            values = [value for part in _COUNTED for value in (found[part], {"mean": found["constant"][part]})]
-            rows.append(_row(*_setting(entry)[1:], mode, *(Cell(value=value, share=True) for value in values)))
+            values = [value for part in _COUNTED for value in (found.get(part), {"mean": found["constant"][part]})]
+            rows.append(_row(*_setting(entry)[1:], mode, *(Cell(value=value) for value in values)))
     heads = [head for title in _COUNTED.values() for head in (f"right, {title}", "best constant")]
     return [Table(["MP-Net's mask", "trained on", "candidates", *heads], rows)]
 
@@ -192,56 +154,32 @@ def _localisation(entries: Mapping[str, Any]) -> Blocks:
     for entry in entries.values():
         for scene in entry.get("localisation", ()):
             for guess, found in scene["guesses"].items():
-                cells = [Cell(value=found.get(measure), share=share) for measure, share in _MEASURES.items()]
-                rows.append(_row(*_setting(entry)[1:], scene["scene"], guess, *cells))
+                measured = [Cell(value=found.get(measure)) for measure in _MEASURES]
+                rows.append(_row(*_setting(entry)[1:], scene["scene"], guess, *measured))
     heads = ["MP-Net's mask", "trained on", "scene", "guess", "pointing", "IoU", "AUC", "right player"]
     return [Table(heads, rows)]
 
 
-def _rates(rates: Mapping[str, Mapping[str, float | None]], at_edge: Mapping[str, str]) -> Blocks:
-    tried = sorted({rate for scores in rates.values() for rate in scores}, key=float)
-    rows = []
-    for method, scores in rates.items():
-        best = max((score for score in scores.values() if score is not None), default=None)
-        marks = {rate: "best" if score == best else "" for rate, score in scores.items()}
-        cells = {rate: Cell(_number(score) or "failed", verdict=marks[rate]) for rate, score in scores.items()}
-        rows.append(_row(method_name(method), *(cells.get(rate, "") for rate in tried), at_edge.get(method, "")))
-    note = "The best one is taken for all cells of the method; where it is an edge, a better one may lie beyond."
-    return [note, Table(["validation SI-SDR improvement, dB", *tried, "the best is an edge"], rows)]
-
-
 def _ablations(ablations: Sequence[Mapping[str, Any]]) -> Blocks:
-    if not ablations:
-        return []
-    numbers, changes, gains, first = [], [], [], ablations[0]
-    for row in ablations:
-        name, failed = row["name"], " (failed)" if "failed" in row else ""
-        fields = " ".join(f"{field}={value}" for field, value in row["overrides"].items()) or "nothing"
-        steps = ", ".join(f"{last} \N{MINUS SIGN} {round_one or ''}" for round_one, last in row.get("steps", ()))
-        numbers += _by_list(row["lists"] or {"": {}}, name + failed, f"`{fields}`")
-        changes += _by_list(row.get("differences", {}), f"{name} \N{MINUS SIGN} default", paired=True)
-        gains += _by_list(row.get("over_round_one", {}), name, steps, paired=True)
-    wide = {
-        f"{name} {head}": (name, head)
-        for name in dict.fromkeys(name for row in ablations for name in row["lists"])
-        for head in _PAPER_HEADS
-        if head != "AMID" or "amid" in mapping(first["lists"].get(name))  # of mixtures as in training alone
+    notes = {
+        "lists": "Scores. With one seed, intervals are over videos and say nothing of another training.",
+        "differences": "Paired differences to the same method without the change.",
+        "over_start": "Paired differences to the M-Net whose networks the method begins with.",
     }
-    note = (
-        f"{method_name(first['method'])}, {first['setting']}, seed {first['seeds'][0]}; intervals are over videos and "
-        "say nothing of another training. Where several seeds are named, they are over these, too."
-    )
-    heads = ["mixtures of", *_HEADS]
-    return [
-        note,
-        Table(["change", "fields", *heads], numbers, group=2, wide=wide),
-        Table(["paired difference", *heads], changes, group=1, wide=wide),
-        Table([pair_name(OVER_ROUND_ONE), "at steps", *heads], gains, group=2, wide=wide),
-    ]
-
-
-def _by_list(lists: Mapping[str, Any], *keys: str, paired: bool = False) -> list[list[Cell]]:
-    return [_row(*keys, name, *_estimates(values, paired=paired)) for name, values in lists.items()]
+    blocks: Blocks = []
+    for part, note in notes.items():
+        rows = [
+            _row(
+                *(method_name(row["method"]), row["change"], ", ".join(map(str, row["seeds"]))),
+                *(" ".join(f"`{field}={value}`" for field, value in row["overrides"].items()), name),
+                *_estimates(values, paired=part != "lists"),
+            )
+            for row in ablations
+            for name, values in row.get(part, {}).items()
+        ]
+        if rows:
+            blocks += [note, Table(["method", "change", "seeds", "fields", "mixtures of", *_HEADS], rows)]
+    return blocks
 
 
 def _published() -> Blocks:
@@ -263,13 +201,5 @@ def _setting(entry: Mapping[str, Any]) -> list[str]:
 
 def _estimates(values: Mapping[str, Any], *, paired: bool = False) -> list[Cell]:
     found = {metric: values.get(metric) for metric in METRICS}
-    verdicts = {metric: verdict(metric, value) if paired else "" for metric, value in found.items()}
-    count = count_of(values)
-    return _row(
-        *(Cell(value=value, verdict=verdicts[metric]) for metric, value in found.items()),
-        "" if count is None else str(count),
-    )
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
+    cells = [Cell(value=value, verdict=verdict(metric, value) if paired else "") for metric, value in found.items()]
+    return [*cells, Cell(str(count_of(values) or ""))]

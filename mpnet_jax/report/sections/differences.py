@@ -19,8 +19,6 @@ from mpnet_jax.report.drawing.plane import round_step
 
 BETTER = "A difference above zero means that the first of a pair is better; in AMID, one below zero."
 
-OVER_ROUND_ONE = "mpnet - mnet_round_one"  # MP-Net and the best M-Net of its first round
-
 _VERDICTS = {"better": "first better", "worse": "second better", "open": "not told apart"}
 
 
@@ -67,9 +65,9 @@ def table(differences: Mapping[str, Any], *, caption: str) -> str:
     return sortable.table([*heads, "Mixtures"], rows, caption=caption)
 
 
-def marked(value: Any, said: str, *, percent: bool = False) -> sortable.Cell:
+def marked(value: Any, said: str) -> sortable.Cell:
     """Returns a cell with a difference and its `verdict` in words."""
-    cell = sortable.estimated(value, percent=percent)
+    cell = sortable.estimated(value)
     note = f'<small class="verdict {said}">{_VERDICTS[said]}</small>' if said else ""
     return sortable.Cell(cell.html + note, cell.value)
 
