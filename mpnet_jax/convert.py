@@ -31,6 +31,7 @@ from mpnet_jax.config.specs import Config
 from mpnet_jax.pretrained import torch_weights
 
 if TYPE_CHECKING:
+    from mpnet_jax.methods.registry import Method
     from mpnet_jax.steps.train_state import TrainState
 
 # By flag: what the file holds, and the network that takes its weights.
@@ -80,11 +81,7 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
     _refuse_run(workdir)
     weights = {name: torch_weights.read_weights(path) for name, path in files.items()}
 
-    from mpnet_jax.methods.registry import method_of
-    from mpnet_jax.processes import environment
-
-    environment.prepare()
-    method = method_of(config)
+    method = _method(config)
     state = method.state_at(0)
     params, batch_stats = dict(state.params), dict(state.batch_stats)
     for name, path in files.items():
@@ -127,13 +124,10 @@ def convert_model(config: Config, workdir: Path, path: Path) -> None:
 
     import jax
 
-    from mpnet_jax.methods.registry import method_of
-    from mpnet_jax.processes import environment
     from mpnet_jax.weights.model_file import read_model
 
-    environment.prepare()
-    found, method = read_model(path), method_of(config)
-    state = method.state_at(0)
+    state = _method(config).state_at(0)
+    found = read_model(path)
     own, theirs = (jax.tree.map(np.shape, tree) for tree in (state.variables, found.variables))
     if own != theirs:
         raise InputError(
@@ -141,6 +135,15 @@ def convert_model(config: Config, workdir: Path, path: Path) -> None:
         )
     logging.info("all networks: %s, trained %d steps", path, found.facts["step"])
     _save(config, workdir, state.replace(**found.variables), [found.facts["method"]])
+
+
+def _method(config: Config) -> "Method":
+    """Returns the method of a config, ready to compute."""
+    from mpnet_jax.methods.registry import method_of
+    from mpnet_jax.processes import environment
+
+    environment.prepare()
+    return method_of(config)
 
 
 def _refuse_run(workdir: Path) -> None:

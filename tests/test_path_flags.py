@@ -29,11 +29,14 @@ TEXT_FLAGS = {
         "rounds",
         "seeds",
         "sizes",
+        "sources",
         "trial",
+        "variant",
         "without",
     ),
 }
 TEXT_FIELDS = {
+    "model.plus_inputs",
     *("name", "data.name", "evaluation.far.name", "evaluation.places.name", "method", "compare.ablations.setting"),
 }
 AWKWARD = ("a b", "it's", 'say "x"', "two\nlines", "-x", "--out", "$HOME", "*", "~", "a\\b", "x" * 255, "")
