@@ -21,6 +21,7 @@ def test_differences_are_paired_over_the_mixtures_of_all_runs():
     assert 0.5 <= low <= high <= 1.0
 
 
+@pytest.mark.slow
 def test_trains_on_m_nets_and_repeats_nothing(tiny_set, tmp_path):
     config = f"--config={tiny_run.config_file(tmp_path, tiny_set)}"
     fields = ("--config.rounds.minus=2", "--config.mask=ratio", "--config.model.frame_net_trained=nothing")
