@@ -90,7 +90,7 @@ compare-data: small-data far-data
 	$(BIN)/python -m data_pipeline.render_solos --out=$(COMPARED) --variety=wide --solos_per_instrument=64 --seed=2
 	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(COMPARED) --data_dir=data --name=rendered_compare
 
-# Many short solos of many kinds, because networks that see few scenes learn them by heart; and two test sets that share no sound with them.
+# Short solos of many kinds, so that there are many scenes, and two test sets that share no sound with them.
 $(FREE)/.ready: data_pipeline/fetch_packages.sh $(READY)
 	data_pipeline/fetch_packages.sh $(FREE)
 	$(BIN)/python -m data_pipeline.gather_pictures --packages=$(FREE)/packages --out=$(FREE)/pictures

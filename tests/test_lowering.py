@@ -73,6 +73,20 @@ def require_portable(text: str) -> None:
     assert "callback" not in text and "infeed" not in text and "outfeed" not in text
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%1 = stablehlo.add %0, %0 : tensor<4x8xf64>",
+        "%1 = stablehlo.constant dense<1.0> : tensor<f64>",
+        "%1 = stablehlo.custom_call @xla_ffi_python_cpu_callback(%0)",
+        "%1 = stablehlo.custom_call @lapack_sgesdd(%0)",
+    ],
+)
+def test_what_an_accelerator_does_not_have_is_found(line: str) -> None:
+    with pytest.raises(AssertionError):
+        require_portable(line)
+
+
 TRAINING = {
     "paper": {},
     "predicted order": {"recursion.training_order": "predicted", "recursion.energy": "written"},

@@ -61,5 +61,5 @@ def label(name: str) -> str:
 
 
 NAME_OF_LABEL = {label(name): name for name in NAMES}
-# Instruments without a class, and the class whose pictures resemble theirs most.
+# Instruments without a class, and a class whose pictures look similar; chosen by eye.
 SIMILAR = {"clarinet": "oboe", "tuba": "French horn"}

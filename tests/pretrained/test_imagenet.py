@@ -158,3 +158,14 @@ def test_a_damaged_package_is_refused_before_it_is_read(monkeypatch, tmp_path, d
     with pytest.raises(InputError, match=sentence) as refused:
         efficientnet_lite0()
     assert "--force-reinstall" in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_class_weights_are_those_of_the_classes_less_the_mean():
+    kernel = efficientnet_lite0().classifier["kernel"]
+    found = imagenet.class_weights(["violin", "erhu", "piano", "clarinet"])
+    mean = kernel.mean(axis=1)
+    np.testing.assert_allclose(found[0], kernel[:, 889] - mean, atol=1e-6)
+    assert np.isnan(found[1]).all()  # ImageNet has no erhu
+    np.testing.assert_allclose(found[2], (kernel[:, 579] + kernel[:, 881]) / 2 - mean, atol=1e-6)
+    np.testing.assert_allclose(found[3], kernel[:, 683] - mean, atol=1e-6)  # an oboe
+    assert found.dtype == np.float32

@@ -14,9 +14,11 @@ import pytest
 from data_pipeline.command import InputError
 from data_pipeline.mixing import SourcePlan
 from data_pipeline.records import features as feature_files
+from data_pipeline.records.class_features import ClassFeatures, ObjectPlan
 from data_pipeline.records.features import KeptFeatures
 from data_pipeline.records.store import RecordStore
 from data_pipeline.spec import FeatureSpec
+from mpnet_jax.methods import settings
 from mpnet_jax.models.efficientnet import FEATURES
 from mpnet_jax.run.log import LOSSES, read_lines
 from mpnet_jax.train import train
@@ -87,6 +89,41 @@ def test_a_window_reads_the_nearest_frame_and_the_view_of_its_crop(store, tmp_pa
         plan = SourcePlan(clip=1, start=0, gain=1.0, crop=crop)
         kept.read(plan, np.array([0, stride, store.clips[1].frames + 99]), out)
         np.testing.assert_array_equal(out[:, 0, 0, 0], np.array([0, stride, last]) + 0.25 * view)
+
+
+def test_a_source_that_shows_its_class_reads_no_frame_where_the_class_is_known(store, tmp_path):
+    kept = KeptFeatures(store, SPEC, tmp_path)
+    fill(kept, lambda views: [views[0].clip + 1.0] * len(views))
+    weights = np.full((len(store.classes), 3), np.nan, np.float32)
+    known = store.clips[0].label
+    unknown = next(clip for clip, entry in enumerate(store.clips) if entry.label != known)
+    weights[known] = (1.0, -1.0, 0.0)
+    kept.of_classes = ClassFeatures(kept.mean(), weights)
+    seen = ObjectPlan((0.5, 0.5), 0.5, 4.0)
+    out = np.empty((2, *kept.shape()), np.float16)
+    kept.read(SourcePlan(clip=0, start=0, gain=1.0, seen=seen), np.array([0, 1]), out)
+    mean = np.float16(kept.mean()[0])
+    np.testing.assert_allclose(out[:, 0, 0], [[mean + 4, max(mean - 4, 0), mean]] * 2, rtol=1e-2)
+    for plan in (SourcePlan(clip=unknown, start=0, gain=1.0, seen=seen), SourcePlan(clip=unknown, start=0, gain=1.0)):
+        kept.read(plan, np.array([0, 1]), out)
+        np.testing.assert_array_equal(out, unknown + 1.0)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_only_training_clips_show_their_class_and_only_where_the_config_says_so(tiny_set, tmp_path, monkeypatch, share):
+    stores = {split: RecordStore.open(tiny_set, "tiny", split) for split in ("train", "validation")}
+
+    def attach(stores, net, variables, spec, folder):
+        for each in stores.values():
+            each.features = KeptFeatures(each, SPEC, folder)
+            fill(each.features)
+
+    monkeypatch.setattr(settings.features, "attach", attach)
+    monkeypatch.setattr(settings.imagenet, "class_weights", lambda labels: np.ones((len(labels), 3), np.float32))
+    config = recipe(tiny_set, tmp_path, **{"mixing.classifier_share": share})
+    settings.keep_features(config, {}, stores)
+    assert (stores["train"].features.of_classes is not None) == bool(share)
+    assert stores["validation"].features.of_classes is None
 
 
 def test_another_trunk_size_or_data_set_has_another_folder(store, tiny_set, tmp_path):
@@ -290,6 +327,10 @@ def test_the_baselines_learn_from_kept_features(changes, tiny_set, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
+        (
+            {"data.feature_seconds": 0.0, "mixing.classifier_share": 0.2},
+            r"classifier_share=0\.2 needs kept features; set it to 0, or give config\.data\.feature_seconds",
+        ),
         (
             {"model.frame_net": "resnet18"},
             r"feature_noise and \.feature_dropout need pretrained features; set them",

@@ -82,7 +82,7 @@ class Footage:
         if staging.held is not None:
             held = Held(vary_cutout(staging.held.cutout, name, self.look.body, staging.held.rng), staging.held.rng)
             self._draw_figure = PictureFigure(name, held.cutout, self.look, held.rng).draw
-        self._surfaces = choose_surfaces(rng, flat=ranges.flat)
+        self._surfaces = choose_surfaces(rng)
         self._overlay = choose_overlay(rng, ranges, size_px=FRAME_PX)
         self._recording = choose_recording(rng, ranges, size_px=FRAME_PX)
         framing = Framing(

@@ -23,7 +23,6 @@ class SceneRanges:
         window: Side of the camera's view relative to the drawn scene.
         drift: Distance that the view may move during the solo.
         shake: Largest standard deviation of the view's position, for a camera in the hand.
-        flat: Probability that all shapes have one colour, as in the varieties without scenes.
         listeners: Probabilities of 0, 1, 2, ... persons who do not play.
         silent_instrument: Probability that another instrument lies in the background.
         silent_length: Longer side of that instrument.
@@ -48,7 +47,6 @@ class SceneRanges:
     window: Range = (0.75, 1.0)
     drift: float = 0.12
     shake: float = 0.012
-    flat: float = 0.0
     listeners: tuple[float, ...] = (0.55, 0.25, 0.12, 0.08)
     silent_instrument: float = 0.06
     silent_length: Range = (0.12, 0.22)

@@ -52,12 +52,10 @@ class Surfaces:
     Attributes:
         tiles: Material -> grey image whose level `_MIDDLE` leaves a colour as it is.
         light: (x, y) direction towards the light, of length 1, in the frame.
-        flat: Whether shapes have one colour, as in a cartoon.
     """
 
     tiles: dict[str, Image.Image]
     light: tuple[float, float]
-    flat: bool = False
     _cache: dict[tuple[str, Colour, int, int], Image.Image] = dataclasses.field(default_factory=dict)
 
     def cut(self, material: str, fill: Colour, size: tuple[int, int]) -> Image.Image:
@@ -76,13 +74,8 @@ class Surfaces:
         return self._cache[key]
 
 
-def choose_surfaces(rng: np.random.Generator, *, flat: float = 0.0) -> Surfaces:
-    """Draws the surfaces of all materials, and the direction of the light, which comes from above.
-
-    Args:
-        rng: Random generator.
-        flat: Probability that shapes have one colour.
-    """
+def choose_surfaces(rng: np.random.Generator) -> Surfaces:
+    """Draws the surfaces of all materials, and the direction of the light, which comes from above."""
     tiles: dict[str, Image.Image] = {}
     for name, make in _MATERIALS.items():
         strength = float(rng.uniform(0.5, 1.3))
@@ -93,7 +86,7 @@ def choose_surfaces(rng: np.random.Generator, *, flat: float = 0.0) -> Surfaces:
         tile = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8))
         tiles[name] = tile.rotate(90, expand=True) if rng.random() < 0.5 else tile
     side = float(rng.uniform(-0.9, 0.9))
-    return Surfaces(tiles, (side, -float(np.sqrt(1 - side**2))), flat=bool(rng.random() < flat))
+    return Surfaces(tiles, (side, -float(np.sqrt(1 - side**2))))
 
 
 class ShadedPen(Pen):
@@ -120,9 +113,6 @@ class ShadedPen(Pen):
 
     def tube(self, points: Sequence[Point] | np.ndarray, widths: Sequence[float], fill: Colour) -> None:
         """Draws a round tube whose width changes along a smooth line through the points."""
-        if self._surfaces.flat:
-            super().tube(points, widths, fill)
-            return
         line = smooth(points)
         path = self.to_pixels(line)
         places = np.linspace(0, len(widths) - 1, len(path))
@@ -150,7 +140,7 @@ class ShadedPen(Pen):
         shown_low, shown_high = np.maximum(low, 0), np.minimum(high, image.size)
         if (shown_high <= shown_low).any():
             return
-        if self._surfaces.flat or (high - low).min() < _LEAST_PX:
+        if (high - low).min() < _LEAST_PX:
             canvas.polygon(pixels.ravel().tolist(), fill=fill)
             return
         material = "cloth" if self.of_person else self.material
@@ -164,7 +154,7 @@ class ShadedPen(Pen):
         image.paste(surface.crop((0, 0, *size)), corner, mask)
 
     def _draw_line(self, canvas: ImageDraw.ImageDraw, pixels: np.ndarray, width_px: int, fill: Colour) -> None:
-        if self._surfaces.flat or width_px < _LEAST_PX:
+        if width_px < _LEAST_PX:
             super()._draw_line(canvas, pixels, width_px, fill)
             return
         x, y = self._surfaces.light
@@ -180,7 +170,7 @@ class ShadedPen(Pen):
     def _draw_disc(
         self, canvas: ImageDraw.ImageDraw, centre: Point, radius_px: float, fill: Colour, edge: Colour | None
     ) -> None:
-        if self._surfaces.flat or 2 * radius_px < _LEAST_PX:
+        if 2 * radius_px < _LEAST_PX:
             super()._draw_disc(canvas, centre, radius_px, fill, edge)
             return
         (x, y), (light_x, light_y) = centre, self._surfaces.light

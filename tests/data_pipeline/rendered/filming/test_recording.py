@@ -124,13 +124,3 @@ def test_a_shaded_line_is_lighter_on_the_side_of_the_light():
     column = np.asarray(image)[:, 50].astype(int).sum(axis=1)
     assert column[40:50].mean() > 1.3 * column[53:63].mean() > 0
     assert pen.shape_boxes().tolist() == [[-5.0, 35.0, 105.0, 65.0]]
-
-
-def test_flat_shapes_have_one_colour():
-    surfaces = choose_surfaces(np.random.default_rng(0), flat=1.0)
-    image = Image.new("RGB", (100, 100))
-    pen = ShadedPen(image, surfaces, origin_px=(50, 50), unit_px=10)
-    pen.line([(-4.0, 0.0), (4.0, 0.0)], 3.0, (120, 100, 40))
-    pen.tube([(-4.0, 3.0), (4.0, 3.0)], (1.0, 2.0), (120, 100, 40))
-    pen.polygon([(-4.0, -4.0), (4.0, -4.0), (0.0, -2.0)], (120, 100, 40))
-    assert {colour for _, colour in image.getcolors() or []} == {(0, 0, 0), (120, 100, 40)}
