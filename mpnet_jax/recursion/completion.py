@@ -1,4 +1,4 @@
-"""How the Plus-Net completes a sound, and how the recursion keeps account of the sounds. Source: Sec. 3.3."""
+"""Completes sounds with the Plus-Net, and keeps the sounds that were separated so far. Source: Sec. 3.3."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from mpnet_jax.recursion.rules import Rules
 
 
 class PlusInputs(NamedTuple):
-    """What a Plus-Net may see when it completes a sound: linear magnitudes, and who is asked for.
+    """Inputs from which a Plus-Net completes a sound: linear magnitudes, and the visual vector of the sound.
 
     Attributes:
         remix: What its mask M_r acts on: the sum of other sounds, or all of the mixture but this sound; see
@@ -36,23 +36,23 @@ PlusFn = Callable[[PlusInputs, Any], tuple[Array, Any]]
 
 
 class SumOfSounds(NamedTuple):
-    """The account of a recursion that never changes an earlier sound: their sum."""
+    """The sounds so far as their sum, which is enough for a recursion that never changes an earlier sound."""
 
     remix: Float[Array, "batch freq time"]
 
     def without(self, moved: Float[Array, "batch freq time"]) -> "SumOfSounds":
-        """Returns the account unchanged: what a sound is given stays with the others, too (Eq. 9)."""
+        """Returns the sum unchanged: a part that is added to a new sound also stays in the earlier ones (Eq. 9)."""
         del moved
         return self
 
     def including(self, index: Array, sound: Float[Array, "batch freq time"]) -> "SumOfSounds":
-        """Returns the account with a further sound."""
+        """Returns the sum with a further sound."""
         del index
         return SumOfSounds(self.remix + sound)
 
 
 class EverySound(NamedTuple):
-    """The account of a recursion that takes a part from the sounds that had it: every sound, zero before its step."""
+    """The sounds so far, one by one, for a recursion that removes moved parts from them; zero before their steps."""
 
     sounds: Float[Array, "step batch freq time"]
 
@@ -67,19 +67,19 @@ class EverySound(NamedTuple):
         return jnp.sum(jnp.where(other[:, None, None, None], self.sounds, 0), axis=0)
 
     def without(self, moved: Float[Array, "batch freq time"]) -> "EverySound":
-        """Returns the account after a share of every bin was moved away from all sounds.
+        """Returns the sounds after a share of every bin was moved away from all of them.
 
         All sounds lose the same share of what they hold, so each gives in proportion to it.
         """
         return EverySound(self.sounds * (1.0 - moved))
 
     def including(self, index: Array, sound: Float[Array, "batch freq time"]) -> "EverySound":
-        """Returns the account with the sound of a step in its place."""
+        """Returns the sounds with that of a step in its place."""
         return EverySound(self.sounds.at[index].set(sound))
 
 
-def empty_account(mixture: Float[Array, "batch freq time"], rules: Rules, steps: int) -> SumOfSounds | EverySound:
-    """Returns the account before the first step."""
+def no_sounds(mixture: Float[Array, "batch freq time"], rules: Rules, steps: int) -> SumOfSounds | EverySound:
+    """Returns the sounds before the first step: none, or silent ones."""
     if rules.plus_conserves:
         return EverySound(jnp.zeros((steps, *mixture.shape), mixture.dtype))
     return SumOfSounds(jnp.zeros_like(mixture))
@@ -119,7 +119,7 @@ def where_any(active: Bool[Array, " batch"], function: Callable[[], Any], *, ski
 class Parts(NamedTuple):
     """A mixture in parts: the sounds (step, batch, freq, time) and the remaining mixture (batch, freq, time)."""
 
-    account: EverySound
+    so_far: EverySound
     remaining: Array
 
 
@@ -151,15 +151,15 @@ class Sweep:
         Returns:
             The parts with what was moved, and the outputs of the call; see `Separation`.
         """
-        account, active = parts.account, inputs["active"]
-        sound = account.sounds[inputs["index"]]
-        remix = source(account.others(inputs["index"]), sound, self.mixture, self.rules)
+        so_far, active = parts.so_far, inputs["active"]
+        sound = so_far.sounds[inputs["index"]]
+        remix = source(so_far.others(inputs["index"]), sound, self.mixture, self.rules)
         vectors = vectors_of(self.candidates, inputs["chosen"])
         given = PlusInputs(remix, sound, parts.remaining, self.mixture, vectors)
         logits, statistics = where_any(active, lambda: self.plus(given, inputs["plus"]), skip=self.skip_finished)
         logits = silenced(logits, active, -jnp.inf)
         moved = jax.nn.sigmoid(logits)
-        whole = account.without(moved).including(inputs["index"], sound + moved * remix)
+        whole = so_far.without(moved).including(inputs["index"], sound + moved * remix)
         out = {"plus_logits": logits, "remixes": silenced(remix, active, 0.0), "incomplete": sound, "plus": statistics}
         return Parts(whole, left_over(parts.remaining, moved, self.rules)), out
 
@@ -205,13 +205,13 @@ def replayed(
     """
     if not rules.plus_conserves:
         return Replayed(parts + moved * remixes, parts, remixes)
-    account, steps = EverySound(jnp.zeros_like(parts)), len(parts)
+    so_far, steps = EverySound(jnp.zeros_like(parts)), len(parts)
     incomplete, sources = [], []
     for call, share in enumerate(moved):
         index = jnp.asarray(call % steps)
-        sound = parts[call] if call < steps else account.sounds[call % steps]
-        taken = source(account.others(index), sound, mixture, rules)
-        account = account.without(share).including(index, sound + share * taken)
+        sound = parts[call] if call < steps else so_far.sounds[call % steps]
+        taken = source(so_far.others(index), sound, mixture, rules)
+        so_far = so_far.without(share).including(index, sound + share * taken)
         incomplete.append(sound)
         sources.append(taken)
-    return Replayed(account.sounds, jnp.stack(incomplete), jnp.stack(sources))
+    return Replayed(so_far.sounds, jnp.stack(incomplete), jnp.stack(sources))

@@ -27,8 +27,8 @@ from mpnet_jax.recursion.completion import (
     PlusInputs,
     SumOfSounds,
     Sweep,
-    empty_account,
     left_over,
+    no_sounds,
     silenced,
     source,
     where_any,
@@ -72,7 +72,7 @@ def minus_plus(
     if steps > count:
         raise ValueError(f"steps={steps} must be at most the number of candidates, {count}")
     recursion = _Recursion(mixture, candidates, networks, rules, order is None, skip_finished)
-    carry = _Carry(mixture, empty_account(mixture, rules, steps), jnp.zeros((batch, count), bool))
+    carry = _Carry(mixture, no_sounds(mixture, rules, steps), jnp.zeros((batch, count), bool))
     given = jnp.zeros((steps, batch), jnp.int32) if order is None else order.T[:steps]  # (step, batch)
     inputs = {"minus": networks.statistics["minus"], "order": given, "index": jnp.arange(steps)}
     if networks.plus is None:
@@ -95,8 +95,8 @@ def minus_plus(
                 for name, more in calls.items()
             }
     statistics = {name: out.pop(name) for name in ("minus", "plus") if name in out}
-    if isinstance(carry.account, EverySound):
-        out["sounds"] = carry.account.sounds  # later steps took from earlier sounds
+    if isinstance(carry.so_far, EverySound):
+        out["sounds"] = carry.so_far.sounds  # later steps took from earlier sounds
     return Separation(**out, remaining=carry.remaining, statistics=statistics)
 
 
@@ -109,10 +109,10 @@ def _scan(step: Callable[..., Any], carry: Any, inputs: Any, *, length: int, unr
 
 
 class _Carry(NamedTuple):
-    """State between two steps: the remaining mixture, the account of the sounds so far, and the closed candidates."""
+    """State between two steps: the remaining mixture, the sounds so far, and the closed candidates."""
 
     remaining: Array  # (batch, freq, time)
-    account: SumOfSounds | EverySound
+    so_far: SumOfSounds | EverySound
     closed: Array  # (batch, candidate)
 
 
@@ -148,13 +148,13 @@ class _Recursion:
             out[name] = silenced(out[name], active, -jnp.inf)
         out["energies"] = jnp.where(active[:, None], out["energies"], 0)
         remaining = subtract(carry.remaining, out.pop("taken"), out.pop("share"), how=self.rules.subtraction)
-        account = carry.account
+        so_far = carry.so_far
         if with_plus:
             moved = jax.nn.sigmoid(out["plus_logits"])
-            account, remaining = account.without(moved), left_over(remaining, moved, self.rules)
+            so_far, remaining = so_far.without(moved), left_over(remaining, moved, self.rules)
         following = _Carry(
             remaining=remaining + self.rules.floor if self.rules.floor else remaining,
-            account=account.including(inputs["index"], out["sounds"]),
+            so_far=so_far.including(inputs["index"], out["sounds"]),
             closed=carry.closed | (closes(self.candidates, out["chosen"]) & active[:, None]),
         )
         chosen = jnp.where(active, out["chosen"], -1)
@@ -196,7 +196,7 @@ class _Recursion:
         reference = self.rules.reference(carry.remaining, self.mixture)
         share = jax.nn.sigmoid(out["mask_logits"])
         sound = taken = incomplete = share * reference
-        remix = source(carry.account.remix, sound, self.mixture, self.rules)
+        remix = source(carry.so_far.remix, sound, self.mixture, self.rules)
         out["plus_logits"] = jnp.full_like(sound, -jnp.inf)
         if with_plus:
             assert self.networks.plus is not None
@@ -218,15 +218,15 @@ def _sweeps(
 ) -> tuple[_Carry, dict[str, Any]]:
     """Completes all sounds again, `Rules.plus_passes` - 1 times; returns the state and the outputs of the calls."""
     networks, rules = recursion.networks, recursion.rules
-    assert networks.plus is not None and isinstance(carry.account, EverySound)
+    assert networks.plus is not None and isinstance(carry.so_far, EverySound)
     steps, sweeps = len(out["chosen"]), rules.plus_passes - 1
     of_steps = {"index": jnp.arange(steps), "chosen": out["chosen"], "active": out["active"]}
     inputs = {name: jnp.concatenate([x] * sweeps) for name, x in of_steps.items()}
     inputs["plus"] = jax.tree.map(lambda x: x[steps - 1 :], networks.statistics["plus"])
     sweep = Sweep(recursion.mixture, recursion.candidates, networks.plus, rules, recursion.skip_finished)
-    parts = Parts(carry.account, carry.remaining)
+    parts = Parts(carry.so_far, carry.remaining)
     parts, swept = _scan(sweep.step, parts, inputs, length=steps * sweeps, unroll=unroll)
-    return carry._replace(account=parts.account, remaining=parts.remaining), swept
+    return carry._replace(so_far=parts.so_far, remaining=parts.remaining), swept
 
 
 def subtract(

@@ -20,7 +20,7 @@ from mpnet_jax.steps.mask_losses import (
 
 # Greatest weight of a bin that M_r should move, relative to one that it should leave: such bins are rare.
 _MOST_WEIGHT = 10.0
-_LEAST_RATIO = 1e-3  # 30 dB: ratios of energies beyond that, or below its inverse, bring nothing more
+_LEAST_RATIO = 1e-3  # ratios of energies above 30 dB or below -30 dB change the loss no further
 
 
 class InPhase(NamedTuple):
@@ -109,11 +109,11 @@ def missed(
     which the sound lacks, for binary masks 1 where the sound lacks more than half of it, which is where moving it
     brings the sound nearer. A bin weighs as much as M_r could move there.
 
-    The gradient of M_r is its error. The losses of the complete sound multiply it by M_r (1 - M_r) instead: once M_r is
-    near 0 everywhere, nothing is given back, and they never learn to.
+    The gradient with respect to the logits of M_r is M_r minus its target. That of a loss of the complete sound has the
+    factor M_r (1 - M_r) instead, so it vanishes where M_r is near 0, and M_r then stays there.
 
-    Binary masks are written out thresholded, and what counts is what the thresholded sound lacks. Bins that should move
-    are rare then, and would be drowned; they weigh as much as all others together, up to a factor.
+    Binary masks are written out thresholded, so the target follows from what the thresholded sound lacks. Bins that
+    should move are rare then. They weigh as much as all others together, but each at most `_MOST_WEIGHT` times as much.
     """
     steps, calls = len(truth), len(separation.plus_logits)
     # The first call never runs: no sound comes before the first step.
@@ -144,9 +144,9 @@ def si_sdr(
 
     It is computed from complex spectrograms and runs no inverse transform. By Parseval's theorem, products of
     spectrograms are nearly those of the waveforms: the windows overlap evenly except at the ends, and the inverse
-    transform removes only what no waveform has. Since the estimate has the
-    mixture's phase, its product with a source is that of its magnitude with the source's part in phase. For a silent
-    source, which has no SI-SDR, the result is the level of the estimate above that of the mixture - 30 dB, at least 0.
+    transform removes only what no waveform has. Since the estimate has the mixture's phase, its product with a source
+    is that of its magnitude with the source's part in phase. For a silent source, the result is the level
+    of the estimate above that of the mixture less 30 dB, at least 0.
 
     Args:
         share: Share of the mixture that each sound has, on the networks' axis.
