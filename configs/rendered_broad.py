@@ -21,7 +21,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.rounds.minus, config.rounds.plus, config.rounds.both = 30_000, 0, 0
 
     config.data.name = "rendered_broad"
-    config.audio.fft_samples = 1024  # a transform of 1022 samples takes almost three times as long
     config.frames.count = 3  # a frame may mislead, and kept features cost no time
 
     # One set of weights for one to three sounds among three clips, with levels up to 20 dB apart.
