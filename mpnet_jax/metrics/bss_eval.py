@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-import mir_eval
 import numpy as np
 from jaxtyping import Float
 
@@ -119,6 +118,8 @@ def _reasons(reference: np.ndarray, estimates: np.ndarray) -> np.ndarray:
 
 def _mir_eval(reference: np.ndarray, estimates: np.ndarray) -> np.ndarray:
     """Computes the ratios with mir_eval, one variant after the other: (ratio, variant, source)."""
+    import mir_eval  # takes half a second, and the other method does not need it
+
     with warnings.catch_warnings():
         # The module is deprecated and leaves mir_eval in 0.9; pyproject.toml pins an older version.
         warnings.filterwarnings("ignore", r"\s*mir_eval\.separation", FutureWarning)

@@ -26,7 +26,10 @@ class Overlay(NamedTuple):
 
     def over(self, planes: UInt8[np.ndarray, "rows width"]) -> UInt8[np.ndarray, "rows width"]:
         """Returns the planes of a frame (YUV 4:2:0) with the overlay."""
-        return ((planes * self.keep + self.add) >> 8).astype(np.uint8)
+        shown = planes * self.keep
+        shown += self.add
+        shown >>= 8
+        return shown.astype(np.uint8)
 
 
 def heat(levels: Float[np.ndarray, "rows columns"], *, height: int, width: int) -> Overlay:
@@ -67,15 +70,17 @@ def _overlay(rgb: np.ndarray, alpha: np.ndarray, height: int, width: int) -> Ove
         128.0 - 0.148 * red - 0.291 * green + 0.439 * blue,
         128.0 + 0.439 * red - 0.368 * green - 0.071 * blue,
     )
-    full, half = (width, height), (width // 2, height // 2)
+    # Everything is computed at the size of the chroma planes, because enlarging takes most of the time.
+    half = (width // 2, height // 2)
+    opacity = _resized(255.0 * alpha, half).astype(np.uint16)
+    added = [opacity * _resized(plane, half) for plane in (luma, *chroma)]
 
     def stacked(parts: Sequence[np.ndarray]) -> np.ndarray:
         # Luma at full size, then both chroma planes at half size, as in YUV 4:2:0.
-        planes = [_resized(parts[0], full), *(_resized(part, half) for part in parts[1:])]
-        return np.concatenate([part.ravel() for part in planes]).reshape(-1, width).astype(np.uint16)
+        whole = parts[0].repeat(2, axis=1).repeat(2, axis=0)
+        return np.concatenate([plane.ravel() for plane in (whole, *parts[1:])]).reshape(-1, width)
 
-    opacity = stacked([255.0 * alpha] * 3)
-    return Overlay(256 - opacity, opacity * stacked((luma, *chroma)))
+    return Overlay(256 - stacked([opacity] * 3), stacked(added))
 
 
 def _resized(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -95,31 +95,59 @@ def write_videos(
         }
         # Entered last: after an error, the threads have ended before the videos that they write are closed.
         pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(files)))
-        planes = Planes()
-        drawn: dict[int, overlay.Overlay | None] = {}
-        size = None
 
-        def add(number: int, index: int, picture: np.ndarray, sound: np.ndarray) -> None:
-            heat = drawn[number]
-            shown = picture if heat is None else heat.over(picture)
-            writers[number].show(shown)
-            writers[number].play(sound)
-            if index == moments.get(number):
-                images[number] = _jpeg(shown)
+        def add(number: int, part: _Part) -> None:
+            """Adds a part to one video."""
+            heat = _drawn(number, numbers, part)
+            for index, base in enumerate(part.pictures, part.index):
+                shown = base if heat is None else heat.over(base)
+                writers[number].show(shown)
+                if index == moments.get(number):
+                    images[number] = _jpeg(shown)
+            writers[number].play(part.sounds[number])
 
-        for index, chunk in enumerate(itertools.chain([first], sounds)):
+        writing: list[concurrent.futures.Future[None]] = []
+        for part in _parts(pictures, itertools.chain([first], sounds), maps, hop_s):
+            # While the threads write a part, this one reads the next.
+            for task in writing:
+                task.result()
+            writing = [pool.submit(add, number, part) for number in files]
+            progress(len(part.pictures) / FPS)
+        for task in writing:
+            task.result()
+    return images
+
+
+class _Part(NamedTuple):
+    """Frames of all videos that show the same heat maps.
+
+    Attributes:
+        index: Index of the first frame.
+        pictures: Planes of the frames, without heat maps; see `Planes`.
+        sounds: Sound of these frames, (channels, samples) by number.
+        maps: Energy maps of the sounds.
+    """
+
+    index: int
+    pictures: list[np.ndarray]
+    sounds: dict[int, np.ndarray]
+    maps: Float[np.ndarray, "number rows columns"]
+
+
+def _parts(
+    pictures: Iterator[np.ndarray], sounds: Iterator[dict[int, np.ndarray]], maps: Maps, hop_s: float
+) -> Iterator[_Part]:
+    planes, size, index = Planes(), None, 0
+    while group := list(itertools.islice(sounds, _PICTURES_A_MAP)):
+        shown = []
+        for _ in group:
             picture = next(pictures)
             size = picture.shape[1::-1] if size is None else size
-            picture = resized(picture, size)
-            height, width = (side // 2 * 2 for side in picture.shape[:2])
-            base = planes(np.ascontiguousarray(picture[:height, :width]))
-            if index % _PICTURES_A_MAP == 0:
-                drawn = _draw(maps_at(maps, index / FPS, hop_s), numbers, height, width)
-            done = [pool.submit(add, number, index, base, chunk[number]) for number in files]
-            for task in done:
-                task.result()
-            progress(1 / FPS)
-    return images
+            height, width = (side // 2 * 2 for side in size[::-1])
+            shown.append(planes(np.ascontiguousarray(resized(picture, size)[:height, :width])))
+        heard = {number: np.concatenate([sound[number] for sound in group], axis=1) for number in group[0]}
+        yield _Part(index, shown, heard, maps_at(maps, index / FPS, hop_s))
+        index += len(group)
 
 
 def _jpeg(planes: UInt8[np.ndarray, "rows width"]) -> bytes:
@@ -143,15 +171,16 @@ def maps_at(maps: Maps, time_s: float, hop_s: float) -> Float[np.ndarray, "numbe
     return weight * maps[later].astype(np.float32) + (1 - weight) * maps[earlier].astype(np.float32)
 
 
-def _draw(maps: np.ndarray, numbers: Sequence[int], height: int, width: int) -> dict[int, overlay.Overlay | None]:
-    shown = {number: maps[number - 1] for number in numbers}
-    drawn = {
-        number: overlay.heat(levels, height=height, width=width) if levels.any() else None
-        for number, levels in shown.items()
-    }
-    some = any(levels.any() for levels in shown.values())
-    drawn[RESIDUAL] = overlay.colours(list(shown.values()), height=height, width=width) if some else None
-    return drawn
+def _drawn(number: int, numbers: Sequence[int], part: _Part) -> overlay.Overlay | None:
+    """Returns the overlay of a video: the heat map of its sound, or all maps in colours for the overview."""
+    rows, width = part.pictures[0].shape
+    height = rows * 2 // 3
+    if number != RESIDUAL:
+        levels = part.maps[number - 1]
+        return overlay.heat(levels, height=height, width=width) if levels.any() else None
+    shown = [part.maps[sound - 1] for sound in numbers]
+    some = any(levels.any() for levels in shown)
+    return overlay.colours(shown, height=height, width=width) if some else None
 
 
 def _sounds(stems: Mapping[int, Path], rate_hz: int, layout: Sequence[str]) -> Iterator[dict[int, np.ndarray]]:
