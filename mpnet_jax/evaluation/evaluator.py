@@ -249,7 +249,7 @@ class Evaluator:
             return iter(())
         separators = dict(self._separators)
         main = separators.pop(self.networks.main)
-        return separate_mixtures(main, self._read(mixtures, store), separators)
+        return separate_mixtures(main, self._read(mixtures, store), separators, features=self.networks.features())
 
     @functools.cached_property
     def _separators(self) -> dict[str, Any]:

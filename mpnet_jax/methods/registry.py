@@ -198,7 +198,11 @@ class Method(abc.ABC):
 
     def frame_trunk(self, state: TrainState) -> dict[str, Any]:
         """Returns parameters and running statistics of the frame network's trunk, by the kind of variables."""
-        return {part: trees["frame_net"]["trunk"] for part, trees in state.variables.items()}
+        return self.trunk_in(state.variables)
+
+    def trunk_in(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """Returns the same of variables that `completion` completed."""
+        return {part: variables[part]["frame_net"]["trunk"] for part in ("params", "batch_stats")}
 
     @abc.abstractmethod
     def train_step(self, each: Round) -> Callable[..., Any]:
@@ -247,6 +251,10 @@ class Method(abc.ABC):
     def separate_steps(self, result: str) -> dict[str, Callable[..., Any]]:
         """Builds every evaluation pass of one result's networks, by reported name; `result` comes last."""
         return {result: self.separate_step(result)}
+
+    def features_step(self) -> Callable[..., Any] | None:
+        """Builds the pass whose `features` all evaluation passes can share; None where the trunk learns."""
+        return settings.features_step(self.config) if settings.has_fixed_features(self.config) else None
 
     def completion(self, workdir: Path) -> Callable[[dict[str, Any]], dict[str, Any]]:
         """Returns a function from variables on the devices to all that an evaluation pass needs.

@@ -1,6 +1,6 @@
 """What several methods build from a config in the same way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from data_pipeline.command import InputError
 from data_pipeline.spec import FeatureSpec
 from mpnet_jax.config.rounds import Round
 from mpnet_jax.config.specs import Config, audio_spec
-from mpnet_jax.models.efficientnet import FEATURES, EfficientNetLite0
+from mpnet_jax.models.efficientnet import FEATURES, EfficientNetLite0, normalise_pictures
 from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.pretrained import imagenet
 from mpnet_jax.run import features
@@ -67,6 +67,11 @@ def frame_spec(config: Config) -> FrameNetSpec:
     )
 
 
+def has_fixed_features(config: Config) -> bool:
+    """Returns whether the frame network is a pretrained trunk that never learns, with a head."""
+    return config.model.frame_net != "resnet18" and config.model.frame_net_trained != "all"
+
+
 def check_frame_net(config: Config) -> None:
     """Raises InputError where fields of the frame network do not go together."""
     fields, data = config.model, config.data
@@ -76,7 +81,7 @@ def check_frame_net(config: Config) -> None:
             "config.model.feature_noise and .feature_dropout need pretrained features; set them to 0, or set "
             "config.model.frame_net to efficientnet_lite0"
         )
-    if data.feature_seconds and (not pretrained or fields.frame_net_trained == "all"):
+    if data.feature_seconds and not has_fixed_features(config):
         raise InputError(
             f"config.data.feature_seconds={data.feature_seconds:g} keeps features of a frozen trunk, and the trunk of "
             f"config.model.frame_net={fields.frame_net} with frame_net_trained={fields.frame_net_trained} learns; set "
@@ -152,6 +157,26 @@ def distance(config: Config) -> str:
     return "cross_entropy" if config.mask == "binary" else config.loss.ratio
 
 
+def compute_dtype(config: Config) -> jnp.dtype[Any] | None:
+    """Returns the type in which the networks compute; None for that of the parameters, float32."""
+    return None if config.model.compute == "float32" else jnp.dtype(config.model.compute)
+
+
+def features_step(config: Config) -> Callable[..., Any]:
+    """Builds the pass from `frames` to the `features` of a trunk that never learns, for one device.
+
+    Its variables are those of the trunk, and `features` is float32 (batch, clip, frame, h, w, channel).
+    """
+    net = EfficientNetLite0(config.model.resnet_dilated, compute_dtype=compute_dtype(config))
+
+    def run(variables: dict[str, Any], batch: dict[str, Any]) -> dict[str, Any]:
+        frames = batch["frames"]
+        maps: Any = net.apply(variables, normalise_pictures(frames.reshape(-1, *frames.shape[-3:])))
+        return {"features": maps.astype(jnp.float32).reshape(*frames.shape[:3], *maps.shape[1:])}
+
+    return run
+
+
 def visual_fields(config: Config) -> dict[str, Any]:
     """Returns the attributes that `MPNet` and `PixelPlayer` share."""
     fields = config.model
@@ -162,7 +187,7 @@ def visual_fields(config: Config) -> dict[str, Any]:
         "frame_spec": frame_spec(config),
         "classes": config.miml.classes if config.loss.class_weight else 0,
         "initial_weights": fields.initial_weights,
-        "compute_dtype": None if fields.compute == "float32" else jnp.dtype(fields.compute),
+        "compute_dtype": compute_dtype(config),
         "log_epsilon": fields.log_epsilon,
         "visual_pooling": fields.visual_pooling,
         "visual_activation": fields.visual_activation,

@@ -11,7 +11,7 @@ from data_pipeline.spec import AudioSpec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.recursion.completion import replayed
 from mpnet_jax.recursion.minus_plus import by_candidate
-from mpnet_jax.recursion.networks import Batch, separate_clips
+from mpnet_jax.recursion.networks import Batch, seen_in, separate_clips
 from mpnet_jax.recursion.rules import EPSILON, Rules
 from mpnet_jax.recursion.separation import Separation
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
@@ -163,7 +163,7 @@ def make_separate_step(
 
     def separated(variables: dict[str, Any], batch: Batch, mixture: Array) -> Written:
         separation = separate_clips(model, variables, batch, mixture, rules=rules, with_plus=with_plus)
-        count = batch["frames"].shape[1]
+        count = seen_in(batch).shape[1]
         shares = written_shares(separation, mixture, rules=rules, mask=mask, axis=axis)
         reference = rules.reference(separation.before, mixture)
         return Written(

@@ -68,12 +68,17 @@ DEVICE_INPUTS = ("mixture_magnitude", "mixture_phase", "source_magnitude", *SEEN
 
 
 def device_inputs(batch: HostBatch) -> HostBatch:
-    """Returns the arrays of a batch that an evaluation pass takes."""
-    return {name: batch[name] for name in DEVICE_INPUTS if name in batch}
+    """Returns the arrays of a batch that an evaluation pass takes: the frames only where there are no features."""
+    unused = {"frames"} if "features" in batch else set()
+    return {name: batch[name] for name in DEVICE_INPUTS if name in batch and name not in unused}
 
 
 def separate_mixtures(
-    main: Separator, batches: Iterable[HostBatch], others: Mapping[str, Separator] = NO_OTHERS
+    main: Separator,
+    batches: Iterable[HostBatch],
+    others: Mapping[str, Separator] = NO_OTHERS,
+    *,
+    features: Separator | None = None,
 ) -> Iterator[SeparatedMixture]:
     """Runs the evaluation pass over batches, with the right and with swapped frames.
 
@@ -81,16 +86,18 @@ def separate_mixtures(
         main: Pass of the method that is reported.
         batches: Batches of `data_pipeline.loader.evaluation_batches`.
         others: Passes of further methods, by their names.
+        features: Pass from `frames` to the `features` that all passes then share; None lets each look at the frames.
 
     Yields:
         Every valid mixture once, in the order of the batches.
     """
     for batch in batches:
-        inputs = device_inputs(batch)
+        seen = batch if features is None else batch | features({"frames": batch["frames"]})
+        inputs = device_inputs(seen)
         # All passes are started on the devices before the first is waited for.
         right_pending = main.start(inputs)
-        seen = {name: np.roll(inputs[name], 1, axis=1) for name in SEEN if name in inputs}
-        swapped_pending = main.start(inputs | seen)
+        next_seen = {name: np.roll(inputs[name], 1, axis=1) for name in SEEN if name in inputs}
+        swapped_pending = main.start(inputs | next_seen)
         others_pending = {name: other.start(inputs) for name, other in others.items()}
         right, swapped = right_pending(), swapped_pending()
         beside = {name: pending() for name, pending in others_pending.items()}

@@ -90,6 +90,13 @@ class TrainedNetworks:
         """Returns a pass of the main result's networks over all devices."""
         return Separator(parallel.parallel_map(step), self._variables[self.main])
 
+    def features(self) -> Separator | None:
+        """Returns the pass from frames to the features that all networks share; None where their trunk learns."""
+        step = self._method.features_step()
+        if step is None:
+            return None
+        return Separator(parallel.parallel_map(step), self._method.trunk_in(self._variables[self.main]))
+
     def separators(self) -> dict[str, Separator]:
         """Returns every evaluation pass by the name in the results, the main one last."""
         return {

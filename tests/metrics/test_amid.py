@@ -21,7 +21,7 @@ def ssim(a, b):
 
 def test_true_sources_give_their_own_similarity():
     true = magnitudes()
-    assert amid(true, true) == pytest.approx(100 * ssim(true[0], true[1]), rel=1e-12)
+    assert amid(true, true) == pytest.approx(100 * ssim(true[0], true[1]), rel=1e-6)  # pictures are float32
 
 
 def test_swapped_sources_are_as_bad_as_can_be():
@@ -32,7 +32,7 @@ def test_swapped_sources_are_as_bad_as_can_be():
 def test_every_ordered_pair_counts():
     separated, true = magnitudes(3), magnitudes(3, seed=1)
     pairs = [ssim(separated[i], true[j]) for i in range(3) for j in range(3) if i != j]
-    assert amid(separated, true) == pytest.approx(100 * np.mean(pairs), rel=1e-12)
+    assert amid(separated, true) == pytest.approx(100 * np.mean(pairs), rel=1e-6)
 
 
 def test_the_picture_saturates():

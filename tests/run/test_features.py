@@ -21,6 +21,7 @@ from data_pipeline.spec import FeatureSpec
 from mpnet_jax.methods import settings
 from mpnet_jax.models.efficientnet import FEATURES
 from mpnet_jax.run.log import LOSSES, read_lines
+from mpnet_jax.steps.separated_mixtures import separate_mixtures
 from mpnet_jax.train import train
 from mpnet_jax.weights.trained import read_run
 from tests.support.repository import ROOT
@@ -224,6 +225,36 @@ def test_the_best_checkpoint_holds_the_means_that_were_validated(straight):
     np.testing.assert_array_equal(
         trunk["stem"]["conv"]["kernel"], template["params"]["frame_net"]["trunk"]["stem"]["conv"]["kernel"]
     )
+
+
+def test_passes_that_share_features_separate_as_those_that_look_at_the_frames(straight, tiny_set):
+    from mpnet_jax.run.checkpoint import Checkpoints
+    from mpnet_jax.weights.trained import TrainedNetworks
+
+    method = read_run(straight / "run").method
+    checkpoints = Checkpoints(straight / "run", read_only=True)
+    networks = TrainedNetworks(method, checkpoints, "best")
+    checkpoints.close()
+    features, (separator,) = networks.features(), networks.separators().values()
+    rng = np.random.default_rng(0)
+    spectrum, px = (method.audio.freq_bins, method.audio.time_frames), method.data.frames.crop_px
+    batch = {
+        "frames": rng.integers(0, 256, (3, 2, method.data.frames.count, px, px, 3), np.uint8),
+        "mixture_magnitude": rng.random((3, *spectrum), np.float32),
+        "mixture_phase": rng.random((3, *spectrum), np.float32),
+        "source_magnitude": rng.random((3, 2, *spectrum), np.float32),
+        "source_waveform": rng.random((3, 2, method.audio.clip_samples), np.float32),
+        "valid": np.ones(3, bool),
+        "index": np.arange(3),
+    }
+    looking, sharing = (
+        list(separate_mixtures(separator, [batch], {"again": separator}, features=each)) for each in (None, features)
+    )
+    for own, shared in zip(looking, sharing, strict=True):
+        for name in ("separated", "swapped", "mask"):
+            np.testing.assert_allclose(getattr(shared, name), getattr(own, name), atol=1e-4)
+        np.testing.assert_array_equal(shared.others["again"].waveform, shared.separated)
+        assert np.abs(own.separated - own.swapped).max() > 1e-3
 
 
 @pytest.mark.e2e

@@ -105,7 +105,11 @@ class RelatedBases(registry.Method):
     def frame_trunk(self, state: TrainState) -> dict[str, Any]:
         """Returns the trunk of the class network; see `Method.frame_trunk`."""
         del state  # it holds no frame network
-        return super().frame_trunk(self.class_state())
+        return super().trunk_in(self.class_state().variables)
+
+    def trunk_in(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """Returns the trunk of the class network; see `Method.trunk_in`."""
+        return super().trunk_in(variables["class_net"])
 
     def _class_optimiser(self) -> optax.GradientTransformation:
         length, peak = self.config.miml.class_steps, self.config.miml.class_rate
