@@ -4,11 +4,15 @@
   random pictures, with the memory before and after.
 * `step`, with its `ratio`: a training step of the quickstart from kept features over one of `configs/small_resnet.py`,
   whose ResNet-18 looks at pictures in every step. Each runs in its own process; they take turns.
+* `loader`: CPU time of the quickstart's mixtures of one step, from random sounds and features, and with `--threads=1`
+  its share of a core that it shares with the training step.
 """
 
 import contextlib
 import functools
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +28,8 @@ from mpnet_jax.run.facts import usable_cores
 SIZES = ("quickstart", "small_resnet")
 TURN_SECONDS = 2.0
 FRAMES = 512  # frames whose features are timed, with all their views
+SOLOS, SOLO_SECONDS = 64, 24
+WARM_UP_STEPS, LOADER_STEPS = 5, 40
 
 
 class Pictures:
@@ -56,18 +62,23 @@ def main() -> None:
     """Runs the benchmark."""
     path = record.check_file(flags.FLAGS.json)
     threads = flags.FLAGS.threads or usable_cores()
-    results = {"threads": threads, "features": feature_pass(), "step": steps(threads)}
+    results = {"threads": threads, "features": feature_pass(), "step": steps(threads), "loader": loader()}
+    if threads == 1:
+        own, step = results["loader"]["cpu_seconds_a_step"], results["step"]["seconds"]["quickstart"]
+        results["loader"]["share_of_core"] = own / (own + step)
     record.write(path, results)
     logging.info("%s; numbers: %s", summary(results), path)
 
 
 def summary(results: dict[str, Any]) -> str:
     """Returns the figures in one line."""
-    features, step = results["features"], results["step"]
+    features, step, loader = results["features"], results["step"], results["loader"]
+    share = f", {loader['share_of_core']:.3f} of the core" if "share_of_core" in loader else ""
     return (
         f"{features['pictures_per_second_and_core']:.1f} pictures a second and core, "
         f"{features['grown_bytes'] / 2**20:.0f} MiB more memory at the end; "
-        f"step {1e3 * step['seconds']['quickstart']:.0f} ms, {step['ratio']:.2f} of the ResNet's"
+        f"step {1e3 * step['seconds']['quickstart']:.0f} ms, {step['ratio']:.2f} of the ResNet's; "
+        f"its mixtures {1e3 * loader['cpu_seconds_a_step']:.1f} ms of CPU{share}"
     )
 
 
@@ -123,6 +134,60 @@ def steps(threads: int) -> dict[str, Any]:
         "ratio_spread": [float(x) for x in np.quantile(ratios, [0.0, 0.25, 0.75, 1.0])],
         "disturbed_turns": quiet.disturbed,
     }
+
+
+class Solos:
+    """What the loader asks of a `RecordStore`: records of random sound without frames.
+
+    Args:
+        config: The config, for its sample rate and its stored frames per second.
+        folder: Folder of the features.
+    """
+
+    def __init__(self, config: Any, folder: Path) -> None:
+        from data_pipeline.records.index_file import Clip
+        from mpnet_jax.config.specs import data_spec
+
+        self.spec = data_spec(config).records
+        samples, frames = SOLO_SECONDS * config.audio.rate_hz, round(SOLO_SECONDS * self.spec.fps)
+        self.clips = [Clip(str(n), n % 11, 0, 0.0, samples, frames, 0.1, 0, 0, 0) for n in range(SOLOS)]
+        self.split, self.folder = "train", folder
+        self.features: Any = None
+        self._sounds = np.random.default_rng(0).normal(0.0, 3000.0, (8, samples)).astype("<i2")
+
+    def read_sound(self, index: int, start: int, samples: int) -> np.ndarray:
+        """Returns a window of a record."""
+        return self._sounds[index % len(self._sounds), start : start + samples]
+
+
+def loader() -> dict[str, Any]:
+    """Measures the CPU time of all threads of this process for the mixtures of a training step."""
+    from data_pipeline.loader import training_batches
+    from data_pipeline.records.features import KeptFeatures
+    from mpnet_jax.config.specs import data_spec
+    from mpnet_jax.methods import settings
+    from mpnet_jax.models.efficientnet import FEATURES
+    from mpnet_jax.pretrained import imagenet
+
+    config: Any = size_config("quickstart")
+    data, spec = data_spec(config), settings.feature_spec(config, imagenet.efficientnet_lite0().variables)
+    side = config.frames.crop_px // 32 + config.frames.crop_px % 32 // 16  # of the trunk's maps
+    with tempfile.TemporaryDirectory() as folder:
+        store: Any = Solos(config, Path(folder))
+        store.features = KeptFeatures(store, spec, Path(folder))
+        for piece in store.features.missing:
+            shape = (len(store.features.frames_of(piece)), spec.views, side, side, FEATURES)
+            store.features.write(piece, np.random.default_rng(piece).random(shape, np.float32))
+        batches = training_batches(
+            store, audio=data.audio, frames=data.frames, mixing=data.mixing, batch_size=config.batch_size, seed=0
+        )
+        for _ in range(WARM_UP_STEPS):
+            next(batches)
+        started = time.process_time()
+        for _ in range(LOADER_STEPS):
+            next(batches)
+        seconds = (time.process_time() - started) / LOADER_STEPS
+    return {"mixtures_a_step": config.batch_size, "cpu_seconds_a_step": seconds}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import numpy as np
 from mpnet_jax.config.specs import Config, audio_spec
 from mpnet_jax.methods.registry import method_of
 from mpnet_jax.recursion.candidates import Candidates
-from mpnet_jax.recursion.minus_plus import minus_plus
+from mpnet_jax.recursion.minus_plus import Loop, minus_plus
 from mpnet_jax.recursion.networks import bind
 from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.recursion.separation import Separation
@@ -75,7 +75,7 @@ def recursion(
             bind({"minus_net": model, "plus_net": model}, variables, steps=steps, with_plus=with_plus),
             steps=steps,
             rules=rules,
-            unroll=unroll,
+            loop=Loop(unroll),
             skip_finished=skip_finished,
         )
         return separation._replace(statistics=())

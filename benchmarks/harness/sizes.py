@@ -1,5 +1,6 @@
 """Configs of the benchmark sizes, and random batches for them."""
 
+import re
 from typing import Any
 
 import jax
@@ -22,7 +23,8 @@ def size_config(name: str) -> ml_collections.ConfigDict:
 
     Args:
         name: "full" (the paper's sizes, two sounds, one picture per sound, batch 4), "full_t<pictures>",
-            "full_b<batch>", "small_resnet", or "quickstart", which has no peer.
+            "full_b<batch>", "small_resnet", or, without a peer, "quickstart", "full_s<sounds>" (batch 1) or
+            "full_s<sounds>r", whose gradients compute the steps of the recursion again.
 
     Raises:
         InputError: The name is unknown.
@@ -32,12 +34,19 @@ def size_config(name: str) -> ml_collections.ConfigDict:
         small: Any = SMALL[name].get_config()
         small.rounds.plus = small.rounds.both = 0
         return small
-    if kind != "full" or (variant and (variant[0] not in "tb" or not variant[1:].isdecimal())):
-        raise InputError(f"--sizes: {name!r} is unknown; use {', '.join(NAMES)}, full_t<pictures> or full_b<batch>")
+    found = re.fullmatch(r"([tb]\d+|s\d+r?|)", variant)
+    if kind != "full" or found is None:
+        raise InputError(
+            f"--sizes: {name!r} is unknown; use {', '.join(NAMES)}, full_t<pictures>, full_b<batch>, full_s<sounds> or "
+            "full_s<sounds>r"
+        )
     config: Any = base.get_config()
     config.rounds.plus = config.rounds.both = 0
     config.batch_size = int(variant[1:]) if variant.startswith("b") else FULL_BATCH
     config.frames.count = int(variant[1:]) if variant.startswith("t") else 1
+    if variant.startswith("s"):
+        config.mixing.sources, config.batch_size = int(variant[1:].rstrip("r")), 1
+        config.recursion.recompute = variant.endswith("r")
     return config
 
 

@@ -24,6 +24,7 @@ FREE_FIELDS = (
     "checkpoint_every",
     "recursion.neighbourhood",
     "recursion.place_side",
+    "recursion.recompute",
     "recursion.unroll",
 )
 

@@ -15,6 +15,7 @@ from mpnet_jax.models import transfer
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
 from mpnet_jax.recursion.candidates import ENERGIES
+from mpnet_jax.recursion.minus_plus import Loop
 from mpnet_jax.recursion.networks import WrittenEnergy, plus_sets
 from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.run import start_from
@@ -188,7 +189,10 @@ class MinusPlus(registry.Method):
                 order=config.recursion.training_order,
                 class_weight=config.loss.class_weight,
             ),
-            unroll={"auto": jax.default_backend() == "cpu", "yes": True, "no": False}[config.recursion.unroll],
+            loop=Loop(
+                unroll={"auto": jax.default_backend() == "cpu", "yes": True, "no": False}[config.recursion.unroll],
+                recompute=config.recursion.recompute,
+            ),
         )
 
     def separate_step(self, result: str) -> Callable[..., Any]:

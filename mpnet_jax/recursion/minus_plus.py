@@ -37,6 +37,22 @@ from mpnet_jax.recursion.rules import PAPER, Rules
 from mpnet_jax.recursion.separation import Networks, Separation
 
 
+class Loop(NamedTuple):
+    """How the steps of the recursion are run; the results are the same.
+
+    Attributes:
+        unroll: Whether to unroll the loop. On a CPU, gradients of convolutions in a rolled loop are many times slower.
+        recompute: Whether gradients run the networks of each step again instead of keeping their activations, which
+            takes less memory and more time.
+    """
+
+    unroll: bool = False
+    recompute: bool = False
+
+
+PLAIN_LOOP = Loop()
+
+
 def minus_plus(
     mixture: Float[Array, "batch freq time"],
     candidates: Candidates,
@@ -45,7 +61,7 @@ def minus_plus(
     steps: int,
     rules: Rules = PAPER,
     order: Int[Array, "batch step"] | None = None,
-    unroll: bool = False,
+    loop: Loop = PLAIN_LOOP,
     skip_finished: bool = False,
 ) -> Separation:
     """Separates a mixture into one sound per step, in descending order of energy.
@@ -58,7 +74,7 @@ def minus_plus(
         rules: What a mask acts on, what is subtracted, and when the recursion ends.
         order: Candidate to take at each step (in training by ground-truth energy). None takes the open candidate whose
             sound has the greatest predicted energy.
-        unroll: Whether to unroll the loop. On a CPU, gradients of convolutions in a rolled loop are many times slower.
+        loop: How the steps are run.
         skip_finished: Whether to run no network in a step in which no sample is active. For evaluation only, since the
             branch that runs no network has no batch statistics to return.
 
@@ -76,20 +92,21 @@ def minus_plus(
     given = jnp.zeros((steps, batch), jnp.int32) if order is None else order.T[:steps]  # (step, batch)
     inputs = {"minus": networks.statistics["minus"], "order": given, "index": jnp.arange(steps)}
     if networks.plus is None:
-        step = functools.partial(recursion.step, with_plus=False)
-        carry, out = _scan(step, carry, inputs, length=steps, unroll=unroll)
+        step = _kept(functools.partial(recursion.step, with_plus=False), recompute=loop.recompute)
+        carry, out = _scan(step, carry, inputs, length=steps, unroll=loop.unroll)
     else:
         # No sound comes before the first step, so that step runs no Plus-Net and stands outside the loop.
-        carry, first = recursion.step(carry, jax.tree.map(lambda x: x[0], inputs), with_plus=False)
+        step = _kept(functools.partial(recursion.step, with_plus=False), recompute=loop.recompute)
+        carry, first = step(carry, jax.tree.map(lambda x: x[0], inputs))
         of_steps = jax.tree.map(lambda x: x[: steps - 1], networks.statistics["plus"])
         later = jax.tree.map(lambda x: x[1:], inputs) | {"plus": of_steps}
-        step = functools.partial(recursion.step, with_plus=True)
-        carry, out = _scan(step, carry, later, length=steps - 1, unroll=unroll)
+        step = _kept(functools.partial(recursion.step, with_plus=True), recompute=loop.recompute)
+        carry, out = _scan(step, carry, later, length=steps - 1, unroll=loop.unroll)
         plus = out.pop("plus")
         # One step (batch, ...) and the others (step - 1, batch, ...) become (step, batch, ...).
         out = jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, out) | {"plus": plus}
         if rules.plus_passes > 1:
-            carry, calls = _sweeps(recursion, carry, out, unroll=unroll)
+            carry, calls = _sweeps(recursion, carry, out, loop)
             out |= {
                 name: jax.tree.map(lambda one, more: jnp.concatenate([one, more]), out[name], more)
                 for name, more in calls.items()
@@ -98,6 +115,11 @@ def minus_plus(
     if isinstance(carry.so_far, EverySound):
         out["sounds"] = carry.so_far.sounds  # later steps took from earlier sounds
     return Separation(**out, remaining=carry.remaining, statistics=statistics)
+
+
+def _kept(step: Callable[..., Any], *, recompute: bool) -> Callable[..., Any]:
+    """Returns a step whose activations are kept for its gradient, or else computed again."""
+    return jax.checkpoint(step) if recompute else step
 
 
 def _scan(step: Callable[..., Any], carry: Any, inputs: Any, *, length: int, unroll: bool) -> tuple[Any, Any]:
@@ -213,9 +235,7 @@ class _Recursion:
         return out | {"sounds": sound, "incomplete": incomplete, "taken": taken, "share": share, "remixes": remix}
 
 
-def _sweeps(
-    recursion: _Recursion, carry: _Carry, out: dict[str, Any], *, unroll: bool
-) -> tuple[_Carry, dict[str, Any]]:
+def _sweeps(recursion: _Recursion, carry: _Carry, out: dict[str, Any], loop: Loop) -> tuple[_Carry, dict[str, Any]]:
     """Completes all sounds again, `Rules.plus_passes` - 1 times; returns the state and the outputs of the calls."""
     networks, rules = recursion.networks, recursion.rules
     assert networks.plus is not None and isinstance(carry.so_far, EverySound)
@@ -225,7 +245,8 @@ def _sweeps(
     inputs["plus"] = jax.tree.map(lambda x: x[steps - 1 :], networks.statistics["plus"])
     sweep = Sweep(recursion.mixture, recursion.candidates, networks.plus, rules, recursion.skip_finished)
     parts = Parts(carry.so_far, carry.remaining)
-    parts, swept = _scan(sweep.step, parts, inputs, length=steps * sweeps, unroll=unroll)
+    step = _kept(sweep.step, recompute=loop.recompute)
+    parts, swept = _scan(step, parts, inputs, length=steps * sweeps, unroll=loop.unroll)
     return carry._replace(so_far=parts.so_far, remaining=parts.remaining), swept
 
 

@@ -99,7 +99,7 @@ def write_videos(
         def add(number: int, part: _Part) -> None:
             """Adds a part to one video."""
             heat = _drawn(number, numbers, part)
-            for index, base in enumerate(part.pictures, part.index):
+            for index, base in enumerate(part.pictures, part.first):
                 shown = base if heat is None else heat.over(base)
                 writers[number].show(shown)
                 if index == moments.get(number):
@@ -122,13 +122,13 @@ class _Part(NamedTuple):
     """Frames of all videos that show the same heat maps.
 
     Attributes:
-        index: Index of the first frame.
+        first: Index of the first frame.
         pictures: Planes of the frames, without heat maps; see `Planes`.
         sounds: Sound of these frames, (channels, samples) by number.
         maps: Energy maps of the sounds.
     """
 
-    index: int
+    first: int
     pictures: list[np.ndarray]
     sounds: dict[int, np.ndarray]
     maps: Float[np.ndarray, "number rows columns"]

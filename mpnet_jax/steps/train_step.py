@@ -13,7 +13,7 @@ from mpnet_jax.models.frame_net import NOISE
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import mean_over_devices
 from mpnet_jax.recursion.candidates import Candidates, EnergyFn, mean_magnitude
-from mpnet_jax.recursion.minus_plus import energy_order, minus_plus
+from mpnet_jax.recursion.minus_plus import Loop, energy_order, minus_plus
 from mpnet_jax.recursion.networks import Batch, WrittenEnergy, apply_net, bind, of_mixture, seen_in
 from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
@@ -127,7 +127,7 @@ def make_train_step(
     axis: FrequencyAxis,
     rules: Rules,
     objective: Objective,
-    unroll: bool,
+    loop: Loop,
 ) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, Array]]]:
     """Builds the training step of MP-Net, which `parallel.parallel_step` runs. Source: Sec. 3.4.
 
@@ -138,7 +138,7 @@ def make_train_step(
         axis: Frequency axis of the networks.
         rules: Rules of the recursion.
         objective: Loss to minimise.
-        unroll: See `minus_plus`.
+        loop: How the steps of the recursion are run.
 
     Returns:
         `(state, batch) -> (state, metrics)`; metrics are means over all devices.
@@ -175,7 +175,7 @@ def make_train_step(
             steps=steps,
             rules=of_mixture(rules, linear),
             order=training_order(objective.order, sources, true_energy),
-            unroll=unroll,
+            loop=loop,
         )
         loss, parts = separation_loss(
             separation,

@@ -20,6 +20,7 @@ def computed() -> dict[str, np.ndarray]:
     from mpnet_jax.models.frame_net import FrameNetSpec
     from mpnet_jax.models.mpnet import MPNet
     from mpnet_jax.parallel import DEVICE_AXIS
+    from mpnet_jax.recursion.minus_plus import Loop
     from mpnet_jax.recursion.rules import Rules
     from mpnet_jax.spectrogram.frequency import frequency_axis
     from mpnet_jax.steps.losses import Objective
@@ -54,7 +55,7 @@ def computed() -> dict[str, np.ndarray]:
         axis=axis,
         rules=Rules(),
         objective=Objective(mask="ratio", distance="absolute", plus_distance="absolute"),
-        unroll=True,
+        loop=Loop(unroll=True),
     )
     state = TrainState(jnp.zeros((), jnp.int32), variables["params"], variables["batch_stats"], ())
     run = jax.jit(jax.vmap(step, in_axes=(None, 0), axis_name=DEVICE_AXIS))

@@ -15,7 +15,7 @@ from mpnet_jax.models.resnet import ResNet18
 from mpnet_jax.models.unet import UNet
 from mpnet_jax.pretrained import torch_weights
 from mpnet_jax.recursion.candidates import Candidates
-from mpnet_jax.recursion.minus_plus import by_candidate, minus_plus
+from mpnet_jax.recursion.minus_plus import Loop, by_candidate, minus_plus
 from mpnet_jax.recursion.networks import WrittenEnergy, of_mixture
 from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.recursion.separation import Networks
@@ -245,7 +245,7 @@ class ReleasedPass:
             Networks(minus, statistics={"minus": ()}),
             steps=count,
             rules=rules,
-            unroll=True,
+            loop=Loop(unroll=True),
         )
         objective = Objective(remaining="before", remaining_weight=1.0)
         loss, parts = separation_loss(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mpnet_jax.recursion.candidates import Candidates
 from mpnet_jax.recursion.completion import replayed
-from mpnet_jax.recursion.minus_plus import minus_plus
+from mpnet_jax.recursion.minus_plus import Loop, minus_plus
 from mpnet_jax.recursion.networks import plus_sets, statistics_for_calls
 from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.recursion.separation import Networks
@@ -56,7 +56,7 @@ def run(mixture, masks, moved, *, order=None, unroll=True, skip_finished=False, 
         steps=steps,
         rules=Rules(**rules),
         order=order,
-        unroll=unroll,
+        loop=Loop(unroll),
         skip_finished=skip_finished,
     )
 

@@ -10,6 +10,7 @@ from mpnet_jax.methods.mpnet import MinusPlus
 from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
+from mpnet_jax.recursion.minus_plus import Loop
 from mpnet_jax.recursion.networks import bind
 from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
@@ -39,7 +40,7 @@ def random_problem(model, sources, *, seed=1):
     return variables, {name: x[None] for name, x in batch.items()}
 
 
-def training_step(model, *, mask_on="remaining", order="ground_truth", unroll=True):
+def training_step(model, *, mask_on="remaining", order="ground_truth", unroll=True, recompute=False):
     """Returns `(variables, batch) -> (state, metrics)`, which subtracts the gradient from the parameters."""
     optimiser = optax.sgd(1.0)
     step = make_train_step(
@@ -49,7 +50,7 @@ def training_step(model, *, mask_on="remaining", order="ground_truth", unroll=Tr
         axis=FrequencyAxis(np.arange(ROWS), np.eye(ROWS), np.eye(ROWS)),
         rules=Rules(mask_on=mask_on),
         objective=Objective(remaining_weight=0.5, order=order),
-        unroll=unroll,
+        loop=Loop(unroll, recompute),
     )
     step = jax.jit(jax.vmap(step, in_axes=(None, 0), axis_name=DEVICE_AXIS))
 
@@ -99,6 +100,18 @@ def test_rolled_and_unrolled_loops_have_equal_gradients(monkeypatch, order):
         )
     assert float(metrics["gradient_norm"][0]) > 1e-3
     assert_equal_steps((rolled, rolled_metrics), (unrolled, metrics))
+
+
+def test_steps_that_are_computed_again_have_the_gradients_of_kept_ones(monkeypatch):
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
+    model = MPNet(2, 2, 2, FrameNetSpec(resnet_features=1), plus_features=2)
+    with jax.enable_x64(True):
+        variables, batch = random_problem(model, 3)
+        (kept, kept_metrics), (again, metrics) = (
+            training_step(model, recompute=recompute)(variables, batch) for recompute in (False, True)
+        )
+    assert float(metrics["gradient_norm"][0]) > 1e-3
+    assert_equal_steps((kept, kept_metrics), (again, metrics))
 
 
 def test_masks_that_are_computed_directly_have_the_gradients_of_feature_maps(monkeypatch):

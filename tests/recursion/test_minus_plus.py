@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mpnet_jax.recursion.candidates import Candidates, mean_power
-from mpnet_jax.recursion.minus_plus import by_candidate, energy_order, minus_plus, subtract
+from mpnet_jax.recursion.minus_plus import Loop, by_candidate, energy_order, minus_plus, subtract
 from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.recursion.separation import Networks
 
@@ -292,7 +292,7 @@ def test_with_fewer_steps_the_quieter_sounds_remain():
     np.testing.assert_allclose(out.remaining, sources[jnp.arange(2), quietest], atol=1e-6)
 
 
-@pytest.mark.parametrize("other", [{"unroll": True}, {"skip_finished": True}])
+@pytest.mark.parametrize("other", [{"loop": Loop(unroll=True)}, {"skip_finished": True}])
 @pytest.mark.parametrize("sounding", [1, 3])
 def test_unrolling_and_skipping_do_not_change_results(other, sounding):
     sources = disjoint_sources(3).at[:, sounding:].set(0.0)
@@ -390,7 +390,7 @@ def test_the_unrolled_recursion_has_no_loop(steps, with_plus):
             plus,
             {"minus": jnp.zeros(steps), "plus": jnp.zeros(steps - 1)},
         )
-        return minus_plus(mixture, Candidates(jnp.ones((1, 3, 1))), networks, steps=steps, unroll=unroll).sounds
+        return minus_plus(mixture, Candidates(jnp.ones((1, 3, 1))), networks, steps=steps, loop=Loop(unroll)).sounds
 
     def has_loop(unroll):
         return "stablehlo.while" in jax.jit(lambda m: run(m, unroll)).lower(jnp.ones((1, 2, 2))).as_text()

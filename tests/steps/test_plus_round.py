@@ -10,6 +10,7 @@ from mpnet_jax.methods.mpnet import MinusPlus
 from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS
+from mpnet_jax.recursion.minus_plus import Loop
 from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.steps.losses import Objective
 from mpnet_jax.steps.train_state import TrainState
@@ -49,7 +50,7 @@ def after_a_step(monkeypatch, objective, trained):
         axis=AXIS,
         rules=Rules(plus_source="others", plus_conserves=True, plus_passes=2),
         objective=objective,
-        unroll=True,
+        loop=Loop(unroll=True),
     )
     start = TrainState(jnp.zeros((), jnp.int32), variables["params"], statistics, ())
     start = start.with_optimiser(optimiser, trained)

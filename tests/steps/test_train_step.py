@@ -14,6 +14,7 @@ from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.parallel import DEVICE_AXIS, parallel_step, replicate, shard, unreplicate
 from mpnet_jax.recursion.candidates import mean_magnitude
+from mpnet_jax.recursion.minus_plus import Loop
 from mpnet_jax.recursion.networks import statistics_for_steps
 from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.spectrogram.frequency import frequency_axis
@@ -83,7 +84,7 @@ def train_step_of(*, round_name="minus", **objective):
         axis=AXIS,
         rules=Rules(),
         objective=Objective(**objective),
-        unroll=True,
+        loop=Loop(unroll=True),
     )
 
 
