@@ -10,9 +10,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-# malloc keeps large buffers between steps instead of mapping them again (glibc only; ignored elsewhere).
-MALLOC := GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=34359738368:glibc.malloc.arena_max=1:glibc.malloc.top_pad=268435456
-
 VIDEOS := data/videos/rendered_solos
 # Solos for localisation: other melodies and players, each at most 15 % of the picture.
 SMALL := data/videos/rendered_small
@@ -58,15 +55,15 @@ data: $(READY)
 	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(VIDEOS) --data_dir=data --name=rendered_solos
 
 quickstart: data
-	$(MALLOC) $(BIN)/python -m mpnet_jax.train --config=configs/quickstart.py --workdir=$(RUN)
-	$(MALLOC) $(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN)
+	$(BIN)/python -m mpnet_jax.train --config=configs/quickstart.py --workdir=$(RUN)
+	$(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN)
 
 small-data: $(READY)
 	$(BIN)/python -m data_pipeline.render_solos --out=$(SMALL) --area=0.1,0.15 --solos_per_instrument=4 --seconds=12 --seed=1
 	$(BIN)/python -m data_pipeline.prepare --source=folder --videos=$(SMALL) --data_dir=data --name=rendered_small --frame_px=384 --split=test
 
 quickstart-report: small-data
-	$(MALLOC) $(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN) --mix=2,3,4,5 --counting --localisation
+	$(BIN)/python -m mpnet_jax.evaluate --config=configs/quickstart.py --workdir=$(RUN) --mix=2,3,4,5 --counting --localisation
 
 # Solos of many timbres and styles.
 $(WIDE): $(READY)

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from data_pipeline.command import InputError
 from mpnet_jax.metrics.amid import amid
 from mpnet_jax.metrics.bss_eval import METHODS, bss_eval
+from mpnet_jax.processes.malloc import keep_freed_memory
 
 # The linear algebra libraries read these variables once, when they are loaded.
 _THREAD_VARIABLES = (
@@ -29,10 +30,6 @@ _THREAD_VARIABLES = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-
-# Keeps freed memory for the next mixture. Mapping it anew takes longer than using it, and makes processes wait for each
-# other in the kernel. Only glibc reads this variable; a value that the user has set is kept.
-_MALLOC = {"GLIBC_TUNABLES": "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=1073741824"}
 
 # Jobs that are queued for each worker: enough to keep it busy, few enough to limit memory.
 _QUEUED_PER_WORKER = 3
@@ -114,7 +111,7 @@ def _score(job: Job, method: str) -> dict[str, SourceScores]:
 
 def _in_order(jobs: Iterable[Job], workers: int, method: str) -> Iterator[dict[str, SourceScores]]:
     # Spawned: a fork of a process with JAX or TensorFlow threads can deadlock.
-    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _follow_parent)
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
     waiting: deque[Future[dict[str, SourceScores]]] = deque()
     try:
         for job in jobs:
@@ -133,8 +130,9 @@ def _in_order(jobs: Iterable[Job], workers: int, method: str) -> Iterator[dict[s
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _follow_parent() -> None:
+def _begin() -> None:
     """Ignores Ctrl-C, which a terminal sends to every process, and ends the worker process when its parent ends."""
+    keep_freed_memory()  # mapping memory anew makes processes wait for each other in the kernel
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
@@ -148,8 +146,7 @@ def _lean_children() -> Iterator[None]:
     A spawned process imports the parent's main module, and a command's main module would load JAX and TensorFlow into
     every worker. The pool may start a process with each submission, so every submission runs inside this context.
     """
-    variables = _MALLOC | {name: os.environ[name] for name in _MALLOC if name in os.environ}
-    variables |= dict.fromkeys(_THREAD_VARIABLES, "1")
+    variables = dict.fromkeys(_THREAD_VARIABLES, "1")
     before = {name: os.environ.get(name) for name in variables}
     main = sys.modules["__main__"]
     os.environ.update(variables)

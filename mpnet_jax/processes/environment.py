@@ -7,6 +7,7 @@ import jax
 from absl import logging
 
 from data_pipeline.command import InputError, expanded
+from mpnet_jax.processes.malloc import keep_freed_memory
 
 # What JAX's environment variables must not change: with other values the results differ, or steps fail.
 _SETTINGS = {
@@ -22,14 +23,15 @@ _SETTINGS = {
 
 
 def prepare() -> None:
-    """Fixes the types of JAX, checks that it has a device and turns on its compilation cache.
+    """Fixes the types of JAX, checks that it has a device, turns on its compilation cache and sets malloc.
 
-    This changes the configuration of JAX in the whole process.
+    This changes the configuration of JAX and of malloc in the whole process.
 
     Raises:
         InputError: JAX finds no device, for example because JAX_PLATFORMS names one that is not there, or
             MPNET_JAX_CACHE begins with `~` and an unknown user.
     """
+    keep_freed_memory()
     for name, value in _SETTINGS.items():
         if getattr(jax.config, name) != value:
             logging.warning("%s=%s is not used; this command sets %s", name.upper(), getattr(jax.config, name), value)
