@@ -1,10 +1,11 @@
 """Writes a video of each sound, with its heat map and only its sound, and an overview of all sounds."""
 
+import collections
 import concurrent.futures
 import contextlib
 import io
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from mpnet_jax.separation.stems import RESIDUAL, read_blocks
 FPS = 10
 SHORT_SIDE_PX = 360  # Maximum shorter side of the written videos.
 _PICTURES_A_MAP = 5  # Heat maps are updated once in this many frames.
+_PARTS_AHEAD = 4  # Groups of so many frames that are read while earlier ones are written.
 _PRESET = "ultrafast"
 _POSTER_QUALITY = 80
 _RATE_HZ = 48_000  # Sample rate of the videos if AAC does not support that of the recording.
@@ -93,8 +95,9 @@ def write_videos(
             )
             for number, file in files.items()
         }
-        # Entered last: after an error, the threads have ended before the videos that they write are closed.
-        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(len(files)))
+        # Entered last: after an error, the threads have ended before the videos that they write are closed. Each video
+        # has one thread, which adds its parts in order.
+        threads = {number: stack.enter_context(concurrent.futures.ThreadPoolExecutor(1)) for number in files}
 
         def add(number: int, part: _Part) -> None:
             """Adds a part to one video."""
@@ -106,16 +109,21 @@ def write_videos(
                     images[number] = _jpeg(shown)
             writers[number].play(part.sounds[number])
 
-        writing: list[concurrent.futures.Future[None]] = []
+        writing: collections.deque[list[concurrent.futures.Future[None]]] = collections.deque()
         for part in _parts(pictures, itertools.chain([first], sounds), maps, hop_s):
-            # While the threads write a part, this one reads the next.
-            for task in writing:
-                task.result()
-            writing = [pool.submit(add, number, part) for number in files]
+            writing.append([threads[number].submit(add, number, part) for number in files])
+            if len(writing) > _PARTS_AHEAD:
+                _wait(writing.popleft())
             progress(len(part.pictures) / FPS)
-        for task in writing:
-            task.result()
+        for tasks in writing:
+            _wait(tasks)
     return images
+
+
+def _wait(tasks: Iterable[concurrent.futures.Future[None]]) -> None:
+    """Waits for tasks; raises the error of one that failed."""
+    for task in tasks:
+        task.result()
 
 
 class _Part(NamedTuple):
