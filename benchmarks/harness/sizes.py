@@ -50,6 +50,11 @@ def size_config(name: str) -> ml_collections.ConfigDict:
     return config
 
 
+def has_peer(name: str) -> bool:
+    """Returns whether PyTorch has a program of the same size to compare with."""
+    return name != "quickstart" and not name.startswith("full_s")
+
+
 def synthetic_batch(config: Config, *, seed: int = 0) -> dict[str, np.ndarray]:
     """Returns a random training batch; the mixture is the sum of its sources, as with real sounds.
 
