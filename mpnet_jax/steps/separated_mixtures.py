@@ -1,7 +1,7 @@
 """Separates a fixed list of mixtures, batch by batch on the devices, and yields them one by one."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -13,6 +13,8 @@ from mpnet_jax.parallel import all_processes
 from mpnet_jax.steps.device_pass import HostBatch, Separator
 
 SCORE_BOUND_DB = 30.0
+# Waits for the results of a pass.
+Results = Callable[[], dict[str, np.ndarray]]
 
 
 class Sounds(NamedTuple):
@@ -91,35 +93,53 @@ def separate_mixtures(
     Yields:
         Every valid mixture once, in the order of the batches.
     """
+    pending: Iterator[SeparatedMixture] = iter(())
     for batch in batches:
         seen = batch if features is None else batch | features({"frames": batch["frames"]})
         inputs = device_inputs(seen)
-        # All passes are started on the devices before the first is waited for.
-        right_pending = main.start(inputs)
+        # All passes of a batch are started on the devices before the mixtures of the previous one are used.
         next_seen = {name: np.roll(inputs[name], 1, axis=1) for name in SEEN if name in inputs}
-        swapped_pending = main.start(inputs | next_seen)
-        others_pending = {name: other.start(inputs) for name, other in others.items()}
-        right, swapped = right_pending(), swapped_pending()
-        beside = {name: pending() for name, pending in others_pending.items()}
-        for i in np.flatnonzero(batch["valid"]):
-            yield SeparatedMixture(
-                index=int(batch["index"][i]),
-                mixture=batch["source_waveform"][i].sum(0),
-                truth=batch["source_waveform"][i],
-                separated=right["waveform"][i],
-                oracle=right["oracle_waveform"][i],
-                swapped=swapped["waveform"][i],
-                mixture_magnitude=batch["mixture_magnitude"][i],
-                true_magnitude=batch["source_magnitude"][i],
-                separated_magnitude=right["magnitude"][i],
-                oracle_magnitude=right["oracle_magnitude"][i],
-                mask=right["mask"][i],
-                before=right["before"][i],
-                true_mask=right["true_mask"][i],
-                step=right["step"][i],
-                frames=batch["frames"][i, :, 0],
-                others={name: Sounds(out["waveform"][i], out["magnitude"][i]) for name, out in beside.items()},
-            )
+        started = _Started(
+            main.start(inputs),
+            main.start(inputs | next_seen),
+            {name: other.start(inputs) for name, other in others.items()},
+        )
+        yield from pending
+        pending = _mixtures(batch, started)
+    yield from pending
+
+
+class _Started(NamedTuple):
+    """Functions that wait for the results of the passes of one batch."""
+
+    right: Results
+    swapped: Results
+    others: Mapping[str, Results]
+
+
+def _mixtures(batch: HostBatch, started: _Started) -> Iterator[SeparatedMixture]:
+    """Waits for the passes of a batch, and yields its valid mixtures."""
+    right, swapped = started.right(), started.swapped()
+    beside = {name: wait() for name, wait in started.others.items()}
+    for i in np.flatnonzero(batch["valid"]):
+        yield SeparatedMixture(
+            index=int(batch["index"][i]),
+            mixture=batch["source_waveform"][i].sum(0),
+            truth=batch["source_waveform"][i],
+            separated=right["waveform"][i],
+            oracle=right["oracle_waveform"][i],
+            swapped=swapped["waveform"][i],
+            mixture_magnitude=batch["mixture_magnitude"][i],
+            true_magnitude=batch["source_magnitude"][i],
+            separated_magnitude=right["magnitude"][i],
+            oracle_magnitude=right["oracle_magnitude"][i],
+            mask=right["mask"][i],
+            before=right["before"][i],
+            true_mask=right["true_mask"][i],
+            step=right["step"][i],
+            frames=batch["frames"][i, :, 0],
+            others={name: Sounds(out["waveform"][i], out["magnitude"][i]) for name, out in beside.items()},
+        )
 
 
 def validation_score(separator: Separator, batches: Iterable[HostBatch]) -> float:
