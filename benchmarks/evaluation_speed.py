@@ -38,7 +38,9 @@ def main() -> None:
     results: dict[str, Any] = {"mixtures": values.mixtures}
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "run"
-        shutil.copytree(values.workdir, copy, ignore=shutil.ignore_patterns("scores", "report", "metrics.json"))
+        shutil.copytree(
+            values.workdir, copy, ignore=shutil.ignore_patterns("mixtures", "scores", "report", "metrics.json")
+        )
         started = time.perf_counter()
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             pool.submit(evaluated, copy, values.mixtures).result()

@@ -8,6 +8,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides start-up messages of the native log
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # oneDNN prints a message, and no network runs in TensorFlow
+os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")  # otherwise TensorFlow imports Keras, which takes a second
 
 import tensorflow as tf
 

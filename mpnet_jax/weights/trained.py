@@ -98,12 +98,26 @@ class TrainedNetworks:
         return Separator(parallel.parallel_map(step), self._method.trunk_in(self._variables[self.main]))
 
     def separators(self) -> dict[str, Separator]:
-        """Returns every evaluation pass by the name in the results, the main one last."""
-        return {
-            name: Separator(parallel.parallel_map(step), self._variables[result])
-            for result in self.steps
-            for name, step in self._method.separate_steps(result).items()
+        """Returns every evaluation pass by the name in the results, the main one last; the others return less."""
+        steps = {
+            name: (result, step) for result in self.steps for name, step in self._method.separate_steps(result).items()
         }
+        return {
+            name: Separator(
+                parallel.parallel_map(step if name == self.main else _sounds_alone(step)), self._variables[result]
+            )
+            for name, (result, step) in steps.items()
+        }
+
+
+def _sounds_alone(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a pass that returns the sounds alone; the compiler drops what the other results need."""
+
+    def run(variables: Any, batch: Any) -> dict[str, Any]:
+        found = step(variables, batch)
+        return {name: found[name] for name in ("waveform", "magnitude")}
+
+    return run
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
