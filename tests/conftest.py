@@ -1,5 +1,6 @@
 """Sets up two CPU devices (or the number in XLA_FLAGS) and a compilation cache, and provides a small data set."""
 
+import gc
 import os
 import re
 import tempfile
@@ -11,6 +12,10 @@ chosen = re.search(r"--xla_force_host_platform_device_count=(\d+)", os.environ.g
 os.environ["XLA_FLAGS"] = XLA_FLAGS.format(devices=chosen[1] if chosen else 2)
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("MPNET_JAX_CACHE", str(Path(tempfile.gettempdir()) / "mpnet_jax_test_cache"))
+# Every program is kept, however fast it was compiled, and also by tests that call no command.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.environ["MPNET_JAX_CACHE"])
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import pytest
 from hypothesis import settings
@@ -32,6 +37,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=Path(__file__).parent / "golden",
         help="folder of stored network outputs; the seed is in the files' names",
     )
+
+
+def pytest_collection_finish() -> None:
+    """Exempts the imported modules from garbage collection, which takes a share of the time in which JAX traces."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
