@@ -1,12 +1,15 @@
 """Measures the speed and memory of `separate`: `python -m benchmarks.separation_speed --json=FILE`.
 
 Runs the command, with its videos, on a scene of two rendered players that lasts one minute and on one of ten minutes.
-`times_real_time` is the speed over the nine minutes of difference, so loading and compilation cancel out.
+`times_real_time` is the speed over the nine minutes of difference, so loading and compilation cancel out, and
+`times_real_time_without_videos` is that with `--novideos`. `first_window_seconds` is the time from the start of a
+process to the end of the first window, with the programs of the compilation cache.
 `cpu_times_real_time` is the same in CPU seconds of all cores, which other load does not change; two free cores reach at
 most twice that speed. `memory_ratio` is the ratio of the peak memories. `greatest_difference` is the largest difference
 between the recording and the sum of all stems.
 """
 
+import json
 import resource
 import shutil
 import sys
@@ -55,6 +58,15 @@ def taken_apart(video: Path, out: Path, options: list[str]) -> dict[str, float]:
     }
 
 
+def first_window_seconds(video: Path, options: dict[str, Any]) -> float:
+    """Returns the time in which a new process separates the first window."""
+    program = (
+        "import json, sys; from mpnet_jax import Separator; "
+        "next(Separator(**json.loads(sys.argv[2])).windows(sys.argv[1]))"
+    )
+    return measured([sys.executable, "-c", program, str(video), json.dumps(options)])["seconds"]
+
+
 def greatest_difference(video: Path, out: Path) -> float:
     """Returns the largest difference between a sample of the recording and the sum of all stems."""
     stems = [soundfile.SoundFile(path) for path in sorted(out.glob("*.wav"))]
@@ -73,28 +85,44 @@ def main() -> None:
     path = record.check_file(values.json)
     (scene,) = scenes_by_flags(1)
     options = ["--sounds=2", *([f"--workdir={values.workdir}"] if values.workdir else [])]
+    model = {"model": str(values.workdir)} if values.workdir else {}
     results: dict[str, Any] = {"runs": {}}
     with tempfile.TemporaryDirectory(dir=values.folder) as name:
         folder = Path(name)
         lengths = (60.0, 60.0 * values.minutes)
-        for seconds in (lengths[0], *lengths):  # the first compiles
+        for seconds in lengths:
+            write_scene(folder / f"{seconds:.0f}.mp4", scene.files, seconds)
+        # The first run compiles.
+        for seconds, more in ((lengths[0], []), *((s, more) for more in ([], ["--novideos"]) for s in lengths)):
             video, out = folder / f"{seconds:.0f}.mp4", folder / f"{seconds:.0f}"
-            write_scene(video, scene.files, seconds)
-            results["runs"][f"{seconds:.0f}"] = taken_apart(video, out, options)
-            logging.info("%.0f s: %s", seconds, results["runs"][f"{seconds:.0f}"])
-            if seconds == lengths[1]:
+            name = " ".join([f"{seconds:.0f}", *more])
+            results["runs"][name] = taken_apart(video, out, [*options, *more])
+            logging.info("%s: %s", name, results["runs"][name])
+            if name == f"{lengths[1]:.0f}":
                 results["greatest_difference"] = greatest_difference(video, out)
             shutil.rmtree(out)
-    short, long = (results["runs"][f"{seconds:.0f}"] for seconds in lengths)
+        named = model | {"sounds": 2, "keep_places": False}
+        results["first_window_seconds"] = first_window_seconds(folder / f"{lengths[0]:.0f}.mp4", named)
+    short, long, short_bare, long_bare = (
+        results["runs"][" ".join([f"{seconds:.0f}", *more])] for more in ([], ["--novideos"]) for seconds in lengths
+    )
     between = lengths[1] - lengths[0]
     results |= {
         "times_real_time": between / (long["seconds"] - short["seconds"]),
+        "times_real_time_without_videos": between / (long_bare["seconds"] - short_bare["seconds"]),
         "cpu_times_real_time": between / (long["cpu_seconds"] - short["cpu_seconds"]),
         "memory_ratio": long["peak_bytes"] / short["peak_bytes"],
     }
     record.write(path, results)
-    for key in ("times_real_time", "cpu_times_real_time", "memory_ratio", "greatest_difference"):
-        sys.stdout.write(f"{key:<20} {results[key]:.4g}\n")
+    for key in (
+        "times_real_time",
+        "times_real_time_without_videos",
+        "first_window_seconds",
+        "cpu_times_real_time",
+        "memory_ratio",
+        "greatest_difference",
+    ):
+        sys.stdout.write(f"{key:<30} {results[key]:.4g}\n")
 
 
 if __name__ == "__main__":

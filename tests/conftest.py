@@ -1,7 +1,9 @@
 """Sets up two CPU devices (or the number in XLA_FLAGS) and a compilation cache, and provides a small data set."""
 
+import gc
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 
@@ -11,6 +13,9 @@ chosen = re.search(r"--xla_force_host_platform_device_count=(\d+)", os.environ.g
 os.environ["XLA_FLAGS"] = XLA_FLAGS.format(devices=chosen[1] if chosen else 2)
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("MPNET_JAX_CACHE", str(Path(tempfile.gettempdir()) / "mpnet_jax_test_cache"))
+# Every program is kept, however fast it was compiled.
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 import pytest
 from hypothesis import settings
@@ -32,6 +37,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=Path(__file__).parent / "golden",
         help="folder of stored network outputs; the seed is in the files' names",
     )
+
+
+def pytest_collection_finish() -> None:
+    """Turns on the compilation cache also for tests that call no command, and saves garbage collection some work."""
+    if jax := sys.modules.get("jax"):
+        jax.config.update("jax_compilation_cache_dir", os.environ["MPNET_JAX_CACHE"])
+    # The imported modules stay; to visit them takes a share of the time in which JAX traces.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

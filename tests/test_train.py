@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,19 @@ from mpnet_jax.run.facts import run_facts
 from mpnet_jax.run.log import LOSSES, SESSIONS, RunLog, read_lines
 from mpnet_jax.run.writer import RunWriter
 from mpnet_jax.train import train
+from tests.support.short_frame_net import ShortFrameNet
 from tests.support.tiny_run import config_file, run, start, tiny_config
 
 
 def losses(workdir: Path) -> dict[int, float]:
     return {line["step"]: line["loss"] for line in read_lines(workdir / LOSSES)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_frame_net() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +66,14 @@ def test_a_finished_run_is_unchanged(straight: Path, tiny_set: Path) -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("name", ["it's\na run", "-" + 254 * "x"])
-def test_a_finished_run_prints_how_to_evaluate_it(straight: Path, tiny_set: Path, tmp_path: Path, name: str) -> None:
-    workdir = shutil.copytree(straight, tmp_path / name)
-    arguments = [f"--config={config_file(tmp_path, tiny_set)}", "--config.log_every=2", f"--workdir={workdir}"]
+def test_a_finished_run_prints_how_to_evaluate_it(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
+    # A name that must be quoted, that looks like a flag, and that is as long as a name can be.
+    workdir = shutil.copytree(straight, tmp_path / "-it's\na run".ljust(255, "x"))
+    arguments = [
+        f"--config={config_file(tmp_path, tiny_set, short=True)}",
+        "--config.log_every=2",
+        f"--workdir={workdir}",
+    ]
     status, output = run("mpnet_jax.train", *arguments)
     assert status == 0, output
     printed = output.split("evaluate with: ")[1]
@@ -70,7 +83,7 @@ def test_a_finished_run_prints_how_to_evaluate_it(straight: Path, tiny_set: Path
 @pytest.mark.e2e
 def test_a_killed_run_resumes_bit_equal(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
     workdir = tmp_path / "run"
-    arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}")
+    arguments = (f"--config={config_file(tmp_path, tiny_set, short=True)}", f"--workdir={workdir}")
     process = start("mpnet_jax.train", *arguments)
     deadline = time.monotonic() + 200
     while len(losses(workdir)) < 3:  # after the checkpoint of step 2
@@ -93,7 +106,11 @@ def test_a_stop_signal_saves_and_prints_how_to_resume(
     number: signal.Signals, straight: Path, tiny_set: Path, tmp_path: Path
 ) -> None:
     workdir = tmp_path / "it's a run"
-    arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}", "--config.rounds.minus=2000")
+    arguments = (
+        f"--config={config_file(tmp_path, tiny_set, short=True)}",
+        f"--workdir={workdir}",
+        "--config.rounds.minus=2000",
+    )
     process = start("mpnet_jax.train", *arguments)
     deadline = time.monotonic() + 200
     while len(losses(workdir)) < 3:
@@ -139,7 +156,7 @@ def test_a_clock_that_jumps_and_a_signal_during_a_checkpoint_change_nothing(
 def test_a_run_resumes_on_another_number_of_devices(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
     workdir = shutil.copytree(straight, tmp_path / "run")
     shutil.rmtree(workdir / "checkpoints" / "latest" / "6")
-    arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}")
+    arguments = (f"--config={config_file(tmp_path, tiny_set, short=True)}", f"--workdir={workdir}")
     status, output = run("mpnet_jax.train", *arguments, devices=1)
     assert status == 0 and "resuming from step 4" in output, output
     resumed, uninterrupted = losses(workdir), losses(straight)
@@ -151,7 +168,7 @@ def test_a_run_resumes_on_another_number_of_devices(straight: Path, tiny_set: Pa
 @pytest.mark.slow  # tests/steps/test_train_step.py tests one step quickly
 def test_one_device_and_two_give_the_same_losses(straight: Path, tiny_set: Path, tmp_path: Path) -> None:
     workdir = tmp_path / "run"
-    arguments = (f"--config={config_file(tmp_path, tiny_set)}", f"--workdir={workdir}")
+    arguments = (f"--config={config_file(tmp_path, tiny_set, short=True)}", f"--workdir={workdir}")
     status, output = run("mpnet_jax.train", *arguments, devices=1)
     assert status == 0, output
     one, two = losses(workdir), losses(straight)

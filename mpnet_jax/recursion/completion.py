@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import jaxpr_as_fun
 from jaxtyping import Array, Bool, Float, Int
 
 from mpnet_jax.recursion.candidates import Candidates, vectors_of
@@ -112,8 +113,14 @@ def where_any(active: Bool[Array, " batch"], function: Callable[[], Any], *, ski
     """Returns what a function computes; with `skip`, zeros without a call of it where no sample is active."""
     if not skip:
         return function()
-    shapes = jax.eval_shape(function)
-    return jax.lax.cond(jnp.any(active), function, lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes))
+    # Traced once; the branches and the shapes of the zeros both come from this.
+    traced, shapes = jax.make_jaxpr(function, return_shape=True)()
+    run, structure = jaxpr_as_fun(traced), jax.tree.structure(shapes)
+    return jax.lax.cond(
+        jnp.any(active),
+        lambda: jax.tree.unflatten(structure, run()),
+        lambda: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes),
+    )
 
 
 class Parts(NamedTuple):

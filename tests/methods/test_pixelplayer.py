@@ -39,6 +39,9 @@ from tests.test_convert import state_dict, write_torch
 
 MODEL = PixelPlayer(visual_channels=4, unet_depth=2, unet_features=2, frame_spec=FrameNetSpec(resnet_features=2))
 AXIS = frequency_axis("log", ROWS, AUDIO)
+# Compiled once for all tests, with the frame network of `problem`.
+APPLY = jax.jit(MODEL.apply)
+APPLY_IN_TRAINING = jax.jit(lambda *inputs: MODEL.clone(train=True).apply(*inputs, mutable=["batch_stats"]))
 
 
 def test_synthesizer_by_hand():
@@ -76,8 +79,7 @@ def test_loss_is_the_weighted_mean_over_sources(problem, mask, distance):
     step = jax.jit(jax.vmap(step, in_axes=(None, 0), axis_name=DEVICE_AXIS))
     new, metrics = step(state.with_optimiser(optimiser, NETWORKS), jax.tree.map(lambda x: x[None], batch))
     new, metrics = jax.tree.map(lambda x: x[0], (new, metrics))
-    learning = MODEL.clone(train=True)
-    (logits, _), _ = learning.apply(variables, jnp.asarray(batch["frames"]), mixture, mutable=["batch_stats"])
+    (logits, _), _ = APPLY_IN_TRAINING(variables, jnp.asarray(batch["frames"]), mixture)
     masks = np.asarray(jax.nn.sigmoid(logits), np.float64)
     mixture = np.asarray(mixture)[:, None]
     share = np.asarray(AXIS.warp(batch["source_magnitude"])) / np.maximum(mixture, 1e-6)
@@ -95,7 +97,7 @@ def test_masks_are_applied_to_the_mixture(problem, mask):
     variables, batch, mixture = problem
     run = make_pixelplayer_separate_step(MODEL, axis=AXIS, audio=AUDIO, floor=0.0, mask=mask)
     out = jax.tree.map(np.asarray, jax.jit(run)(variables, batch))
-    masks = np.asarray(jax.nn.sigmoid(MODEL.apply(variables, jnp.asarray(batch["frames"]), mixture)[0]))
+    masks = np.asarray(jax.nn.sigmoid(APPLY(variables, jnp.asarray(batch["frames"]), mixture)[0]))
     np.testing.assert_allclose(out["mask"], masks, atol=1e-5)
     share = np.einsum("fr,bsrt->bsft", AXIS.back, masks)
     written = (share > 0.5) if mask == "binary" else share
@@ -107,20 +109,21 @@ def test_without_scale_and_bias_its_masks_are_those_of_the_minus_nets_first_step
     monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     synthesizer = {"scale": jnp.ones(4), "bias": jnp.zeros(1)}
     plain = variables | {"params": variables["params"] | {"synthesizer": synthesizer}}
-    masks = np.asarray(jax.nn.sigmoid(MODEL.apply(plain, jnp.asarray(batch["frames"]), mixture)[0]))
+    masks = np.asarray(jax.nn.sigmoid(APPLY(plain, jnp.asarray(batch["frames"]), mixture)[0]))
     model = MPNet(visual_channels=4, unet_depth=2, unet_features=2, frame_spec=FrameNetSpec(resnet_features=2))
     shared = {part: {"frame_net": x["frame_net"], "minus_net": x["sound_net"]} for part, x in variables.items()}
-    candidates = Candidates(model.apply(shared, jnp.asarray(batch["frames"]), method="look"))
+    look = jax.jit(lambda variables, frames: model.apply(variables, frames, method="look"))
+    candidates = Candidates(look(shared, jnp.asarray(batch["frames"])))
     # The recursion's running statistics have an axis of steps.
     shared["batch_stats"]["minus_net"] = jax.tree.map(lambda x: x[None], shared["batch_stats"]["minus_net"])
     assert masks.shape[1] == SOURCES
     bound = bind({"minus_net": model, "plus_net": model}, shared, steps=1, with_plus=False)
+    in_order = jax.jit(lambda order: minus_plus(mixture, candidates, bound, steps=1, rules=Rules(), order=order))
     for candidate in range(SOURCES):
-        order = jnp.full((len(masks), 1), candidate)
-        first = minus_plus(mixture, candidates, bound, steps=1, rules=Rules(), order=order)
+        first = in_order(jnp.full((len(masks), 1), candidate))
         np.testing.assert_allclose(first.masks[0], masks[:, candidate], atol=1e-6)
     # The energies by which the recursion chooses are equal too.
-    chosen = minus_plus(mixture, candidates, bound, steps=1, rules=Rules())
+    chosen = jax.jit(lambda: minus_plus(mixture, candidates, bound, steps=1, rules=Rules()))()
     energies = (masks * np.asarray(mixture)[:, None]).mean((2, 3))
     np.testing.assert_allclose(chosen.energies[0], energies, rtol=1e-5)
     np.testing.assert_array_equal(chosen.chosen[0], energies.argmax(1))

@@ -121,7 +121,8 @@ def run(tiny_set, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
         workdir = tmp_path_factory.mktemp("run") / "all"
-        assert train(config_with(tiny_set, **ALL), workdir) == 0
+        # Deeper U-Nets have more layers of the same kinds, which take long to compile.
+        assert train(config_with(tiny_set, **ALL, **{"model.unet_depth": 1}), workdir) == 0
         yield workdir
 
 

@@ -113,7 +113,7 @@ def check(seed):
     return wrong
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 35, 36, 37, 38, 39, 60, 61, 62, 63, 64])
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 35, 36, 37, 38, 39])
 def test_some_mixtures(seed):
     check(seed)
 

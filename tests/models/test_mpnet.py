@@ -6,6 +6,7 @@ import pytest
 from mpnet_jax.models.frame_net import FrameNetSpec
 from mpnet_jax.models.mpnet import MPNet
 from tests.support.random_variables import random_variables
+from tests.support.short_frame_net import ShortFrameNet
 
 SIZES = {
     "visual_channels": 3,
@@ -33,8 +34,9 @@ POOLINGS = {
 }
 
 
-def random_frames(*shape):
-    return np.random.default_rng(0).integers(0, 256, (*shape, 16, 16, 3), dtype=np.uint8)
+def random_frames(*shape, sides=(16, 16)):
+    """Returns pictures; tests with as many of the same sides share the ResNet's compiled operations."""
+    return np.random.default_rng(0).integers(0, 256, (*shape, *sides, 3), dtype=np.uint8)
 
 
 def test_each_clip_has_a_vector_between_zero_and_one(look):
@@ -98,7 +100,7 @@ def test_the_mean_is_taken_over_frames_and_places(variables):
     assert np.all(mean < largest)
     # With running statistics, the vector of a clip of two frames is the mean of the vectors of its frames.
     apart = MPNet(**SIZES, visual_pooling="mean", **options)
-    alone = [apart.apply(variables, frames[:, :, t : t + 1], method="look") for t in range(2)]
+    alone = [apart.apply(variables, jnp.stack([frames[:, :, t]] * 2, axis=2), method="look") for t in range(2)]
     np.testing.assert_allclose(mean, (alone[0] + alone[1]) / 2, rtol=1e-4, atol=1e-5)
 
 
@@ -112,9 +114,9 @@ def test_the_activation_acts_on_the_pooled_vector(variables, look):
 def test_a_clip_s_vector_is_its_places_pooled(variables, pooling, activation):
     # A clip's vector is pooled over frames and places, a place's vector over frames.
     model = MPNet(**SIZES, visual_pooling=pooling, visual_activation=activation)
-    frames = np.random.default_rng(0).integers(0, 256, (2, 3, 32, 48, 3), dtype=np.uint8)
+    frames = random_frames(2, 2, sides=(64, 80))
     by_place = model.apply(variables, jnp.asarray(frames), method="look_at_places")
-    assert by_place.shape == (2, 2, 3, 3)  # A 16th of each side.
+    assert by_place.shape == (2, 4, 5, 3)  # A 16th of each side.
     whole = model.apply(variables, jnp.asarray(frames[:, None]), method="look")
     np.testing.assert_allclose(POOLINGS[pooling](by_place, (1, 2)), whole[:, 0], rtol=1e-5)
     assert float(jnp.ptp(by_place)) > 0.01
@@ -122,33 +124,35 @@ def test_a_clip_s_vector_is_its_places_pooled(variables, pooling, activation):
 
 def test_a_place_is_pooled_over_frames(variables):
     model = MPNet(**SIZES)
-    frames = np.random.default_rng(0).integers(0, 256, (1, 2, 32, 32, 3), dtype=np.uint8)
+    frames = random_frames(2, 2, sides=(64, 80))
     both, first, second = (
-        model.apply(variables, jnp.asarray(f), method="look_at_places") for f in (frames, frames[:, :1], frames[:, 1:])
+        model.apply(variables, jnp.asarray(f), method="look_at_places")
+        for f in (frames, np.stack([frames[:, 0]] * 2, 1), np.stack([frames[:, 1]] * 2, 1))
     )
     np.testing.assert_allclose(both, np.maximum(first, second), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("pooling", "activation"), [("max", "sigmoid"), ("mean", "none"), ("logmeanexp", "none")])
 def test_places_are_pooled_over_squares(variables, pooling, activation):
-    frames = jnp.asarray(np.random.default_rng(0).integers(0, 256, (1, 2, 64, 80, 3), dtype=np.uint8))
+    frames = jnp.asarray(random_frames(2, 2, sides=(64, 80)))
     options = {"visual_pooling": pooling, "visual_activation": activation}
     single, square, all_of_it = (
         MPNet(**SIZES, **options, place_side=side).apply(variables, frames, method="look_at_places")
         for side in (1, 3, 11)
     )
     pool = POOLINGS[pooling]
-    assert square.shape == single.shape == (1, 4, 5, 3)
+    assert square.shape == single.shape == (2, 4, 5, 3)
     np.testing.assert_allclose(square[0, 2, 2], pool(single[0, 1:4, 1:4], (0, 1)), rtol=1e-5)
     np.testing.assert_allclose(square[0, 0, 0], pool(single[0, :2, :2], (0, 1)), rtol=1e-5)  # Fewer places at a corner.
     whole = MPNet(**SIZES, **options).apply(variables, frames[:, None], method="look")
     np.testing.assert_allclose(all_of_it[0], np.broadcast_to(whole[0, 0], (4, 5, 3)), rtol=1e-5)
 
 
-def test_plus_bias_makes_the_initial_masks_small():
+def test_plus_bias_makes_the_initial_masks_small(monkeypatch):
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     frames, remaining = jnp.zeros((1, 1, 1, 16, 16, 3), jnp.uint8), jnp.ones((1, 8, 4))
     model = MPNet(**SIZES, plus_features=2, plus_bias=-3.0)
-    variables = jax.jit(model.init)(jax.random.key(0), frames, remaining)
+    variables = jax.jit(model.init)(jax.random.key(0, impl="rbg"), frames, remaining)
     np.testing.assert_array_equal(variables["params"]["plus_net"]["up_0"]["bias"], [-3.0])
     np.testing.assert_array_equal(variables["params"]["minus_net"]["up_0"]["bias"], np.zeros(3))
     given = jax.jit(lambda v, x: model.apply(v, x, x, method="give_back"))(variables, remaining)

@@ -21,8 +21,13 @@ def logit(share):
     return float(np.log(share) - np.log1p(-share))
 
 
-def run(mixture, masks, moved, *, order=None, unroll=True, skip_finished=False, **rules):
-    """Runs the recursion with masks by hand.
+def run(mixture, masks, moved, **options):
+    """Compiles and runs the recursion of `separated`; returns NumPy arrays."""
+    return jax.device_get(jax.jit(lambda mixture: separated(mixture, masks, moved, **options))(mixture))
+
+
+def separated(mixture, masks, moved, *, order=None, unroll=True, skip_finished=False, **rules):
+    """Separates a mixture with masks by hand.
 
     Args:
         mixture: Mixture (batch, freq, time).
@@ -194,8 +199,8 @@ def test_replaying_the_soft_masks_gives_the_soft_sounds():
         parts = out.masks * out.before
         if rules == ALL:  # what the Plus-Net took from the remaining mixture is no part of a mask
             parts = out.incomplete[:3]
-        again = replayed(
-            parts, jax.nn.sigmoid(out.plus_logits), out.remixes, jnp.asarray(mixture), rules=Rules(**rules)
+        again = jax.jit(lambda *given, rules=rules: replayed(*given, rules=Rules(**rules)))(
+            parts, jax.nn.sigmoid(out.plus_logits), out.remixes, mixture
         )
         np.testing.assert_allclose(again.sounds, out.sounds, rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(again.incomplete, out.incomplete, rtol=1e-4, atol=1e-6)
@@ -215,7 +220,7 @@ def test_each_call_has_its_own_statistics():
 def test_gradients_reach_the_plus_net_s_mask_of_every_call():
     def first_sound(logits):
         table = iter(logits)
-        out = run(ONE, [0.5, 0.5], lambda inputs: jnp.full_like(inputs.sound, next(table)), **ALL)
+        out = separated(ONE, [0.5, 0.5], lambda inputs: jnp.full_like(inputs.sound, next(table)), **ALL)
         return out.sounds[0, 0, 0, 0]
 
     with jax.disable_jit():

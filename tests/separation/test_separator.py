@@ -22,6 +22,7 @@ from mpnet_jax.weights.trained import Model
 from tests.separation.conftest import duet
 from tests.support.oracle import PLACES, SHAPE
 from tests.support.repository import ROOT
+from tests.support.short_frame_net import ShortFrameNet
 from tests.support.tiny_run import tiny_config
 from tests.support.tiny_videos import write_video
 
@@ -170,8 +171,9 @@ def test_without_feature_maps_there_is_no_sound_of_a_place(model, oracle, video)
             separation.sound_at(0.5, 0.5)
 
 
-def test_the_masks_of_all_places_are_those_of_the_network(tmp_path):
+def test_the_masks_of_all_places_are_those_of_the_network(tmp_path, monkeypatch):
     """The masks of the recursion's first step are the reference: its candidates, their energies and their shares."""
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     method = method_of(tiny_config(tmp_path))
     model = Model(
         method, jax.tree.map(np.asarray, method.initial_state().variables), {"method": "mnet", "epsilon_relative": 0.1}
@@ -180,7 +182,7 @@ def test_the_masks_of_all_places_are_those_of_the_network(tmp_path):
     audio, count = method.audio, 3
     batch = {
         "mixture_magnitude": rng.gamma(1.0, 1.0, (count, audio.freq_bins, audio.time_frames)).astype(np.float32),
-        "frames": rng.integers(0, 256, (count, 1, 32, 48, 3), dtype=np.uint8),
+        "frames": rng.integers(0, 256, (count, 1, 8, 12, 3), dtype=np.uint8),  # 2 x 3 places
     }
     out = make_separator(model, sounds=1, most=1, keep_places=True)(batch)
     files = FeatureFiles(tmp_path)

@@ -133,7 +133,7 @@ def test_a_config_sets_the_search_for_places():
     config = quickstart.get_config()
     config.model.unet_features = config.model.resnet_features = 1
     config.recursion.neighbourhood = 0.5
-    side, bins, columns = config.frames.crop_px, 512, 128
+    side, bins, columns = config.frames.crop_px, config.audio.fft_samples // 2 + 1, 128
     batch = {
         "mixture_magnitude": jnp.zeros((1, bins, columns)),
         "mixture_phase": jnp.zeros((1, bins, columns)),

@@ -200,6 +200,7 @@ def test_a_round_trains_its_networks_and_leaves_the_others_frozen(monkeypatch, r
 
 @pytest.mark.parametrize("order", ["ground_truth", "predicted", "drawn"])
 def test_training_passes_an_order_unless_it_is_predicted(monkeypatch, order):
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
     orders = []
 
     def spy(*args, order=None, **options):

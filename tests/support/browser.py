@@ -49,8 +49,8 @@ def act(index, profile, script, *more):
     return json.loads(html.unescape(found[1]))
 
 
-def overflow(index, profile, width):
-    """Returns by how many pixels the page is wider than a window of `width`."""
+def overflow(index, profile, widths):
+    """Returns by how many pixels the page is wider than a window, for each width of the window."""
     code = (
         "<script>addEventListener('load', () => parent.postMessage("
         "document.documentElement.scrollWidth - innerWidth, '*'))</script></body>"
@@ -58,10 +58,14 @@ def overflow(index, profile, width):
     index.write_text(index.read_text("utf-8").replace("</body>", code), "utf-8")
     outer = index.parent.parent / "outer.html"
     # A window has a minimum width, a frame has none.
-    outer.write_text(
-        "<body><script>addEventListener('message', (event) => { document.body.dataset.over = event.data; })</script>"
-        f'<iframe src="{index.as_uri()}" style="width:{width}px;height:800px;border:0"></iframe></body>'
+    frames = (
+        f'<iframe src="{index.as_uri()}" style="width:{width}px;height:800px;border:0"></iframe>' for width in widths
     )
-    found = re.search(r'data-over="(-?\d+)"', dump(outer.as_uri(), profile, "--hide-scrollbars"))
-    assert found, "the page did not load in its frame"
-    return int(found[1])
+    script = """addEventListener('message', (event) => {
+      const frames = [...document.querySelectorAll('iframe')];
+      frames.find((frame) => frame.contentWindow === event.source).dataset.over = event.data;
+    })"""
+    outer.write_text(f"<body><script>{script}</script>{''.join(frames)}")
+    found = re.findall(r'<iframe [^>]*data-over="(-?\d+)"', dump(outer.as_uri(), profile, "--hide-scrollbars"))
+    assert len(found) == len(widths), "the page did not load in every frame"
+    return dict(zip(widths, map(int, found), strict=True))

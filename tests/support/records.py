@@ -1,5 +1,9 @@
-"""Parses records independently of the readers under test."""
+"""Parses records independently of the readers under test, and writes one of a few features."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
+from data_pipeline.builders.video_chunks import SteadyWriter, tfds
 from data_pipeline.records.store import RecordStore
 from data_pipeline.tf_cpu import tf
 
@@ -13,3 +17,10 @@ def parse(store: RecordStore, index: int) -> dict[str, tf.Tensor]:
     example["audio"] = tf.io.decode_raw(example["audio"], tf.int16)
     example["boxes"] = tf.reshape(tf.io.decode_raw(example["boxes"], tf.float32), [-1, 4])
     return example
+
+
+def write_features(path: Path | str, names: Iterable[str]) -> None:
+    """Writes a file with one record, whose features are added in the order of their names."""
+    features = {name: tf.train.Feature(int64_list=tf.train.Int64List(value=[1])) for name in names}
+    data = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    SteadyWriter(file_format=tfds.core.FileFormat.TFRECORD).write(str(path), [(0, data)])

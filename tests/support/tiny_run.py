@@ -54,12 +54,19 @@ def tiny_config(data_dir: Path) -> ml_collections.ConfigDict:
     return config
 
 
-def config_file(folder: Path, data_dir: Path) -> Path:
-    """Writes a config file for `--config`."""
+SHORTENED = """from mpnet_jax.models import frame_net
+from tests.support.short_frame_net import ShortFrameNet
+frame_net.ResNet18 = ShortFrameNet
+"""
+
+
+def config_file(folder: Path, data_dir: Path, *, short: bool = False) -> Path:
+    """Writes a config file for `--config`; with `short`, a `ShortFrameNet` replaces the ResNet of the command."""
     path = folder / "tiny.py"
     path.write_text(
         "from pathlib import Path\n"
         "from tests.support.tiny_run import tiny_config\n"
+        f"{SHORTENED if short else ''}"
         f"def get_config():\n    return tiny_config(Path({str(data_dir)!r}))\n"
     )
     return path

@@ -15,7 +15,15 @@ from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.weights import trained as module
 from mpnet_jax.weights.model_file import ModelFile, read_model, write_model
 from mpnet_jax.weights.trained import EPSILON_RELATIVE, load, read_run
+from tests.support.short_frame_net import ShortFrameNet
 from tests.support.tiny_run import tiny_config
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_frame_net():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ from data_pipeline.records.store import RecordStore
 from data_pipeline.sources import Place
 from data_pipeline.spec import DataSetSpec
 from data_pipeline.staging.cutting import CutSpec
-from tests.support.records import parse
+from tests.support.records import parse, write_features
+from tests.support.repository import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -190,13 +191,8 @@ def test_a_run_that_asks_for_another_cut_is_refused(data_dir, field, asked):
 
 
 def test_equal_examples_are_equal_bytes(tmp_path):
-    script = """
-import sys
-from data_pipeline.builders.video_chunks import SteadyWriter, tf, tfds
-features = {name: tf.train.Feature(int64_list=tf.train.Int64List(value=[1])) for name in sys.argv[2]}
-data = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
-SteadyWriter(file_format=tfds.core.FileFormat.TFRECORD).write(sys.argv[1], [(0, data)])
-"""
-    for name, order in (("one", "abcdefgh"), ("other", "hgfedcba")):
-        subprocess.run([sys.executable, "-c", script, str(tmp_path / name), order], check=True)
+    write_features(tmp_path / "one", "abcdefgh")
+    # In another process the hashes of the names are others.
+    script = "import sys; from tests.support.records import write_features; write_features(*sys.argv[1:])"
+    subprocess.run([sys.executable, "-c", script, tmp_path / "other", "hgfedcba"], cwd=ROOT, check=True)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()

@@ -101,16 +101,16 @@ def test_a_step_learns_the_classes_of_clips():
     bases = rng.random((16, 4, 6)).astype(np.float32)
     present = np.eye(3, dtype=np.float32)[np.arange(16) % 3]
     bases[np.arange(16), 0, np.arange(16) % 3] += 5.0  # one basis of each clip reveals the class
-    variables = MODEL.init(jax.random.key(0), jnp.asarray(bases))
+    variables = jax.jit(MODEL.init)(jax.random.key(0), bases)
     optimiser = optax.adam(0.02)
     step = make_miml_train_step(MODEL, Learning(optimiser, (RELATION_NET,)), axis_name=DEVICE_AXIS)
-    step = jax.jit(jax.vmap(step, in_axes=(None, 0), axis_name=DEVICE_AXIS))
+    mapped = jax.vmap(step, in_axes=(None, 0), axis_name=DEVICE_AXIS)
+    step = jax.jit(lambda state, batch: jax.tree.map(lambda x: x[0], mapped(state, batch)))
     state = TrainState(jnp.zeros((), jnp.int32), variables["params"], variables["batch_stats"], ())
     state = state.with_optimiser(optimiser, (RELATION_NET,))
     losses = []
     for _ in range(40):
         state, metrics = step(state, {"bases": bases[None], "present": present[None]})
-        state, metrics = jax.tree.map(lambda x: x[0], (state, metrics))
         losses.append(float(metrics["loss"]))
     assert losses[-1] < 0.2 * losses[0]
     assert metrics["first_is_there"] == 1.0
@@ -170,7 +170,7 @@ def test_a_known_dictionary_separates_by_true_and_by_predicted_classes(mask, mon
     class_net = ClassNet(3, FrameNetSpec(resnet_features=2))
     frames = jnp.asarray(rng.integers(0, 255, (2, 2, 1, 16, 16, 3), np.uint8))
     variables = {"dictionary": jnp.asarray(dictionary), "class_net": random_variables(class_net, frames)}
-    predicted = jnp.argmax(class_net.apply(variables["class_net"], frames), -1)
+    predicted = np.argmax(jax.jit(class_net.apply)(variables["class_net"], frames), -1)
     by_net = jax.jit(make_miml_separate_step(class_net, **options))(variables, batch | {"frames": frames})
     by_label = jax.jit(run)(variables, batch | {"source_label": predicted})
     np.testing.assert_allclose(by_net["magnitude"], by_label["magnitude"], atol=1e-6)
@@ -205,8 +205,8 @@ def test_the_class_network_learns_the_classes_of_frames_and_resumes(monkeypatch,
     class_training.load_or_train(path, state, step, batches, steps=60, batch_size=4)  # does nothing
     assert first_steps == [0, 20]
     variables = class_training.load(path, state, steps=60)
-    scores = method_of(config).class_net().apply(variables, jnp.asarray(frames))
-    np.testing.assert_array_equal(jnp.argmax(scores, -1), labels)
+    scores = jax.jit(method_of(config).class_net().apply)(variables, frames)
+    np.testing.assert_array_equal(np.argmax(scores, -1), labels)
     for content in (b"", b"nonsense"):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"class_net\.npz holds no class network of this run .*; delete it"):

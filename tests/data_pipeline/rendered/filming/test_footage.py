@@ -35,11 +35,11 @@ def clean(monkeypatch):
     monkeypatch.setattr(footage, "choose_recording", lambda *_, **__: CLEAN)
 
 
-def film_of(name, *, ranges=OPEN, seed=0, seconds=2.0, held=None):
+def film_of(name, *, notes=NOTES, ranges=OPEN, seed=0, seconds=2.0, held=None):
     staging = Staging(held=Held(held, np.random.default_rng([7, seed])) if held else None)
     return Footage(
         name,
-        NOTES,
+        notes,
         np.random.default_rng([seed, 1]),
         index=seed,
         seed=0,
@@ -92,7 +92,7 @@ def test_boxes_are_those_of_the_visible_part_of_the_player(shots, name, held):
 @pytest.mark.usefixtures("clean")
 def test_the_instrument_is_visible_in_every_frame(name):
     for seed, shots in enumerate(SHOTS):
-        film = film_of(name, ranges=dataclasses.replace(OPEN, shots=shots), seed=seed)
+        film = film_of(name, notes=NOTES[:5], ranges=dataclasses.replace(OPEN, shots=shots), seed=seed, seconds=1.0)
         with_player = np.stack([frame for frame, _ in film]).astype(int)
         changed = np.abs(with_player - without_player(film)).max(axis=3) > 6
         assert changed.mean(axis=(1, 2)).min() > 0.004
