@@ -36,8 +36,8 @@ def test_the_synthetic_batch_is_reproducible():
     config = size_config("small_resnet")
     batch = synthetic_batch(config)
     assert {name: (x.shape, x.dtype) for name, x in batch.items()} == {
-        "mixture_magnitude": ((16, 512, 128), np.float32),
-        "source_magnitude": ((16, 2, 512, 128), np.float32),
+        "mixture_magnitude": ((16, 513, 128), np.float32),
+        "source_magnitude": ((16, 2, 513, 128), np.float32),
         "source_label": ((16, 2), np.int32),
         "frames": ((16, 2, 1, 96, 96, 3), np.uint8),
     }

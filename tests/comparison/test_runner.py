@@ -1,11 +1,6 @@
-"""Tests of a comparison with stand-ins for training and evaluation.
+"""Tests of a comparison with stand-ins for training and evaluation."""
 
-The comparison runs in this process, which imports JAX once, unless it is stopped, killed or run several times at once.
-"""
-
-import io
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -14,12 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from absl import logging as absl_logging
 
 from data_pipeline.command import InputError
 from mpnet_jax.compare import compare
 from mpnet_jax.comparison.cells import Grid
-from tests.support.stand_ins import ROOT, compare_by_stand_ins, grid_config
+from tests.support.stand_ins import ROOT, grid_config
 
 STAND_INS = ROOT / "tests/support/stand_ins.py"
 MNET, MPNET = "mnet-ratio-mix2-seed0", "mpnet-ratio-mix2-seed0"
@@ -37,20 +31,9 @@ def start(workdir: Path, *flags: str, **environment: str) -> subprocess.Popen[st
 
 
 def run(workdir: Path, *flags: str, **environment: str) -> tuple[int, str]:
-    """Makes a comparison to its end; returns its exit status and what it logs."""
-    output = io.StringIO()
-    handler = logging.StreamHandler(output)
-    logger, verbosity = absl_logging.get_absl_logger(), absl_logging.get_verbosity()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        logger.addHandler(handler)
-        try:
-            status = compare_by_stand_ins(workdir, flags)
-        finally:
-            logger.removeHandler(handler)
-            absl_logging.set_verbosity(verbosity)
-    return status, output.getvalue()
+    process = start(workdir, *flags, **environment)
+    output, _ = process.communicate(timeout=200)
+    return process.returncode, output
 
 
 def journal(workdir: Path, words: str) -> list[str]:

@@ -10,7 +10,6 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -165,8 +164,7 @@ def nap(word: str, workdir: Path) -> None:
     time.sleep(60.0 if os.environ.get("SLOW") == f"{word} {workdir.name}" else float(os.environ.get("NAP", "0")))
 
 
-def compare_by_stand_ins(workdir: Path, arguments: Sequence[str]) -> int:
-    """Makes a comparison; takes the flags of `mpnet_jax.compare` and returns the exit status."""
+def compare_by_stand_ins(workdir: Path, arguments: list[str]) -> int:
     from absl import logging
 
     from data_pipeline import command
