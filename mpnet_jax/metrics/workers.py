@@ -22,7 +22,7 @@ from mpnet_jax.metrics.bss_eval import METHODS, bss_eval
 from mpnet_jax.processes.malloc import keep_freed_memory
 
 # The linear algebra libraries read these variables once, when they are loaded.
-_THREAD_VARIABLES = (
+_THREAD_VARIABLES: tuple[str, ...] = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "MKL_NUM_THREADS",
