@@ -107,7 +107,8 @@ def get_config() -> ml_collections.ConfigDict:
     recursion.plus_conserves = False  # whether what the Plus-Net adds to a sound is taken from where it was
     recursion.plus_passes = 1  # how often each sound is completed: in its step, then in sweeps over all (conserving)
     recursion.unroll = "auto"  # auto | yes | no: whether to unroll the loop; auto unrolls on a CPU
-    # Whether gradients run the networks of each step again instead of keeping their activations: less memory, more time
+    # Whether gradients run the networks of each step again instead of keeping their activations. On a CPU this saves no
+    # memory (docs/BENCHMARKS.md).
     recursion.recompute = False
 
     config.loss = loss = ml_collections.ConfigDict()

@@ -201,7 +201,7 @@ class Method(abc.ABC):
         return self.trunk_in(state.variables)
 
     def trunk_in(self, variables: dict[str, Any]) -> dict[str, Any]:
-        """Returns the same of variables that `completion` completed."""
+        """Returns the trunk's part of an evaluation pass's variables; see `completion`."""
         return {part: variables[part]["frame_net"]["trunk"] for part in ("params", "batch_stats")}
 
     @abc.abstractmethod

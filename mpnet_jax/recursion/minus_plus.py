@@ -42,8 +42,8 @@ class Loop(NamedTuple):
 
     Attributes:
         unroll: Whether to unroll the loop. On a CPU, gradients of convolutions in a rolled loop are many times slower.
-        recompute: Whether gradients run the networks of each step again instead of keeping their activations, which
-            takes less memory and more time.
+        recompute: Whether gradients run the networks of each step again instead of keeping their activations
+            (`jax.checkpoint`). docs/BENCHMARKS.md says what was measured.
     """
 
     unroll: bool = False
@@ -92,15 +92,15 @@ def minus_plus(
     given = jnp.zeros((steps, batch), jnp.int32) if order is None else order.T[:steps]  # (step, batch)
     inputs = {"minus": networks.statistics["minus"], "order": given, "index": jnp.arange(steps)}
     if networks.plus is None:
-        step = _kept(functools.partial(recursion.step, with_plus=False), recompute=loop.recompute)
+        step = _checkpointed(functools.partial(recursion.step, with_plus=False), recompute=loop.recompute)
         carry, out = _scan(step, carry, inputs, length=steps, unroll=loop.unroll)
     else:
         # No sound comes before the first step, so that step runs no Plus-Net and stands outside the loop.
-        step = _kept(functools.partial(recursion.step, with_plus=False), recompute=loop.recompute)
+        step = _checkpointed(functools.partial(recursion.step, with_plus=False), recompute=loop.recompute)
         carry, first = step(carry, jax.tree.map(lambda x: x[0], inputs))
         of_steps = jax.tree.map(lambda x: x[: steps - 1], networks.statistics["plus"])
         later = jax.tree.map(lambda x: x[1:], inputs) | {"plus": of_steps}
-        step = _kept(functools.partial(recursion.step, with_plus=True), recompute=loop.recompute)
+        step = _checkpointed(functools.partial(recursion.step, with_plus=True), recompute=loop.recompute)
         carry, out = _scan(step, carry, later, length=steps - 1, unroll=loop.unroll)
         plus = out.pop("plus")
         # One step (batch, ...) and the others (step - 1, batch, ...) become (step, batch, ...).
@@ -117,8 +117,8 @@ def minus_plus(
     return Separation(**out, remaining=carry.remaining, statistics=statistics)
 
 
-def _kept(step: Callable[..., Any], *, recompute: bool) -> Callable[..., Any]:
-    """Returns a step whose activations are kept for its gradient, or else computed again."""
+def _checkpointed(step: Callable[..., Any], *, recompute: bool) -> Callable[..., Any]:
+    """Returns the step itself, or with `recompute` one whose activations are computed again for the gradient."""
     return jax.checkpoint(step) if recompute else step
 
 
@@ -245,7 +245,7 @@ def _sweeps(recursion: _Recursion, carry: _Carry, out: dict[str, Any], loop: Loo
     inputs["plus"] = jax.tree.map(lambda x: x[steps - 1 :], networks.statistics["plus"])
     sweep = Sweep(recursion.mixture, recursion.candidates, networks.plus, rules, recursion.skip_finished)
     parts = Parts(carry.so_far, carry.remaining)
-    step = _kept(sweep.step, recompute=loop.recompute)
+    step = _checkpointed(sweep.step, recompute=loop.recompute)
     parts, swept = _scan(step, parts, inputs, length=steps * sweeps, unroll=loop.unroll)
     return carry._replace(so_far=parts.so_far, remaining=parts.remaining), swept
 

@@ -98,7 +98,10 @@ class TrainedNetworks:
         return Separator(parallel.parallel_map(step), self._method.trunk_in(self._variables[self.main]))
 
     def separators(self) -> dict[str, Separator]:
-        """Returns every evaluation pass by the name in the results, the main one last; the others return less."""
+        """Returns every evaluation pass by the name in the results, the main one last.
+
+        All but the main one return waveforms and magnitudes alone.
+        """
         steps = {
             name: (result, step) for result in self.steps for name, step in self._method.separate_steps(result).items()
         }
