@@ -105,7 +105,7 @@ def convert(config: Config, workdir: Path, files: Mapping[str, Path]) -> None:
     if random:
         logging.info("%s: random weights", ", ".join(random))
     results = method.results_with({FILES[name][1] for name in files})
-    _save(config, workdir, state.replace(params=params, batch_stats=batch_stats), results)
+    _save(config, workdir, state.with_networks({"params": params, "batch_stats": batch_stats}), results)
 
 
 def convert_model(config: Config, workdir: Path, path: Path) -> None:
@@ -134,7 +134,7 @@ def convert_model(config: Config, workdir: Path, path: Path) -> None:
             f"--model={path} holds other networks than config {config.name}; give the config that it was trained with"
         )
     logging.info("all networks: %s, trained %d steps", path, found.facts["step"])
-    _save(config, workdir, state.replace(**found.variables), [found.facts["method"]])
+    _save(config, workdir, state.with_networks(found.variables), [found.facts["method"]])
 
 
 def _method(config: Config) -> "Method":

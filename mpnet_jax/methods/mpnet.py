@@ -153,7 +153,7 @@ class MinusPlus(registry.Method):
             if transfer.has_learnt(statistics["minus_net"]) and not transfer.has_learnt(statistics["plus_net"]):
                 looks = self.config.model.plus_looks
                 logging.info("the Plus-Net begins as the Minus-Net%s", "" if looks else "'s U-Net")
-                state = state.replace(**transfer.plus_of_minus(state.variables, whole=looks))
+                state = state.with_networks(transfer.plus_of_minus(state.variables, whole=looks))
         return self.state_in(state, each)
 
     def started_from(self, state: TrainState) -> TrainState:
@@ -164,10 +164,10 @@ class MinusPlus(registry.Method):
         folder, own = Path(self.config.start_from), state.variables
         if start_from.recorded_method(folder, default=self.name) == "pixelplayer":
             template = transfer.pixelplayer_shapes(own)
-            return state.replace(
-                **transfer.mnet_of_pixelplayer(start_from.restored(folder, template, ("pixelplayer",)), own)
-            )
-        return state.replace(**start_from.restored(folder, own, (_MPNET, _MNET), without=("plus_net",)))
+            found = transfer.mnet_of_pixelplayer(start_from.restored(folder, template, ("pixelplayer",)), own)
+        else:
+            found = start_from.restored(folder, own, (_MPNET, _MNET), without=("plus_net",))
+        return state.with_networks(found)
 
     def train_step(self, each: Round) -> Callable[..., Any]:
         """Builds the training step of a round, for one device."""

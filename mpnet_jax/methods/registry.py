@@ -154,7 +154,7 @@ class Method(abc.ABC):
             inputs=self.model_inputs(),
             statistics_sets=self.statistics_sets,
         )
-        return state.replace(**settings.with_pretrained_trunk(self.config, state.variables))
+        return state.with_networks(settings.with_pretrained_trunk(self.config, state.variables))
 
     def state_in(self, state: TrainState, each: Round) -> TrainState:
         """Returns a state at the start of a round, with a new optimiser state."""
@@ -179,7 +179,7 @@ class Method(abc.ABC):
             InputError: There is no run, it has no checkpoint, or it is of another model.
         """
         variables = start_from.restored(Path(self.config.start_from), state.variables, self.results[::-1])
-        return state.replace(**variables)
+        return state.with_networks(variables)
 
     # Training.
 

@@ -55,7 +55,15 @@ class TrainState(flax.struct.PyTreeNode):
 
     def settled(self) -> "TrainState":
         """Returns the state with the means in place of the networks, as it is evaluated."""
-        return self.replace(**self.variables, average={})
+        return self.with_networks(self.variables)
+
+    def with_networks(self, variables: Mapping[str, Any]) -> "TrainState":
+        """Returns the state with other networks, and without the means of its own.
+
+        Args:
+            variables: {"params": ..., "batch_stats": ...} by network.
+        """
+        return self.replace(**variables, average={})
 
 
 def create_train_state(

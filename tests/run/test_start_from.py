@@ -1,5 +1,7 @@
 """Tests of starting a run from the networks of another run."""
 
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,6 +43,26 @@ def test_the_first_step_after_the_transfer_gives_the_masks_of_pixelplayer(monkey
         logits = jnp.einsum("bck,bftk->bcft", vectors, model.apply(variables, mixture, method="listen"))
         wanted = PixelPlayer(**SIZES).apply(theirs, frames, mixture)[0] - theirs["params"]["synthesizer"]["bias"]
         np.testing.assert_allclose(logits, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mpnet", "pixelplayer"])
+def test_a_running_mean_begins_at_the_networks_of_the_other_run(name, monkeypatch):
+    monkeypatch.setattr("mpnet_jax.models.frame_net.ResNet18", ShortFrameNet)
+    monkeypatch.setattr("mpnet_jax.run.start_from.recorded_method", lambda folder, default: default)
+    monkeypatch.setattr(
+        "mpnet_jax.run.start_from.restored",
+        lambda folder, template, results, without=(): jax.tree.map(lambda x: np.asarray(x) + 1, template),
+    )
+    config = tiny_config(Path("data"))
+    config.method, config.optimiser.average_decay = name, 0.9
+    if name == "pixelplayer":
+        config.rounds.minus, config.rounds.both = 0, 2
+    method = method_of(config)
+    own = method.state_at(0)
+    state = method.begin(method.started_from(own), method.rounds[0])
+    assert set(state.average["params"]) <= set(own.params) and state.average["params"]
+    jax.tree.map(lambda found, x: np.testing.assert_array_equal(found, x + 1), state.params, own.params)
+    jax.tree.map(lambda found, x: np.testing.assert_array_equal(found, x + 1), state.variables, own.variables)
 
 
 @pytest.mark.slow

@@ -184,15 +184,18 @@ def test_a_workdir_without_networks_is_refused_in_one_sentence(tmp_path, recorde
         read_run(tmp_path)
 
 
-def test_a_model_file_becomes_a_run_again(tiny, written, tmp_path):
-    convert_model(tiny.method.config, tmp_path / "run", written)
+@pytest.mark.parametrize("average_decay", [0.0, 0.9])
+def test_a_model_file_becomes_a_run_again(tiny, written, tmp_path, average_decay):
+    config = tiny.method.config.copy_and_resolve_references()
+    config.optimiser.average_decay = average_decay
+    convert_model(config, tmp_path / "run", written)
     model, file = read_run(tmp_path / "run"), read_model(written)
     assert model.facts["method"] == "mpnet"
-    assert model.method.flat_config() == tiny.method.flat_config()
+    assert model.method.flat_config() == method_of(config).flat_config()
     for before, after in zip(jax.tree.leaves(file.variables), jax.tree.leaves(model.variables), strict=True):
         np.testing.assert_array_equal(before, after)
     with pytest.raises(InputError, match="holds a run already"):
-        convert_model(tiny.method.config, tmp_path / "run", written)
+        convert_model(config, tmp_path / "run", written)
 
 
 def test_a_model_file_of_other_networks_becomes_no_run(written, tmp_path):
