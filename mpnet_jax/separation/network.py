@@ -18,9 +18,12 @@ from mpnet_jax.separation.sound_windows import SoundWindow
 from mpnet_jax.steps.device_pass import HostBatch, Separator
 from mpnet_jax.weights.trained import Model
 
-Pictures = UInt8[np.ndarray, "frame height width 3"]
+# The frames of a window, or the features that a frozen trunk makes of frames.
+Seen = UInt8[np.ndarray, "frame height width 3"] | Float[np.ndarray, "frame rows columns channel"]
 # A window below the loudest one so far divided by this (20 dB) counts as a pause, and its gain is limited accordingly.
 _PAUSE = 10.0
+# Frames whose features a device makes at a time: few, because up to as many are made in vain at the end of a video.
+FRAMES_TOGETHER = 4
 # Starts the computation of a batch, and returns a function that waits for its results.
 Start = Callable[[HostBatch], Callable[[], dict[str, np.ndarray]]]
 _WANTED = ("active", "place", "vector", "energy", "share")
@@ -98,6 +101,12 @@ def make_separator(model: Model, *, sounds: int | None, most: int, keep_places: 
     return model.separator(run)
 
 
+@functools.lru_cache(maxsize=4)
+def make_trunk(model: Model) -> Separator | None:
+    """Returns the compiled function that makes features of frames; None where the model's trunk learns."""
+    return model.features(FRAMES_TOGETHER)
+
+
 class Leveller:
     """Scales windows to the level of the training mixtures.
 
@@ -120,7 +129,7 @@ class Leveller:
 def separated_windows(
     start: Start,
     windows: Iterable[SoundWindow],
-    pictures: Iterable[Pictures],
+    pictures: Iterable[Seen],
     *,
     method: Method,
     batch: int,
@@ -130,7 +139,7 @@ def separated_windows(
     Args:
         start: Starts the computation of a batch; see `Separator.start`.
         windows: The windows in their order.
-        pictures: The frames of each window.
+        pictures: The frames of each window, or features of them.
         method: The method of the run.
         batch: Number of windows in a batch.
     """
@@ -142,8 +151,9 @@ def separated_windows(
         # (window, samples) -> (window, freq, time)
         levelled = np.stack([window.mono * np.float32(leveller.gain(window.mono)) for window in group_windows])
         magnitude = np.abs(stft(levelled, audio))
-        frames = np.stack([seen for _, seen in group])
-        started = start({"mixture_magnitude": magnitude, "frames": frames})
+        seen = np.stack([pictures for _, pictures in group])
+        kind = "frames" if seen.dtype == np.uint8 else "features"
+        started = start({"mixture_magnitude": magnitude, kind: seen})
         yield from pending
         pending = _results(group_windows, magnitude, started)
     yield from pending

@@ -1,18 +1,19 @@
-"""Reads the frames of each window for the network."""
+"""Reads the frames of each window for the network, or makes features of them."""
 
 import collections
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 from data_pipeline.media.reader import Trace
-from data_pipeline.spec import AudioSpec, FrameSpec
+from data_pipeline.spec import AudioSpec
 from mpnet_jax.separation.sound_windows import start_seconds
 from mpnet_jax.separation.source import Source
+from mpnet_jax.steps.device_pass import HostBatch
 
 # A frame that is far from square is reduced until it has at most this many times the places of a square one.
 _LONGEST = 4.0
@@ -33,7 +34,7 @@ def short_side_px(picture_px: tuple[int, int], wanted_px: int) -> int:
 def picture_windows(
     source: Source,
     audio: AudioSpec,
-    frames: FrameSpec,
+    seconds: Sequence[float],
     *,
     fps: float,
     side_px: int,
@@ -45,13 +46,12 @@ def picture_windows(
     Args:
         source: The video.
         audio: The network's transform.
-        frames: Number of frames of a window and their times in it.
+        seconds: Times of a window's frames, ascending, in seconds from its start.
         fps: Rate of the frames from which these are chosen, as in the training data.
         side_px: Shorter side of the returned frames.
         threads: Threads of the decoder.
         trace: Records irregularities of the decoded stream.
     """
-    seconds = frames.seconds(audio.clip_seconds)
     times = (number / fps for number in itertools.count())
     stream = source.frames(times, side_px, threads=threads, trace=trace)
     kept: collections.deque[np.ndarray] = collections.deque()
@@ -69,6 +69,27 @@ def picture_windows(
             kept.popleft()
             first += 1
         yield np.stack([kept[number - first] for number in numbers])
+
+
+def feature_windows(
+    halves: Iterator[UInt8[np.ndarray, "1 height width 3"]], trunk: Callable[[HostBatch], HostBatch], size: int
+) -> Iterator[Float[np.ndarray, "2 rows columns channel"]]:
+    """Yields the features of one window after another: those of a frame of each of its halves.
+
+    Windows overlap by half, so the trunk looks once at each half.
+
+    Args:
+        halves: The frame of one half window after another.
+        trunk: The pass of `features_step`.
+        size: Number of frames at which the trunk looks together.
+    """
+    features = (
+        each
+        for frames in iter(lambda: list(itertools.islice(halves, size)), [])
+        for each in trunk({"frames": np.stack(frames)[:, None]})["features"][:, 0]
+    )
+    for first, second in itertools.pairwise(features):
+        yield np.concatenate([first, second])
 
 
 def resized(picture: UInt8[np.ndarray, "height width 3"], size: tuple[int, ...]) -> UInt8[np.ndarray, "rows columns 3"]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +14,15 @@ from mpnet_jax.separation.crossfade import CrossFade
 from mpnet_jax.separation.finished import Finished
 from mpnet_jax.separation.journal import Journal, read_windows
 from mpnet_jax.separation.names import Namer, SoundName, name_sounds
-from mpnet_jax.separation.network import WindowSounds, make_separator, separated_windows
-from mpnet_jax.separation.picture_windows import picture_windows, short_side_px
+from mpnet_jax.separation.network import (
+    FRAMES_TOGETHER,
+    Seen,
+    WindowSounds,
+    make_separator,
+    make_trunk,
+    separated_windows,
+)
+from mpnet_jax.separation.picture_windows import feature_windows, picture_windows, short_side_px
 from mpnet_jax.separation.place_sounds import FeatureFiles, band_spectra
 from mpnet_jax.separation.progress import Progress, no_progress
 from mpnet_jax.separation.read_ahead import read_ahead
@@ -202,15 +209,19 @@ def separated_pieces(
     """
     method, data, audio = model.method, model.method.data, model.method.audio
     separator = make_separator(model, sounds=settings.sounds, most=settings.most, keep_places=settings.keep_places)
+    trunk = make_trunk(model)
     assert header.picture_px is not None
-    pictures = picture_windows(
+    # A frozen trunk looks at the middle of each half of a window, and another one at what it saw in training.
+    pictures: Iterator[Seen] = picture_windows(
         source,
         audio,
-        data.frames,
+        [start_seconds(1, audio) / 2] if trunk else data.frames.seconds(audio.clip_seconds).tolist(),
         fps=data.records.fps,
         side_px=short_side_px(header.picture_px, settings.picture_px or data.records.frame_px),
         trace=traces[1],
     )
+    if trunk:
+        pictures = feature_windows(pictures, trunk, FRAMES_TOGETHER * jax.local_device_count())
     batch = SLICE * jax.local_device_count()
     tracker, fade, synthesis = Tracker(settings.numbers), CrossFade(hop_columns(audio)), None
     with (

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from data_pipeline.spec import AudioSpec
 from mpnet_jax.models.mpnet import MPNet
 from mpnet_jax.recursion.minus_plus import minus_plus
-from mpnet_jax.recursion.networks import Batch, apply_net, bind, of_mixture
+from mpnet_jax.recursion.networks import Batch, apply_net, bind, of_mixture, seen_in
 from mpnet_jax.recursion.places import places, row_and_column
 from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
@@ -59,8 +59,8 @@ def make_place_step(
 
     Returns:
         `(variables, batch) -> dict`. The batch holds `mixture_magnitude` (batch, freq_linear, time), `frames` (batch,
-        frame, height, width, 3) uint8 and, where waveforms are wanted, `mixture_phase`. An inactive step is silent in
-        the results:
+        frame, height, width, 3) uint8, or in their place a frozen trunk's `features` of them (batch, frame, h, w,
+        channel), and, where waveforms are wanted, `mixture_phase`. An inactive step is silent in the results:
         `active` (batch, step);
         `place` (batch, step, 2), row and column of the chosen place in the map of places, -1 where inactive;
         `vector` (batch, step, k), its visual vector;
@@ -80,7 +80,7 @@ def make_place_step(
         mixture = axis.warp(linear + rules.floor)
         params, statistics = variables["params"]["frame_net"], variables["batch_stats"]["frame_net"]
         # (batch, height, width, k): one visual vector per place of the picture.
-        vectors, _ = apply_net(model, "frame_net", params, statistics, batch["frames"], method="look_at_places")
+        vectors, _ = apply_net(model, "frame_net", params, statistics, seen_in(batch), method="look_at_places")
         height, width = vectors.shape[1:3]
         networks = bind(
             {"minus_net": model, "plus_net": model},

@@ -15,7 +15,7 @@ from mpnet_jax.methods.registry import Method, method_of
 from mpnet_jax.metrics.names import method_name
 from mpnet_jax.run.checkpoint import Checkpoints
 from mpnet_jax.run.features import hash_of
-from mpnet_jax.steps.device_pass import SLICE, Separator
+from mpnet_jax.steps.device_pass import Separator
 from mpnet_jax.weights.model_file import ModelFile, read_model
 
 SHIPPED = Path(__file__).resolve().parent.parent / "pretrained" / "small.safetensors"
@@ -144,7 +144,18 @@ class Model:
 
     def separator(self, step: Callable[..., Any]) -> Separator:
         """Returns a pass of the networks over all devices."""
-        return Separator(parallel.parallel_map(step), parallel.replicate(self.variables), SLICE)
+        return Separator(parallel.parallel_map(step), parallel.replicate(self.variables))
+
+    def features(self, size: int) -> Separator | None:
+        """Returns the pass from frames to the features of a frozen trunk; None where the trunk learns.
+
+        Args:
+            size: Samples that a device takes at a time.
+        """
+        step = self.method.features_step()
+        if step is None:
+            return None
+        return Separator(parallel.parallel_map(step), parallel.replicate(self.method.trunk_in(self.variables)), size)
 
 
 def load(workdir: Path | None) -> Model:

@@ -145,5 +145,7 @@ def test_a_config_sets_the_search_for_places():
     out = jax.eval_shape(step, variables, batch)
     assert out["energy"].shape == (1, 5, 8, 8)
     assert out["waveform"].shape == (1, 5, config.audio.clip_samples)
+    seen = {"features": jnp.zeros((1, 2, 8, 14, 1280))}  # of two frames of 240 x 420 pixels
+    assert jax.eval_shape(step, variables, batch | seen)["energy"].shape == (1, 5, 8, 14)
     with pytest.raises(ValueError, match="steps=65 must be at most the number of candidates, 64"):
         jax.eval_shape(method_of(config).place_step("mnet", steps=65), variables, batch)
