@@ -92,6 +92,8 @@ def main() -> None:
     options = ["--sounds=2", *([f"--workdir={values.workdir}"] if values.workdir else [])]
     model = {"model": str(values.workdir)} if values.workdir else {}
     results: dict[str, Any] = {"runs": {}}
+    if values.folder is not None:
+        values.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=values.folder) as name:
         folder = Path(name)
         lengths = (60.0, 60.0 * values.minutes)
