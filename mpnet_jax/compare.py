@@ -16,6 +16,7 @@ from absl import flags, logging
 from data_pipeline import command
 from data_pipeline.atomic import write_atomically
 from data_pipeline.command import InputError
+from data_pipeline.records.store import set_names
 from mpnet_jax.comparison import cell_files, programs
 from mpnet_jax.comparison.cells import ALL, Grid
 from mpnet_jax.comparison.programs import Programs
@@ -127,12 +128,12 @@ def _require_data(config: Config) -> None:
     flat = config_module.flatten(config)
     needed = {"data.name": "", "evaluation.far.name": "compare.far", "evaluation.places.name": "compare.localisation"}
     for field, by in needed.items():
-        folder = Path(config.data.directory) / flat[field]
-        if flat.get(by, True) and not folder.is_dir():
-            raise InputError(
-                f"no data set at {folder} (config.{field}); prepare it by python -m data_pipeline.prepare, or leave "
-                "out what needs it (config.compare.far, .localisation)"
-            )
+        for folder in (Path(config.data.directory) / name for name in set_names(flat[field])):
+            if flat.get(by, True) and not folder.is_dir():
+                raise InputError(
+                    f"no data set at {folder} (config.{field}); prepare it by python -m data_pipeline.prepare, or "
+                    "leave out what needs it (config.compare.far, .localisation)"
+                )
 
 
 if __name__ == "__main__":

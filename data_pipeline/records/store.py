@@ -9,9 +9,9 @@ import json
 import os
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -22,34 +22,34 @@ from data_pipeline.records.index_file import Clip
 from data_pipeline.records.picture_cache import PictureCache
 from data_pipeline.spec import DataSetSpec
 
-__all__ = ["Clip", "RecordStore"]
+__all__ = ["Clip", "RecordStore", "set_names"]
 
 _LABEL_FILE = "label.labels.txt"
 _SPEC_FIELDS = ("rate_hz", "fps", "frame_px")
 
 
 class RecordStore:
-    """One split of a prepared data set, read record by record in any order, from any thread.
+    """One split of one or more prepared data sets, read record by record in any order, from any thread.
 
     Attributes:
-        spec: How the set was cut.
+        spec: How the sets were cut.
         classes: Names of the labels.
         clips: One entry per record, in the order of the files.
-        folder: Folder of the set.
+        folder: Folder of the (first) set.
         decoded: Cache of decoded frames.
         split: Name of the split.
         features: Kept features of its frames, `features.KeptFeatures`, or None.
     """
 
-    def __init__(self, builder: Any, split: str, clips: tuple[Clip, ...], cache: PictureCache | None = None) -> None:
-        self.folder = Path(builder.data_dir)
+    def __init__(self, split: str, sets: Sequence["_Set"], cache: PictureCache | None = None) -> None:
+        self.folder = sets[0].folder
         self.split = split
         self.features: Any = None
-        self.spec = _recorded_spec(self.folder, builder.info.metadata)
-        self.classes: tuple[str, ...] = tuple(builder.info.features["label"].names)
-        self.clips = clips
+        self.spec = sets[0].spec
+        self.classes = sets[0].classes
+        self.clips = _joined(sets)
         self.decoded = PictureCache(0) if cache is None else cache
-        self._paths = [Path(path) for path in builder.info.splits[split].filepaths]
+        self._paths = [path for each in sets for path in each.paths]
         self._descriptors: dict[int, int] = {}
         self._lock = threading.Lock()
         self._finalizer = weakref.finalize(self, _close_all, self._descriptors)
@@ -60,43 +60,16 @@ class RecordStore:
 
         Args:
             data_dir: Folder of data sets.
-            name: Name of the set.
+            name: Name of the set. Several names, separated by commas, give the records of all sets together, whose
+                videos have the set's name in front of theirs.
             split: "train", "validation" or "test".
             cache: Cache of decoded frames; None keeps none.
 
         Raises:
-            InputError: The set or the split does not exist or is damaged, or the set was not made by
-                `data_pipeline.prepare`.
+            InputError: A set or its split does not exist or is damaged, a set was not made by `data_pipeline.prepare`,
+                or sets have other classes than the first one or were cut otherwise.
         """
-        folder = _find_set(data_dir, name)
-        _refuse_damaged_descriptions(folder)
-        builder = _tfds_builder(folder)
-        _recorded_spec(folder, builder.info.metadata)  # raises for foreign sets, whose features the scan cannot read
-        if not _is_text(folder / _LABEL_FILE):
-            # TFDS would call the classes 0, 1, 2 without a word.
-            raise InputError(
-                f"{folder / _LABEL_FILE} is missing or empty; copy the data set again, or prepare it again"
-            )
-        if split not in builder.info.splits:
-            raise InputError(f"{folder} has no split {split!r}; it has {', '.join(sorted(builder.info.splits))}")
-        paths = [Path(path) for path in builder.info.splits[split].filepaths]
-        if gone := [path for path in paths if not path.exists()]:
-            raise InputError(f"{gone[0]} is gone; prepare the data set again")
-        clips = index_file.read_index(folder, split, paths)
-        if clips is None:
-            logging.info("no index of %s/%s; reading its records once to make one", folder, split)
-            clips = index_file.scan(paths)
-            stated = builder.info.splits[split].num_examples
-            if len(clips) != stated:
-                raise InputError(
-                    f"{folder} holds {len(clips)} of {stated} records of {split}; copy the data set again, or prepare "
-                    "it again"
-                )
-            try:
-                index_file.write_index(folder, split, paths, clips)
-            except OSError as error:  # a set on a read-only disk works, too
-                logging.info("the index is kept in memory: %s", error)
-        return cls(builder, split, clips, cache)
+        return cls(split, [_open_set(data_dir, each, split) for each in set_names(name)], cache)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -209,6 +182,77 @@ class RecordStore:
             if shard not in self._descriptors:
                 self._descriptors[shard] = os.open(self._paths[shard], os.O_RDONLY | os.O_CLOEXEC)
             return self._descriptors[shard]
+
+
+def set_names(names: str) -> list[str]:
+    """Returns the names of data sets that are written with commas between them."""
+    return [name.strip() for name in names.split(",")]
+
+
+class _Set(NamedTuple):
+    """One split of one set."""
+
+    name: str
+    folder: Path
+    spec: DataSetSpec
+    classes: tuple[str, ...]
+    clips: tuple[Clip, ...]
+    paths: list[Path]
+
+
+def _open_set(data_dir: Path, name: str, split: str) -> _Set:
+    folder = _find_set(data_dir, name)
+    _refuse_damaged_descriptions(folder)
+    info = _tfds_builder(folder).info
+    spec = _recorded_spec(folder, info.metadata)  # raises for foreign sets, whose features the scan cannot read
+    if not _is_text(folder / _LABEL_FILE):
+        # TFDS would call the classes 0, 1, 2 without a word.
+        raise InputError(f"{folder / _LABEL_FILE} is missing or empty; copy the data set again, or prepare it again")
+    if split not in info.splits:
+        raise InputError(f"{folder} has no split {split!r}; it has {', '.join(sorted(info.splits))}")
+    paths = [Path(path) for path in info.splits[split].filepaths]
+    if gone := [path for path in paths if not path.exists()]:
+        raise InputError(f"{gone[0]} is gone; prepare the data set again")
+    clips = index_file.read_index(folder, split, paths)
+    if clips is None:
+        logging.info("no index of %s/%s; reading its records once to make one", folder, split)
+        clips = index_file.scan(paths)
+        stated = info.splits[split].num_examples
+        if len(clips) != stated:
+            raise InputError(
+                f"{folder} holds {len(clips)} of {stated} records of {split}; copy the data set again, or prepare it "
+                "again"
+            )
+        try:
+            index_file.write_index(folder, split, paths, clips)
+        except OSError as error:  # a set on a read-only disk works, too
+            logging.info("the index is kept in memory: %s", error)
+    return _Set(name, folder, spec, tuple(info.features["label"].names), clips, paths)
+
+
+def _joined(sets: Sequence[_Set]) -> tuple[Clip, ...]:
+    """Returns the clips of all sets, or raises InputError where they do not fit together."""
+    first, *others = sets
+    if not others:
+        return first.clips
+    if len({each.name for each in sets}) < len(sets):
+        raise InputError(f"{','.join(each.name for each in sets)} names a data set twice; name each once")
+    clips: list[Clip] = []
+    shards = 0
+    for each in sets:
+        for what in ("classes", *_SPEC_FIELDS):
+            own, wanted = (getattr(x if what == "classes" else x.spec, what) for x in (each, first))
+            if own != wanted:
+                raise InputError(
+                    f"{each.folder} has other {what} than {first.folder} ({own}, not {wanted}); name sets that were "
+                    "prepared alike"
+                )
+        clips += [
+            dataclasses.replace(clip, video_id=f"{each.name}/{clip.video_id}", shard=clip.shard + shards)
+            for clip in each.clips
+        ]
+        shards += len(each.paths)
+    return tuple(clips)
 
 
 def _find_set(data_dir: Path, name: str) -> Path:

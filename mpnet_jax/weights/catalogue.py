@@ -7,6 +7,7 @@ from typing import Any
 import jax
 
 from data_pipeline.command import InputError
+from data_pipeline.records.store import set_names
 from mpnet_jax.weights.trained import SHIPPED, load
 
 _FOLDER = SHIPPED.parent
@@ -57,7 +58,7 @@ def _described(path: Path, *, name: str) -> dict[str, Any]:
         | about
         | {
             "data": data.name,
-            "sounds": _classes(Path(data.directory) / data.name),
+            "sounds": _classes(Path(data.directory) / set_names(data.name)[0]),
             "rate_hz": audio.rate_hz,
             "window_s": round(audio.clip_seconds, 3),
             "parameters": sum(leaf.size for leaf in jax.tree.leaves(model.variables["params"])),

@@ -173,6 +173,25 @@ def test_missing_sets_and_splits_are_named(data_dir, tmp_path):
         RecordStore.open(data_dir, "tiny", "dev")
 
 
+def test_several_sets_are_one(own_copy):
+    shutil.copytree(own_copy / "tiny", own_copy / "other")
+    one = RecordStore.open(own_copy, "tiny", "train")
+    both = RecordStore.open(own_copy, "tiny, other", "train")
+    count = len(one)
+    assert len(both) == 2 * count and both.classes == one.classes and both.spec == one.spec
+    assert both.folder == one.folder
+    for index in range(len(both)):
+        name = "tiny" if index < count else "other"
+        assert both.clips[index].video_id == f"{name}/{one.clips[index % count].video_id}"
+        assert both.read(index) == one.read(index % count)
+    label = next((own_copy / "other").glob("*/label.labels.txt"))
+    label.write_text("cello\nviola\n")
+    with pytest.raises(InputError, match=r"other/.* has other classes than .*tiny.* \(\('cello', 'viola'\), not"):
+        RecordStore.open(own_copy, "tiny,other", "train")
+    with pytest.raises(InputError, match="tiny,tiny names a data set twice"):
+        RecordStore.open(own_copy, "tiny,tiny", "train")
+
+
 def test_a_set_that_says_not_how_it_was_cut_is_refused(own_copy):
     (own_copy / "tiny" / "1.0.0" / "metadata.json").write_text("{}")
     with pytest.raises(InputError, match="does not record how it was cut"):
