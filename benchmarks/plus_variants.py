@@ -5,8 +5,9 @@ Each M-Net, for example one for each seed, gets the Plus-Net of the variant: `--
 `--sources` sounds, mixture by mixture; intervals are over videos, of all runs together. A finished training and its
 scores are not repeated when the same command is given again, and one that was interrupted goes on.
 
-`--choose_threshold` also chooses `config.evaluation.plus_threshold` on the validation mixtures of the training's number
-of sounds. These are among the mixtures that are scored, so the gain by the threshold alone is then a little too large.
+`mpnet` has the best of the values of `config.evaluation.plus_threshold` that are tried, by the mean NSDR of all runs
+and numbers of sounds; `soft` has none. The threshold is chosen on the mixtures that are scored, so its gain is a little
+too large.
 """
 
 import json
@@ -57,6 +58,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "looks_sweeps_missed": _LOOKS | _OTHERS | _SWEEPS | _MISSED,
 }
 METRICS = ("nsdr", "sir", "sar")
+SOFT = "0"  # the threshold that is none
+THRESHOLDS = (SOFT, "0.3", "0.4", "0.5", "0.6", "0.7", "0.8")
 _SCORES = "plus_variants.json"  # in the folder of a run: scores of its mixtures
 
 
@@ -87,8 +90,10 @@ def main() -> None:
                 "together": summary(list(found.values()), numbers),
             },
         )
-    for number, by_metric in summary(list(found.values()), numbers).items():
-        logging.info("%s, %s sounds: NSDR %s dB", values.variant, number, by_metric["difference"]["nsdr"])
+    together = summary(list(found.values()), numbers)
+    for number in numbers:
+        gain = together[str(number)]["difference"]["nsdr"]
+        logging.info("%s, %d sounds, threshold %g: NSDR %s dB", values.variant, number, together["threshold"], gain)
 
 
 def config_of(mnet: Path) -> Any:
@@ -139,7 +144,7 @@ def scores_of(config: Any, mnet: Path, workdir: Path, numbers: Sequence[int]) ->
     """Returns the scores of a run's mixtures, read from its folder where they are there already.
 
     Returns:
-        JSON-ready {"facts": ..., "by_mixture": {number of sounds: {"videos": ..., "mnet": {metric: values}, "mpnet":
+        JSON-ready {"facts": ..., "by_mixture": {number of sounds: {"videos": ..., "mnet": {metric: values}, threshold:
         ...}}}; `null` stands for a missing value.
     """
     from mpnet_jax.methods.registry import method_of
@@ -147,7 +152,6 @@ def scores_of(config: Any, mnet: Path, workdir: Path, numbers: Sequence[int]) ->
     from mpnet_jax.run.data import open_splits
     from mpnet_jax.weights.trained import TrainedNetworks
 
-    values = flags.FLAGS
     of_mnet = saved_config.restored(saved_config.require_recorded(mnet), mnet / "config.json")
     networks = []
     # The M-Net that training began with is the best one on validation; no MP-Net is chosen by what it is scored on.
@@ -155,15 +159,11 @@ def scores_of(config: Any, mnet: Path, workdir: Path, numbers: Sequence[int]) ->
         checkpoints = Checkpoints(folder, read_only=True)
         networks.append(TrainedNetworks(method_of(made_by), checkpoints, kind))
         checkpoints.close()
-    asked = {
-        "networks": [each.fingerprints for each in networks],
-        "choose_threshold": values.choose_threshold,
-        "plus_threshold": config.evaluation.plus_threshold,
-    }
+    asked = {"networks": [each.fingerprints for each in networks], "thresholds": THRESHOLDS}
     path, kept = workdir / _SCORES, {}
     if path.is_file():
         kept = json.loads(path.read_text(encoding="utf-8"))
-    if kept.get("facts", {}).get("asked") != asked:
+    if kept.get("facts", {}).get("asked") != json.loads(json.dumps(asked)):
         seconds = json.loads((workdir / "time.json").read_text(encoding="utf-8"))
         facts = {"asked": asked, "seconds_per_step": seconds["seconds"] / seconds["step"]}
         kept = {"facts": facts, "by_mixture": {}}
@@ -172,31 +172,10 @@ def scores_of(config: Any, mnet: Path, workdir: Path, numbers: Sequence[int]) ->
     missing = [number for number in numbers if str(number) not in kept["by_mixture"]]
     if missing:
         compared = compared._replace(store=open_splits(method.data, ("validation",))["validation"])
-        if values.choose_threshold:
-            compared, kept["facts"]["thresholds"] = with_threshold(compared, config, workdir)
-            kept["facts"]["plus_threshold"] = compared.method.config.evaluation.plus_threshold
     for number in missing:
         kept["by_mixture"][str(number)] = score(compared, workdir, number)
         write_atomically(path, json.dumps(kept) + "\n")
     return kept
-
-
-def with_threshold(compared: _Compared, config: Any, workdir: Path) -> tuple[_Compared, dict[str, float]]:
-    """Returns the comparison with the best threshold on validation, and the scores of all in dB."""
-    from mpnet_jax.evaluation import plus_threshold
-    from mpnet_jax.methods.registry import method_of
-
-    def at(threshold: float) -> Any:
-        changed = config.copy_and_resolve_references()
-        changed.evaluation.plus_threshold = threshold
-        return method_of(changed)
-
-    _, batches = mixtures_of(compared, workdir, config.mixing.sources)
-    scores = plus_threshold.scores_by_threshold(
-        lambda threshold: compared.mpnet.separator(at(threshold).separate_step("mpnet")), batches
-    )
-    method = at(plus_threshold.best(scores))
-    return compared._replace(method=method), {f"{threshold:g}": value for threshold, value in scores.items()}
 
 
 def mixtures_of(compared: _Compared, workdir: Path, number: int) -> tuple[list[Any], Iterator[Any]]:
@@ -213,15 +192,20 @@ def mixtures_of(compared: _Compared, workdir: Path, number: int) -> tuple[list[A
 
 
 def score(compared: _Compared, workdir: Path, number: int) -> dict[str, Any]:
-    """Returns the scores of both networks on every validation mixture of a number of sounds."""
+    """Returns the scores of M-Net, and of MP-Net by threshold, on every validation mixture of a number of sounds."""
+    from mpnet_jax.methods.registry import method_of
     from mpnet_jax.metrics.workers import Job, score_mixtures
     from mpnet_jax.steps.separated_mixtures import device_inputs
 
     mixtures, batches = mixtures_of(compared, workdir, number)
-    passes = {
-        name: networks.separator(compared.method.separate_step(name))
-        for name, networks in (("mnet", compared.mnet), ("mpnet", compared.mpnet))
-    }
+
+    def mpnet(threshold: float) -> Any:
+        config = compared.method.config.copy_and_resolve_references()
+        config.evaluation.plus_threshold = threshold
+        return compared.mpnet.separator(method_of(config).separate_step("mpnet"))
+
+    passes = {"mnet": compared.mnet.separator(compared.method.separate_step("mnet"))}
+    passes |= {threshold: mpnet(float(threshold)) for threshold in THRESHOLDS}
 
     def jobs() -> Iterator[Job]:
         for batch in batches:
@@ -243,23 +227,34 @@ def score(compared: _Compared, workdir: Path, number: int) -> dict[str, Any]:
 
 
 def summary(runs: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> dict[str, Any]:
-    """Returns means with intervals of M-Net, MP-Net and their difference, over the mixtures of all runs."""
-    out: dict[str, Any] = {}
-    for number in map(str, numbers):
-        lists = [run["by_mixture"][number] for run in runs]
-        videos = [ids for each in lists for ids in each["videos"]]
-        scores = {
-            name: {
-                metric: np.array([x for each in lists for x in each[name][metric]], np.float64) for metric in METRICS
-            }
-            for name in ("mnet", "mpnet")
-        }
-        scores["difference"] = {metric: scores["mpnet"][metric] - scores["mnet"][metric] for metric in METRICS}
+    """Returns the best threshold, and means with intervals over the mixtures of all runs by number of sounds."""
+    found = {str(number): _of_number(runs, str(number)) for number in numbers}
+    gains = {
+        threshold: float(np.mean([np.nanmean(scores[threshold]["nsdr"]) for scores, _ in found.values()]))
+        for threshold in THRESHOLDS
+    }
+    best = max(THRESHOLDS, key=lambda threshold: gains[threshold])
+    out: dict[str, Any] = {"threshold": float(best), "nsdr_by_threshold": gains}
+    for number, (scores, videos) in found.items():
+        rows = {"mnet": scores["mnet"], "soft": scores[SOFT], "mpnet": scores[best]}
+        for name, of in (("soft_difference", SOFT), ("difference", best)):
+            rows[name] = {metric: scores[of][metric] - scores["mnet"][metric] for metric in METRICS}
         out[number] = {
-            name: {metric: summarise(x, videos) for metric, x in by_metric.items()}
-            for name, by_metric in scores.items()
+            name: {metric: summarise(x, videos) for metric, x in by_metric.items()} for name, by_metric in rows.items()
         }
     return out
+
+
+def _of_number(
+    runs: Sequence[Mapping[str, Any]], number: str
+) -> tuple[dict[str, dict[str, np.ndarray]], list[list[str]]]:
+    """Returns the scores of all runs by M-Net or threshold and by metric, and the videos of each mixture."""
+    lists = [run["by_mixture"][number] for run in runs]
+    scores = {
+        name: {metric: np.array([x for each in lists for x in each[name][metric]], np.float64) for metric in METRICS}
+        for name in ("mnet", *THRESHOLDS)
+    }
+    return scores, [ids for each in lists for ids in each["videos"]]
 
 
 if __name__ == "__main__":
@@ -268,7 +263,6 @@ if __name__ == "__main__":
     flags.DEFINE_integer("plus_steps", 1500, "Steps of the Plus-Net's own round.", lower_bound=1)
     flags.DEFINE_integer("both_steps", 0, "Steps of the round that trains both.", lower_bound=0)
     flags.DEFINE_list("sources", ["2", "3"], "Numbers of sounds in the validation mixtures.")
-    flags.DEFINE_bool("choose_threshold", False, "Whether to choose the threshold of the Plus-Net's mask.")
     flags.DEFINE_integer("workers", 1, "Scoring processes.", lower_bound=1)
     command.define_path("runs", "runs/plus_variants", "Folder of the new runs.")
     command.define_path("data_dir", "data", "Folder of prepared sets.")

@@ -4,11 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mpnet_jax.evaluation.plus_threshold import best, scores_by_threshold
 from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.recursion.separation import Separation
 from mpnet_jax.spectrogram.frequency import FrequencyAxis
-from mpnet_jax.steps.device_pass import Separator
 from mpnet_jax.steps.separate_step import written_shares
 
 AXIS = FrequencyAxis(np.arange(1), np.eye(1), np.eye(1))
@@ -67,25 +65,3 @@ CONSERVES = {"plus_conserves": True}
 def test_thresholds_by_hand(mask, moved, rules, expected):
     found = written([0.8, 0.3], [moved], [1.0, 2.0], mask=mask, **rules)
     np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_the_best_threshold_is_chosen_on_validation():
-    rng = np.random.default_rng(0)
-    truth = rng.standard_normal((2, 2, 64)).astype(np.float32)
-    noise = rng.standard_normal(truth.shape).astype(np.float32)
-    batch = {
-        "mixture_magnitude": truth,
-        "source_waveform": truth,
-        "valid": np.ones(2, bool),
-        "index": np.arange(2),
-    }
-
-    def separator_of(threshold):
-        # Nearest to the truth at 0.3.
-        return Separator(
-            lambda variables, x: {"waveform": x["mixture_magnitude"] + abs(threshold - 0.3) * noise[:1]}, ()
-        )
-
-    scores = scores_by_threshold(separator_of, [batch], (0.0, 0.2, 0.3, 0.5))
-    assert list(scores) == [0.0, 0.2, 0.3, 0.5] and best(scores) == 0.3
-    assert best({0.5: 1.0, 0.0: 1.0, 0.2: 0.5}) == 0.0
