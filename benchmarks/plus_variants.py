@@ -34,6 +34,7 @@ _SEES = {"model.plus_inputs": "remix,sound,remaining,mixture"}
 _OTHERS = _SEES | {"recursion.plus_source": "others"}
 _CONSERVES = {"recursion.plus_conserves": True}
 _SWEEPS = _CONSERVES | {"recursion.plus_passes": 2}
+_THREE = _CONSERVES | {"recursion.plus_passes": 3}
 _MISSED = {"loss.ratio_plus": "missed", "loss.binary_plus": "missed"}  # of which one holds, by the masks
 VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -56,10 +57,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "looks_missed": _LOOKS | _MISSED,
     "looks_conserves_missed": _LOOKS | _OTHERS | _CONSERVES | _MISSED,
     "looks_sweeps_missed": _LOOKS | _OTHERS | _SWEEPS | _MISSED,
+    "looks_three_missed": _LOOKS | _OTHERS | _THREE | _MISSED,
 }
 METRICS = ("nsdr", "sir", "sar")
 SOFT = "0"  # the threshold that is none
-THRESHOLDS = (SOFT, "0.3", "0.4", "0.5", "0.6", "0.7", "0.8")
+THRESHOLDS = (SOFT, "0.3", "0.5", "0.7")
 _SCORES = "plus_variants.json"  # in the folder of a run: scores of its mixtures
 
 
