@@ -94,7 +94,7 @@ $(FREE)/.ready: data_pipeline/fetch_packages.sh $(READY)
 	ln -sf "$$($(BIN)/python -c 'from data_pipeline.rendered.sound.soundfont import bundled_path; print(bundled_path().resolve())')" $(FREE)/soundfonts/
 	@touch $@
 
-broad-data: far-data $(FREE)/.ready
+broad-data: data compare-data $(FREE)/.ready
 	$(BIN)/python -m data_pipeline.render_solos --out=data/videos/rendered_broad --variety=broad --solos_per_instrument=240 --seconds=6 --seed=6 \
 		--soundfont=$(FREE)/soundfonts/TimGM6mb.sf2,$(FREE)/soundfonts/FluidR3_GM.sf2,$(FREE)/soundfonts/GeneralUser-v1.47.sf2,$(FREE)/notes,$(FREE)/soundfonts/MuseScore_General_Full.sf2,$(FREE)/soundfonts/sf_GMbank.sf2 \
 		--pictures=$(FREE)/pictures

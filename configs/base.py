@@ -24,7 +24,7 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.data = data = ml_collections.ConfigDict()
     data.directory = "data"  # folder of prepared data sets
-    data.name = "rendered_solos"  # data set in this folder; several, with commas between them, are one
+    data.name = "rendered_solos"  # data set in this folder, or several with commas between their names
     data.fps = 8.0  # stored frames per second
     data.frame_px = 246  # shorter side of the stored frames
     data.picture_cache_gib = 2.0  # size limit of a process's cache of decoded training frames; larger is faster

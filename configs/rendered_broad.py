@@ -1,7 +1,7 @@
 """The quickstart's recipe, trained longer on sounds and pictures of many kinds, with one to three sounds in a mixture.
 
 Command: python -m mpnet_jax.train --config=configs/rendered_broad.py
-(after `make data compare-data broad-data`)
+(after `make broad-data`)
 
 The numbers of steps, channels, frames and sounds and the share of the classifier are guesses: no run of this config was
 compared with another.
@@ -21,7 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.rounds.minus, config.rounds.plus, config.rounds.both = 30_000, 0, 0
     config.optimiser.learning_rate = 3e-3  # on rendered_broad, 1e-2 was worse (one seed)
 
-    # Broad solos alone teach clean ones too slowly.
+    # A guess: a network of wide solos alone did better on clean solos, and one of broad solos on rendered_held_out.
     config.data.name = "rendered_broad,rendered_compare,rendered_solos"
     config.frames.count = 3  # a frame may mislead, and kept features cost no time
 

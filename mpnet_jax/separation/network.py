@@ -22,7 +22,7 @@ from mpnet_jax.weights.trained import Model
 Seen = UInt8[np.ndarray, "frame height width 3"] | Float[np.ndarray, "frame rows columns channel"]
 # A window below the loudest one so far divided by this (20 dB) counts as a pause, and its gain is limited accordingly.
 _PAUSE = 10.0
-# Frames whose features a device makes at a time: few, because up to as many are made in vain at the end of a video.
+# Frames that a device passes through a frozen trunk at a time; at the end of a video up to as many are not needed.
 FRAMES_TOGETHER = 4
 # Starts the computation of a batch, and returns a function that waits for its results.
 Start = Callable[[HostBatch], Callable[[], dict[str, np.ndarray]]]
@@ -151,7 +151,7 @@ def separated_windows(
         # (window, samples) -> (window, freq, time)
         levelled = np.stack([window.mono * np.float32(leveller.gain(window.mono)) for window in group_windows])
         magnitude = np.abs(stft(levelled, audio))
-        seen = np.stack([pictures for _, pictures in group])
+        seen = np.stack([of_window for _, of_window in group])
         kind = "frames" if seen.dtype == np.uint8 else "features"
         started = start({"mixture_magnitude": magnitude, kind: seen})
         yield from pending

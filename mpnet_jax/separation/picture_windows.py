@@ -76,12 +76,12 @@ def feature_windows(
 ) -> Iterator[Float[np.ndarray, "2 rows columns channel"]]:
     """Yields the features of one window after another: those of a frame of each of its halves.
 
-    Windows overlap by half, so the trunk looks once at each half.
+    Windows overlap by half, so each half belongs to two windows, and its frame passes through the trunk once.
 
     Args:
         halves: The frame of one half window after another.
         trunk: The pass of `features_step`.
-        size: Number of frames at which the trunk looks together.
+        size: Number of frames that pass through the trunk together.
     """
     features = (
         each

@@ -19,7 +19,7 @@ def test_differences_are_paired_over_the_mixtures_of_all_runs():
     together = summary(runs, [2])
     assert together["threshold"] == 0.5 and together["nsdr_by_threshold"]["0.5"] == 3.75
     found = together["2"]
-    assert found["soft_difference"]["nsdr"]["mean"] == 0.0
+    assert found["default_difference"]["nsdr"]["mean"] == 0.0
     assert found["mnet"]["nsdr"]["mean"] == pytest.approx(8 / 3) and found["mpnet"]["sar"]["mean"] == 3.75
     assert found["difference"]["nsdr"]["mean"] == pytest.approx(2 / 3) and found["difference"]["nsdr"]["count"] == 3
     low, high = found["difference"]["nsdr"]["ci95"]
