@@ -18,11 +18,13 @@ from mpnet_jax.processes.stop_request import StopRequest
 from mpnet_jax.steps.separated_mixtures import DEVICE_INPUTS, validation_score
 
 LAST = 2  # index of the last mixture; two processes share the list unevenly
+HEARTBEAT_SECONDS = 5  # shorter than in a training run, since a test waits for it
 
 
 def main(coordinator: str, index: int, count: int, how: str) -> None:
     """Checks the communication between processes, then ends, fails or runs until a process is killed."""
     logging.set_verbosity(logging.INFO)
+    joining._HEARTBEAT_SECONDS = HEARTBEAT_SECONDS
     with StopRequest(at_once=True), joining.joined(Membership(coordinator, index, count)):
         assert parallel.process_place() == (index, count)
         assert parallel.is_first() == (index == 0)
