@@ -19,7 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
     config: Any = small_resnet.get_config()
     config.name = "quickstart"
     config.mask = "ratio"
-    config.rounds.minus, config.rounds.plus, config.rounds.both = 2300, 250, 300
+    config.rounds.minus, config.rounds.plus, config.rounds.both = 1700, 700, 0
 
     config.data.directory = "data"
     config.data.frame_px = 256
@@ -35,6 +35,15 @@ def get_config() -> ml_collections.ConfigDict:
     config.recursion.place_side = 1  # single places resemble vectors that few places decide
     config.model.feature_dropout = 0.5
     config.model.visual_activation = "sigmoid"  # vectors of a class then resemble each other more
+    # The Plus-Net begins as the Minus-Net, asked for the step's source in everything else, and moves what it finds; then
+    # it completes all sounds once more. docs/PLUS_NET.md compares it with the paper's.
+    config.model.plus_looks = True
+    config.model.plus_start = "minus_net"
+    config.model.plus_inputs = "remix,sound,remaining,mixture"
+    config.recursion.plus_source = "others"
+    config.recursion.plus_conserves = True
+    config.recursion.plus_passes = 2
+    config.loss.ratio_plus = config.loss.binary_plus = "missed"
     config.loss.class_weight = 0.3  # the visual vectors learn the classes, too
     config.loss.ratio = "cross_entropy"
     config.model.initial_weights = "he"

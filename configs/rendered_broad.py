@@ -32,7 +32,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.mixing.gain_low, config.mixing.gain_high = 10**-0.5, 10**0.5
     config.mixing.classifier_share = 0.15
 
-    config.model.unet_features = 24
+    config.model.unet_features = config.model.plus_features = 24
     config.summary_every = config.validate_every = config.checkpoint_every = 500
 
     config.evaluation.level_difference_db = 10.0

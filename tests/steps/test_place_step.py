@@ -105,7 +105,7 @@ def test_without_a_phase_there_are_no_waveforms(run):
     batch = random_batch()
     out, both = run({name: batch[name] for name in ("mixture_magnitude", "frames")}), run(batch)
     assert both.keys() - out.keys() == {"waveform"}
-    np.testing.assert_array_equal(out["share"], both["share"])
+    np.testing.assert_allclose(out["share"], both["share"], atol=1e-6)  # two programs round differently
 
 
 def test_a_silent_sample_has_no_sounds_and_does_not_change_others(run):
@@ -131,7 +131,7 @@ def test_the_outputs_of_an_ended_sample_are_zero(run):
 
 def test_a_config_sets_the_search_for_places():
     config = quickstart.get_config()
-    config.model.unet_features = config.model.resnet_features = 1
+    config.model.unet_features = config.model.plus_features = config.model.resnet_features = 1
     config.recursion.neighbourhood = 0.5
     side, bins, columns = config.frames.crop_px, config.audio.fft_samples // 2 + 1, 128
     batch = {
