@@ -31,9 +31,11 @@ def get_config() -> ml_collections.ConfigDict:
     # "mpnet" has the quickstart's Plus-Net, "mpnet_paper" that of Eqs. 9 and 10.
     config.compare.methods = ("mnet", "mnet_longer", "mpnet", "mpnet_paper", "pixelplayer", "miml")
     config.compare.changes = (
-        "mpnet_paper: model.plus_looks=False model.plus_start=random model.plus_inputs=remix,sound"
-        " recursion.plus_source=remix recursion.plus_conserves=False recursion.plus_passes=1"
-        " loss.ratio_plus=absolute loss.binary_plus=share",
+        (
+            "mpnet_paper: model.plus_looks=False model.plus_start=random model.plus_inputs=remix,sound"
+            " recursion.plus_source=remix recursion.plus_conserves=False recursion.plus_passes=1"
+            " loss.ratio_plus=absolute loss.binary_plus=share"
+        ),
     )
 
     # Whether the recipe's learning rate suits each method, and choices that the paper leaves open.

@@ -8,8 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-# Set before JAX is imported. Tests compile much and compute little, so the compiler optimises as little as possible. The
-# compiler before version 0.12 takes half the time without its fusion emitters; later ones have no such option.
+# Set before JAX is imported. Tests compile much and compute little, so the compiler optimises as little as possible.
+# That of JAX before 0.12 takes half the time without its fusion emitters; later ones have no such option.
 XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}"
 if tuple(map(int, importlib.metadata.version("jax").split(".")[:2])) < (0, 12):
     XLA_FLAGS += " --xla_cpu_use_fusion_emitters=false"
