@@ -28,7 +28,18 @@ from mpnet_jax.config import check, saved_config
 from mpnet_jax.metrics.aggregate import summarise
 from mpnet_jax.run.facts import this_command
 
-# Whole names of the fields that a variant changes; all else is the M-Net's config. "paper" is the default Plus-Net.
+# Whole names of the fields of a variant: those of the paper's Plus-Net, and what is changed. All else is the M-Net's
+# config.
+PAPER: dict[str, Any] = {
+    "model.plus_looks": False,
+    "model.plus_start": "random",
+    "model.plus_inputs": "remix,sound",
+    "recursion.plus_source": "remix",
+    "recursion.plus_conserves": False,
+    "recursion.plus_passes": 1,
+    "loss.ratio_plus": "absolute",
+    "loss.binary_plus": "share",
+}
 _BEGINS = {"model.plus_start": "minus_net"}
 _LOOKS = _BEGINS | {"model.plus_looks": True}
 _SEES = {"model.plus_inputs": "remix,sound,remaining,mixture"}
@@ -120,7 +131,7 @@ def config_of(mnet: Path) -> Any:
         "rounds.plus": values.plus_steps,
         "rounds.both": values.both_steps,
     }
-    config.update_from_flattened_dict(fields | VARIANTS[values.variant])
+    config.update_from_flattened_dict(fields | PAPER | VARIANTS[values.variant])
     check.check(config)
     return config
 

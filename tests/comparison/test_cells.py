@@ -2,6 +2,7 @@
 
 import pytest
 
+from benchmarks.plus_variants import PAPER, VARIANTS
 from data_pipeline.command import InputError
 from mpnet_jax.comparison.cells import Grid
 from mpnet_jax.config import check as config_module
@@ -182,3 +183,16 @@ def test_an_ablation_of_an_unknown_field_or_type_is_refused(change: str) -> None
     grid = grid_of(ablations__changes=(f"mnet a: {change}",))
     with pytest.raises(InputError, match=r"config\.compare: ablations/a-mnet-ratio-mix2-seed0 cannot set config\."):
         grid.config(grid.ablations[1])
+
+
+def test_the_second_mp_net_has_the_plus_net_of_the_paper():
+    grid = Grid(compare_rendered.get_config())
+    cells = [cell for cell in grid.cells if cell.method == "mpnet_paper"]
+    assert cells and all(grid.changes(cell).items() >= PAPER.items() for cell in cells)
+    default = base.get_config()
+    default.update_from_flattened_dict(PAPER)
+    assert default == base.get_config()
+    # That of the other MP-Net is the variant that won.
+    changed = compare_rendered.get_config()
+    changed.update_from_flattened_dict(PAPER | VARIANTS["looks_sweeps_missed"])
+    assert changed == compare_rendered.get_config()
