@@ -36,7 +36,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.model.feature_dropout = 0.5
     config.model.visual_activation = "sigmoid"  # vectors of a class then resemble each other more
     # The Plus-Net begins as the Minus-Net, asked for the step's source in everything else, and moves what it finds.
-    # Then it completes all sounds once more. docs/PLUS_NET.md compares it with the paper's.
+    # Then it completes all sounds once more. A guess from two seeds, before most variants were tried: docs/PLUS_NET.md.
     config.model.plus_looks = True
     config.model.plus_start = "minus_net"
     config.model.plus_inputs = "remix,sound,remaining,mixture"

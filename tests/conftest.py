@@ -9,9 +9,10 @@ import tempfile
 from pathlib import Path
 
 # Set before JAX is imported. Tests compile much and compute little, so the compiler optimises as little as possible.
-# That of JAX before 0.12 takes half the time without its fusion emitters; later ones have no such option.
+# That of JAX before 0.12 takes half the time without fusion; later ones have no such option.
 XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}"
-if tuple(map(int, importlib.metadata.version("jax").split(".")[:2])) < (0, 12):
+HAS_FUSION_OPTION = tuple(map(int, importlib.metadata.version("jax").split(".")[:2])) < (0, 12)
+if HAS_FUSION_OPTION:
     XLA_FLAGS += " --xla_cpu_use_fusion_emitters=false"
 chosen = re.search(r"--xla_force_host_platform_device_count=(\d+)", os.environ.get("XLA_FLAGS", ""))
 os.environ["XLA_FLAGS"] = XLA_FLAGS.format(devices=chosen[1] if chosen else 2)

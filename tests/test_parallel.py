@@ -62,6 +62,7 @@ def test_two_processes_agree_and_end_together():
     ids=["first", "second"],
 )
 def test_when_one_is_killed_jax_ends_the_other_and_names_it(killed: int, report: str):
+    assert joining._HEARTBEAT_SECONDS <= 30  # that of a training run; these processes have a shorter one
     two = start_two("run")
     for process in two:
         wait_for_line("all agree", process)

@@ -192,7 +192,7 @@ def test_the_second_mp_net_has_the_plus_net_of_the_paper():
     default = base.get_config()
     default.update_from_flattened_dict(PAPER)
     assert default == base.get_config()
-    # That of the other MP-Net is the variant that won.
+    # That of the other MP-Net is the variant that docs/PLUS_NET.md names.
     changed = compare_rendered.get_config()
     changed.update_from_flattened_dict(PAPER | VARIANTS["looks_sweeps_missed"])
     assert changed == compare_rendered.get_config()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mpnet_jax.models.unet import UNet, log_magnitude
+from tests.support.fusion import WITH_FUSION
 from tests.support.random_variables import random_variables
 
 
@@ -68,8 +69,8 @@ def test_weighted_sums_equal_sums_of_the_maps(depth):
                 return jnp.sum(target * values), values
 
             run = jax.value_and_grad(product, argnums=(0, 1), has_aux=True)
-            results.append(jax.jit(run)(variables, weights))
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-7, atol=1e-7), *results)
+            results.append(jax.jit(run, compiler_options=WITH_FUSION)(variables, weights))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), *results)
 
 
 def test_training_records_every_layer_s_statistics_and_evaluation_none():
