@@ -13,6 +13,7 @@ import pytest
 from data_pipeline.command import InputError
 from mpnet_jax.compare import compare
 from mpnet_jax.comparison.cells import Grid
+from tests.support import forked
 from tests.support.stand_ins import ROOT, grid_config
 
 STAND_INS = ROOT / "tests/support/stand_ins.py"
@@ -31,9 +32,7 @@ def start(workdir: Path, *flags: str, **environment: str) -> subprocess.Popen[st
 
 
 def run(workdir: Path, *flags: str, **environment: str) -> tuple[int, str]:
-    process = start(workdir, *flags, **environment)
-    output, _ = process.communicate(timeout=200)
-    return process.returncode, output
+    return forked.run(STAND_INS, ["compare", f"--workdir={workdir}", *flags], environment)
 
 
 def journal(workdir: Path, words: str) -> list[str]:

@@ -9,6 +9,7 @@ import ml_collections
 
 from mpnet_jax.configs import base
 from tests.conftest import TINY, XLA_FLAGS
+from tests.support import forked
 from tests.support.ports import free_port
 from tests.support.repository import ROOT
 
@@ -92,7 +93,13 @@ def start_several(module: str, *arguments: str, count: int = 2) -> list[subproce
 
 
 def run(module: str, *arguments: str, devices: int = 2, **variables: str) -> tuple[int, str]:
-    """Runs a command to its end and returns its exit status and output."""
+    """Runs a command to its end and returns its exit status and output.
+
+    With further environment variables it is a process of its own, because libraries read them when they are imported;
+    else see `forked.run`.
+    """
+    if not variables:
+        return forked.run(module, arguments, {"XLA_FLAGS": XLA_FLAGS.format(devices=devices)})
     process = start(module, *arguments, devices=devices, **variables)
-    output, _ = process.communicate(timeout=280)
+    output, _ = process.communicate(timeout=forked.TIMEOUT_SECONDS)
     return process.returncode, output
