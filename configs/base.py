@@ -103,6 +103,9 @@ def get_config() -> ml_collections.ConfigDict:
     # places, so six sounds always find an open one.
     recursion.neighbourhood = 0.15
     recursion.place_side = 1  # side of the square of places that is one candidate in counting and separation
+    # Whether places whose visual vector (after a sigmoid) has no channel above one half are taken only where no other
+    # one is open; when sounds are counted, the recursion then ends. The paper makes no difference (Eq. 7).
+    recursion.blank_last = False
     recursion.plus_source = "remix"  # remix (Eq. 9) | others: earlier sounds, or all of S_0 but the step's own sound
     recursion.plus_conserves = False  # whether what the Plus-Net adds to a sound is taken from where it was
     recursion.plus_passes = 1  # how often each sound is completed: in its step, then in sweeps over all (conserving)

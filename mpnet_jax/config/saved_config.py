@@ -24,6 +24,7 @@ FREE_FIELDS = (
     "checkpoint_every",
     "recursion.neighbourhood",
     "recursion.place_side",
+    "recursion.blank_last",
     "recursion.recompute",
     "recursion.unroll",
 )

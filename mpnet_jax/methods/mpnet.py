@@ -225,7 +225,7 @@ class MinusPlus(registry.Method):
             rules=self.rules(epsilon_relative=epsilon_relative, epsilon_absolute=epsilon_absolute),
             mask=mask or self.config.mask,
             with_plus=result == _MPNET and steps > 1,
-            search=Search(steps, self.config.recursion.neighbourhood),
+            search=Search(steps, self.config.recursion.neighbourhood, self._blank_last),
             with_features=with_features,
         )
 
@@ -237,7 +237,13 @@ class MinusPlus(registry.Method):
             rules=self.rules(),
             with_plus=result == _MPNET,
             neighbourhood=self.config.recursion.neighbourhood if mode == "pixels" else None,
+            blank_last=self._blank_last,
         )
+
+    @property
+    def _blank_last(self) -> bool:
+        """Whether blank places come last; only channels of a sigmoid can be compared with one half."""
+        return self.config.recursion.blank_last and self.config.model.visual_activation == "sigmoid"
 
     def _at_places(self, place_side: int | None) -> MPNet:
         return self.model().clone(place_side=place_side or self.config.recursion.place_side)

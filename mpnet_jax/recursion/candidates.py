@@ -37,11 +37,13 @@ class Candidates(NamedTuple):
             alone.
         chunk_bytes: Size of the masks of one sample that are computed at a time (at least one mask), so that memory
             does not grow with the number of candidates; None computes all at once.
+        blank: Candidates that show nothing that sounds; they are taken only where no other one is open. None for none.
     """
 
     vectors: Float[Array, "batch candidate k"]
     closed_by: Bool[Array, "candidate candidate"] | None = None
     chunk_bytes: int | None = None
+    blank: Bool[Array, "batch candidate"] | None = None
 
 
 def vectors_of(candidates: Candidates, chosen: Int[Array, " batch"]) -> Float[Array, "batch k"]:
@@ -54,6 +56,14 @@ def closes(candidates: Candidates, chosen: Int[Array, " batch"]) -> Bool[Array, 
     if candidates.closed_by is None:
         return jax.nn.one_hot(chosen, candidates.vectors.shape[1], dtype=bool)
     return candidates.closed_by[chosen]
+
+
+def preferred(candidates: Candidates, still_open: Bool[Array, "batch candidate"]) -> Bool[Array, "batch candidate"]:
+    """Returns the open candidates among which a step chooses: those that are not blank, where there are any."""
+    if candidates.blank is None:
+        return still_open
+    shown = still_open & ~candidates.blank
+    return jnp.where(jnp.any(shown, axis=1, keepdims=True), shown, still_open)
 
 
 def candidate_energies(

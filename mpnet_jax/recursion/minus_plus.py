@@ -19,6 +19,7 @@ from mpnet_jax.recursion.candidates import (
     candidate_energies,
     closes,
     mean_magnitude,
+    preferred,
     vectors_of,
 )
 from mpnet_jax.recursion.completion import (
@@ -187,6 +188,8 @@ class _Recursion:
         active = ~jnp.all(carry.closed, axis=1) if self.order_is_predicted else jnp.ones_like(amount, bool)
         if self.rules.epsilon_relative is None:
             return active
+        if self.rules.epsilon_relative and self.candidates.blank is not None:
+            active &= jnp.any(~carry.closed & ~self.candidates.blank, axis=1)
         threshold = jnp.maximum(self.rules.epsilon_relative * amount, self.rules.epsilon_absolute)
         return active & (self.rules.amount(carry.remaining) > threshold)
 
@@ -203,8 +206,8 @@ class _Recursion:
         if self.order_is_predicted:
             # Eq. 7: the loudest sound comes first, and each candidate is taken once. Both are (batch, candidate).
             energies = candidate_energies(features, self.candidates, carry.remaining, self.rules.energy)
-            still_open = jnp.where(carry.closed, -jnp.inf, energies)
-            chosen = jnp.argmax(still_open, axis=1).astype(jnp.int32)
+            chosen_from = preferred(self.candidates, ~carry.closed)
+            chosen = jnp.argmax(jnp.where(chosen_from, energies, -jnp.inf), axis=1).astype(jnp.int32)
         else:
             energies = jnp.zeros(carry.closed.shape, features.dtype)
             chosen = inputs["order"]

@@ -9,10 +9,15 @@ from mpnet_jax.recursion.candidates import Candidates, EnergyFn, candidate_energ
 # Size of the masks of one sample that are computed at a time: that of the paper's feature maps (16 of 256 x 256).
 # Larger chunks gain little time; fewer than eight masks lose some.
 CHUNK_BYTES = 4 * 2**20
+_SHOWN = 0.5
 
 
 def places(
-    vectors: Float[Array, "batch height width k"], neighbourhood: float, chunk_bytes: int | None = CHUNK_BYTES
+    vectors: Float[Array, "batch height width k"],
+    neighbourhood: float,
+    chunk_bytes: int | None = CHUNK_BYTES,
+    *,
+    blank_last: bool = False,
 ) -> Candidates:
     """Returns the places of a picture as candidates, row by row.
 
@@ -21,10 +26,22 @@ def places(
         neighbourhood: See `neighbours`. A place that was taken closes its neighbours, so that the next step takes a
             sound from elsewhere in the picture.
         chunk_bytes: See `Candidates`.
+        blank_last: Whether places that show nothing that sounds come after all others; see `blank_places`.
     """
     batch, height, width, k = vectors.shape
     closed_by = jnp.asarray(neighbours(height, width, neighbourhood))
-    return Candidates(vectors.reshape(batch, height * width, k), closed_by, chunk_bytes)
+    flat = vectors.reshape(batch, height * width, k)
+    return Candidates(flat, closed_by, chunk_bytes, blank_places(flat) if blank_last else None)
+
+
+def blank_places(vectors: Float[Array, "batch place k"]) -> Bool[Array, "batch place"]:
+    """Returns which places show nothing that sounds: no channel of their visual vectors (a sigmoid) exceeds one half.
+
+    A vector of zeros has a mask of one half everywhere, so the wall behind two equally loud players would take as much
+    energy as each of them. Where all places would be blank, the vectors say nothing about it, and none is.
+    """
+    blank = jnp.max(vectors, axis=-1) <= _SHOWN
+    return blank & ~jnp.all(blank, axis=1, keepdims=True)
 
 
 def neighbours(height: int, width: int, share: float) -> Bool[np.ndarray, "place place"]:

@@ -43,8 +43,9 @@ class Rules:
             which the other sounds are those of all steps.
         plus_threshold: In the sounds that are written out, M_r adds nothing in bins in which it is not greater. 0 is no
             limit for ratio masks, and one half for binary masks. The recursion itself ignores it.
-        epsilon_relative: A step is active while S_{i-1} amounts to more than this share of S_0. None keeps every step
-            active while a candidate is open.
+        epsilon_relative: A step is active while S_{i-1} amounts to more than this share of S_0, and, where this is not
+            0, while a candidate is open that is not blank (see `Candidates`). None keeps every step active while a
+            candidate is open.
         epsilon_absolute: A step is active while S_{i-1} also amounts to more than this linear magnitude; ignored where
             `epsilon_relative` is None.
 

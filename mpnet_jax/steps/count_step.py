@@ -1,5 +1,6 @@
 """The pass that measures the remaining mixture after each sound, from which sounds are counted for any epsilon."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -16,12 +17,19 @@ from mpnet_jax.spectrogram.frequency import FrequencyAxis
 
 # Candidates of the recursion: the clips, or the places of one picture that shows all clips side by side.
 MODES = ("clips", "pixels")
+_TINY = 1e-9  # an epsilon that ends no recursion by what remains
 
 
 def make_count_step(
-    model: MPNet, *, axis: FrequencyAxis, rules: Rules, with_plus: bool, neighbourhood: float | None
+    model: MPNet,
+    *,
+    axis: FrequencyAxis,
+    rules: Rules,
+    with_plus: bool,
+    neighbourhood: float | None,
+    blank_last: bool = False,
 ) -> Callable[[dict[str, Any], Batch], dict[str, Array]]:
-    """Builds a pass that separates as many sounds as there are clips and never ends early.
+    """Builds a pass that separates as many sounds as there are clips and does not end by how much remains.
 
     The remaining mixture falls from step to step. The number of sounds for any epsilon is therefore the number of steps
     before which more than epsilon remained, and one pass serves to choose epsilon and to count with it.
@@ -33,14 +41,18 @@ def make_count_step(
         with_plus: Whether to run the Plus-Net.
         neighbourhood: Part of the picture that a taken place closes (see `places.neighbours`), where the candidates are
             the places of one picture that shows all clips; None where the candidates are the clips.
+        blank_last: See `Search`; the recursion of places then ends once only blank ones are open.
 
     Returns:
         `(variables, batch) -> dict`. The batch holds `mixture_magnitude` (batch, freq_linear, time) and `frames`
         (batch, clip, frame, height, width, 3) uint8. The result `left` (batch, clip + 1) is the amount of the
-        remaining mixture before each step and after the last (see `Rules.amount`). Source: Sec. 3.2.
+        remaining mixture before each step and after the last (see `Rules.amount`), 0 before a step that no open
+        candidate is left for. Source: Sec. 3.2.
     """
     assert not model.train
     assert rules.epsilon_relative is None
+    if blank_last:
+        rules = dataclasses.replace(rules, epsilon_relative=_TINY)
 
     def run(variables: dict[str, Any], batch: Batch) -> dict[str, Array]:
         linear, frames = batch["mixture_magnitude"], batch["frames"]
@@ -50,7 +62,7 @@ def make_count_step(
         else:
             scene = side_by_side(frames)
             vectors, _ = apply_net(model, "frame_net", params, statistics, scene, method="look_at_places")
-            candidates = places(vectors, neighbourhood)
+            candidates = places(vectors, neighbourhood, blank_last=blank_last)
         steps = frames.shape[1]
         separation = minus_plus(
             axis.warp(linear + rules.floor),
@@ -65,8 +77,8 @@ def make_count_step(
             steps=steps,
             rules=of_mixture(rules, linear),
         )
-        mixtures = jnp.concatenate([separation.before, separation.remaining[None]])
-        return {"left": rules.amount(mixtures).T}
+        before = jnp.where(separation.active, rules.amount(separation.before), 0.0)
+        return {"left": jnp.concatenate([before, rules.amount(separation.remaining)[None]]).T}
 
     return run
 

@@ -25,10 +25,12 @@ class Search:
     Attributes:
         steps: Greatest number of sounds.
         neighbourhood: Part of the picture that a taken place closes; see `places.neighbours`.
+        blank_last: Whether places that show nothing that sounds come after all others; see `places.blank_places`.
     """
 
     steps: int
     neighbourhood: float
+    blank_last: bool = False
 
 
 def make_place_step(
@@ -91,7 +93,7 @@ def make_place_step(
         )
         separation = minus_plus(
             mixture,
-            places(vectors, search.neighbourhood),
+            places(vectors, search.neighbourhood, blank_last=search.blank_last),
             networks,
             steps=search.steps,
             rules=of_mixture(rules, linear),

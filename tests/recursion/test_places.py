@@ -5,7 +5,7 @@ import pytest
 
 from mpnet_jax.recursion.candidates import mean_power
 from mpnet_jax.recursion.minus_plus import minus_plus
-from mpnet_jax.recursion.places import energy_map, neighbours, places, row_and_column
+from mpnet_jax.recursion.places import blank_places, energy_map, neighbours, places, row_and_column
 from mpnet_jax.recursion.rules import Rules
 from mpnet_jax.recursion.separation import Networks
 
@@ -95,3 +95,42 @@ def test_a_neighbourhood_of_zero_is_a_single_place():
 def test_row_and_column():
     places_taken = jnp.array([[0, 8], [9, -1]])
     np.testing.assert_array_equal(row_and_column(places_taken, 9), [[[0, 0], [0, 8]], [[1, 0], [-1, -1]]])
+
+
+def three_players():
+    """Returns the vectors of a frame with three equally loud players in three columns, and their sounds and a noise."""
+    vectors = np.zeros((1, HEIGHT, WIDTH, 3), np.float32)
+    for player, column in enumerate([1, 4, 7]):
+        vectors[0, 2:5, column, player] = 1.0
+    sources = np.zeros((1, 4, 8, TIME), np.float32)
+    for number in range(4):
+        sources[0, number, 2 * number : 2 * number + 2] = 1.0
+    return jnp.asarray(vectors), jnp.asarray(sources)
+
+
+@pytest.mark.parametrize("epsilon_relative", [0.0, 0.01])
+def test_blank_places_come_last_and_end_the_counting(epsilon_relative):
+    vectors, sources = three_players()
+    networks = Networks(lambda remaining, s: (features_of(sources[:, :3]), s), None, {"minus": jnp.zeros(4)})
+    found = {
+        blank_last: minus_plus(
+            sources.sum(1),
+            places(vectors, 0.2, blank_last=blank_last),
+            networks,
+            steps=4,
+            rules=Rules(epsilon_relative=epsilon_relative),
+        )
+        for blank_last in (False, True)
+    }
+    columns = {key: np.asarray(row_and_column(out.chosen, WIDTH))[:, 0, 1] for key, out in found.items()}
+    # The wall takes one half of four sounds, more than any player.
+    assert columns[False][0] in (0, 2, 3, 5, 6, 8)
+    assert sorted(columns[True][:3]) == [1, 4, 7]
+    np.testing.assert_allclose(np.asarray(found[True].sounds)[:3, 0].sum(0), sources[0, :3].sum(0), atol=1e-5)
+    # The noise remains. Where the number of sounds is given, a fourth one comes from the wall.
+    assert np.asarray(found[True].active)[:, 0].tolist() == [True, True, True, epsilon_relative == 0.0]
+
+
+def test_no_place_is_blank_where_all_would_be():
+    vectors = jnp.array([[[0.1, 0.5], [0.6, 0.0], [0.0, 0.0]], [[0.1, 0.5], [0.4, 0.0], [0.0, 0.0]]])
+    assert blank_places(vectors).tolist() == [[True, False, True], [False, False, False]]

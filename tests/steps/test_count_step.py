@@ -77,6 +77,20 @@ def test_place_counts_equal_those_of_the_recursion(variables, batch):  # noqa: F
         np.testing.assert_array_equal(counts, active.sum(1))
 
 
+def test_no_more_sounds_are_counted_than_places_show(variables, batch, monkeypatch):  # noqa: F811
+    def all_but_one(vectors):
+        return jnp.broadcast_to(jnp.arange(vectors.shape[1]) != 3, vectors.shape[:2])
+
+    monkeypatch.setattr("mpnet_jax.recursion.places.blank_places", all_but_one)
+    options = {"axis": AXIS, "rules": Rules(), "with_plus": True, "neighbourhood": 0.0}
+    step = make_count_step(MODEL, **options, blank_last=True)
+    left = np.asarray(jax.jit(step)(variables, batch)["left"])
+    # One place is not blank; before a second step nothing counts as left.
+    assert left[0, 0] > 0 and not left[:, 1:-1].any() and left[0, -1] > 0
+    counts = counted(left.astype(np.float64), epsilon_relative=1e-3, epsilon_absolute=0.0)
+    assert counts.tolist() == [1, 0]  # the second sample is silent
+
+
 @pytest.mark.parametrize(("clips", "shape"), [(1, (2, 3)), (3, (2, 9)), (4, (4, 6)), (6, (4, 9)), (5, (4, 9))])
 def test_clips_are_tiled_in_a_grid(clips, shape):
     frames = jnp.asarray(np.random.default_rng(0).integers(1, 256, (1, clips, 2, 2, 3, 3), dtype=np.uint8))
