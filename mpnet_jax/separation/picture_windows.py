@@ -1,6 +1,5 @@
 """Reads the frames of each window for the network, or makes features of them."""
 
-import collections
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -52,23 +51,33 @@ def picture_windows(
         threads: Threads of the decoder.
         trace: Records irregularities of the decoded stream.
     """
-    times = (number / fps for number in itertools.count())
-    stream = source.frames(times, side_px, threads=threads, trace=trace)
-    kept: collections.deque[np.ndarray] = collections.deque()
-    first, size = 0, None  # Index of the first frame in `kept`.
-    for index in itertools.count():
-        numbers = [max(0, math.floor((start_seconds(index, audio) + s) * fps)) for s in seconds]
-        while first + len(kept) <= numbers[-1]:
+
+    def numbers_of(window: int) -> list[int]:
+        return [max(0, math.floor((start_seconds(window, audio) + s) * fps)) for s in seconds]
+
+    wanted, asked = itertools.tee(_ascending(numbers_of))
+    stream = source.frames((number / fps for number in asked), side_px, threads=threads, trace=trace)
+    kept: dict[int, np.ndarray] = {}
+    size = None
+    for window in itertools.count():
+        numbers = numbers_of(window)
+        while numbers[-1] not in kept:
             picture = next(stream)
             size = picture.shape[1::-1] if size is None else size
-            kept.append(resized(picture, size))
-            if first + len(kept) <= numbers[0]:
-                kept.popleft()
-                first += 1
-        while first < numbers[0]:
-            kept.popleft()
-            first += 1
-        yield np.stack([kept[number - first] for number in numbers])
+            kept[next(wanted)] = resized(picture, size)
+        kept = {number: picture for number, picture in kept.items() if number >= numbers[0]}
+        yield np.stack([kept[number] for number in numbers])
+
+
+def _ascending(numbers_of: Callable[[int], list[int]]) -> Iterator[int]:
+    """Yields every number of any window once, in ascending order; other frames need not be converted."""
+    waiting: set[int] = set()
+    for window in itertools.count():
+        numbers = numbers_of(window)
+        # Later windows have no smaller number than the first one of this window.
+        ready = sorted(number for number in waiting if number < numbers[0])
+        yield from ready
+        waiting = waiting.difference(ready).union(numbers)
 
 
 def feature_windows(
