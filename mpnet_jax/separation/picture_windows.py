@@ -83,19 +83,21 @@ def _ascending(numbers_of: Callable[[int], list[int]]) -> Iterator[int]:
 def feature_windows(
     halves: Iterator[UInt8[np.ndarray, "1 height width 3"]], trunk: Callable[[HostBatch], HostBatch], size: int
 ) -> Iterator[Float[np.ndarray, "2 rows columns channel"]]:
-    """Yields the features of one window after another: those of a frame of each of its halves.
+    """Yields the features of one window after another, of two frames each.
 
-    Windows overlap by half, so each half belongs to two windows, and its frame passes through the trunk once.
+    Windows overlap by half. The trunk takes nearly as long as all other networks together, so it sees the frame of
+    every second half alone, which stands for the next half, too. With a frame of each half, 20 scenes of two rendered
+    players were separated and counted no better.
 
     Args:
-        halves: The frame of one half window after another.
+        halves: The frame of one half window after another, of which every second one is used.
         trunk: The pass of `features_step`.
         size: Number of frames that pass through the trunk together.
     """
     features = (
         each
-        for frames in iter(lambda: list(itertools.islice(halves, size)), [])
-        for each in trunk({"frames": np.stack(frames)[:, None]})["features"][:, 0]
+        for frames in iter(lambda: list(itertools.islice(halves, 0, 2 * size, 2)), [])
+        for each in np.repeat(trunk({"frames": np.stack(frames)[:, None]})["features"][:, 0], 2, axis=0)
     )
     for first, second in itertools.pairwise(features):
         yield np.concatenate([first, second])

@@ -211,7 +211,7 @@ def separated_pieces(
     separator = make_separator(model, sounds=settings.sounds, most=settings.most, keep_places=settings.keep_places)
     trunk = make_trunk(model)
     assert header.picture_px is not None
-    # A frozen trunk sees the frame in the middle of each half of a window. Any other frame network sees as many frames
+    # A frozen trunk sees the frame in the middle of every second half of a window. Any other frame network sees as many frames
     # of a window as in training.
     pictures: Iterator[Seen] = picture_windows(
         source,

@@ -32,7 +32,7 @@ def test_a_window_has_the_frames_of_its_times():
 
 
 @pytest.mark.parametrize("size", [1, 4])
-def test_a_trunk_looks_once_at_each_half_of_a_window(size):
+def test_a_trunk_looks_once_at_every_second_half_of_a_window(size):
     hop = start_seconds(1, AUDIO)
     looked = []
 
@@ -44,6 +44,6 @@ def test_a_trunk_looks_once_at_each_half_of_a_window(size):
     halves = picture_windows(source(), AUDIO, [hop / 2], fps=FPS, side_px=32)
     windows = list(itertools.islice(feature_windows(halves, trunk, size), 6))
     assert all(window.shape == (2, 2, 3, 3) for window in windows)
-    middles = np.floor((np.arange(7) + 0.5) * hop * FPS)
+    middles = np.floor((np.arange(7) // 2 * 2 + 0.5) * hop * FPS)
     np.testing.assert_array_equal([window[:, 0, 0, 0] * 2 for window in windows], list(itertools.pairwise(middles)))
-    assert len(looked) == len(set(looked)) and 7 <= len(looked) < 7 + size
+    assert len(looked) == len(set(looked)) and 4 <= len(looked) < 4 + size
