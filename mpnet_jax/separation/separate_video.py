@@ -211,8 +211,8 @@ def separated_pieces(
     separator = make_separator(model, sounds=settings.sounds, most=settings.most, keep_places=settings.keep_places)
     trunk = make_trunk(model)
     assert header.picture_px is not None
-    # A frozen trunk sees the frame in the middle of every second half of a window. Any other frame network sees as many frames
-    # of a window as in training.
+    # A frozen trunk sees the frame in the middle of every second half of a window. Any other frame network sees as many
+    # frames of a window as in training.
     pictures: Iterator[Seen] = picture_windows(
         source,
         audio,
