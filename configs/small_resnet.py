@@ -1,7 +1,6 @@
 """Small networks on rendered solos, with a ResNet-18 that learns from random weights by Adam.
 
-The quickstart changes the frame network and the optimiser. The model that ships has these networks, with a transform of
-1022 samples.
+The quickstart changes the frame network and the optimiser.
 
 Command: python -m mpnet_jax.train --config=configs/small_resnet.py
 (after `make small-resnet-data`)

@@ -10,7 +10,7 @@ torchvision's ResNet-18, trained on ImageNet, as the start of a training run:
     python -m mpnet_jax.convert --config=configs/music_mix2.py --workdir=runs/music_mix2 --resnet=resnet18.safetensors
     python -m mpnet_jax.train --config=configs/music_mix2.py --workdir=runs/music_mix2
 A model file that `export` wrote, such as the model that ships:
-    python -m mpnet_jax.convert --config=configs/pretrained.py --workdir=runs/shipped \
+    python -m mpnet_jax.convert --config=configs/rendered_broad.py --workdir=runs/shipped \
         --model=mpnet_jax/pretrained/small.safetensors
 
 Other files are PyTorch's (`.pth`, read without PyTorch and without running anything in them) or `.safetensors`.
