@@ -35,7 +35,7 @@ def test_the_models_that_ship_are_complete():
     assert small["networks"] in text and small["licence"] in text
     # The card gives the parameters of each network in millions.
     assert small["parameters"] == pytest.approx(1e6 * (3.39 + 1.75 + 1.75), rel=0.01)
-    assert small["bytes"] < 6 * 2**20
+    assert small["bytes"] < 16 * 2**20
 
 
 def test_a_model_file_is_described(file):
