@@ -32,7 +32,7 @@ help:
 	@echo 'make wide-data    the data set of configs/rendered_wide.py;  make compare-data  those of configs/compare_rendered.py;  make broad-data  those of configs/rendered_broad.py'
 	@echo 'make test        fast tests;  make test-all  all of them;  make test-devices  parallel ones on 8 devices'
 	@echo 'make bench       step time and loader compared with PyTorch, and memory: $(BENCHMARKS)/*.json'
-	@echo 'make bench-separate  speed, memory and quality of separate, with the model that ships'
+	@echo 'make bench-separate  speed, memory and quality of separate, with the model that ships (renders broad-data first, an hour)'
 	@echo 'make lint types  check style and types;  make format  format the code'
 	@echo 'make setup       create the virtual environment only ($(VENV))'
 
@@ -112,10 +112,14 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.loader --json=$(BENCHMARKS)/loader.json --workdir=$(BENCHMARKS)/loader
 	$(BIN)/python -m benchmarks.prepare --json=$(BENCHMARKS)/prepare.json --workdir=$(BENCHMARKS)/prepare
 
-bench-separate: data
+bench-separate: broad-data
 	$(BIN)/python -m benchmarks.separation_speed --json=$(BENCHMARKS)/separation_speed.json
 	$(BIN)/python -m benchmarks.place_speed --json=$(BENCHMARKS)/place_speed.json
 	$(BIN)/python -m benchmarks.rendered_players --json=$(BENCHMARKS)/rendered_players.json
+	@rm -rf $(BENCHMARKS)/shipped
+	$(BIN)/python -m mpnet_jax.convert --config=configs/rendered_broad.py --workdir=$(BENCHMARKS)/shipped \
+		--model=mpnet_jax/pretrained/small.safetensors
+	$(BIN)/python -m mpnet_jax.evaluate --config=configs/rendered_broad.py --workdir=$(BENCHMARKS)/shipped --mix=2,3 --counting --far
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
