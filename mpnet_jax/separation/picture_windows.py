@@ -86,8 +86,8 @@ def feature_windows(
     """Yields the features of one window after another, of two frames each.
 
     Windows overlap by half. The trunk takes nearly as long as all other networks together, so it sees the frame of
-    every second half alone, which stands for the next half, too. With a frame of each half, 20 scenes of two rendered
-    players were separated and counted no better.
+    every second half alone, which stands for the next half, too. This is a guess: with a frame of each half, 20
+    validation scenes of `benchmarks.rendered_players` and one model were separated and counted no better.
 
     Args:
         halves: The frame of one half window after another, of which every second one is used.
